@@ -1,0 +1,106 @@
+"""The error family: what happened, where, and what to do next.
+
+An error that reaches a person has a `title` (one line: what happened), a `detail` (the words of git, the
+engine or the file system, whole) and a `hint` (what to do next). A `Fault` is the same, frozen into a record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error as it is stored in a record, shown on a row and printed as JSON."""
+
+    kind: str
+    title: str
+    detail: str = ""
+    hint: str = ""
+
+
+class RelayError(Exception):
+    """Base of everything relay raises on purpose. `exit_code` is the command line's."""
+
+    kind: ClassVar[str] = "failed"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, title: str, detail: str = "", hint: str = "") -> None:
+        super().__init__(title)
+        self.title = title
+        self.detail = detail
+        self.hint = hint
+
+    @property
+    def fault(self) -> Fault:
+        """The error as a value that can be kept in a record."""
+        return Fault(self.kind, self.title, self.detail, self.hint)
+
+
+class InvalidInputError(RelayError):
+    """Something typed cannot be used. `field` names the form field or option it stands in."""
+
+    kind = "invalid-input"
+    exit_code = 2
+
+    def __init__(self, field: str, title: str, detail: str = "", hint: str = "") -> None:
+        super().__init__(title, detail, hint)
+        self.field = field
+
+
+class NotFoundError(RelayError):
+    """No project or session goes by that name."""
+
+    kind = "not-found"
+    exit_code = 3
+
+
+class ConflictError(RelayError):
+    """Refused: it would break a rule, or another relay is at it."""
+
+    kind = "conflict"
+    exit_code = 4
+
+
+class GitError(RelayError):
+    """git failed; `detail` holds its own words, with secrets taken out."""
+
+    kind = "git"
+
+
+class EngineError(RelayError):
+    """The container engine refused or failed; `detail` holds its own words."""
+
+    kind = "engine"
+
+
+class EngineUnreachableError(EngineError):
+    """No engine answers."""
+
+    kind = "engine-unreachable"
+    exit_code = 5
+
+
+class FileSystemError(RelayError):
+    """The disk is full, a directory cannot be written, a path is in the way."""
+
+    kind = "file-system"
+
+
+class StoreError(RelayError):
+    """The store file cannot be read or written."""
+
+    kind = "store"
+
+
+class ConfigError(RelayError):
+    """config.toml is wrong; `detail` names the file and the key."""
+
+    kind = "config"
+
+
+class CancelledError(RelayError):
+    """The person asked for it to stop."""
+
+    kind = "cancelled"

@@ -1,0 +1,93 @@
+"""What services announce. Past tense, frozen, and free of any widget."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from relay_tui.errors import Fault
+
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsChanged:
+    """Rows in the store are not what they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A long piece of work. `subject` is the id of the project or session it is about.
+
+    `fraction` is 0..1, or None when nobody knows; `detail` is short and changes fast (bytes, throughput).
+    """
+
+    id: str
+    subject: str
+    title: str
+    stage: str = ""
+    fraction: float | None = None
+    detail: str = ""
+    cancellable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgressed:
+    """A job began or moved on."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job is over; `fault` says why if it failed, `cancelled` that someone asked for it."""
+
+    job: Job
+    fault: Fault | None = None
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """Whether the engine answers. `words` is its version and address, or why it does not answer."""
+
+    state: str  # "connecting", "up" or "down"
+    words: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatusChanged:
+    """The engine came, went, or is being looked for."""
+
+    status: EngineStatus
+
+
+Event = RecordsChanged | JobProgressed | JobEnded | EngineStatusChanged
+
+
+class Bus:
+    """Hands each event to every listener, in the thread that publishes it."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[Event], None]] = []
+        self._lock = threading.Lock()
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `listener` for every event from now on, until the returned function is called."""
+        with self._lock:
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def publish(self, event: Event) -> None:
+        """Announce `event`."""
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener(event)

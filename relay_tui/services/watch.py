@@ -1,0 +1,59 @@
+"""How a long operation tells its progress, and learns that it should stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from relay_tui.errors import CancelledError
+
+Report = Callable[[str, float | None, str], None]
+"""Takes the stage in words, the fraction done (0..1, None when unknown) and a short detail (bytes, throughput)."""
+
+
+class Watch:
+    """Given to every operation that takes longer than a blink. Thread-safe."""
+
+    def __init__(self, report: Report | None = None) -> None:
+        self._report = report
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._callbacks: list[Callable[[], None]] = []
+
+    def stage(self, stage: str, fraction: float | None = None, detail: str = "") -> None:
+        """Say what is being done, and how far it is."""
+        if self._report is not None:
+            self._report(stage, fraction, detail)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether someone asked for the operation to stop."""
+        return self._cancelled
+
+    def check(self) -> None:
+        """Raise CancelledError if the operation should stop."""
+        if self._cancelled:
+            raise CancelledError("Cancelled")
+
+    def cancel(self) -> None:
+        """Ask the operation to stop; it undoes what it began."""
+        with self._lock:
+            self._cancelled = True
+            callbacks = tuple(self._callbacks)
+        for callback in callbacks:
+            callback()
+
+    @contextmanager
+    def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Within the block, a cancel calls `callback` (from the cancelling thread; at once if it came before)."""
+        with self._lock:
+            self._callbacks.append(callback)
+            late = self._cancelled
+        if late:
+            callback()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callbacks.remove(callback)
