@@ -63,6 +63,12 @@ class ConflictError(RelayError):
     exit_code = 4
 
 
+class NameTakenError(ConflictError):
+    """Another project, or another session of the project, has the name already."""
+
+    field: ClassVar[str] = "name"
+
+
 class GitError(RelayError):
     """git failed; `detail` holds its own words, with secrets taken out."""
 

@@ -245,3 +245,26 @@ class Runtime(Protocol):
         A terminal is given when the caller's stdin and stdout are both one.
         """
         ...
+
+
+# --- the file system -------------------------------------------------------------------------------------------------
+
+
+class Files(Protocol):
+    """Directories in the data dir. Every method raises FileSystemError."""
+
+    def has_clone(self, path: Path) -> bool:
+        """Whether a whole clone lies at `path`."""
+        ...
+
+    def make_directory(self, path: Path) -> None:
+        """Make `path` and its parents, readable by their owner alone; fine if it exists."""
+        ...
+
+    def to_trash(self, path: Path, name: str) -> None:
+        """Move `path` aside into the trash in one step, as `name`; fine if it is not there."""
+        ...
+
+    def empty_trash(self, older_than_days: float) -> int:
+        """Delete what went to the trash before that; answer how many entries went. What cannot be deleted stays."""
+        ...

@@ -19,6 +19,7 @@ class Watch:
         self._report = report
         self._lock = threading.Lock()
         self._cancelled = False
+        self._quitting = False
         self._callbacks: list[Callable[[], None]] = []
 
     def stage(self, stage: str, fraction: float | None = None, detail: str = "") -> None:
@@ -36,10 +37,16 @@ class Watch:
         if self._cancelled:
             raise CancelledError("Cancelled")
 
-    def cancel(self) -> None:
+    @property
+    def quitting(self) -> bool:
+        """Whether it was cancelled only because relay is leaving: what was begun is to be gone on with later."""
+        return self._quitting
+
+    def cancel(self, *, quitting: bool = False) -> None:
         """Ask the operation to stop; it undoes what it began."""
         with self._lock:
             self._cancelled = True
+            self._quitting = quitting
             callbacks = tuple(self._callbacks)
         for callback in callbacks:
             callback()

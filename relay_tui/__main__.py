@@ -1,0 +1,21 @@
+"""The command `relay`: without a subcommand the screen, else the command line."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point. The command line's library is not even imported on the way to the screen."""
+    arguments = sys.argv[1:]
+    if not arguments and sys.stdin.isatty() and sys.stdout.isatty():
+        from relay_tui.cli.screen import open_screen
+
+        sys.exit(open_screen(None))
+    from relay_tui.cli import run
+
+    sys.exit(run(arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Files that are replaced whole, atomically and durably, and what the file system's refusals mean."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from relay_tui.errors import FileSystemError
+
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_TITLES = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is used up"}
+
+
+def refused(error: OSError, title: str, path: Path, hint: str = "") -> FileSystemError:
+    """The error to raise for `error`: a full disk is called that, all else gets `title`; its words are the detail."""
+    words = f"{error.strerror or error}: {error.filename or path}"
+    if error.errno in _TITLES:
+        hint = f"Free some space for {path.parent}, then try again."
+        return FileSystemError(_TITLES[error.errno], f"{title}: {words}", hint)
+    return FileSystemError(title, words, hint)
+
+
+def replace(path: Path, data: bytes, *, keep: Path, after: int) -> os.stat_result:
+    """Make `data` the content of `path` (0600), keeping what was there as `keep`; answer the new file's stat.
+
+    At every instant `path` is whole, the old file or the new one. Its mtime is made later than `after` (ns), since
+    the clock of a file system may stand still between two fast writes. Raises OSError, and then nothing has changed.
+    """
+    staged = path.with_name(f"{path.name}.tmp")
+    try:
+        stat = _write_synced(staged, data, after)
+        _keep(path, keep)
+        staged.replace(path)
+    finally:
+        with suppress(OSError):
+            staged.unlink()
+    _sync_directory(path.parent)
+    return stat
+
+
+def _write_synced(path: Path, data: bytes, after: int = 0) -> os.stat_result:
+    """Write a new file and wait until the disk has it. A leftover of a killed writer gives way."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        moment = max(time.time_ns(), after + 1)
+        os.utime(file.fileno(), ns=(moment, moment))
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno())
+
+
+def _keep(path: Path, keep: Path) -> None:
+    """Give the file at `path`, if there is one, the second name `keep` (a copy where hard links do not work)."""
+    spare = keep.with_name(f"{keep.name}.tmp")
+    spare.unlink(missing_ok=True)
+    try:
+        spare.hardlink_to(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        _write_synced(spare, path.read_bytes())
+    spare.replace(keep)
+    spare.unlink(missing_ok=True)  # rename leaves both names when they are one file already
+
+
+def _sync_directory(directory: Path) -> None:
+    """Wait until the disk has the directory's entries."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a directory
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,225 @@
+"""The engine as the adapter's other modules use it: clients to call it with, streams, errors in relay's words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relay_tui.adapters.engine import wire
+from relay_tui.adapters.engine.address import Address, find_address
+from relay_tui.errors import EngineError, EngineUnreachableError, NotFoundError, RelayError
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_SILENT = "The engine does not answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the engine says of itself before it is asked for anything."""
+
+    product: str
+    version: str
+    api: str
+
+
+class Engine:
+    """One engine. Thread-safe: every call borrows a client that nobody else uses meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._address: Address | None = None
+        self._greeting: Greeting | None = None
+        self._idle: list[APIClient] = []
+        self._rootless: bool | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it is. Raises EngineUnreachableError when docker's configuration does not say."""
+        with self._lock:
+            if self._address is None:
+                self._address = find_address()
+            return self._address
+
+    def greet(self) -> Greeting:
+        """Ask who it is. Raises EngineUnreachableError."""
+        with (
+            self.translated("The engine refused a greeting"),
+            wire.open_stream(self.address, "GET", "/_ping") as answer,
+        ):
+            product, _, rest = answer.headers.get("Server", "").partition("/")
+            podman = product == "Libpod" or "Libpod-API-Version" in answer.headers
+            greeting = Greeting(
+                product="Podman" if podman else product or "Docker",
+                version=rest.split(" ")[0].split("+")[0],
+                api=answer.headers.get("Api-Version", "1.41"),
+            )
+        with self._lock:
+            self._greeting = greeting
+        return greeting
+
+    def _api(self) -> str:
+        with self._lock:
+            greeting = self._greeting
+        return (greeting or self.greet()).api
+
+    @contextmanager
+    def client(self, doing: str) -> Iterator[APIClient]:
+        """Borrow a client; whatever it raises is raised as a RelayError, titled `doing` if the engine refused."""
+        api = self._api()
+        with self.translated(doing):
+            client = self._borrow(api)
+            try:
+                yield client
+            except BaseException:
+                client.close()
+                raise
+            with self._lock:
+                self._idle.append(client)
+
+    def _borrow(self, api: str) -> APIClient:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        from docker import APIClient
+
+        from relay_tui.adapters.engine.transport import WireAdapter
+
+        client = APIClient(base_url="unix:///engine", version=api, timeout=int(wire.ANSWER_SECONDS))
+        client.mount(client.base_url, WireAdapter(self.address))
+        return client
+
+    def stream(
+        self,
+        doing: str,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        hijack: bool = False,
+    ) -> wire.Stream:
+        """Open a stream on a connection of its own; errors as with client()."""
+        path = f"/v{self._api()}{path}"
+        with self.translated(doing):
+            return wire.open_stream(
+                self.address, method, path, params=params, body=body, headers=headers, hijack=hijack
+            )
+
+    def rootless(self) -> bool:
+        """Whether its root is an ordinary user of the machine it runs on. Asked at most once."""
+        if self._rootless is None:
+            if wire.socket_owner(self.address) == 0:
+                self._rootless = False
+            else:
+                with self.client("The engine refused to describe itself") as client:
+                    self._rootless = any("name=rootless" in option for option in client.info()["SecurityOptions"] or ())
+        return self._rootless
+
+    @contextmanager
+    def translated(self, doing: str) -> Iterator[None]:
+        """Raise as a RelayError whatever the engine's libraries raise in the block."""
+        try:
+            yield
+        except wire.RefusedError as error:
+            raise refusal(error.status, error.words, doing) from error
+        except OSError as error:  # requests' exceptions are OSErrors too
+            raise self._from_library(error, doing) from error
+        except HTTPException as error:
+            raise self.unreachable(error) from error
+        except RelayError:
+            raise
+        except Exception as error:
+            if not _is_docker_error(error):
+                raise
+            raise self._from_library(error, doing) from error
+
+    def _from_library(self, error: Exception, doing: str) -> RelayError:
+        """The RelayError for one of docker-py's, requests', urllib3's or the socket's."""
+        from docker.errors import APIError, DockerException
+
+        if isinstance(error, APIError) and error.response is not None:
+            return refusal(error.response.status_code, str(error.explanation or error), doing)
+        if isinstance(error, DockerException) and _cause(error) is None:
+            return EngineError(doing, str(error))
+        return self.unreachable(error)
+
+    def unreachable(self, error: Exception) -> EngineUnreachableError:
+        """Forget what is known of the engine, and say why it does not answer and what to do about it."""
+        with self._lock:
+            address = self._address
+            self._address = self._greeting = self._rootless = None
+            self._idle.clear()
+        url = address.url if address else "the engine"
+        cause = _cause(error) or error
+        return EngineUnreachableError(_SILENT, f"{url}: {_words(cause)}", _hint(cause, address))
+
+
+def refusal(status: int, words: str, doing: str) -> RelayError:
+    """The error for an answer that says no."""
+    words = words.strip() or f"HTTP status {status}"
+    if status == 404 and "no such container" in words.lower():
+        return NotFoundError("The container is gone", words, "Start the session to make a new one.")
+    return EngineError(doing, words)
+
+
+def _is_docker_error(error: Exception) -> bool:
+    from docker.errors import DockerException
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(error, DockerException | HTTPError)
+
+
+def _cause(error: BaseException | None, depth: int = 0) -> OSError | None:
+    """The operating system's error beneath the libraries' wrappings."""
+    if error is None or depth > 8:
+        return None
+    if isinstance(error, OSError) and (error.errno is not None or isinstance(error, TimeoutError | ssl.SSLError)):
+        return error
+    wrapped: list[Any] = [error.__cause__, getattr(error, "reason", None), *error.args, error.__context__]
+    for inner in wrapped:
+        if isinstance(inner, BaseException) and (found := _cause(inner, depth + 1)):
+            return found
+    return None
+
+
+def _words(cause: Exception) -> str:
+    if isinstance(cause, ssl.SSLError):
+        return str(cause)
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror[:1].lower() + cause.strerror[1:]
+    return str(cause)
+
+
+def _hint(cause: Exception, address: Address | None) -> str:
+    if isinstance(cause, ssl.SSLError):
+        return "Check the certificates in $DOCKER_CERT_PATH or in the docker context."
+    if isinstance(cause, socket.gaierror):
+        return "Check the host name in $DOCKER_HOST or in the docker context."
+    number = cause.errno if isinstance(cause, OSError) else None
+    if address is None or address.scheme != "unix":
+        return "Check that the engine runs there, and that $DOCKER_HOST or the docker context names it."
+    if number in (errno.EACCES, errno.EPERM):
+        return "Add yourself to the docker group (sudo usermod -aG docker $USER) and log in again."
+    if number == errno.ENOENT and (other := _other_socket()):
+        return f"Start the engine (sudo systemctl start docker), or use the one at DOCKER_HOST=unix://{other}."
+    return "Start the engine (sudo systemctl start docker), or point $DOCKER_HOST at one that runs."
+
+
+def _other_socket() -> Path | None:
+    """A rootless engine's socket, which only its own context or DOCKER_HOST leads to."""
+    run = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    return next((path for path in (run / "docker.sock", run / "podman/podman.sock") if path.exists()), None)

@@ -1,0 +1,174 @@
+"""The Runtime port over a container engine."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from relay_tui.adapters.engine import logs
+from relay_tui.adapters.engine.client import Engine
+from relay_tui.adapters.engine.create import DATA_DIR, IDLE, PROJECT, SESSION, Creator
+from relay_tui.adapters.engine.facts import FactsCache
+from relay_tui.adapters.engine.terminal import Terminal
+from relay_tui.errors import ConflictError, EngineError
+from relay_tui.services.ports import ContainerSpec, EventStream, LogStream, Observed
+from relay_tui.services.watch import Watch
+
+_STOP_SECONDS = 10
+_EXITED = re.compile(r"Exited \((\d+)\)")
+_NEVER = "0001-01-01T00:00:00Z"
+_NOT_STARTED = "The container did not start"
+_START_HINTS = (
+    ("bind source path does not exist", "A remote engine cannot see this machine's files; use one on this machine."),
+    ("executable file not found", "Check the profile's command: the image has no such program."),
+    ("no such file or directory", "Check the profile's command: the image has no such program."),
+    ("permission denied", "Check that the profile's user may run its command."),
+    ("address already in use", "Something else on the machine uses the port."),
+    ("no space left", "Make room on the engine's disk (docker system prune)."),
+)
+
+
+class DockerRuntime:
+    """Runs the sessions of one data dir in containers; fulfils Runtime. Contacts no engine until it is asked to."""
+
+    def __init__(self, data_dir: Path, cache: Path) -> None:
+        self._data_dir = data_dir
+        self._engine = Engine()
+        self._creator = Creator(self._engine, data_dir, FactsCache(cache))
+        self._terminal = Terminal(self._engine)
+
+    def ping(self) -> str:
+        """Answer 'Docker 20.10.24 at unix:///var/run/docker.sock'."""
+        greeting = self._engine.greet()
+        return f"{greeting.product} {greeting.version}".strip() + f" at {self._engine.address.url}"
+
+    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+        """Pull a missing image, create the container, give its user a name, a home and a git identity."""
+        try:
+            return self._creator.create(spec, watch)
+        except EngineError as error:
+            raise _with_hint(error) from error
+
+    def start(self, container_id: str) -> None:
+        """Start it; fine if it runs already."""
+        try:
+            with self._engine.client(_NOT_STARTED) as client:
+                client.start(container_id)
+        except EngineError as error:
+            raise _with_hint(error) from error
+
+    def stop(self, container_id: str) -> None:
+        """Ask it to end, kill it after ten seconds; fine if it is not running."""
+        with self._engine.client("The container cannot be stopped") as client:
+            client.stop(container_id, timeout=_STOP_SECONDS)
+
+    def remove(self, container_id: str) -> None:
+        """Remove it and its anonymous volumes, running or not; fine if it is gone."""
+        self._creator.remove(container_id)
+
+    def inspect(self, container_id: str) -> Observed:
+        """How it is now."""
+        with self._engine.client("The container cannot be inspected") as client:
+            found = client.inspect_container(container_id)
+        return _observed(found)
+
+    def wait(self, container_id: str, seconds: float) -> Observed:
+        """How it is once it ended, or after `seconds` at the latest."""
+        path = f"/containers/{container_id}/wait"
+        with self._engine.stream("The container cannot be waited for", "POST", path) as answer:
+            answer.socket.settimeout(max(seconds, 0.001))
+            with self._engine.translated("The container cannot be waited for"), suppress(TimeoutError):
+                answer.recv()
+        return self.inspect(container_id)
+
+    def observe(self) -> list[Observed]:
+        """Every container that carries this data dir's label. `started_at` is known only of some that do not run."""
+        with self._engine.client("The containers cannot be listed") as client:
+            listed = client.containers(all=True, filters={"label": [f"{DATA_DIR}={self._data_dir}"]})
+            return [self._listed(client, found) for found in listed if SESSION in (found.get("Labels") or {})]
+
+    def _listed(self, client: Any, found: Mapping[str, Any]) -> Observed:  # noqa: ANN401
+        """From the list's entry when that says it all: 137 may be the kernel's doing, 'created' a failed start."""
+        from docker.errors import NotFound
+
+        status, labels = str(found["State"]), found["Labels"]
+        exited = _EXITED.match(str(found.get("Status", "")))
+        code = int(exited[1]) if exited else None
+        if status in ("created", "dead") or (status == "exited" and code in (None, 137)):
+            with suppress(NotFound):
+                return _observed(client.inspect_container(found["Id"]))
+        return Observed(found["Id"], labels[SESSION], labels.get(PROJECT, ""), status, code)
+
+    def events(self) -> EventStream:
+        """Begin to listen for changes of this data dir's containers. Connected when it returns."""
+        filters = {"type": ["container"], "label": [f"{DATA_DIR}={self._data_dir}"]}
+        params = {"filters": json.dumps(filters), "since": logs.a_moment_ago()}
+        stream = self._engine.stream("The engine's events cannot be read", "GET", "/events", params=params)
+        return logs.EngineEvents(self._engine, stream)
+
+    def logs(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
+    ) -> LogStream:
+        """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
+        params = {
+            "stdout": "1",
+            "stderr": "1",
+            "follow": str(int(follow)),
+            "timestamps": str(int(timestamps)),
+            "tail": "all" if tail is None else str(tail),
+        }
+        if since:
+            params["since"] = logs.engine_time(since)
+        title = "The log cannot be read"
+        with self._engine.client(title) as client:
+            tty = bool(client.inspect_container(container_id)["Config"]["Tty"])
+        stream = self._engine.stream(title, "GET", f"/containers/{container_id}/logs", params=params)
+        return logs.EngineLog(self._engine, stream, tty=tty)
+
+    def attach(self, container_id: str) -> None:
+        """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
+        container = self._running(container_id)
+        if (container["Config"].get("Labels") or {}).get(IDLE):
+            raise ConflictError("There is nothing to attach to: the session idles", "", "e opens a shell in it.")
+        self._terminal.attach(container)
+
+    def run(self, container_id: str, command: Sequence[str]) -> int:
+        """Run `command` in it with the caller's stdin, stdout, stderr (() is a login shell); answer the exit code."""
+        return self._terminal.run(self._running(container_id), command)
+
+    def _running(self, container_id: str) -> Mapping[str, Any]:
+        with self._engine.client("The container cannot be inspected") as client:
+            found: Mapping[str, Any] = client.inspect_container(container_id)
+        status = found["State"]["Status"]
+        if status != "running":
+            hint = "Start it first." if status != "paused" else "Unpause it first: docker unpause."
+            raise ConflictError("The session is not running", f"Its container is {status}.", hint)
+        return found
+
+
+def _observed(found: Mapping[str, Any]) -> Observed:
+    state, labels = found["State"], found["Config"].get("Labels") or {}
+    status, words = str(state["Status"]), str(state.get("Error") or "")
+    ended = status in ("exited", "dead") or bool(words)
+    started = str(state.get("StartedAt") or "")
+    return Observed(
+        container_id=str(found["Id"]),
+        session_id=labels.get(SESSION, ""),
+        project_id=labels.get(PROJECT, ""),
+        status=status,
+        exit_code=int(state["ExitCode"]) if ended else None,
+        oom_killed=bool(state.get("OOMKilled")),
+        error=words,
+        started_at="" if started == _NEVER else started,
+    )
+
+
+def _with_hint(error: EngineError) -> EngineError:
+    """The same error with what to do about it, where the engine's words tell."""
+    if not error.hint:
+        error.hint = next((hint for words, hint in _START_HINTS if words in error.detail.lower()), "")
+    return error

@@ -1,0 +1,69 @@
+"""The heads of a base clone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from relay_tui.adapters.git import process
+from relay_tui.adapters.git.faults import translate
+from relay_tui.model import Branch
+
+_FORMAT = "%00".join(
+    ("%(refname:lstrip=2)", "%(objectname)", "%(committerdate:unix)", "%(HEAD)", "%(contents:subject)")
+)
+
+
+def _read(base: Path) -> list[tuple[Branch, bool]]:
+    """Each head, the most recently committed first, and whether HEAD points at it."""
+    outcome = process.ask(
+        f"--git-dir={base}",
+        "for-each-ref",
+        "--sort=refname",
+        "--sort=-committerdate",
+        f"--format={_FORMAT}",
+        "refs/heads/",
+    )
+    if outcome.code:
+        raise translate(outcome, "The branches cannot be read")
+    heads = []
+    for line in outcome.stdout.decode(errors="replace").split("\n"):
+        if line:
+            name, commit, seconds, marker, subject = line.split("\0", 4)
+            heads.append((Branch(name, commit, _utc(seconds), subject), marker == "*"))
+    return heads
+
+
+def branches(base: Path) -> list[Branch]:
+    """Every head of a base clone, the most recently committed first."""
+    return [branch for branch, _ in _read(base)]
+
+
+def default_head(base: Path) -> str:
+    """The head HEAD points at, else main, master, the first by name; '' when there is no head at all."""
+    heads = _read(base)
+    names = sorted(branch.name for branch, _ in heads)
+    pointed = [branch.name for branch, current in heads if current]
+    return next((name for name in (*pointed, "main", "master", *names) if name in names), "")
+
+
+def is_head(base: Path, name: str) -> bool:
+    """Whether `base` has this head. Looks at the files first; only a miss starts git."""
+    reference = f"refs/heads/{name}"
+    if name.startswith("-") or "\0" in name:
+        return False
+    try:
+        packed = (base / "packed-refs").read_bytes()
+    except OSError:
+        packed = b""
+    if f" {reference}\n".encode(errors="surrogateescape") in packed:
+        return True
+    return process.ask(f"--git-dir={base}", "show-ref", "--verify", "--quiet", reference).code == 0
+
+
+def _utc(seconds: str) -> str:
+    """ISO 8601 of a Unix time; '' for a time that no calendar has."""
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return ""

@@ -1,0 +1,157 @@
+"""How commands speak: JSON or words on stdout, errors and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import wraps
+from pathlib import Path
+from types import FrameType
+from typing import Concatenate, ParamSpec
+
+import click
+
+from relay_tui import text, wiring
+from relay_tui.errors import Fault
+from relay_tui.model import Project, Records, Session
+from relay_tui.services.relay import Relay
+from relay_tui.services.watch import Watch
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where results go. `as_json`: one JSON document on stdout, errors as one on stderr."""
+
+    as_json: bool = False
+
+    def document(self, value: object) -> None:
+        """Print `value` as the command's one JSON document."""
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def say(self, words: str) -> None:
+        """Print a line for a person; nothing with --json."""
+        if not self.as_json:
+            click.echo(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a command gets: relay, and a way to speak."""
+
+    relay: Relay
+    output: Output
+
+
+def command(function: Callable[Concatenate[Desk, P], int | None]) -> Callable[..., int | None]:
+    """Give a command `--json` and `--data-dir`, and relay over that data dir as its first argument."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything.")
+    @click.pass_context
+    @wraps(function)
+    def wrapper(
+        context: click.Context, /, as_json: bool, data_dir: Path | None, *args: P.args, **kwargs: P.kwargs
+    ) -> int | None:
+        relay = wiring.build(data_dir or context.find_root().obj)
+        wiring.log_to_file()
+        if warning := relay.store.warning():
+            click.echo(f"relay: {warning}", err=True)
+        return function(Desk(relay, Output(as_json)), *args, **kwargs)
+
+    return wrapper
+
+
+def fail(output: Output, fault: Fault) -> None:
+    """Print an error: what happened, the words of git or the engine, what to do next."""
+    if output.as_json:
+        document = {key: text.redact(value) for key, value in asdict(fault).items()}
+        click.echo(json.dumps({"error": document}, ensure_ascii=False), err=True)
+        return
+    click.echo(f"relay: {text.clean(text.redact(fault.title))}", err=True)
+    for line in text.clean_block(text.redact(fault.detail)).splitlines():
+        click.echo(f"  {line}", err=True)
+    if fault.hint:
+        click.echo(f"  → {text.clean(fault.hint)}" if _utf8(sys.stderr) else f"  -> {text.clean(fault.hint)}", err=True)
+
+
+def _utf8(stream: object) -> bool:
+    return "utf" in (getattr(stream, "encoding", "") or "").lower()
+
+
+@contextmanager
+def progress() -> Iterator[Watch]:
+    """A watch that draws its progress on stderr if that is a terminal, and is cancelled by ctrl-c or a hang-up."""
+    bar = _Bar() if sys.stderr.isatty() else None
+    watch = Watch(bar.draw if bar else None)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        watch.cancel()
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield watch
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if bar:
+            bar.wipe()
+
+
+class _Bar:
+    """One line of progress, redrawn in place, at most ten times a second."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._drawn_at = 0.0
+
+    def draw(self, stage: str, fraction: float | None, detail: str) -> None:
+        if stage == self._stage and time.monotonic() - self._drawn_at < 0.1:
+            return
+        self._stage, self._drawn_at = stage, time.monotonic()
+        done = "" if fraction is None else f" [{'#' * int(fraction * 20):<20}] {fraction:4.0%}"
+        line = text.clean(f"{stage}{done}  {detail}")[: shutil.get_terminal_size().columns - 1]
+        sys.stderr.write(f"\r\x1b[K{line}")
+        sys.stderr.flush()
+
+    def wipe(self) -> None:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def project_document(project: Project, records: Records) -> dict[str, object]:
+    """A project as JSON: the data model's fields, and how many sessions it has."""
+    return asdict(project) | {"sessions": len(records.live_sessions(project.id))}
+
+
+def session_document(session: Session, records: Records) -> dict[str, object]:
+    """A session as JSON: the data model's fields, and its project's name."""
+    project = records.projects.get(session.project_id)
+    return asdict(session) | {"project": project.name if project else "", "notes": list(session.notes)}
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows aligned in columns."""
+    lines = [tuple(headings), *[tuple(text.clean(cell) for cell in row) for row in rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def listing(pairs: Mapping[str, str]) -> str:
+    """Labels and values, one a line; a value's own further lines are indented, empty values left out."""
+    shown = {label: text.clean_block(value) for label, value in pairs.items() if value}
+    width = max(map(len, shown), default=0)
+    return "\n".join(f"{label:<{width}}  {value.replace(chr(10), chr(10) + ' ' * (width + 2))}" for label, value in shown.items())
+
+
+def fault_words(fault: Fault | None) -> str:
+    """An error in the lines a listing shows."""
+    return "" if fault is None else "\n".join(filter(None, (fault.title, fault.detail, fault.hint)))

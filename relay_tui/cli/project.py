@@ -1,0 +1,125 @@
+"""`relay project …`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from relay_tui.cli.output import Desk, command, fault_words, listing, progress, project_document, table
+from relay_tui.errors import ConflictError
+from relay_tui.model import Project
+from relay_tui.services import names
+from relay_tui.services.projects import NewProject
+
+
+@click.group()
+def project() -> None:
+    """Repositories that relay knows, each with a bare base clone."""
+
+
+@project.command("add")
+@click.argument("source")
+@click.option("--name", default="", help="What to call it [the source's last part].")
+@click.option("--branch", default="", help="The default branch [the one upstream says].")
+@click.option("--image", default="", help="The image of its sessions.")
+@click.option("--profile", default="", help="The profile of its sessions.")
+@command
+def add(desk: Desk, source: str, name: str, branch: str, image: str, profile: str) -> None:
+    """Clone SOURCE, a URL or a local path, and start a first session on its default branch."""
+    wanted = NewProject(source=source, name=name, branch=branch, image=image, profile=profile)
+    with progress() as watch:
+        added = desk.relay.projects.register(wanted)
+        first = desk.relay.projects.clone(added.id, watch)
+        desk.relay.sessions.build(first.id, watch)
+    _tell(desk, added.id, f"Added {added.name}; its first session {first.name} is running.")
+
+
+@project.command("list")
+@command
+def list_(desk: Desk) -> None:
+    """List the projects."""
+    records = desk.relay.store.read()
+    projects = records.live_projects()
+    if desk.output.as_json:
+        desk.output.document([project_document(p, records) for p in projects])
+    elif not projects:
+        desk.output.say("No projects yet. Add one: relay project add SOURCE")
+    else:
+        rows = [(p.id, p.name, p.clone_state, str(len(records.live_sessions(p.id))), p.source) for p in projects]
+        desk.output.say(table(("ID", "NAME", "CLONE", "SESSIONS", "SOURCE"), rows))
+
+
+@project.command()
+@click.argument("reference", metavar="PROJECT")
+@command
+def show(desk: Desk, reference: str) -> None:
+    """Show everything about a project."""
+    _tell(desk, names.find_project(desk.relay.store.read(), reference).id)
+
+
+@project.command()
+@click.argument("reference", metavar="PROJECT")
+@click.option("--source", default="", help="Clone from here instead.")
+@command
+def retry(desk: Desk, reference: str, source: str) -> None:
+    """Clone again a project whose clone failed."""
+    found = names.find_project(desk.relay.store.read(), reference)
+    with progress() as watch:
+        desk.relay.projects.retry(found.id, source)
+        first = desk.relay.projects.clone(found.id, watch)
+        desk.relay.sessions.build(first.id, watch)
+    _tell(desk, found.id, f"Cloned {found.name}; its first session {first.name} is running.")
+
+
+@project.command()
+@click.argument("reference", metavar="PROJECT")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@command
+def remove(desk: Desk, reference: str, yes: bool) -> None:
+    """Remove a project with all its sessions, their containers and their clones."""
+    found = names.find_project(desk.relay.store.read(), reference)
+    sessions = desk.relay.projects.sessions_of(found.id)
+    goes = removal_words(found, [session.name for session in sessions])
+    if not yes:
+        if desk.output.as_json or not sys.stdin.isatty():
+            raise ConflictError(f"Removing {found.name} needs a yes", goes, "Add --yes.")
+        click.confirm(f"{goes}\nRemove it?", abort=True, err=True)
+    with progress() as watch:
+        desk.relay.projects.remove(found.id, watch)
+    if desk.output.as_json:
+        desk.output.document({"removed": found.id, "sessions": [session.id for session in sessions]})
+    desk.output.say(f"Removed {found.name} and {len(sessions)} session(s). The clones lie in {desk.relay.data_dir.trash}.")
+
+
+def removal_words(found: Project, sessions: list[str]) -> str:
+    """What goes when a project is removed."""
+    count = {0: "no sessions", 1: "1 session, its container and its clone"}.get(
+        len(sessions), f"{len(sessions)} sessions, their containers and their clones"
+    )
+    named = f" ({', '.join(sessions)})" if sessions else ""
+    return f"Project {found.name} goes with {count}{named}."
+
+
+def _tell(desk: Desk, project_id: str, words: str = "") -> None:
+    records = desk.relay.store.read()
+    found = records.projects[project_id]
+    if desk.output.as_json:
+        desk.output.document(project_document(found, records))
+    elif words:
+        desk.output.say(words)
+    else:
+        shown = {
+            "id": found.id,
+            "name": found.name,
+            "source": found.source,
+            "clone": found.clone_state,
+            "error": fault_words(found.clone_error),
+            "default branch": found.default_branch,
+            "default image": found.default_image,
+            "default profile": found.default_profile,
+            "sessions": "\n".join(f"{s.name}  {s.state}  {s.branch}" for s in records.live_sessions(found.id)),
+            "base clone": str(desk.relay.data_dir.base(found.id)),
+            "created": found.created_at,
+        }
+        desk.output.say(listing(shown))

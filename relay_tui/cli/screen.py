@@ -1,0 +1,23 @@
+"""From the command line into the screen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from relay_tui import wiring
+from relay_tui.errors import RelayError
+
+
+def open_screen(data_dir: Path | None) -> int:
+    """Run the TUI over `data_dir`; answer the exit code."""
+    try:
+        relay = wiring.build(data_dir)
+        relay.store.read()
+    except RelayError as error:
+        sys.stderr.write("\n".join(filter(None, (f"relay: {error.title}", error.detail, error.hint))) + "\n")
+        return error.exit_code
+    wiring.log_to_file()
+    from relay_tui.ui.app import run_screen
+
+    return run_screen(relay)

@@ -1,0 +1,234 @@
+"""`relay session …`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from relay_tui import text
+from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table
+from relay_tui.errors import ConflictError, InvalidInputError
+from relay_tui.model import Session
+from relay_tui.services import names
+from relay_tui.services.sessions import NewSession
+from relay_tui.services.spec import loosened
+from relay_tui.services.watch import Watch
+
+
+@click.group()
+def session() -> None:
+    """Branches being worked on, each in its own clone and its own container."""
+
+
+@session.command()
+@click.argument("project")
+@click.option("--name", default="", help="What to call it [its branch].")
+@click.option("--branch", default="", help="An existing branch to work on [the project's default].")
+@click.option("--new-branch", default="", help="A new branch to begin.")
+@click.option("--from", "from_branch", default="", help="Where the new branch begins [the project's default].")
+@click.option("--image", default="", help="The container's image.")
+@click.option("--profile", default="", help="The container's profile.")
+@command
+def create(
+    desk: Desk, project: str, name: str, branch: str, new_branch: str, from_branch: str, image: str, profile: str
+) -> None:
+    """Clone PROJECT's branch into a new session and start its container."""
+    if branch and new_branch:
+        raise InvalidInputError("branch", "--branch and --new-branch exclude each other", hint="Use --from with --new-branch.")
+    if from_branch and not new_branch:
+        raise InvalidInputError("from", "--from goes with --new-branch")
+    found = names.find_project(desk.relay.store.read(), project)
+    wanted = NewSession(
+        project=found.id,
+        name=name,
+        branch=branch or from_branch,
+        new_branch=new_branch,
+        image=image,
+        profile=profile,
+    )
+    with progress() as watch:
+        made = desk.relay.sessions.register(wanted)
+        made = desk.relay.sessions.build(made.id, watch)
+    for note in made.notes:
+        click.echo(f"note: {text.clean(note)}", err=True)
+    _tell(desk, made.id, f"{found.name}/{made.name} is running on {made.branch}.")
+
+
+@session.command("list")
+@click.option("--project", default="", help="Only this project's.")
+@click.option("--all", "everything", is_flag=True, help="Removed ones too.")
+@command
+def list_(desk: Desk, project: str, everything: bool) -> None:
+    """List the sessions."""
+    records = desk.relay.store.read()
+    only = names.find_project(records, project).id if project else None
+    rows = records.live_sessions(only)
+    if everything:
+        rows = [s for s in records.sessions.values() if only in {None, s.project_id}]
+    if desk.output.as_json:
+        desk.output.document([session_document(s, records) for s in rows])
+    elif not rows:
+        desk.output.say("No sessions yet. Add a project, which brings its first: relay project add SOURCE")
+    else:
+        cells = [
+            (s.id, names.full_name(records, s), "removed" if s.deleted_at else s.state, s.branch, s.image, _trouble(s))
+            for s in rows
+        ]
+        desk.output.say(table(("ID", "SESSION", "STATE", "BRANCH", "IMAGE", ""), cells))
+
+
+def _trouble(shown: Session) -> str:
+    return shown.error_reason.title if shown.error_reason else ""
+
+
+@session.command()
+@click.argument("reference", metavar="SESSION")
+@command
+def show(desk: Desk, reference: str) -> None:
+    """Show everything about a session."""
+    _tell(desk, names.find_session(desk.relay.store.read(), reference).id)
+
+
+def _verb(name: str, done: str, words: str, act: Callable[[Desk, Session, Watch], object]) -> None:
+    """A command that does one thing to one session and shows it afterwards."""
+
+    @session.command(name, help=words)
+    @click.argument("reference", metavar="SESSION")
+    @command
+    def verb(desk: Desk, reference: str) -> None:
+        found = names.find_session(desk.relay.store.read(), reference)
+        with progress() as watch:
+            act(desk, found, watch)
+        _tell(desk, found.id, f"{found.name} {done}.")
+
+
+_verb("start", "is running", "Start a session.", lambda desk, s, watch: desk.relay.sessions.start(s.id, watch))
+_verb("stop", "is stopped", "Stop a session's container.", lambda desk, s, watch: desk.relay.sessions.stop(s.id, watch))
+_verb("restart", "is running", "Stop and start it.", lambda desk, s, watch: desk.relay.sessions.restart(s.id, watch))
+_verb("retry", "is done", "Go on from the step that failed.", lambda desk, s, watch: desk.relay.sessions.retry(s.id, watch))
+
+
+@session.command()
+@click.argument("reference", metavar="SESSION")
+@click.option("--force", is_flag=True, help="Do not ask.")
+@command
+def remove(desk: Desk, reference: str, force: bool) -> None:
+    """Remove a session: its container goes, its clone moves to the trash."""
+    records = desk.relay.store.read()
+    found = names.find_session(records, reference)
+    if not force and sys.stdin.isatty() and not desk.output.as_json:
+        click.confirm(
+            f"{names.full_name(records, found)} goes with its container; its clone moves to the trash.\nRemove it?",
+            abort=True,
+            err=True,
+        )
+    with progress() as watch:
+        desk.relay.sessions.remove(found.id, watch)
+    if desk.output.as_json:
+        desk.output.document(session_document(desk.relay.store.read().sessions[found.id], records))
+    desk.output.say(f"Removed {found.name}. Its clone lies in {desk.relay.data_dir.trash}.")
+
+
+@session.command()
+@click.argument("reference", metavar="SESSION")
+@click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
+@click.option("--tail", type=click.IntRange(min=0), help="Only the last N lines.")
+@click.option("--timestamps", is_flag=True, help="Put the time before each line.")
+@click.option("--since", default="", help="Only what came since a time (RFC 3339) or an age like 10m, 2h, 1d.")
+@command
+def logs(desk: Desk, reference: str, follow: bool, tail: int | None, timestamps: bool, since: str) -> None:
+    """Print a session's log. Into a pipe it goes byte for byte; on a terminal only its colours are kept."""
+    found = names.find_session(desk.relay.store.read(), reference)
+    if follow and desk.output.as_json:
+        raise InvalidInputError("follow", "--follow and --json exclude each other")
+    if not found.container_id:
+        raise ConflictError(f"{found.name} has no container, so no log", fault_words(found.error_reason))
+    stream = desk.relay.runtime.logs(
+        found.container_id, follow=follow, tail=tail, since=_moment(since), timestamps=timestamps
+    )
+    if desk.output.as_json:
+        words = b"".join(chunk.data for chunk in stream).decode(errors="replace")
+        desk.output.document({"session": found.id, "log": words})
+        return
+    try:
+        for chunk in stream:
+            target = sys.stderr.buffer if chunk.stream == "stderr" else sys.stdout.buffer
+            data = text.terminal_safe(chunk.data) if target.isatty() else chunk.data
+            target.write(data)
+            target.flush()
+    except KeyboardInterrupt:
+        stream.close()
+
+
+def _moment(since: str) -> str:
+    """RFC 3339 of a time or of an age. Raises InvalidInputError."""
+    if not since:
+        return ""
+    if age := re.fullmatch(r"(\d+)([smhd])", since):
+        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[age[2]]
+        try:
+            return (datetime.now(UTC) - timedelta(**{unit: int(age[1])})).isoformat()
+        except OverflowError:
+            return datetime.fromtimestamp(0, UTC).isoformat()
+    try:
+        moment = datetime.fromisoformat(since)
+    except ValueError as error:
+        raise InvalidInputError("since", f"'{since}' is neither a time nor an age", hint="Like 10m, 2h or 2026-01-31T12:00:00Z.") from error
+    return (moment if moment.tzinfo else moment.astimezone()).isoformat()
+
+
+@session.command(context_settings={"allow_interspersed_args": False})
+@click.argument("reference", metavar="SESSION")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD...]")
+@command
+def shell(desk: Desk, reference: str, arguments: tuple[str, ...]) -> int:
+    """Open a shell in a session, or run CMD in it; its output and exit code pass through."""
+    found = names.find_session(desk.relay.store.read(), reference)
+    if not found.container_id:
+        raise ConflictError(f"{found.name} has no container", fault_words(found.error_reason), "Start it first.")
+    words = arguments[1:] if arguments[:1] == ("--",) else arguments
+    return desk.relay.runtime.run(found.container_id, words)
+
+
+@session.command()
+@click.argument("reference", metavar="SESSION")
+@command
+def attach(desk: Desk, reference: str) -> None:
+    """Attach this terminal to a session's main process; ctrl-q leaves it running."""
+    found = names.find_session(desk.relay.store.read(), reference)
+    if not found.container_id:
+        raise ConflictError(f"{found.name} has no container", fault_words(found.error_reason), "Start it first.")
+    desk.relay.runtime.attach(found.container_id)
+
+
+def _tell(desk: Desk, session_id: str, words: str = "") -> None:
+    records = desk.relay.store.read()
+    found = records.sessions[session_id]
+    if desk.output.as_json:
+        desk.output.document(session_document(found, records))
+        return
+    if words:
+        desk.output.say(words)
+        return
+    profile = desk.relay.sessions.profile(found)
+    shown = {
+        "id": found.id,
+        "name": names.full_name(records, found),
+        "state": found.state,
+        "error": fault_words(found.error_reason),
+        "exit code": "" if found.exit_code is None else str(found.exit_code),
+        "branch": found.branch,
+        "begun at": found.base_branch,
+        "image": found.image,
+        "profile": found.profile,
+        "loosened": "; ".join(loosened(profile)) if profile else "",
+        "notes": "\n".join(found.notes),
+        "clone": found.work_dir,
+        "container": found.container_id,
+        "created": found.created_at,
+    }
+    desk.output.say(listing(shown))

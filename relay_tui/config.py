@@ -1,0 +1,208 @@
+"""config.toml: defaults and profiles. A key that relay does not know is refused, never ignored in silence."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from relay_tui.errors import ConfigError, InvalidInputError
+
+DEFAULT_IMAGE = "buildpack-deps:bookworm-scm"
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A named recipe for a session's container. What it leaves out keeps the hardened default."""
+
+    name: str
+    image: str = ""
+    """'' takes the project's image, else the configured one."""
+    command: tuple[str, ...] = ()
+    """What runs; () keeps the container alive and idle. Written as a string it is given to `sh -c`."""
+    tty: bool = True
+    """Whether the command gets a terminal."""
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    user: str = "host"
+    """'host' (the uid:gid relay runs as), 'image' (the image's own), or a name, uid or uid:gid."""
+    cpus: float | None = None
+    memory: int | None = None
+    """Bytes; written as a number or like '4g'."""
+    pids: int = 4096
+    network: str = "bridge"
+    capabilities: tuple[str, ...] = ()
+    """Capabilities given back, of which none are left by default."""
+    new_privileges: bool = False
+    """Whether programs in the container may gain privileges (setuid, sudo)."""
+
+
+DEFAULT_PROFILE = Profile(name="default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration; `path` is where it was, or would be, read from."""
+
+    path: Path
+    image: str = DEFAULT_IMAGE
+    profile: str = DEFAULT_PROFILE.name
+    glyphs: str = "auto"
+    """'unicode', 'ascii', or 'auto': by the locale."""
+    theme: str = ""
+    profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({"default": DEFAULT_PROFILE}))
+
+    def find_profile(self, name: str) -> Profile:
+        """The profile called `name`; '' is the configured default. Raises InvalidInputError, field 'profile'."""
+        found = self.profiles.get(name or self.profile)
+        if found is None:
+            known = ", ".join(sorted(self.profiles))
+            raise InvalidInputError(
+                "profile", f"There is no profile '{name or self.profile}'", hint=f"Known: {known}. See {self.path}."
+            )
+        return found
+
+
+def load(path: Path) -> Config:
+    """Read `path`; a file that is not there means all defaults. Raises ConfigError, naming file and key."""
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except FileNotFoundError:
+        return Config(path=path)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read", str(error), "Mend the file, or move it away.") from error
+    return _Reader(path).config(document)
+
+
+class _Reader:
+    """Checks a parsed document key by key; every complaint names the file and the key."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def config(self, document: Mapping[str, object]) -> Config:
+        self._known(document, "", {"image", "profile", "glyphs", "theme", "profiles"})
+        tables = document.get("profiles", {})
+        if not isinstance(tables, dict):
+            raise self._wrong("profiles", "must be tables, like [profiles.node]")
+        profiles = {"default": DEFAULT_PROFILE}
+        for name, table in tables.items():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", name):
+                raise self._wrong(f"profiles.{name}", "is not a usable name (letters, digits, '.', '_', '-')")
+            if not isinstance(table, dict):
+                raise self._wrong(f"profiles.{name}", "must be a table")
+            profiles[name] = self._profile(name, table)
+        glyphs = self._text(document, "", "glyphs", "auto")
+        if glyphs not in {"auto", "unicode", "ascii"}:
+            raise self._wrong("glyphs", "must be 'auto', 'unicode' or 'ascii'")
+        chosen = self._text(document, "", "profile", "default")
+        if chosen not in profiles:
+            raise self._wrong("profile", f"names '{chosen}', but there is no [profiles.{chosen}]")
+        return Config(
+            path=self._path,
+            image=self._text(document, "", "image", DEFAULT_IMAGE),
+            profile=chosen,
+            glyphs=glyphs,
+            theme=self._text(document, "", "theme", ""),
+            profiles=MappingProxyType(profiles),
+        )
+
+    def _profile(self, name: str, table: Mapping[str, object]) -> Profile:
+        where = f"profiles.{name}."
+        self._known(table, where, set(Profile.__dataclass_fields__) - {"name"})
+        return Profile(
+            name=name,
+            image=self._text(table, where, "image", ""),
+            command=self._command(table, where),
+            tty=self._flag(table, where, "tty", True),
+            env=self._env(table, where),
+            user=self._text(table, where, "user", "host") or "host",
+            cpus=self._cpus(table, where),
+            memory=self._memory(table, where),
+            pids=self._pids(table, where),
+            network=self._text(table, where, "network", "bridge") or "bridge",
+            capabilities=self._capabilities(table, where),
+            new_privileges=self._flag(table, where, "new_privileges", False),
+        )
+
+    def _wrong(self, key: str, why: str) -> ConfigError:
+        return ConfigError(f"{self._path}: {key} {why}", f"{key} {why}", "Mend the file; see the README.")
+
+    def _known(self, table: Mapping[str, object], where: str, known: set[str]) -> None:
+        for key in table:
+            if key not in known:
+                raise self._wrong(where + key, f"is not a key relay knows (known: {', '.join(sorted(known))})")
+
+    def _text(self, table: Mapping[str, object], where: str, key: str, default: str) -> str:
+        value = table.get(key, default)
+        if not isinstance(value, str) or any(ord(character) < 32 for character in value):
+            raise self._wrong(where + key, "must be a string on one line")
+        return value
+
+    def _flag(self, table: Mapping[str, object], where: str, key: str, default: bool) -> bool:
+        value = table.get(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(where + key, "must be true or false")
+        return value
+
+    def _command(self, table: Mapping[str, object], where: str) -> tuple[str, ...]:
+        value = table.get("command", [])
+        if isinstance(value, str):
+            return ("/bin/sh", "-c", value) if value.strip() else ()
+        if isinstance(value, list) and all(isinstance(word, str) for word in value):
+            return tuple(value)
+        raise self._wrong(where + "command", "must be a string (for sh -c) or a list of strings")
+
+    def _env(self, table: Mapping[str, object], where: str) -> Mapping[str, str]:
+        value = table.get("env", {})
+        if not isinstance(value, dict):
+            raise self._wrong(where + "env", 'must be a table, like { CI = "1" }')
+        result: dict[str, str] = {}
+        for key, item in value.items():
+            if not key or "=" in key or "\0" in key:
+                raise self._wrong(f"{where}env.{key}", "is not a usable variable name")
+            if isinstance(item, bool) or not isinstance(item, str | int | float):
+                raise self._wrong(f"{where}env.{key}", "must be a string or a number")
+            result[key] = str(item)
+        return MappingProxyType(result)
+
+    def _cpus(self, table: Mapping[str, object], where: str) -> float | None:
+        value = table.get("cpus")
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.01 <= value <= 4096:
+            raise self._wrong(where + "cpus", "must be a number of CPUs, 0.01 or more")
+        return float(value)
+
+    def _memory(self, table: Mapping[str, object], where: str) -> int | None:
+        value = table.get("memory")
+        if value is None:
+            return None
+        size = parse_size(value) if isinstance(value, str) else value
+        if isinstance(size, bool) or not isinstance(size, int) or size < 6 << 20:
+            raise self._wrong(where + "memory", "must be a size like '4g' or '512m', 6m or more")
+        return size
+
+    def _pids(self, table: Mapping[str, object], where: str) -> int:
+        value = table.get("pids", 4096)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise self._wrong(where + "pids", "must be a whole number, 1 or more")
+        return value
+
+    def _capabilities(self, table: Mapping[str, object], where: str) -> tuple[str, ...]:
+        value = table.get("capabilities", [])
+        if not isinstance(value, list) or not all(isinstance(n, str) and re.fullmatch(r"[A-Z_]+", n) for n in value):
+            raise self._wrong(where + "capabilities", 'must be a list of names, like ["NET_BIND_SERVICE"]')
+        return tuple(value)
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of a size like '512m', '4 GiB' or '1.5g' (powers of 1024); None if it is not one."""
+    match = _SIZE.fullmatch(text.strip())
+    return int(float(match[1]) * _UNITS[match[2].lower()]) if match else None

@@ -1,0 +1,101 @@
+"""Watches the engine: is it there, and what do the containers do. Pushed by its events, never polled."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+
+from relay_tui.errors import EngineError, EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.events import Bus, EngineStatus, EngineStatusChanged, RecordsChanged
+from relay_tui.model import Session
+from relay_tui.services import observe
+from relay_tui.services.ports import EventStream, Locks, Observed, Runtime, Store
+from relay_tui.services.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+BACKOFF = (0.5, 1.0, 2.0, 3.0, 5.0)  # seconds between attempts to reach the engine; the last one for ever
+
+
+class EngineWatch:
+    """One daemon thread that keeps the rows' observed half true, and reconnects by itself."""
+
+    def __init__(self, *, runtime: Runtime, store: Store, sessions: Sessions, locks: Locks, bus: Bus) -> None:
+        self._runtime = runtime
+        self._store = store
+        self._sessions = sessions
+        self._locks = locks
+        self._bus = bus
+        self._closed = threading.Event()
+        self._stream: EventStream | None = None
+        self.status = EngineStatus("connecting")
+
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._watch, name="engine watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._closed.set()
+        if self._stream is not None:
+            self._stream.close()
+
+    def _watch(self) -> None:
+        attempt = 0
+        while not self._closed.is_set():
+            try:
+                words = self._runtime.ping()
+                self._stream = self._runtime.events()
+                self.look_at_all()
+                self._say(EngineStatus("up", words))
+                attempt = 0
+                for session_id in self._stream:
+                    self._look_at(session_id)
+                reason: RelayError = EngineUnreachableError("The engine closed the connection")
+            except EngineError as error:
+                reason = error
+            except RelayError as error:  # the store is full or read-only: the rows stay as they are, watching goes on
+                log.warning("observing failed: %s: %s", error.title, error.detail)
+                reason = error
+            if self._closed.is_set():
+                return
+            if attempt or not isinstance(reason, EngineUnreachableError) or self.status.state != "up":
+                self._say(EngineStatus("down", reason.detail or reason.title, reason.hint))
+            self._closed.wait(BACKOFF[min(attempt, len(BACKOFF) - 1)])
+            attempt += 1
+
+    def _say(self, status: EngineStatus) -> None:
+        if status != self.status:
+            self.status = status
+            self._bus.publish(EngineStatusChanged(status))
+
+    def look_at_all(self) -> None:
+        """Compare every session with the engine's containers, and write what differs."""
+        seen = {container.session_id: container for container in self._runtime.observe()}
+        for session in self._store.read().live_sessions():
+            self._settle(session, seen.get(session.id))
+
+    def _look_at(self, session_id: str) -> None:
+        session = self._store.read().sessions.get(session_id)
+        if session is None or session.deleted_at is not None or not session.container_id:
+            return
+        try:
+            seen: Observed | None = self._runtime.inspect(session.container_id)
+        except NotFoundError:
+            seen = None
+        self._settle(session, seen)
+
+    def _settle(self, session: Session, seen: Observed | None) -> None:
+        update = observe.judge(session, seen)
+        if update is None or self._locks.holder(session.id):
+            return  # as it says already, or someone is at work on it and will say so
+        if update.reason is not None and seen is not None and not update.reason.detail:
+            words = self._sessions.last_words(seen.container_id)
+            update = replace(update, reason=replace(update.reason, detail=words))
+        with self._store.transaction() as change:
+            present = change.records.sessions.get(session.id)
+            if present is None or present.deleted_at is not None or present.container_id != session.container_id:
+                return
+            change.put(observe.apply(present, update))
+        self._bus.publish(RecordsChanged())

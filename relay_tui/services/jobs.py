@@ -1,0 +1,90 @@
+"""Long pieces of work, each in a thread of its own, announced as they begin, move and end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from relay_tui.errors import CancelledError, ConflictError, Fault, RelayError
+from relay_tui.events import Bus, Job, JobEnded, JobProgressed
+from relay_tui.model import new_id
+from relay_tui.services.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """At most one job for a subject (a project's or session's id) at a time."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[Job, Watch, threading.Thread]] = {}
+
+    def start(self, subject: str, title: str, work: Callable[[Watch], object], *, cancellable: bool = False) -> Job:
+        """Run `work` in the background. Raises ConflictError if the subject is being worked on already."""
+        job = Job(new_id(), subject, title, cancellable=cancellable)
+        watch = Watch(lambda stage, fraction, detail: self._progress(subject, stage, fraction, detail))
+        thread = threading.Thread(target=self._run, args=(job, watch, work), name=f"job {title}", daemon=True)
+        with self._lock:
+            busy = self._running.get(subject)
+            if busy is not None:
+                raise ConflictError(f"Still busy: {busy[0].title}", hint="Wait for it to end, or press c to cancel it.")
+            self._running[subject] = (job, watch, thread)
+        self._bus.publish(JobProgressed(job))
+        thread.start()
+        return job
+
+    def running(self) -> dict[str, Job]:
+        """The jobs under way, by subject."""
+        with self._lock:
+            return {subject: entry[0] for subject, entry in self._running.items()}
+
+    def cancel(self, subject: str) -> bool:
+        """Ask the subject's job to stop; False if there is none that can."""
+        with self._lock:
+            entry = self._running.get(subject)
+        if entry is None or not entry[0].cancellable:
+            return False
+        entry[1].cancel()
+        return True
+
+    def quit(self, patience: float) -> None:
+        """Interrupt every job because relay is leaving; wait up to `patience` seconds for them to tidy up."""
+        with self._lock:
+            entries = list(self._running.values())
+        for _, watch, _ in entries:
+            watch.cancel(quitting=True)
+        deadline = time.monotonic() + patience
+        for _, _, thread in entries:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _progress(self, subject: str, stage: str, fraction: float | None, detail: str) -> None:
+        with self._lock:
+            entry = self._running.get(subject)
+            if entry is None:
+                return
+            job = replace(entry[0], stage=stage, fraction=fraction, detail=detail)
+            self._running[subject] = (job, *entry[1:])
+        self._bus.publish(JobProgressed(job))
+
+    def _run(self, job: Job, watch: Watch, work: Callable[[Watch], object]) -> None:
+        fault: Fault | None = None
+        cancelled = False
+        try:
+            work(watch)
+        except CancelledError:
+            cancelled = True
+        except RelayError as error:
+            log.warning("%s failed: %s: %s", job.title, error.title, error.detail)
+            fault = error.fault
+        except Exception as error:  # the last line of defence: a bug must not vanish with its thread
+            log.exception("%s failed", job.title)
+            fault = Fault("internal", f"relay itself failed: {type(error).__name__}", str(error), "See relay's log.")
+        finally:
+            with self._lock:
+                self._running.pop(job.subject, None)
+        self._bus.publish(JobEnded(job, fault, cancelled))

@@ -1,0 +1,83 @@
+"""From what the engine shows to what a session's row says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from relay_tui.errors import EngineError, Fault
+from relay_tui.model import Desired, Session, SessionState, now
+from relay_tui.services.ports import Observed
+
+GONE = Fault("engine", "The container is gone", "Something other than relay removed it.", "R makes a new one.")
+CUT = Fault("cancelled", "relay was killed while this was under way", hint="R goes on with it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an observation says of a session."""
+
+    state: SessionState
+    exit_code: int | None = None
+    reason: Fault | None = None
+
+
+class CommandFailedError(EngineError):
+    """The session's command ended at once. Its row says so already."""
+
+    def __init__(self, reason: Fault) -> None:
+        super().__init__(reason.title, reason.detail, reason.hint)
+
+
+def ended(seen: Observed, last_words: str) -> Update:
+    """What is to be said when a session that should run does not."""
+    if seen.status == "paused":
+        return Update(SessionState.STOPPED, None, Fault("engine", "Paused by another tool", hint="r restarts it."))
+    if seen.error:
+        hint = "Mend the profile or the image, then R."
+        return Update(SessionState.ERROR, seen.exit_code, Fault("engine", "The container did not start", seen.error, hint))
+    code = seen.exit_code if seen.exit_code is not None else -1
+    if seen.oom_killed:
+        title, hint = "Killed: it ran out of memory", "Give its profile more memory, then R."
+    elif code == 0:
+        title, hint = "The command ended (exit code 0)", "r runs it again. A profile without a command stays alive."
+    elif code in {137, 143}:
+        title, hint = f"Stopped by a signal (exit code {code})", "Something other than relay may have stopped it. r restarts it."
+    else:
+        title, hint = f"The command failed (exit code {code})", "Its last lines are above. Mend it, then R."
+    return Update(SessionState.STOPPED if code == 0 else SessionState.ERROR, code, Fault("engine", title, last_words, hint))
+
+
+def judge(session: Session, seen: Observed | None) -> Update | None:
+    """What the row should say, given the container (None: there is none); None if it says so already.
+
+    `reason.detail` is left without the container's last words: whoever has them adds them.
+    """
+    if session.desired is Desired.REMOVED or session.state is SessionState.REMOVING:
+        update = Update(SessionState.ERROR, None, CUT)
+    elif seen is None and session.container_id:
+        stopped = session.desired is Desired.STOPPED
+        update = Update(SessionState.STOPPED) if stopped else Update(SessionState.ERROR, session.exit_code, GONE)
+    elif seen is None:
+        if session.state is not SessionState.STARTING:
+            return None
+        update = Update(SessionState.ERROR, None, CUT)
+    elif seen.status in {"running", "restarting"}:
+        update = Update(SessionState.RUNNING)
+    elif session.desired is Desired.STOPPED:
+        update = Update(SessionState.STOPPED, seen.exit_code)
+    elif seen.status == "created":
+        if session.state is not SessionState.STARTING:
+            return None
+        update = Update(SessionState.ERROR, None, CUT)
+    else:
+        update = ended(seen, "")
+    said = (session.state, session.exit_code, session.error_reason.title if session.error_reason else None)
+    says = (update.state, update.exit_code, update.reason.title if update.reason else None)
+    return None if said == says else update
+
+
+def apply(session: Session, update: Update) -> Session:
+    """The session's record with the update in it."""
+    return replace(
+        session, state=update.state, exit_code=update.exit_code, error_reason=update.reason, updated_at=now()
+    )

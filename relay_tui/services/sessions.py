@@ -1,0 +1,384 @@
+"""Sessions: create, start, stop, restart, retry, remove."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from relay_tui.config import Config, Profile
+from relay_tui.errors import (
+    CancelledError,
+    ConflictError,
+    Fault,
+    InvalidInputError,
+    NameTakenError,
+    NotFoundError,
+    RelayError,
+)
+from relay_tui.events import Bus, RecordsChanged
+from relay_tui.model import Branch, CloneState, Desired, Identity, Project, Records, Session, SessionState, new_id, now
+from relay_tui.paths import DataDir
+from relay_tui.services import names, observe
+from relay_tui.services.ports import ContainerSpec, Files, Git, Locks, Runtime, Store
+from relay_tui.services.spec import choose_image, container_spec
+from relay_tui.services.watch import Watch
+
+SETTLING = 0.5  # seconds a command is given to fail before its session counts as running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    """What a person typed to create a session; '' means: choose for me. `branch` exists; `new_branch` begins there."""
+
+    project: str
+    name: str = ""
+    branch: str = ""
+    new_branch: str = ""
+    image: str = ""
+    profile: str = ""
+
+
+class Sessions:
+    """The use cases about sessions. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        git: Git,
+        runtime: Runtime,
+        files: Files,
+        locks: Locks,
+        bus: Bus,
+        config: Config,
+        data_dir: DataDir,
+    ) -> None:
+        self._store = store
+        self._git = git
+        self._runtime = runtime
+        self._files = files
+        self._locks = locks
+        self._bus = bus
+        self._config = config
+        self._data_dir = data_dir
+
+    # --- before there is one ---
+
+    def branches(self, project_id: str) -> list[Branch]:
+        """Every upstream branch of the project, the most recently committed first."""
+        return self._git.branches(self._data_dir.base(project_id))
+
+    def suggest_name(self, project_id: str, branch: str) -> str:
+        """A free name for a session on `branch`."""
+        return names.suggest_session(project_id, branch, self._store.read())
+
+    def draft(self, wanted: NewSession, records: Records, heads: Collection[str]) -> Session:
+        """The session that `wanted` asks for, checked field by field, not yet on record.
+
+        Raises InvalidInputError or NameTakenError with `field` set, or ConflictError.
+        """
+        project = records.projects.get(wanted.project)
+        if project is None or project.deleted_at is not None:
+            raise NotFoundError("That project is gone", wanted.project)
+        if project.clone_state is not CloneState.READY:
+            raise ConflictError(f"{project.name} is not cloned yet", hint="Wait for its clone, or retry it.")
+        base_branch = wanted.branch or project.default_branch
+        self._git.check_branch_name(base_branch)
+        if base_branch not in heads:
+            raise InvalidInputError(
+                "branch",
+                f"{project.name} has no branch '{base_branch}'",
+                hint="A new branch begins at an existing one: --new-branch NAME --from BRANCH.",
+            )
+        branch = wanted.new_branch or base_branch
+        if wanted.new_branch:
+            self._check_new_branch(wanted.new_branch, heads)
+        name = wanted.name or names.suggest_session(project.id, branch, records)
+        names.check_name(name)
+        if name.casefold() in {session.name.casefold() for session in records.live_sessions(project.id)}:
+            raise NameTakenError(f"{project.name} has a session '{name}' already", hint="Choose another name.")
+        profile = self._config.find_profile(wanted.profile or project.default_profile)
+        session_id, stamp = new_id(), now()
+        return Session(
+            id=session_id,
+            project_id=project.id,
+            name=name,
+            branch=branch,
+            base_branch=base_branch,
+            image=choose_image(wanted.image, profile, project, self._config),
+            profile=profile.name,
+            work_dir=str(self._data_dir.session(project.id, session_id)),
+            created_at=stamp,
+            updated_at=stamp,
+        )
+
+    def preview(self, wanted: NewSession) -> tuple[Session, ContainerSpec, Profile]:
+        """What register() and build() would make of `wanted`. Raises as draft() does."""
+        records = self._store.read()
+        session = self.draft(wanted, records, {branch.name for branch in self.branches(wanted.project)})
+        profile = self._config.find_profile(session.profile)
+        return session, self._spec(session, records.projects[session.project_id], Identity()), profile
+
+    def profile(self, session: Session) -> Profile | None:
+        """The session's profile as configured now; None if it is no longer there."""
+        return self._config.profiles.get(session.profile)
+
+    def profile_names(self) -> list[str]:
+        """The profiles there are, the configured default first."""
+        return sorted(self._config.profiles, key=lambda name: (name != self._config.profile, name))
+
+    def _check_new_branch(self, name: str, heads: Collection[str]) -> None:
+        try:
+            self._git.check_branch_name(name)
+        except InvalidInputError as error:
+            raise InvalidInputError("new_branch", error.title, error.detail, error.hint) from error
+        if name in heads:
+            raise InvalidInputError("new_branch", f"There is a branch '{name}' already", hint="Choose it as the branch.")
+        clash = next((h for h in heads if h.startswith(name + "/") or name.startswith(h + "/")), "")
+        if clash:
+            raise InvalidInputError("new_branch", f"git cannot have both '{name}' and '{clash}'")
+
+    # --- from record to running ---
+
+    def register(self, wanted: NewSession) -> Session:
+        """Put the session on record; nothing is cloned yet. Raises as draft() does."""
+        heads = {branch.name for branch in self.branches(self._project(wanted.project).id)}
+        with self._store.transaction() as change:
+            session = self.draft(wanted, change.records, heads)
+            change.put(session)
+        self._bus.publish(RecordsChanged())
+        return session
+
+    def build(self, session_id: str, watch: Watch) -> Session:
+        """Make of the session's record whatever is missing: its clone, its container, the container running."""
+        with self._locks.hold(session_id, "creating a session"), self._on_row(session_id, watch):
+            session = self._change(
+                session_id, desired=Desired.RUNNING, state=SessionState.STARTING, error_reason=None, exit_code=None
+            )
+            session = self._clone_and_create(session, watch)
+            watch.stage("Starting")
+            return self._start(session)
+
+    def _clone_and_create(self, session: Session, watch: Watch) -> Session:
+        """The clone is made in a thread while the image is pulled and the container created: neither needs the other."""
+        work_dir = Path(session.work_dir)
+        if self._files.has_clone(work_dir):
+            return self._ensure_container(session, watch)
+        self._files.make_directory(work_dir)
+        clone = _Promise(lambda: self._clone(session, watch))
+        try:
+            session = self._ensure_container(session, watch)
+        except RelayError:
+            if not watch.cancelled:
+                clone.result()  # the clone's own failure comes first; its success is kept for the retry
+            raise
+        finally:
+            clone.join()
+        notes = clone.result()
+        return self._change(session.id, notes=tuple(notes))
+
+    def _clone(self, session: Session, watch: Watch) -> list[str]:
+        project = self._project(session.project_id)
+        new_branch = session.branch if session.branch != session.base_branch else ""
+        return self._git.clone_session(
+            self._data_dir.base(project.id),
+            Path(session.work_dir),
+            branch=session.base_branch,
+            new_branch=new_branch,
+            origin=project.source,
+            watch=watch,
+        )
+
+    def _ensure_container(self, session: Session, watch: Watch) -> Session:
+        if session.container_id:
+            try:
+                self._runtime.inspect(session.container_id)
+            except NotFoundError:
+                pass
+            else:
+                return session
+        spec = self._spec(session, self._project(session.project_id), self._git.identity())
+        return self._change(session.id, container_id=self._runtime.create(spec, watch))
+
+    def _start(self, session: Session) -> Session:
+        self._runtime.start(session.container_id)
+        profile = self._config.find_profile(session.profile)
+        if profile.command:
+            seen = self._runtime.wait(session.container_id, SETTLING)
+            if seen.status != "running":
+                return self._note(session.id, observe.ended(seen, self.last_words(session.container_id)))
+        return self._change(session.id, state=SessionState.RUNNING, error_reason=None, exit_code=None)
+
+    def last_words(self, container_id: str) -> str:
+        """The last lines of a container's output, whatever it is; '' if there are none to be had."""
+        try:
+            stream = self._runtime.logs(container_id, follow=False, tail=20)
+            return b"".join(chunk.data for chunk in stream)[-8192:].decode(errors="replace")
+        except RelayError:
+            return ""
+
+    def _note(self, session_id: str, update: observe.Update) -> Session:
+        session = self._change(session_id, state=update.state, exit_code=update.exit_code, error_reason=update.reason)
+        if update.reason is not None:
+            raise observe.CommandFailedError(update.reason)
+        return session
+
+    # --- what can be done with one ---
+
+    def start(self, session_id: str, watch: Watch) -> Session:
+        """Start the session; whatever is missing is made first."""
+        return self.build(session_id, watch)
+
+    def stop(self, session_id: str, watch: Watch) -> Session:
+        """Stop the session's container."""
+        with self._locks.hold(session_id, "stopping a session"), self._on_row(session_id, watch):
+            session = self._change(session_id, desired=Desired.STOPPED)
+            watch.stage("Stopping")
+            exit_code = None
+            if session.container_id:
+                try:
+                    self._runtime.stop(session.container_id)
+                    exit_code = self._runtime.inspect(session.container_id).exit_code
+                except NotFoundError:
+                    pass
+            return self._change(session_id, state=SessionState.STOPPED, exit_code=exit_code, error_reason=None)
+
+    def restart(self, session_id: str, watch: Watch) -> Session:
+        """Stop the session's container and start it again."""
+        self.stop(session_id, watch)
+        return self.build(session_id, watch)
+
+    def retry(self, session_id: str, watch: Watch) -> Session:
+        """Go on from the step that failed, with a container made anew: the image or the profile may have been mended."""
+        session = self._find(session_id)
+        if session.desired is Desired.REMOVED:
+            self.remove(session_id, watch)
+            return session
+        if session.state is SessionState.RUNNING:
+            raise ConflictError(f"{session.name} is running", hint="There is nothing to retry; restart it instead.")
+        with self._locks.hold(session_id, "creating a session"), self._on_row(session_id, watch):
+            if session.container_id:
+                self._runtime.remove(session.container_id)
+            profile = self._config.find_profile(session.profile)
+            self._change(session_id, container_id="", image=profile.image or session.image)
+        return self.build(session_id, watch)
+
+    def remove(self, session_id: str, watch: Watch, *, last: bool = False) -> None:
+        """Remove the container, move the clone to the trash, close the record.
+
+        The last session of a project is refused with ConflictError unless `last` (the project goes with it).
+        """
+        with self._locks.hold(session_id, "removing a session"):
+            session = self._mark_for_removal(session_id, last=last)
+            with self._on_row(session_id, watch):
+                watch.stage("Removing the container")
+                for container_id in self._containers_of(session):
+                    self._runtime.remove(container_id)
+                watch.stage("Moving the clone to the trash")
+                self._files.to_trash(Path(session.work_dir), session.id)
+                self._change(session_id, deleted_at=now(), container_id="")
+
+    def _containers_of(self, session: Session) -> list[str]:
+        """The one on record, else any that a killed relay created without living to record it."""
+        if session.container_id:
+            return [session.container_id]
+        return [seen.container_id for seen in self._runtime.observe() if seen.session_id == session.id]
+
+    def _mark_for_removal(self, session_id: str, *, last: bool) -> Session:
+        with self._store.transaction() as change:
+            session = change.records.sessions.get(session_id)
+            if session is None or session.deleted_at is not None:
+                raise NotFoundError("That session is gone", session_id)
+            staying = [
+                s
+                for s in change.records.live_sessions(session.project_id)
+                if s.desired is not Desired.REMOVED and s.id != session_id
+            ]
+            if not last and not staying:
+                project = change.records.projects[session.project_id]
+                raise ConflictError(
+                    f"{session.name} is the last session of {project.name}",
+                    "A project keeps at least one session.",
+                    f"Remove the project instead: relay project remove {project.name}.",
+                )
+            session = replace(session, desired=Desired.REMOVED, state=SessionState.REMOVING, error_reason=None)
+            change.put(session)
+        self._bus.publish(RecordsChanged())
+        return session
+
+    # --- the record ---
+
+    @contextmanager
+    def _on_row(self, session_id: str, watch: Watch) -> Iterator[None]:
+        """A failure within the block is written on the session's row, with the step that failed, and goes on up."""
+        try:
+            yield
+        except observe.CommandFailedError:
+            raise  # on the row already, with the exit code
+        except CancelledError:
+            words = "relay was quit while this was under way" if watch.quitting else "Cancelled"
+            self._change(
+                session_id, state=SessionState.ERROR, error_reason=Fault("cancelled", words, hint="R goes on with it.")
+            )
+            raise
+        except RelayError as error:
+            self._change(session_id, state=SessionState.ERROR, error_reason=error.fault)
+            raise
+
+    def _spec(self, session: Session, project: Project, identity: Identity) -> ContainerSpec:
+        return container_spec(
+            session, project, self._config.find_profile(session.profile), identity, self._data_dir.root
+        )
+
+    def _project(self, project_id: str) -> Project:
+        project = self._store.read().projects.get(project_id)
+        if project is None or project.deleted_at is not None:
+            raise NotFoundError("That project is gone", project_id)
+        return project
+
+    def _find(self, session_id: str) -> Session:
+        session = self._store.read().sessions.get(session_id)
+        if session is None or session.deleted_at is not None:
+            raise NotFoundError("That session is gone", session_id)
+        return session
+
+    def _change(self, session_id: str, **changes: object) -> Session:
+        with self._store.transaction() as change:
+            session = change.records.sessions.get(session_id)
+            if session is None:
+                raise NotFoundError("That session is gone", session_id)
+            session = replace(session, updated_at=now(), **changes)  # type: ignore[arg-type]
+            change.put(session)
+        self._bus.publish(RecordsChanged())
+        return session
+
+
+class _Promise:
+    """The outcome of a call made in a thread."""
+
+    def __init__(self, call: Callable[[], list[str]]) -> None:
+        self._call = call
+        self._value: list[str] = []
+        self._error: RelayError | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="clone")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._value = self._call()
+        except RelayError as error:
+            self._error = error
+
+    def join(self) -> None:
+        """Wait until the call has ended."""
+        self._thread.join()
+
+    def result(self) -> list[str]:
+        """What the call returned, or raise what it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value

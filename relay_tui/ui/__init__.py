@@ -1,0 +1,1 @@
+"""What a person touches: screens and widgets. The one place where textual is imported."""

@@ -1,0 +1,69 @@
+"""The one place where services get their adapters. No library is imported here before it is needed."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+from pathlib import Path
+
+from relay_tui import config as configuration
+from relay_tui.adapters.engine import DockerRuntime
+from relay_tui.adapters.files import DataFiles
+from relay_tui.adapters.git import GitAdapter
+from relay_tui.adapters.locks import FileLocks
+from relay_tui.adapters.store import TinyStore
+from relay_tui.events import Bus
+from relay_tui.paths import DataDir, config_file, default_data_dir, log_file
+from relay_tui.services.engine_watch import EngineWatch
+from relay_tui.services.jobs import Jobs
+from relay_tui.services.projects import Projects
+from relay_tui.services.relay import Relay
+from relay_tui.services.sessions import Sessions
+
+
+def build(data_dir: Path | None = None) -> Relay:
+    """relay over `data_dir` (the default one if None). Raises ConfigError or FileSystemError."""
+    place = DataDir((data_dir or default_data_dir()).expanduser().absolute())
+    config = configuration.load(config_file())
+    place.prepare()
+    bus = Bus()
+    store = TinyStore(place.store)
+    git = GitAdapter(place.tmp)
+    files = DataFiles(place.trash)
+    locks = FileLocks(place.locks)
+    runtime = DockerRuntime(place.root, place.cache)
+    sessions = Sessions(
+        store=store, git=git, runtime=runtime, files=files, locks=locks, bus=bus, config=config, data_dir=place
+    )
+    projects = Projects(
+        store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
+    )
+    return Relay(
+        config=config,
+        data_dir=place,
+        bus=bus,
+        store=store,
+        git=git,
+        runtime=runtime,
+        files=files,
+        projects=projects,
+        sessions=sessions,
+        jobs=Jobs(bus),
+        engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus),
+    )
+
+
+def log_to_file() -> None:
+    """Send relay's own log to its rotating file; nothing of it ever reaches the screen."""
+    path = log_file()
+    handler: logging.Handler
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(path, maxBytes=1 << 20, backupCount=3, delay=True)
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger("relay_tui")
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    root.propagate = False
