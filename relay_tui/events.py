@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from relay_tui.errors import Fault
 
 
-
 @dataclass(frozen=True, slots=True)
 class RecordsChanged:
     """Rows in the store are not what they were."""

@@ -310,3 +310,23 @@ _SIMPLE_CODES: dict[int, dict[str, int | bool | None]] = {
     **{90 + colour: {"foreground": 8 + colour} for colour in range(8)},
     **{100 + colour: {"background": 8 + colour} for colour in range(8)},
 }
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+
+
+def terminal_safe(data: bytes) -> bytes:
+    """Log output for a terminal: lines and colours are kept, everything else that a terminal would obey is not."""
+    kept: list[str] = []
+    decoded = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    position = 0
+    for colour in _COLOUR.finditer(decoded):
+        kept.extend((_without_controls(decoded[position : colour.start()]), colour[0]))
+        position = colour.end()
+    kept.append(_without_controls(decoded[position:]))
+    return "".join(kept).encode()
+
+
+def _without_controls(text: str) -> str:
+    lines = (_SEQUENCE.sub("", line).expandtabs(8) for line in text.split("\n"))
+    return "\n".join(_fewer_marks(_UNSAFE.sub(_INSTEAD, line)) for line in lines)

@@ -28,7 +28,7 @@ def build(data_dir: Path | None = None) -> Relay:
     place.prepare()
     bus = Bus()
     store = TinyStore(place.store)
-    git = GitAdapter(place.tmp)
+    git = GitAdapter()
     files = DataFiles(place.trash)
     locks = FileLocks(place.locks)
     runtime = DockerRuntime(place.root, place.cache)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,15 +16,15 @@ from relay_tui.adapters.git import GitAdapter
 from relay_tui.adapters.git.credentials import spellings
 from relay_tui.adapters.git.faults import last_words, redact, translate
 from relay_tui.adapters.git.pace import Pace
-from relay_tui.adapters.git.process import Outcome, environment, ssh_command
-from relay_tui.errors import FileSystemError, GitError, InvalidInputError, RelayError
+from relay_tui.adapters.git.process import Outcome, environment, ssh_command, work
+from relay_tui.errors import CancelledError, FileSystemError, GitError, InvalidInputError, RelayError
 from relay_tui.services.ports import Source
 from relay_tui.services.watch import Watch
 
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> GitAdapter:
-    return GitAdapter(tmp_path)
+    return GitAdapter()
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,7 @@ def test_local_paths_become_absolute(adapter: GitAdapter, tmp_path: Path, monkey
         ("https://host/x?private_token=hunter2", "after its '?'"),
         ("https://host/x?access_token=hunter2&y", "after its '?'"),
         ("git:hunter2@host:x", "cannot carry a password"),
+        ("ada:hunter2@host.org/x", "cannot carry a password"),
         ("ssh://-oProxyCommand=id/x", "host name cannot begin"),
         ("ada@-oProxyCommand=id:x", "host name cannot begin"),
         ("file://relative", "absolute path"),
@@ -209,6 +212,11 @@ def test_what_the_disk_says_is_not_gits_fault(said: str) -> None:
     assert isinstance(fault, FileSystemError)
 
 
+def test_a_full_disk_on_the_other_side_is_not_ours() -> None:
+    lines = ("remote: fatal: No space left on device", "fatal: early EOF")
+    assert isinstance(translate(Outcome(128, b"", lines), "Failed"), GitError)
+
+
 def test_an_unknown_cause_keeps_gits_last_words() -> None:
     lines = ("Cloning into 'x'...", *(f"remote: line {number}" for number in range(30)), "fatal: the moon is full")
     fault = translate(Outcome(128, b"", lines), "The repository cannot be cloned")
@@ -274,6 +282,17 @@ def test_without_git_the_message_says_so(adapter: GitAdapter, monkeypatch: pytes
     for call in calls:
         with pytest.raises(GitError, match="git is not installed"):
             call()
+
+
+def test_cancel_ends_what_does_not_want_to_end() -> None:
+    script = "echo ready: 1 >&2; trap '' TERM; while :; do sleep 60; done"
+    watch = Watch()
+    began = time.monotonic()
+    timer = threading.Timer(0.1, watch.cancel)
+    timer.start()
+    with pytest.raises(CancelledError):
+        work(("-c", f"alias.stubborn=!{script}", "stubborn"), watch, environment("file"))
+    assert time.monotonic() - began < 10
 
 
 def test_progress_is_throttled_but_no_stage_loses_its_end() -> None:

@@ -149,7 +149,9 @@ def listing(pairs: Mapping[str, str]) -> str:
     """Labels and values, one a line; a value's own further lines are indented, empty values left out."""
     shown = {label: text.clean_block(value) for label, value in pairs.items() if value}
     width = max(map(len, shown), default=0)
-    return "\n".join(f"{label:<{width}}  {value.replace(chr(10), chr(10) + ' ' * (width + 2))}" for label, value in shown.items())
+    return "\n".join(
+        f"{label:<{width}}  {value.replace(chr(10), chr(10) + ' ' * (width + 2))}" for label, value in shown.items()
+    )
 
 
 def fault_words(fault: Fault | None) -> str:

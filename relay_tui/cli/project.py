@@ -89,7 +89,9 @@ def remove(desk: Desk, reference: str, yes: bool) -> None:
         desk.relay.projects.remove(found.id, watch)
     if desk.output.as_json:
         desk.output.document({"removed": found.id, "sessions": [session.id for session in sessions]})
-    desk.output.say(f"Removed {found.name} and {len(sessions)} session(s). The clones lie in {desk.relay.data_dir.trash}.")
+    desk.output.say(
+        f"Removed {found.name} and {len(sessions)} session(s). The clones lie in {desk.relay.data_dir.trash}."
+    )
 
 
 def removal_words(found: Project, sessions: list[str]) -> str:

@@ -38,7 +38,9 @@ def create(
 ) -> None:
     """Clone PROJECT's branch into a new session and start its container."""
     if branch and new_branch:
-        raise InvalidInputError("branch", "--branch and --new-branch exclude each other", hint="Use --from with --new-branch.")
+        raise InvalidInputError(
+            "branch", "--branch and --new-branch exclude each other", hint="Use --from with --new-branch."
+        )
     if from_branch and not new_branch:
         raise InvalidInputError("from", "--from goes with --new-branch")
     found = names.find_project(desk.relay.store.read(), project)
@@ -109,7 +111,12 @@ def _verb(name: str, done: str, words: str, act: Callable[[Desk, Session, Watch]
 _verb("start", "is running", "Start a session.", lambda desk, s, watch: desk.relay.sessions.start(s.id, watch))
 _verb("stop", "is stopped", "Stop a session's container.", lambda desk, s, watch: desk.relay.sessions.stop(s.id, watch))
 _verb("restart", "is running", "Stop and start it.", lambda desk, s, watch: desk.relay.sessions.restart(s.id, watch))
-_verb("retry", "is done", "Go on from the step that failed.", lambda desk, s, watch: desk.relay.sessions.retry(s.id, watch))
+_verb(
+    "retry",
+    "is done",
+    "Go on from the step that failed.",
+    lambda desk, s, watch: desk.relay.sessions.retry(s.id, watch),
+)
 
 
 @session.command()
@@ -177,7 +184,9 @@ def _moment(since: str) -> str:
     try:
         moment = datetime.fromisoformat(since)
     except ValueError as error:
-        raise InvalidInputError("since", f"'{since}' is neither a time nor an age", hint="Like 10m, 2h or 2026-01-31T12:00:00Z.") from error
+        raise InvalidInputError(
+            "since", f"'{since}' is neither a time nor an age", hint="Like 10m, 2h or 2026-01-31T12:00:00Z."
+        ) from error
     return (moment if moment.tzinfo else moment.astimezone()).isoformat()
 
 

@@ -56,7 +56,9 @@ def list_(desk: Desk) -> None:
     if desk.output.as_json:
         desk.output.document([_document(p) for p in profiles])
         return
-    rows = [(p.name, p.image or "-", " ".join(p.command) or "idle", "; ".join(loosened(p)) or "hardened") for p in profiles]
+    rows = [
+        (p.name, p.image or "-", " ".join(p.command) or "idle", "; ".join(loosened(p)) or "hardened") for p in profiles
+    ]
     desk.output.say(table(("NAME", "IMAGE", "COMMAND", "HARDENING"), rows))
 
 

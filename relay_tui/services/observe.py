@@ -34,17 +34,24 @@ def ended(seen: Observed, last_words: str) -> Update:
         return Update(SessionState.STOPPED, None, Fault("engine", "Paused by another tool", hint="r restarts it."))
     if seen.error:
         hint = "Mend the profile or the image, then R."
-        return Update(SessionState.ERROR, seen.exit_code, Fault("engine", "The container did not start", seen.error, hint))
+        return Update(
+            SessionState.ERROR, seen.exit_code, Fault("engine", "The container did not start", seen.error, hint)
+        )
     code = seen.exit_code if seen.exit_code is not None else -1
     if seen.oom_killed:
         title, hint = "Killed: it ran out of memory", "Give its profile more memory, then R."
     elif code == 0:
         title, hint = "The command ended (exit code 0)", "r runs it again. A profile without a command stays alive."
     elif code in {137, 143}:
-        title, hint = f"Stopped by a signal (exit code {code})", "Something other than relay may have stopped it. r restarts it."
+        title, hint = (
+            f"Stopped by a signal (exit code {code})",
+            "Something other than relay may have stopped it. r restarts it.",
+        )
     else:
         title, hint = f"The command failed (exit code {code})", "Its last lines are above. Mend it, then R."
-    return Update(SessionState.STOPPED if code == 0 else SessionState.ERROR, code, Fault("engine", title, last_words, hint))
+    return Update(
+        SessionState.STOPPED if code == 0 else SessionState.ERROR, code, Fault("engine", title, last_words, hint)
+    )
 
 
 def judge(session: Session, seen: Observed | None) -> Update | None:

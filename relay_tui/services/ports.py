@@ -130,7 +130,7 @@ class ContainerSpec:
     """The clone on the host, mounted read-write at /workspace, which is the working directory."""
     user: str = "host"
     """'host': the uid:gid relay runs as; 'image': the image's own; else a name, uid or uid:gid."""
-    identity: Identity = Identity()
+    identity: Identity = field(default_factory=Identity)
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cap_drop: tuple[str, ...] = ("ALL",)

@@ -144,7 +144,9 @@ class Projects:
             self._files.to_trash(self._data_dir.project(project_id), project_id)
             stamp = now()
             with self._store.transaction() as change:
-                change.put(replace(change.records.projects.get(project_id, project), deleted_at=stamp, updated_at=stamp))
+                change.put(
+                    replace(change.records.projects.get(project_id, project), deleted_at=stamp, updated_at=stamp)
+                )
         self._secrets.pop(project_id, None)
         self._bus.publish(RecordsChanged())
 

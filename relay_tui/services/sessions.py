@@ -136,7 +136,9 @@ class Sessions:
         except InvalidInputError as error:
             raise InvalidInputError("new_branch", error.title, error.detail, error.hint) from error
         if name in heads:
-            raise InvalidInputError("new_branch", f"There is a branch '{name}' already", hint="Choose it as the branch.")
+            raise InvalidInputError(
+                "new_branch", f"There is a branch '{name}' already", hint="Choose it as the branch."
+            )
         clash = next((h for h in heads if h.startswith(name + "/") or name.startswith(h + "/")), "")
         if clash:
             raise InvalidInputError("new_branch", f"git cannot have both '{name}' and '{clash}'")
@@ -163,7 +165,7 @@ class Sessions:
             return self._start(session)
 
     def _clone_and_create(self, session: Session, watch: Watch) -> Session:
-        """The clone is made in a thread while the image is pulled and the container created: neither needs the other."""
+        """The clone is made in a thread while the container is created: neither needs the other."""
         work_dir = Path(session.work_dir)
         if self._files.has_clone(work_dir):
             return self._ensure_container(session, watch)
@@ -252,7 +254,7 @@ class Sessions:
         return self.build(session_id, watch)
 
     def retry(self, session_id: str, watch: Watch) -> Session:
-        """Go on from the step that failed, with a container made anew: the image or the profile may have been mended."""
+        """Go on from the step that failed; the container is made anew, since image or profile may have been mended."""
         session = self._find(session_id)
         if session.desired is Desired.REMOVED:
             self.remove(session_id, watch)

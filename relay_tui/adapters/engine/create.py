@@ -7,7 +7,9 @@ import logging
 import re
 import secrets
 import tarfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.facts import Facts, FactsCache, Home, Reader
 from relay_tui.adapters.engine.images import Image
 from relay_tui.adapters.engine.people import Person
-from relay_tui.errors import EngineError
+from relay_tui.errors import EngineError, NotFoundError
 from relay_tui.services.ports import ContainerSpec
 from relay_tui.services.watch import Watch
 
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 DATA_DIR, PROJECT, SESSION = "relay.data-dir", "relay.project", "relay.session"
 IDLE, USER = "relay.idle", "relay.user"
 WORKSPACE = "/workspace"
+_REMOVAL_SECONDS = 60.0
 _NOT_CREATED = "The container cannot be created"
 _BAD_HOST_CHARACTERS = re.compile(r"[^A-Za-z0-9-]+")
 _UTF8 = re.compile(r"utf-?8$", re.IGNORECASE)
@@ -69,14 +72,25 @@ class Creator:
         return container_id
 
     def remove(self, container_id: str) -> None:
-        """Remove a container, running or not."""
-        from docker.errors import NotFound
+        """Remove a container, running or not; if somebody is at that already, until they have done it."""
+        from docker.errors import APIError, NotFound
 
-        with self.engine.client("The container cannot be removed") as client:
+        title = "The container cannot be removed"
+        with self.engine.client(title) as client:
             try:
                 client.remove_container(container_id, v=True, force=True)
+                return
             except NotFound:
                 return
+            except APIError as error:
+                if error.status_code != 409 or "already in progress" not in str(error.explanation):
+                    raise
+        params = {"condition": "removed"}
+        path = f"/containers/{container_id}/wait"
+        with suppress(NotFoundError), self.engine.stream(title, "POST", path, params=params) as answer:
+            answer.socket.settimeout(_REMOVAL_SECONDS)
+            with self.engine.translated(title):
+                answer.recv()
 
     def _remove_earlier(self, labels: Mapping[str, str]) -> None:
         if SESSION not in labels:
@@ -205,12 +219,12 @@ def _belongs(home: Home) -> bool:
 
 def _directory(tar: tarfile.TarFile, path: str, mode: int, uid: int = 0, gid: int = 0) -> None:
     entry = tarfile.TarInfo(path.lstrip("/"))
-    entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, uid, gid
+    entry.type, entry.mode, entry.uid, entry.gid, entry.mtime = tarfile.DIRTYPE, mode, uid, gid, int(time.time())
     tar.addfile(entry)
 
 
 def _file(tar: tarfile.TarFile, path: str, text: str, uid: int, gid: int) -> None:
     data = text.encode(errors="surrogateescape")
     entry = tarfile.TarInfo(path.lstrip("/"))
-    entry.mode, entry.uid, entry.gid, entry.size = 0o644, uid, gid, len(data)
+    entry.mode, entry.uid, entry.gid, entry.size, entry.mtime = 0o644, uid, gid, len(data), int(time.time())
     tar.addfile(entry, io.BytesIO(data))

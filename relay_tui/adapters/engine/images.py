@@ -108,6 +108,7 @@ def _credentials(engine: Engine, title: str, name: str) -> dict[str, str]:
     from docker import auth
 
     with engine.client(title) as client:
+        client.reload_config()  # somebody may have logged in since
         registry, _ = auth.resolve_repository_name(name)
         header = auth.get_config_header(client, registry)
     if header is None:
@@ -126,6 +127,7 @@ class _Layer:
     size: int = 0
     share: float = 0.0
     done: bool = False
+    was_there: bool = False
 
 
 @dataclass(slots=True)
@@ -153,8 +155,10 @@ class PullProgress:
             layer.share = _DOWNLOAD_SHARE + (1 - _DOWNLOAD_SHARE) * min(1.0, current / total)
         elif status in ("Pull complete", "Already exists"):
             layer.have, layer.share, layer.done = layer.size, 1.0, True
-        mean = sum(layer.share for layer in self.layers.values()) / len(self.layers)
-        self.fraction = max(self.fraction or 0.0, mean)
+            layer.was_there = status == "Already exists"
+        shares = [layer.share for layer in self.layers.values() if not layer.was_there]
+        if shares:
+            self.fraction = max(self.fraction or 0.0, sum(shares) / len(shares))
         return True
 
     @property

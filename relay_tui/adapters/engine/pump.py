@@ -110,7 +110,7 @@ class Pump:
                 self._socket.shutdown(socket.SHUT_WR)
             return False
         leave = False
-        if self.leave is not None and (found := _pressed(self.leave, data)) is not None:
+        if self.leave is not None and (found := pressed(self.leave, data)) is not None:
             data, leave = data[:found], True
         self._outgoing = memoryview(data)
         self._send()
@@ -122,7 +122,7 @@ def _pending(connection: socket.socket) -> bool:
     return pending is not None and pending() > 0
 
 
-def _pressed(key: re.Pattern[bytes], data: bytes) -> int | None:
+def pressed(key: re.Pattern[bytes], data: bytes) -> int | None:
     """Where the key stands in what was typed; caps lock and num lock do not matter."""
     for match in key.finditer(data):
         modifiers = (int(match[1]) - 1) & ~_LOCKS if match[1] else _CTRL
@@ -166,9 +166,12 @@ class Size:
 
     def apply(self) -> None:
         """Tell it; a redraw first tells it another size, for a program ignores a size that it has already."""
-        columns, rows = os.get_terminal_size(1)
-        columns, rows = columns or 80, rows or 24
         self._again = None
+        try:
+            columns, rows = os.get_terminal_size(1)
+        except OSError:  # the terminal is gone
+            return
+        columns, rows = columns or 80, rows or 24
         if self._redraw:
             self._redraw = False
             self._resize(rows, max(1, columns - 1))

@@ -93,9 +93,7 @@ class Terminal:
                 raise
             pump.write_all(_STDERR, f"{error.detail}\n".encode())
             return code
-        code = self._exit_code(title, made["Id"])
-        output.finish(code)
-        return code
+        return output.finish(self._exit_code(title, made["Id"]))
 
     def _converse(self, title: str, exec_id: str, output: _Output, stdin: int | None, *, tty: bool) -> None:
         """Start the command and carry its bytes until it ends."""
@@ -168,11 +166,15 @@ class _Output:
             data, self._held = self._held, None
         _write(_STDOUT, data)
 
-    def finish(self, code: int) -> None:
-        """Write what was kept back: to stderr if the command could not be run."""
-        if self._held is not None:
-            refused = code in (_NOT_EXECUTABLE, _NOT_FOUND)
-            _write(_STDERR if refused else _STDOUT, self._held.replace(b"\r\n", b"\n") if refused else self._held)
+    def finish(self, code: int) -> int:
+        """Write what was kept back, to stderr if the command could not be run; answer the code a shell would give."""
+        if self._held is None:
+            return code
+        if code not in (_NOT_EXECUTABLE, _NOT_FOUND):
+            _write(_STDOUT, self._held)
+            return code
+        _write(_STDERR, self._held.replace(b"\r\n", b"\n"))
+        return _shell_code(self._held.decode(errors="replace")) or code
 
     def restore(self) -> None:
         """Undo what the program did to the terminal and did not undo itself."""

@@ -182,8 +182,10 @@ class Stream:
         """The words of an error answer, from its JSON if it is that."""
         length = int(self.headers.get("Content-Length") or _HEAD_LIMIT)
         body = self.take_ahead()
-        while len(body) < length and (piece := self.socket.recv(_READ)):
-            body += piece
+        self.socket.settimeout(CONNECT_SECONDS)
+        with suppress(TimeoutError):
+            while len(body) < length and (piece := self.socket.recv(_READ)):
+                body += piece
         text = body.decode(errors="replace").strip()
         with suppress(ValueError, TypeError, KeyError):
             return str(json.loads(text)["message"])

@@ -20,8 +20,7 @@ _MOST_WORKERS = 8  # more writers than this do not check out faster
 class GitAdapter:
     """git on the host. `workers` is how many processes write a session's files; None takes one a core, at most 8."""
 
-    def __init__(self, tmp: Path, workers: int | None = None) -> None:
-        self._tmp = tmp
+    def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
 
     def parse_source(self, text: str) -> Source:

@@ -140,9 +140,10 @@ _CAUSES = (
 def translate(outcome: Outcome, what: str, secrets: Sequence[str] = ()) -> RelayError:
     """The error for a git command that failed. `what` is the title when the cause is not known."""
     text = "\n".join(outcome.lines)
+    here = "\n".join(line for line in outcome.lines if not line.startswith("remote: "))  # its disk is not ours
     detail = redact("\n".join(meaningful(outcome.lines)[-_SHOWN_LINES:]), secrets)
     for cause in _CAUSES:
-        if re.search(cause.pattern, text):
+        if re.search(cause.pattern, here if cause.raised is FileSystemError else text):
             return cause.raised(cause.title, detail, cause.hint)
     if not detail:
         ended = f"was ended by signal {-outcome.code}" if outcome.code < 0 else f"ended with exit code {outcome.code}"
@@ -156,6 +157,12 @@ def branch_in_the_way(outcome: Outcome, name: str) -> InvalidInputError | None:
     if re.search(r"already exists|cannot lock ref|cannot create.*refs/heads", detail):
         return InvalidInputError("branch", f"The branch {name} cannot be made: another one is in the way", detail)
     return None
+
+
+def disk_fault(outcome: Outcome) -> FileSystemError | None:
+    """The error for a command that failed because of this host's disk, if it did."""
+    fault = translate(outcome, "")
+    return fault if isinstance(fault, FileSystemError) else None
 
 
 def wants_login(outcome: Outcome) -> bool:

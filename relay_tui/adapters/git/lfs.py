@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from relay_tui.adapters.git import process
-from relay_tui.adapters.git.faults import last_words
+from relay_tui.adapters.git.faults import disk_fault, last_words
 from relay_tui.adapters.git.source import is_local
 from relay_tui.services.watch import Watch
 
@@ -61,6 +61,8 @@ def fetch_lfs(tree: Path, name: str, origin: str, watch: Watch) -> list[str]:
         watch,
         process.environment("https:http:ssh:git:file", process.ssh_command()),
     )
+    if outcome.code and (fault := disk_fault(outcome)):
+        raise fault
     _settle(tree, names)
     return [f"LFS files{where} are missing: {last_words(outcome)}"] if outcome.code else []
 

@@ -14,7 +14,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HELPER = re.compile(r"^[A-Za-z0-9][\w+.-]*::")
 _URL = re.compile(r"^([A-Za-z][\w+.-]*)://")
 _SCP = re.compile(r"^(?:\[[^\]/]*\]|[^/\[:]+|[^/\[:]+@\[[^\]/]*\]):")
-_SCP_PASSWORD = re.compile(r"^[^/:@]*:[^/@]*@[^/:@]+:")
+_SCP_PASSWORD = re.compile(r"^[^/:@]*:[^/@]*@[^/:@]+[:/]")
 _SECRET_KEY = re.compile(r"token|secret|passw|pwd|auth|key|credential|signature|^sig$", re.IGNORECASE)
 _KINDS = "Give an https, ssh, git or file URL, git@host:path, or the path of a local repository."
 
@@ -101,7 +101,10 @@ def _from_file_url(rest: str) -> Source:
 
 def _from_scp(text: str) -> Source:
     if _SCP_PASSWORD.match(text):
-        raise _refused("An address like user@host:path cannot carry a password", "Use an ssh key, or an https URL.")
+        raise _refused(
+            "An address like user@host:path cannot carry a password",
+            "Use an ssh key, or a URL with https:// before it.",
+        )
     host = text.rpartition("@")[2] if "@" in text.partition(":")[0] else text
     if host.startswith("-"):
         raise _refused("A host name cannot begin with '-'", _KINDS)

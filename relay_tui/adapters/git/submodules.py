@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from relay_tui.adapters.git import process
-from relay_tui.adapters.git.faults import last_words
+from relay_tui.adapters.git.faults import disk_fault, last_words
 from relay_tui.adapters.git.source import is_local
 from relay_tui.services.watch import Watch
 
@@ -27,16 +27,24 @@ def update_submodules(path: Path, origin: str, options: Sequence[str], watch: Wa
         *("submodule", "update", "--init", "--recursive", "--progress"),
     )
     notes = []
-    if process.work(update, watch, env, prefix="Submodules: ").code:
+    outcome = process.work(update, watch, env, prefix="Submodules: ")
+    if outcome.code:
+        _check_disk(outcome)
         for name in _gitlinks(path):
             # forced: git takes what it cloned before it gave up for checked out
             outcome = process.work((*update, "--force", "--", name), watch, env, prefix=f"Submodule {name}: ")
             if outcome.code:
+                _check_disk(outcome)
                 state = "incomplete" if _filled(path / name) else "missing"
                 notes.append(f"Submodule {name} is {state}: {last_words(outcome)}")
     if is_local(origin):
         _unlink_from_sources(path / ".git/modules")
     return notes
+
+
+def _check_disk(outcome: process.Outcome) -> None:
+    if fault := disk_fault(outcome):
+        raise fault
 
 
 def submodule_directories(path: Path) -> list[Path]:

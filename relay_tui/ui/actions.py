@@ -1,0 +1,116 @@
+"""The one table of what keys do: bindings, footer, help, palette and the README's key list come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a key does. `name` is the app's `action_<name>`; `places` are the panes it is offered in."""
+
+    name: str
+    keys: str
+    label: str
+    """A word or two, for the footer."""
+    help: str
+    """A sentence, for help, palette and README."""
+    group: str
+    places: frozenset[str] = frozenset()
+    """'projects', 'sessions', 'detail'; empty: everywhere."""
+    footer: int = 0
+    """How much it deserves a place in the footer; 0: none."""
+
+    @property
+    def binding_id(self) -> str:
+        """What a user's own key map calls it."""
+        return f"relay.{self.name}"
+
+
+P, S, D = "projects", "sessions", "detail"
+
+ACTIONS: tuple[Action, ...] = (
+    Action("new_session", "n", "new session", "Create a session on any branch", "Sessions", frozenset({P, S, D}), 90),
+    Action(
+        "attach",
+        "a",
+        "attach",
+        "Attach to the main process; ctrl-q leaves it running",
+        "Sessions",
+        frozenset({S, D}),
+        80,
+    ),
+    Action("shell", "e", "shell", "Open a shell in the container", "Sessions", frozenset({S, D}), 85),
+    Action("stop_start", "S", "stop/start", "Stop the session, or start it", "Sessions", frozenset({S, D}), 50),
+    Action("restart", "r", "restart", "Restart the session's container", "Sessions", frozenset({S, D}), 45),
+    Action(
+        "retry",
+        "R",
+        "retry",
+        "Go on from what failed: the clone, the image, the container",
+        "Sessions",
+        frozenset({P, S, D}),
+        70,
+    ),
+    Action("cancel", "c", "cancel", "Cancel the clone or whatever is under way", "Sessions", frozenset({P, S, D}), 95),
+    Action(
+        "remove",
+        "D",
+        "remove",
+        "Remove the session or the project; says first what goes",
+        "Sessions",
+        frozenset({P, S, D}),
+        40,
+    ),
+    Action(
+        "new_project",
+        "N",
+        "new project",
+        "Add a repository: its clone and a first session",
+        "Projects",
+        frozenset(),
+        88,
+    ),
+    Action(
+        "edit_source",
+        "E",
+        "edit source",
+        "Edit the source of a failed project and clone again",
+        "Projects",
+        frozenset({P, D}),
+        72,
+    ),
+    Action("filter", "slash", "filter", "Show only rows that contain what you type", "Screen", frozenset({P, S}), 60),
+    Action("next_pane", "l,right", "next pane", "Go to the pane on the right (also tab)", "Screen"),
+    Action("previous_pane", "h,left", "previous pane", "Go to the pane on the left (also shift+tab)", "Screen"),
+    Action("previous_tab", "left_square_bracket", "previous tab", "Show the tab before", "Screen"),
+    Action("next_tab", "right_square_bracket", "tab", "Show the next tab: Log, Info", "Screen", frozenset({S, D}), 30),
+    Action("zoom", "z", "zoom", "Give the pane the whole screen, or take it back", "Screen", frozenset(), 35),
+    Action("back", "escape", "back", "Leave: the filter, the zoom, the pane", "Screen"),
+    Action("help", "question_mark", "help", "Show every key", "Screen", frozenset(), 100),
+    Action("command_palette", "ctrl+p", "palette", "Find any command by name", "Screen", frozenset(), 20),
+    Action("quit", "q", "quit", "Leave relay; sessions go on running", "Screen", frozenset(), 65),
+)
+
+SHARED_KEYS: tuple[tuple[str, str], ...] = (
+    ("j k ↓ ↑", "Move the cursor, scroll the log"),
+    ("g G", "First, last; in the log G follows the end again"),
+    ("ctrl+d ctrl+u", "Half a page down, up"),
+    ("enter", "Choose: from projects to sessions to the detail"),
+)
+
+_SYMBOLS = {
+    "slash": "/",
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "esc",
+    "right": "→",
+    "left": "←",
+}
+
+
+def key_words(action: Action, *, ascii_only: bool = False) -> str:
+    """The action's keys as a person reads them: '/', 'l →'."""
+    names = [_SYMBOLS.get(key, key) for key in action.keys.split(",")]
+    return " ".join(name for name in names if not ascii_only or name.isascii())

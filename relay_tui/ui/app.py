@@ -1,0 +1,130 @@
+"""The application: theme, bindings, palette; opening and leaving."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.theme import Theme
+
+from relay_tui.services.relay import Relay
+from relay_tui.ui import present
+from relay_tui.ui.actions import ACTIONS
+from relay_tui.ui.main_screen import MainScreen
+from relay_tui.ui.screens.question import Question
+from relay_tui.ui.world import Bridge, World, WorldChanged, snapshot
+
+CALM = Theme(
+    name="relay",
+    primary="#4aa5c9",
+    secondary="#3a6f8a",
+    accent="#4aa5c9",
+    foreground="#d3d7dc",
+    background="#14171a",
+    surface="#1b1f23",
+    panel="#21262b",
+    success="#7fb36b",
+    warning="#d8a657",
+    error="#d9605a",
+    dark=True,
+    variables={"footer-key-foreground": "#4aa5c9"},
+)
+
+
+class RelayApp(App[int]):
+    """Opens the main screen over relay; everything else is the screen's."""
+
+    TITLE = "relay"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(a.keys, a.name, a.help, show=False, id=a.binding_id) for a in ACTIONS if a.name == "quit"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
+    ]
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__()
+        self.relay = relay
+        wanted = relay.config.glyphs
+        ascii_only = wanted == "ascii" or (wanted == "auto" and not present.utf8_locale())
+        self.glyphs = present.ASCII if ascii_only else present.UNICODE
+        self._bridge: Bridge | None = None
+
+    def on_mount(self) -> None:
+        """Paint what the store has; only then look at the world."""
+        self.register_theme(CALM)
+        self.theme = self._choose_theme()
+        self.set_class(self.glyphs is present.ASCII, "-ascii")
+        world: World = snapshot(self.relay)
+        main = MainScreen(self.relay, self.glyphs, world)
+        self.push_screen(main)
+        self._bridge = Bridge(self.relay, main.post_message)
+        self.call_after_refresh(self.relay.start)
+
+    def _choose_theme(self) -> str:
+        wanted = self.relay.config.theme
+        if wanted in self.available_themes:
+            return wanted
+        return "ansi-dark" if self.console.color_system in {"standard", None} else CALM.name
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette holds the table of actions, and the themes."""
+        if isinstance(screen, MainScreen):
+            for action in ACTIONS:
+                if action.name not in {"command_palette", "quit", "back"} and screen.offered(action):
+                    yield SystemCommand(
+                        action.label.capitalize(), action.help, getattr(screen, f"action_{action.name}")
+                    )
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Quit", "Leave relay; sessions go on running", self.action_quit)
+
+    async def action_quit(self) -> None:
+        """Leave; when something is under way, ask first."""
+        jobs = self.relay.jobs.running()
+        if not jobs or isinstance(self.screen, Question):
+            self.exit(0)
+            return
+        under_way = [("under way", "\n".join(job.title for job in jobs.values()))]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.exit(0)
+
+        self.push_screen(
+            Question("Quit, and interrupt what is under way? R goes on with it later.", under_way, "Quit"), answered
+        )
+
+    def close(self) -> None:
+        """Let go of threads and streams."""
+        if self._bridge is not None:
+            self._bridge.close()
+        self.relay.close()
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What an ASCII terminal gets for other characters: as many cells, none of them wrong."""
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end]
+    return "".join(" " if "\u2500" <= c <= "\u259f" else "?" * cell_len(c) for c in lost), error.end
+
+
+def run_screen(relay: Relay) -> int:
+    """Run the app until it is left; answer the exit code."""
+    app = RelayApp(relay)
+    if app.glyphs is present.ASCII and sys.__stderr__ is not None:
+        codecs.register_error("relay-plain", _plain)
+        sys.__stderr__.reconfigure(encoding="ascii", errors="relay-plain")
+    try:
+        app.run()
+    finally:
+        app.close()
+    return app.return_code or 0
+
+
+__all__ = ["RelayApp", "WorldChanged", "run_screen"]

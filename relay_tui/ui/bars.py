@@ -1,0 +1,93 @@
+"""The two lines that frame the screen: status above, keys below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.widgets import Static
+
+from relay_tui.ui.actions import Action, key_words
+from relay_tui.ui.columns import Tone
+from relay_tui.ui.present import Glyphs, counts, engine_words
+from relay_tui.ui.world import World
+
+TONES: dict[Tone, str] = {
+    "": "",
+    "dim": "$text-muted",
+    "good": "$success",
+    "busy": "$text-warning",
+    "bad": "$error-lighten-2",
+    "accent": "$primary-lighten-1",
+    "bold": "bold",
+}
+
+
+class StatusLine(Static):
+    """Who we are, whether the engine answers, how many there are of what."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(id="status", markup=False)
+        self._glyphs = glyphs
+
+    def show(self, world: World) -> None:
+        """Draw the counts at the left, the engine at the right; the engine first when it is down."""
+        words, tone = engine_words(world.engine, self._glyphs)
+        spans: list[tuple[str, Tone]] = []
+        for count in counts(world):
+            spans += [(f" {self._glyphs.dot} ", "dim"), count]
+        left = Content.assemble((" relay ", "bold $primary-lighten-1"), *((text, TONES[t]) for text, t in spans[1:]))
+        right = Content.assemble((words + " ", TONES[tone]))
+        if world.trouble is not None:
+            left = Content.assemble((" relay ", "bold"), (world.trouble.title, "$error-lighten-2"))
+        room = max(0, self.size.width or self.app.size.width)
+        gap = room - left.cell_length - right.cell_length
+        if gap < 1:
+            right = right.truncate(max(12, room - left.cell_length - 1), ellipsis=True)
+            gap = max(1, room - left.cell_length - right.cell_length)
+        self.update(Content.assemble(left, " " * gap, right))
+
+
+class KeyBar(Static):
+    """The keys that mean something now, as many as fit, in their order of use; help always."""
+
+    def __init__(self, *, ascii_only: bool) -> None:
+        super().__init__(id="keys", markup=False)
+        self._ascii_only = ascii_only
+        self._offered: tuple[Action, ...] = ()
+
+    def offer(self, actions: Sequence[Action]) -> None:
+        """Show these keys."""
+        if tuple(actions) != self._offered:
+            self._offered = tuple(actions)
+            self._draw()
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Fit the keys to the new width."""
+        self._draw()
+
+    def _draw(self) -> None:
+        room = self.size.width - 1
+        fitting: set[str] = set()
+        for action in sorted(self._offered, key=lambda action: -action.footer):
+            width = cell_len(self._key(action)) + cell_len(action.label) + 3
+            if width <= room:
+                fitting.add(action.name)
+                room -= width
+        parts: list[Content | str | tuple[str, str]] = [" "]
+        for action in self._offered:
+            if action.name in fitting:
+                run = f"@click=screen.{action.name}"
+                parts.append(
+                    Content.from_markup(
+                        f"[{run}][bold $primary-lighten-1]$key[/] $label[/]  ",
+                        key=self._key(action),
+                        label=action.label,
+                    )
+                )
+        self.update(Content.assemble(*parts))
+
+    def _key(self, action: Action) -> str:
+        return key_words(action, ascii_only=self._ascii_only).split(" ")[0]

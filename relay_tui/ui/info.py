@@ -1,0 +1,146 @@
+"""The Info tab: everything about the selected thing, errors in full with what to do."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from relay_tui.config import Profile
+from relay_tui.errors import Fault
+from relay_tui.events import Job
+from relay_tui.model import Identity, Project, Session
+from relay_tui.services.relay import Relay
+from relay_tui.services.spec import container_spec, describe, loosened
+from relay_tui.text import clean, clean_block
+from relay_tui.ui.present import Glyphs, job_words, project_state, session_state
+from relay_tui.ui.world import World
+
+Pairs = list[tuple[str, str, str]]
+"""Label, value, style of the value ('' for plain)."""
+
+LABEL = 14
+
+
+def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -> Content:
+    """A session: its trouble first, then what it is, then its container as it takes effect."""
+    state = session_state(session, world, glyphs)
+    project = world.records.projects.get(session.project_id)
+    profile = relay.sessions.profile(session)
+    pairs: Pairs = [("state", f"{state.glyph} {state.word}", "bold")]
+    if session.exit_code is not None:
+        pairs.append(("exit code", str(session.exit_code), ""))
+    pairs += [
+        ("branch", session.branch, ""),
+        ("begun at", session.base_branch if session.base_branch != session.branch else "", ""),
+        ("upstream", project.source if project else "", ""),
+        ("clone", session.work_dir, ""),
+        ("container", session.container_id[:12], ""),
+        ("created", session.created_at, ""),
+        ("id", session.id, "$text-muted"),
+    ]
+    parts = [_job(world.jobs.get(session.id)), _fault(session.error_reason), _notes(session.notes), _pairs(pairs)]
+    if profile is None:
+        parts.append(Content.styled(f"The profile '{clean(session.profile)}' is no longer configured.", "$text-error"))
+    elif project is not None:
+        parts.append(_container(session, project, profile, relay))
+    return _join(parts)
+
+
+def _container(session: Session, project: Project, profile: Profile, relay: Relay) -> Content:
+    spec = container_spec(session, project, profile, Identity(), relay.data_dir.root)
+    loose = bool(loosened(profile))
+    rows: Pairs = [
+        (label, value, "$text-warning bold" if loose and label in {"hardening", "privileges"} else "")
+        for label, value in describe(spec, profile)
+        if label != "workspace"
+    ]
+    return _join([Content.styled("Container", "bold $text-muted"), _pairs(rows)], "\n")
+
+
+def project_info(project: Project, world: World, relay: Relay, glyphs: Glyphs) -> Content:
+    """A project: its trouble first, then what it is and its sessions."""
+    state = project_state(project, world, glyphs)
+    sessions = world.records.live_sessions(project.id)
+    lines = [
+        f"{(shown := session_state(s, world, glyphs)).glyph} {shown.word:<9} {clean(s.name)}  {clean(s.branch)}"
+        for s in sessions
+    ]
+    pairs: Pairs = [
+        ("clone", f"{state.glyph} {state.word}", "bold"),
+        ("source", project.source, ""),
+        ("branch", project.default_branch, ""),
+        ("image", project.default_image or f"{relay.config.image} (configured default)", ""),
+        ("profile", project.default_profile or f"{relay.config.profile} (configured default)", ""),
+        ("base clone", str(relay.data_dir.base(project.id)), ""),
+        ("sessions", "\n".join(lines), ""),
+        ("created", project.created_at, ""),
+        ("id", project.id, "$text-muted"),
+    ]
+    return _join([_job(world.jobs.get(project.id)), _fault(project.clone_error, source=True), _pairs(pairs)])
+
+
+def overview(world: World, relay: Relay) -> Content:
+    """All projects: the engine and where things lie."""
+    engine = world.engine
+    words = {"up": engine.words, "connecting": "looking for it"}.get(engine.state, "")
+    pairs: Pairs = [
+        ("engine", words, ""),
+        ("data", str(relay.data_dir.root), ""),
+        ("config", str(relay.config.path), ""),
+    ]
+    down = None
+    if engine.state == "down":
+        down = Fault("engine", "The engine does not answer", engine.words, engine.hint)
+    store = relay.store.warning()
+    warning = Content.styled(clean_block(store), "$text-warning") if store else Content("")
+    return _join([_fault(world.trouble), _fault(down), warning, _pairs(pairs)])
+
+
+def welcome(relay: Relay) -> str:
+    """What to do first, where there is nothing yet."""
+    return (
+        "No projects yet.\n\n"
+        "N  adds a repository: give it a URL or a path.\n"
+        "relay clones it and starts a first session on its default branch.\n\n"
+        f"?  shows every key.\n\nEverything is kept in {relay.data_dir.root}."
+    )
+
+
+def _pairs(pairs: Pairs) -> Content:
+    lines: list[Content] = []
+    for label, value, style in pairs:
+        if not value:
+            continue
+        first, *more = clean_block(value).splitlines() or [""]
+        lines.append(Content.assemble((f"{label:<{LABEL}}", "$text-muted"), (first, style)))
+        lines += [Content.assemble(" " * LABEL, (line, style)) for line in more]
+    return _join(lines, "\n")
+
+
+def _fault(fault: Fault | None, *, source: bool = False) -> Content:
+    if fault is None:
+        return Content("")
+    lines = [Content.styled(clean(fault.title), "bold $text-error")]
+    if fault.detail:
+        lines += [Content.styled(f"  {line}", "") for line in clean_block(fault.detail).splitlines()]
+    if fault.hint:
+        lines.append(Content.styled(clean(fault.hint), "$text-warning"))
+    if source:
+        lines.append(
+            Content.styled("R tries again; E edits the source and tries again; D forgets the project.", "$text-muted")
+        )
+    return _join(lines, "\n")
+
+
+def _job(job: Job | None) -> Content:
+    if job is None:
+        return Content("")
+    hint = "   c cancels it" if job.cancellable else ""
+    return Content.assemble((f"{clean(job.title)}: {job_words(job)}", "$text-warning"), (hint, "$text-muted"))
+
+
+def _notes(notes: tuple[str, ...]) -> Content:
+    return _join([Content.styled(f"note: {clean(note)}", "$text-warning") for note in notes], "\n")
+
+
+def _join(parts: list[Content], between: str = "\n\n") -> Content:
+    return Content(between).join([part for part in parts if part.plain])

@@ -1,0 +1,293 @@
+"""The main screen: what keys do. Each becomes one call of a service, made off the screen's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import SuspendNotSupported
+from textual.binding import Binding, BindingType
+
+from relay_tui.errors import ConflictError, Fault, RelayError
+from relay_tui.model import CloneState, Desired, Project, Session, SessionState
+from relay_tui.services import names
+from relay_tui.text import clean, clean_block
+from relay_tui.ui import present
+from relay_tui.ui.actions import ACTIONS
+from relay_tui.ui.panes import PANES, Panes
+from relay_tui.ui.screens.help import HelpScreen
+from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
+from relay_tui.ui.screens.new_session import NewSessionForm
+from relay_tui.ui.screens.question import Question
+from relay_tui.ui.world import JobFailed
+
+log = logging.getLogger(__name__)
+
+ON_THE_ROW = {"git", "engine", "engine-unreachable", "file-system", "cancelled", "invalid-input"}
+"""Kinds of fault that a job writes on its row; the others are told in a toast, since no row is wrong."""
+
+
+class MainScreen(Panes):
+    """Delegates: a key press, a service call."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(a.keys, a.name, a.help, show=False, id=a.binding_id)
+        for a in ACTIONS
+        if a.name not in {"command_palette", "quit"}
+    ]
+
+    # --- getting things done ---
+
+    def perform(self, call: Callable[[], object]) -> None:
+        """Make a service call in a thread; what it refuses is told in a toast."""
+
+        async def calling() -> None:
+            try:
+                await asyncio.to_thread(call)
+            except RelayError as error:
+                self.tell(error.fault)
+
+        self.run_worker(calling(), group="actions")
+
+    def tell(self, fault: Fault) -> None:
+        """A toast: what was refused, and what to do."""
+        words = "\n".join(filter(None, (clean_block(fault.detail, lines=6), clean(fault.hint))))
+        self.notify(words or clean(fault.title), title=clean(fault.title), severity="error", timeout=8, markup=False)
+
+    @on(JobFailed)
+    def job_failed(self, message: JobFailed) -> None:
+        """Most failures stand on their row; the rest would be seen nowhere."""
+        if message.fault.kind not in ON_THE_ROW:
+            self.tell(message.fault)
+
+    def _session_or_say(self) -> Session | None:
+        found = self.session
+        if found is None:
+            self.notify("Choose a session first.", severity="warning")
+        return found
+
+    # --- projects and sessions ---
+
+    def action_new_project(self) -> None:
+        """Open the form for a new project."""
+        self.app.push_screen(NewProjectForm(self.relay), self._select_soon)
+
+    def action_new_session(self) -> None:
+        """Open the form for a new session of the selected project, or of the selected session's."""
+        live = self.world.records.live_projects()
+        project = self.project or (self.world.project(self.session.project_id) if self.session else None)
+        if project is None and len(live) == 1:
+            project = live[0]
+        if project is None and not live:
+            self.action_new_project()
+        elif project is None:
+            self.notify("Choose a project first.", severity="warning")
+        elif project.clone_state is not CloneState.READY:
+            self.notify(f"{project.name} is not cloned yet.", severity="warning", markup=False)
+        else:
+            self.app.push_screen(NewSessionForm(self.relay, project), self._select_soon)
+
+    def _select_soon(self, record_id: str | None) -> None:
+        if record_id:
+            self.world = type(self.world)(
+                self.relay.store.read(), self.relay.jobs.running(), self.world.engine, self.world.trouble
+            )
+            self.draw()
+            self.select(record_id)
+
+    def action_stop_start(self) -> None:
+        """Stop what runs; start what does not."""
+        found = self._session_or_say()
+        if found is None:
+            return
+        running = found.state is SessionState.RUNNING
+        self.perform(lambda: (self.relay.stop_session if running else self.relay.start_session)(found))
+
+    def action_restart(self) -> None:
+        """Stop and start."""
+        found = self._session_or_say()
+        if found is not None:
+            self.perform(lambda: self.relay.restart_session(found))
+
+    def action_retry(self) -> None:
+        """Go on from what failed."""
+        subject = self.subject
+        if isinstance(subject, Project):
+            self.perform(lambda: self.relay.retry_project(subject))
+        elif isinstance(subject, Session):
+            self.perform(lambda: self.relay.retry_session(subject))
+
+    def action_edit_source(self) -> None:
+        """Edit the source of a project whose clone failed, and clone again."""
+        found = self.project
+        if found is None or found.clone_state is CloneState.READY:
+            self.notify("Only a project whose clone failed can get another source.", severity="warning")
+            return
+
+        def again(source: str | None) -> None:
+            if source:
+                self.perform(lambda: self.relay.retry_project(found, source))
+
+        self.app.push_screen(SourceForm(self.relay, found), again)
+
+    def action_cancel(self) -> None:
+        """Cancel what is under way for the subject, or else for the project it belongs to."""
+        subject = self.subject
+        candidates = [subject.id] if subject else []
+        if isinstance(subject, Session):
+            candidates.append(subject.project_id)
+        if not any(self.relay.jobs.cancel(candidate) for candidate in candidates):
+            self.notify("Nothing that can be cancelled is under way here.")
+
+    def action_remove(self) -> None:
+        """Ask, naming what goes; then remove."""
+        subject = self.subject
+        if isinstance(subject, Session):
+            self._remove_session(subject)
+        elif isinstance(subject, Project):
+            self._remove_project(subject)
+
+    def _remove_session(self, found: Session) -> None:
+        siblings = [s for s in self.world.records.live_sessions(found.project_id) if s.desired is not Desired.REMOVED]
+        if siblings == [found]:
+            project = self.world.project(found.project_id)
+            name = project.name if project else "its project"
+            self.tell(
+                ConflictError(
+                    f"{found.name} is the last session of {name}",
+                    "A project keeps at least one session.",
+                    "To remove the project with it, press D in the projects pane.",
+                ).fault
+            )
+            return
+        goes = [
+            ("session", names.full_name(self.world.records, found)),
+            ("branch", found.branch),
+            ("container", found.container_id[:12] or "none"),
+            ("clone", f"{found.work_dir}\nmoves to {self.relay.data_dir.trash}, kept for 7 days"),
+        ]
+        self._ask(f"Remove {found.name}?", goes, lambda: self.relay.remove_session(found))
+
+    def _remove_project(self, found: Project) -> None:
+        sessions = self.world.records.live_sessions(found.id)
+        containers = sum(bool(s.container_id) for s in sessions)
+        listed = [f"{s.name} ({s.state}) on {s.branch}" for s in sessions]
+        goes = [
+            ("project", found.name),
+            ("source", found.source),
+            ("sessions", "\n".join([str(len(sessions)), *listed[:8], *(["…"] if len(listed) > 8 else [])])),
+            ("containers", str(containers)),
+            ("directories", f"{len(sessions) + 1}, they move to {self.relay.data_dir.trash}, kept for 7 days"),
+        ]
+        self._ask(f"Remove {found.name}?", goes, lambda: self.relay.remove_project(found))
+
+    def _ask(self, title: str, goes: list[tuple[str, str]], call: Callable[[], object]) -> None:
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.perform(call)
+
+        self.app.push_screen(Question(title, goes, "Remove"), answered)
+
+    # --- terminals ---
+
+    def action_attach(self) -> None:
+        """Give the terminal to the session's main process."""
+        found = self._session_or_say()
+        if found is not None:
+            self._lend_terminal(found, lambda: self.relay.runtime.attach(found.container_id))
+
+    def action_shell(self) -> None:
+        """Give the terminal to a shell in the session."""
+        found = self._session_or_say()
+        if found is not None:
+            self._lend_terminal(found, lambda: self.relay.runtime.run(found.container_id, ()))
+
+    def _lend_terminal(self, found: Session, use: Callable[[], object]) -> None:
+        """Suspend the screen while `use` has the terminal; whatever happens, the screen comes back."""
+        if found.state is not SessionState.RUNNING:
+            self.tell(
+                ConflictError(f"{found.name} is not running", hint="S starts it; R goes on from what failed.").fault
+            )
+            return
+        failed: RelayError | OSError | None = None
+        try:
+            with self.app.suspend():
+                try:
+                    use()
+                except (RelayError, OSError) as error:  # suspend() has no finally: nothing may pass through it
+                    failed = error
+        except SuspendNotSupported:
+            self.notify("This terminal cannot be lent out.", severity="error")
+        self.refresh()
+        if isinstance(failed, RelayError):
+            self.tell(failed.fault)
+        elif failed is not None:
+            self.tell(Fault("file-system", "The terminal failed", str(failed)))
+
+    # --- the screen itself ---
+
+    def action_next_pane(self) -> None:
+        """Focus the pane after this one."""
+        self._focus_pane(1)
+
+    def action_previous_pane(self) -> None:
+        """Focus the pane before this one."""
+        self._focus_pane(-1)
+
+    def _focus_pane(self, step: int) -> None:
+        index = max(0, min(len(PANES) - 1, PANES.index(self.place) + step))
+        self._go(PANES[index])
+
+    def _go(self, pane: str) -> None:
+        if self.has_class("-zoom"):
+            self._zoom(pane)
+        if pane == "detail":
+            self.detail.take_focus()
+        else:
+            self.query_one(f"#{pane}").focus()
+
+    def action_next_tab(self) -> None:
+        """Show the detail's next tab."""
+        self.detail.turn(1)
+
+    def action_previous_tab(self) -> None:
+        """Show the detail's tab before."""
+        self.detail.turn(-1)
+
+    def action_zoom(self) -> None:
+        """Give the focused pane the whole screen, or take it back."""
+        self._zoom("" if self.has_class("-zoom") else self.place)
+
+    def _zoom(self, pane: str) -> None:
+        self.set_class(bool(pane), "-zoom")
+        for name in PANES:
+            self.set_class(pane == name, f"-zoom-{name}")
+            self.query_one(f"#{name}").set_class(pane == name, "-zoomed")
+
+    def action_filter(self) -> None:
+        """Type what rows must contain."""
+        self.open_filter()
+
+    def action_back(self) -> None:
+        """Leave the innermost thing: the filter, the zoom, the pane."""
+        if self.close_filter(clear=True):
+            return
+        if self.has_class("-zoom"):
+            self._zoom("")
+        else:
+            self._focus_pane(-1)
+
+    def action_help(self) -> None:
+        """Show every key."""
+        self.app.push_screen(HelpScreen(ascii_only=self.glyphs is present.ASCII))
+
+    async def action_quit(self) -> None:
+        """From the key bar."""
+        await self.app.action_quit()
+
+    def action_command_palette(self) -> None:
+        """From the key bar."""
+        self.app.action_command_palette()

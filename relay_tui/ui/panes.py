@@ -1,0 +1,288 @@
+"""The main screen's body: three panes that draw the world and remember where the eye was."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Vertical
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Input
+
+from relay_tui.model import Project, Session
+from relay_tui.services import names
+from relay_tui.services.log_feed import LogFeed
+from relay_tui.services.relay import Relay
+from relay_tui.ui import info, present
+from relay_tui.ui.actions import ACTIONS, Action
+from relay_tui.ui.bars import KeyBar, StatusLine
+from relay_tui.ui.detail import Detail
+from relay_tui.ui.present import ALL, Glyphs
+from relay_tui.ui.row_table import RowTable
+from relay_tui.ui.world import World, WorldChanged
+
+PANES = ("projects", "sessions", "detail")
+
+
+class Panes(Screen[None]):
+    """Draws; what keys do to the world is MainScreen's."""
+
+    CSS_PATH = "panes.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = []
+    AUTO_FOCUS = ""
+
+    def __init__(self, relay: Relay, glyphs: Glyphs, world: World) -> None:
+        super().__init__()
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (180, "-huge")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
+        self.relay = relay
+        self.glyphs = glyphs
+        self.world = world
+        self._about = "sessions"  # the pane whose selection the detail is about
+        self._filters = {"projects": "", "sessions": ""}
+        self._filtering = "sessions"
+        self._last_session: dict[str, str] = {}
+        self._shown_project: str | None = None
+
+    def compose(self) -> ComposeResult:
+        """Status, panes, keys."""
+        ascii_only = self.glyphs is present.ASCII
+        yield StatusLine(self.glyphs)
+        with Container(id="panes"):
+            yield RowTable(present.PROJECT_COLUMNS, ascii=ascii_only, show_header=False, id="projects", classes="pane")
+            with Vertical(id="right"):
+                yield RowTable(ascii=ascii_only, id="sessions", classes="pane")
+                yield Detail(self._open_feed, ascii_only=ascii_only)
+        yield Input(id="filter", placeholder="show only what contains …", compact=True)
+        yield KeyBar(ascii_only=ascii_only)
+
+    def on_mount(self) -> None:
+        """First paint comes from the store alone."""
+        self.draw()
+        live = self.world.records.live_projects()
+        (self.sessions if live else self.projects).focus()
+        self.set_interval(10, self.draw)  # ages move on
+
+    def _open_feed(self, container_id: str, wake: object, tail: int) -> LogFeed:
+        assert callable(wake)
+        return LogFeed(self.relay.runtime, container_id, wake, tail=tail)
+
+    # --- the parts ---
+
+    @property
+    def projects(self) -> RowTable:
+        """The projects pane."""
+        return self.query_one("#projects", RowTable)
+
+    @property
+    def sessions(self) -> RowTable:
+        """The sessions pane."""
+        return self.query_one("#sessions", RowTable)
+
+    @property
+    def detail(self) -> Detail:
+        """The detail pane."""
+        return self.query_one(Detail)
+
+    @property
+    def place(self) -> str:
+        """The pane that has the focus."""
+        focused = self.focused
+        for name in PANES:
+            if focused is not None and self.query_one(f"#{name}") in focused.ancestors_with_self:
+                return name
+        return self._about
+
+    @property
+    def project(self) -> Project | None:
+        """The project under the cursor; None on the row of all."""
+        return self.world.project(self.projects.cursor_key)
+
+    @property
+    def session(self) -> Session | None:
+        """The session under the cursor."""
+        return self.world.session(self.sessions.cursor_key)
+
+    @property
+    def subject(self) -> Project | Session | None:
+        """What a key acts on: a project or a session, by the pane that was last used to select."""
+        return self.project if self._about == "projects" else self.session
+
+    # --- drawing ---
+
+    @on(WorldChanged)
+    def world_changed(self, message: WorldChanged) -> None:
+        """Draw the newer snapshot."""
+        self.world = message.world
+        self.draw()
+
+    def draw(self) -> None:
+        """Bring every pane to the present snapshot."""
+        if not self.is_mounted:
+            return
+        self.query_one(StatusLine).show(self.world)
+        self._draw_projects()
+        self._draw_sessions()
+        self._draw_detail()
+        self.offer_keys()
+
+    def _draw_projects(self) -> None:
+        live = self.world.records.live_projects()
+        wanted = self._filters["projects"].casefold()
+        rows = [present.project_row(p, self.world, self.glyphs) for p in live if wanted in p.name.casefold()]
+        if live:
+            rows.insert(0, present.all_row(self.world, self.glyphs))
+        else:
+            self.projects.placeholder = "No projects yet.\n\nN adds one."
+        self.projects.highlight = self._filters["projects"]
+        self.projects.set_rows(rows)
+        self._entitle(self.projects, "Projects", len(live), "projects")
+
+    def _draw_sessions(self) -> None:
+        chosen = self.project
+        with_project = chosen is None
+        profiles = self.relay.config.profiles
+        moment = present.now()
+        wanted = self._filters["sessions"].casefold()
+        live = self.world.records.live_sessions(chosen.id if chosen else None)
+        if with_project:
+            names_of = {p.id: p.name.casefold() for p in self.world.records.projects.values()}
+            live.sort(key=lambda s: (names_of.get(s.project_id, ""), s.created_at))
+        rows = [
+            present.session_row(s, self.world, self.glyphs, moment, profiles.get(s.profile), with_project=with_project)
+            for s in live
+            if not wanted or wanted in f"{names.full_name(self.world.records, s)} {s.branch} {s.image}".casefold()
+        ]
+        self.sessions.set_columns(present.session_columns(with_project=with_project))
+        self.sessions.placeholder = self._nothing(chosen, hidden=bool(live))
+        self.sessions.highlight = self._filters["sessions"]
+        self.sessions.set_rows(rows)
+        key = chosen.id if chosen else ALL
+        if key != self._shown_project:
+            self._shown_project = key
+            self.sessions.move_to(self._last_session.get(key, rows[0].key if rows else ""))
+        self._entitle(self.sessions, f"Sessions of {chosen.name}" if chosen else "Sessions", len(live), "sessions")
+
+    def _nothing(self, chosen: Project | None, *, hidden: bool) -> str:
+        if hidden:
+            return "Nothing matches the filter. esc clears it."
+        if chosen is None and not self.world.records.live_projects():
+            return info.welcome(self.relay)
+        if chosen is not None and chosen.clone_error is not None:
+            return "The clone failed: see below. R tries again, E edits the source."
+        if chosen is not None and chosen.id in self.world.jobs:
+            return "The first session comes by itself when the clone is there."
+        return "No sessions."
+
+    def _entitle(self, pane: Widget, title: str, count: int, name: str) -> None:
+        pane.border_title = f"{title} {self.glyphs.dot} {count}" if count else title
+        wanted = self._filters[name]
+        pane.border_subtitle = f"/{wanted}" if wanted else ""
+
+    def _draw_detail(self) -> None:
+        subject = self.subject
+        if isinstance(subject, Session):
+            title = names.full_name(self.world.records, subject)
+            facts = info.session_info(subject, self.world, self.relay, self.glyphs)
+            self.detail.show_facts(title, facts, only=False)
+            self.detail.show_log(subject)
+            return
+        self.detail.show_log(None)
+        if isinstance(subject, Project):
+            facts = info.project_info(subject, self.world, self.relay, self.glyphs)
+            self.detail.show_facts(subject.name, facts, only=True)
+        else:
+            self.detail.show_facts("relay", info.overview(self.world, self.relay), only=True)
+
+    def offer_keys(self) -> None:
+        """Show the keys that mean something here and now."""
+        self.query_one(KeyBar).offer([a for a in ACTIONS if a.footer and self.offered(a)])
+
+    def offered(self, action: Action) -> bool:
+        """Whether the action means something here and now."""
+        return not action.places or self.place in action.places
+
+    # --- the cursor and the focus ---
+
+    @on(RowTable.CursorMoved, "#projects")
+    def project_selected(self) -> None:
+        """The sessions pane follows the projects pane."""
+        self._draw_sessions()
+        self._draw_detail()
+        self.offer_keys()
+
+    @on(RowTable.CursorMoved, "#sessions")
+    def session_selected(self) -> None:
+        """The detail pane follows the sessions pane."""
+        if self.session is not None:
+            self._last_session[self._shown_project or ALL] = self.session.id
+        self._draw_detail()
+        self.offer_keys()
+
+    @on(RowTable.RowChosen, "#projects")
+    def project_chosen(self) -> None:
+        """On to its sessions."""
+        self.sessions.focus()
+
+    @on(RowTable.RowChosen, "#sessions")
+    def session_chosen(self) -> None:
+        """On to its log."""
+        self.detail.take_focus()
+
+    def on_descendant_focus(self, _: events.DescendantFocus) -> None:
+        """The detail is about the selection of the pane that was last used to select."""
+        place = self.place
+        if place in {"projects", "sessions"} and place != self._about:
+            self._about = place
+            self._draw_detail()
+        self.offer_keys()
+
+    def select(self, record_id: str) -> None:
+        """Put the cursor on a project or a session, and the focus on its pane."""
+        if self.world.project(record_id) is not None:
+            self.projects.move_to(record_id)
+            self.projects.focus()
+        elif (session := self.world.session(record_id)) is not None:
+            if self.project is not None and self.project.id != session.project_id:
+                self.projects.move_to(session.project_id)
+            self.sessions.move_to(record_id)
+            self._last_session[self._shown_project or ALL] = record_id
+            self.sessions.focus()
+
+    # --- the filter ---
+
+    def open_filter(self) -> None:
+        """Type in place of the key bar; the pane that had the focus shows only what matches."""
+        self._filtering = self.place if self.place in self._filters else "sessions"
+        bar = self.query_one("#filter", Input)
+        bar.value = self._filters[self._filtering]
+        self.add_class("-filtering")
+        bar.focus()
+
+    @on(Input.Changed, "#filter")
+    def filter_typed(self, event: Input.Changed) -> None:
+        """Show what matches as it is typed."""
+        if self.has_class("-filtering"):
+            self._filters[self._filtering] = event.value
+            self.draw()
+
+    @on(Input.Submitted, "#filter")
+    def filter_done(self) -> None:
+        """Keep the filter, go back to the pane."""
+        self.close_filter()
+
+    def close_filter(self, *, clear: bool = False) -> bool:
+        """Leave the filter's line; `clear` drops the filter. False if there was nothing to leave."""
+        place = self._filtering if self.has_class("-filtering") else self.place
+        was_open = self.has_class("-filtering")
+        had = bool(self._filters.get(place, ""))
+        if clear and place in self._filters:
+            self._filters[place] = ""
+        self.remove_class("-filtering")
+        if was_open:
+            self.query_one(f"#{place}").focus()
+        self.draw()
+        return was_open or (clear and had)

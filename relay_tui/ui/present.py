@@ -1,0 +1,239 @@
+"""From records to rows and words: pure functions, no widget, nothing drawn that was not cleaned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from relay_tui.config import Profile
+from relay_tui.events import EngineStatus, Job
+from relay_tui.model import CloneState, Project, Session, SessionState
+from relay_tui.services.spec import loosened
+from relay_tui.text import clean
+from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
+from relay_tui.ui.world import World
+
+ALL = "*"
+"""The key of the row that stands for all projects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The marks of states; each is one cell wide."""
+
+    running: str
+    busy: str
+    stopped: str
+    failed: str
+    unknown: str
+    ready: str
+    everything: str
+    up: str
+    down: str
+    dot: str
+
+
+UNICODE = Glyphs("●", "◌", "○", "✗", "?", "●", "≡", "●", "✗", "·")
+ASCII = Glyphs("*", "~", "-", "!", "?", "*", "=", "*", "!", "|")
+
+
+def utf8_locale() -> bool:
+    """Whether the locale says UTF-8, as tmux asks: the first of LC_ALL, LC_CTYPE, LANG that is set."""
+    for variable in ("LC_ALL", "LC_CTYPE", "LANG"):
+        value = os.environ.get(variable, "")
+        if value:
+            return "utf-8" in value.lower() or "utf8" in value.lower()
+    return False
+
+
+def age(since: str, moment: datetime) -> str:
+    """How long ago, in at most three or four characters: '12s', '5m', '3h', '9d', '2y'."""
+    try:
+        seconds = max(0.0, (moment - datetime.fromisoformat(since)).total_seconds())
+    except (ValueError, TypeError):
+        return "?"
+    for limit, unit, name in ((60, 1, "s"), (3600, 60, "m"), (86_400, 3600, "h"), (86_400 * 365, 86_400, "d")):
+        if seconds < limit:
+            return f"{int(seconds // unit)}{name}"
+    return f"{int(seconds // (86_400 * 365))}y"
+
+
+def now() -> datetime:
+    """This moment in UTC."""
+    return datetime.now(UTC)
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state as it is shown: a mark, a word, a tone."""
+
+    glyph: str
+    word: str
+    tone: Tone
+
+
+def session_state(session: Session, world: World, glyphs: Glyphs) -> State:
+    """What a session is; 'unknown' when no engine could tell, rather than what was once seen."""
+    if session.id in world.jobs or session.state in {SessionState.STARTING, SessionState.REMOVING}:
+        word = "removing" if session.state is SessionState.REMOVING else "starting"
+        if session.id in world.jobs and world.jobs[session.id].title.startswith("Stopping"):
+            word = "stopping"
+        return State(glyphs.busy, word, "busy")
+    if session.state is SessionState.ERROR:
+        return State(glyphs.failed, "failed", "bad")
+    if session.state is SessionState.RUNNING:
+        if world.engine.state == "down":
+            return State(glyphs.unknown, "unknown", "dim")
+        return State(glyphs.running, "running", "good")
+    return State(
+        glyphs.stopped, "stopped" if session.exit_code in {None, 137, 143} else f"exit {session.exit_code}", "dim"
+    )
+
+
+def session_columns(*, with_project: bool) -> tuple[Column, ...]:
+    """The columns of the sessions pane; the least important are the first to go when it is narrow."""
+    columns = [
+        Column("state", "STATE", width=10, priority=100),
+        Column("name", "NAME", min_width=8, max_width=40, grow=1, priority=99),
+        Column("project", "PROJECT", min_width=6, max_width=28, priority=60),
+        Column("branch", "BRANCH", min_width=10, max_width=60, grow=2, priority=80, ellipsis="middle"),
+        Column("image", "IMAGE", min_width=10, max_width=44, priority=20, ellipsis="middle"),
+        Column("age", "AGE", width=4, priority=40, align="right"),
+    ]
+    return tuple(column for column in columns if with_project or column.id != "project")
+
+
+def session_row(
+    session: Session, world: World, glyphs: Glyphs, moment: datetime, profile: Profile | None, *, with_project: bool
+) -> Row:
+    """A session as a row; what is under way or went wrong takes the place of branch, image and age."""
+    state = session_state(session, world, glyphs)
+    project = world.records.projects.get(session.project_id)
+    image: list[tuple[str, Tone]] = [(clean(session.image), "dim")]
+    if profile is not None and loosened(profile):
+        image.append((" loosened", "busy"))
+    cells = [cell(f"{state.glyph} {state.word}", state.tone), cell(clean(session.name), "bold")]
+    if with_project:
+        cells.append(cell(clean(project.name) if project else "?"))
+    wide_from = len(cells)
+    cells += [cell(clean(session.branch)), Cell(tuple(image)), cell(age(session.created_at, moment), "dim")]
+    job = world.jobs.get(session.id)
+    wide, progress = None, None
+    if job is not None:
+        wide, progress = cell(job_words(job), "busy"), job.fraction
+    elif session.error_reason is not None:
+        wide = cell(trouble(session.error_reason.title, session.error_reason.detail), "bad")
+    return Row(session.id, tuple(cells), wide=wide, wide_from=wide_from, progress=progress)
+
+
+def trouble(title: str, detail: str) -> str:
+    """An error in one line: what happened, then the last thing that was said about it."""
+    lines = [line for line in clean_lines(detail) if line.strip()]
+    return clean(f"{title}: {lines[-1].strip()}") if lines else clean(title)
+
+
+def clean_lines(text: str) -> list[str]:
+    """The lines of a text, each safe."""
+    return [clean(line) for line in text.splitlines()]
+
+
+def job_words(job: Job) -> str:
+    """What a job is doing: stage, percent, throughput."""
+    percent = f"{job.fraction:.0%}" if job.fraction is not None else ""
+    return clean("  ".join(filter(None, (job.stage or job.title, percent, job.detail))))
+
+
+# --- projects --------------------------------------------------------------------------------------------------------
+
+PROJECT_COLUMNS = (
+    Column("state", "", width=1, priority=100),
+    Column("name", "", min_width=8, grow=1, priority=99),
+    Column("count", "", width=3, priority=50, align="right"),
+)
+
+
+def project_state(project: Project, world: World, glyphs: Glyphs) -> State:
+    """What a project's base clone is; the tone tells at a glance whether one of its sessions failed."""
+    if project.id in world.jobs:
+        return State(glyphs.busy, world.jobs[project.id].title.split()[0].lower(), "busy")
+    if project.clone_state is CloneState.READY:
+        sessions = world.records.live_sessions(project.id)
+        if any(session.state is SessionState.ERROR for session in sessions):
+            return State(glyphs.failed, "ready, a session failed", "bad")
+        running = any(session.state is SessionState.RUNNING for session in sessions)
+        return State(glyphs.ready if running else glyphs.stopped, "ready", "good" if running else "dim")
+    if project.clone_state is CloneState.ERROR:
+        return State(glyphs.failed, "failed", "bad")
+    return State(glyphs.busy, str(project.clone_state), "busy")
+
+
+def project_row(project: Project, world: World, glyphs: Glyphs) -> Row:
+    """A project as a row; clone progress or error stands beside its name."""
+    state = project_state(project, world, glyphs)
+    count = len(world.records.live_sessions(project.id))
+    cells = (cell(state.glyph, state.tone), cell(clean(project.name)), cell(str(count) if count else "", "dim"))
+    job = world.jobs.get(project.id)
+    if job is not None:
+        percent = f"{job.fraction:.0%} " if job.fraction is not None else ""
+        words = f"{percent}{_short(job.stage or job.title)}  {job.detail}".strip()
+        return Row(project.id, (cells[0], _named(project.name, words, "busy"), cells[2]))
+    if project.clone_error is not None:
+        fault = project.clone_error
+        return Row(project.id, (cells[0], _named(project.name, trouble(fault.title, ""), "bad"), cells[2]))
+    return Row(project.id, cells)
+
+
+def _named(name: str, words: str, tone: Tone) -> Cell:
+    return Cell(((clean(name), ""), (f"  {clean(words)}", tone)))
+
+
+def _short(stage: str) -> str:
+    return {"Receiving objects": "receiving", "Resolving deltas": "resolving", "Updating files": "checkout"}.get(
+        stage, stage.lower()
+    )
+
+
+def all_row(world: World, glyphs: Glyphs) -> Row:
+    """The first row of the projects pane: all of them."""
+    count = len(world.records.live_sessions())
+    return Row(ALL, (cell(glyphs.everything, "accent"), cell("all projects", "accent"), cell(str(count), "dim")))
+
+
+# --- the status line -------------------------------------------------------------------------------------------------
+
+
+def engine_words(status: EngineStatus, glyphs: Glyphs) -> tuple[str, Tone]:
+    """The engine's state in words, and their tone."""
+    if status.state == "up":
+        return f"{glyphs.up} {clean(status.words, limit=60)}", "good"
+    if status.state == "down":
+        return f"{glyphs.down} engine down: {clean(status.words, limit=160)}", "bad"
+    return f"{glyphs.busy} looking for the engine", "dim"
+
+
+def counts(world: World) -> Sequence[tuple[str, Tone]]:
+    """How many there are of what, the failed ones in their colour."""
+    sessions = world.records.live_sessions()
+    running = sum(session.state is SessionState.RUNNING for session in sessions)
+    failed = sum(session.state is SessionState.ERROR for session in sessions)
+    failed += sum(project.clone_state is CloneState.ERROR for project in world.records.live_projects())
+    words: list[tuple[str, Tone]] = [
+        (_many(len(world.records.live_projects()), "project"), ""),
+        (_many(len(sessions), "session"), ""),
+    ]
+    if world.engine.state != "down":
+        words.append((f"{running} running", "good" if running else "dim"))
+    if failed:
+        words.append((f"{failed} failed", "bad"))
+    if world.jobs:
+        words.append((f"{len(world.jobs)} at work", "busy"))
+    return words
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

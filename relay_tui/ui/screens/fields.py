@@ -1,0 +1,70 @@
+"""What forms are made of: a labelled field with its mistake beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from relay_tui.errors import RelayError
+from relay_tui.text import clean
+
+
+class Field(Vertical):
+    """A label, a control, and under it one line kept free for what is wrong with it."""
+
+    def __init__(self, name: str, label: str, control: Widget) -> None:
+        super().__init__(id=f"field-{name}", classes="field")
+        self._label = label
+        self._control = control
+
+    def compose(self) -> ComposeResult:
+        """Label and control side by side, the mistake under them."""
+        with Horizontal(classes="line"):
+            yield Static(self._label, classes="label", markup=False)
+            yield self._control
+        yield Static("", classes="mistake", markup=False)
+
+    def blame(self, words: str) -> None:
+        """Say what is wrong; '' for nothing."""
+        self.query_one(".mistake", Static).update(Content(clean(words, limit=200)))
+
+
+class Form(ModalScreen[str]):
+    """A modal form that answers an id or a text; an error stands beside the field it names, else at the foot."""
+
+    CSS_PATH = "forms.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss('')", "Cancel"),
+        Binding("ctrl+s", "submit", "Submit"),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
+    ]
+
+    def fields(self) -> Iterable[Field]:
+        """Every field of the form."""
+        return self.query(Field)
+
+    def clear_mistakes(self) -> None:
+        """Nothing is wrong any more."""
+        for field in self.fields():
+            field.blame("")
+        self.query_one("#foot", Static).update("")
+
+    def blame(self, error: RelayError) -> None:
+        """Say what is wrong beside the field that it is about."""
+        self.clear_mistakes()
+        words = f"{error.title}. {error.hint}" if error.hint else error.title
+        found = self.query(f"#field-{getattr(error, 'field', 'none')}")
+        if found:
+            found.first(Field).blame(words)
+        else:
+            detail = f": {clean(error.detail)}" if error.detail else ""
+            self.query_one("#foot", Static).update(Content(clean(words) + detail))

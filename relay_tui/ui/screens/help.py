@@ -1,0 +1,57 @@
+"""Every key, from the table of actions."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from relay_tui.ui.actions import ACTIONS, SHARED_KEYS, key_words
+
+
+class HelpScreen(ModalScreen[None]):
+    """The keys, grouped."""
+
+    CSS_PATH = "forms.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,enter", "dismiss(None)", "Close"),
+        Binding("j", "scroll('down')", show=False),
+        Binding("k", "scroll('up')", show=False),
+    ]
+
+    def __init__(self, *, ascii_only: bool) -> None:
+        super().__init__()
+        self._ascii_only = ascii_only
+
+    def compose(self) -> ComposeResult:
+        """One line a key."""
+        with VerticalScroll(classes="box -help") as box:
+            box.border_title = "Keys"
+            box.border_subtitle = "esc closes"
+            yield Static(self._content(), markup=False)
+
+    def action_scroll(self, direction: str) -> None:
+        """j and k scroll here too."""
+        box = self.query_one(VerticalScroll)
+        (box.scroll_down if direction == "down" else box.scroll_up)(animate=False)
+
+    def _content(self) -> Content:
+        lines: list[Content] = []
+        for group, actions in groupby(ACTIONS, key=lambda action: action.group):
+            lines.append(Content.styled(group, "bold $primary-lighten-1"))
+            lines += [self._line(key_words(a, ascii_only=self._ascii_only), a.help) for a in actions]
+            lines.append(Content(""))
+        lines.append(Content.styled("Lists and log", "bold $primary-lighten-1"))
+        for keys, words in SHARED_KEYS:
+            shown = " ".join(k for k in keys.split() if k.isascii() or not self._ascii_only)
+            lines.append(self._line(shown, words))
+        return Content("\n").join(lines)
+
+    def _line(self, keys: str, words: str) -> Content:
+        return Content.assemble((f"  {keys:<14}", "bold"), words)

@@ -1,0 +1,217 @@
+"""The form for a new session: any upstream branch, or a new one begun there; the container can be read beforehand."""
+
+from __future__ import annotations
+
+import asyncio
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Button, Input, OptionList, Select, Static
+from textual.widgets.option_list import Option
+
+from relay_tui.errors import RelayError
+from relay_tui.model import Branch, Project
+from relay_tui.services.relay import Relay
+from relay_tui.services.sessions import NewSession
+from relay_tui.services.spec import describe, loosened
+from relay_tui.text import clean
+from relay_tui.ui import present
+from relay_tui.ui.screens.fields import Field, Form
+
+PICKED = 200  # branches offered at once; typing narrows them down
+PAUSE = 0.15  # seconds of quiet before what was typed is checked
+
+
+class NewSessionForm(Form):
+    """Answers the new session's id, or '' when left."""
+
+    BINDINGS = [Binding("down", "into_list", show=False), Binding("up", "out_of_list", show=False)]  # noqa: RUF012
+
+    def __init__(self, relay: Relay, project: Project) -> None:
+        super().__init__()
+        self._relay = relay
+        self._project = project
+        self._branches: list[Branch] = []
+        self._branch = project.default_branch
+
+    def compose(self) -> ComposeResult:
+        """The fields at the left, the container as it would be at the right (or below)."""
+        profiles = self._relay.sessions.profile_names()
+        default = self._project.default_profile or self._relay.config.profile
+        with Vertical(classes="box -tall") as box:
+            box.border_title = f"New session of {clean(self._project.name)}"
+            box.border_subtitle = "ctrl+s creates it, esc leaves"
+            with Horizontal(classes="columns"):
+                with VerticalScroll(classes="body", can_focus=False):
+                    yield Field(
+                        "branch", "branch", Input(id="search", placeholder="type to search the branches", compact=True)
+                    )
+                    yield OptionList(id="branches", compact=True, markup=False)
+                    yield Field(
+                        "new_branch",
+                        "new branch",
+                        Input(id="new_branch", placeholder="none: work on the branch above", compact=True),
+                    )
+                    yield Field("name", "name", Input(id="name", compact=True))
+                    yield Field("image", "image", Input(id="image", placeholder="the profile's", compact=True))
+                    yield Field(
+                        "profile",
+                        "profile",
+                        Select(
+                            [(n, n) for n in profiles],
+                            value=default if default in profiles else profiles[0],
+                            allow_blank=False,
+                            compact=True,
+                            id="profile",
+                        ),
+                    )
+                with VerticalScroll(id="preview"):
+                    yield Static("", id="spec", markup=False)
+            yield Static("", id="foot", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button("Cancel", id="cancel", compact=True)
+                yield Button("Create session", id="submit", variant="primary", compact=True)
+
+    def on_mount(self) -> None:
+        """The branches come as soon as git has told them."""
+        self.query_one("#search", Input).focus()
+        self.load_branches()
+
+    @work(group="branches", exclusive=True)
+    async def load_branches(self) -> None:
+        """Ask the base clone for its heads."""
+        try:
+            self._branches = await asyncio.to_thread(self._relay.sessions.branches, self._project.id)
+        except RelayError as error:
+            self.blame(error)
+        self._offer("")
+        self.check()
+
+    def _offer(self, typed: str) -> None:
+        """List the branches that contain every word typed; the default branch comes first."""
+        words = typed.casefold().split()
+        found = [b for b in self._branches if all(word in b.name.casefold() for word in words)]
+        found.sort(key=lambda b: (b.name.casefold() != typed.casefold(), b.name != self._project.default_branch))
+        options = self.query_one("#branches", OptionList)
+        options.clear_options()
+        moment = present.now()
+        for branch in found[:PICKED]:
+            line = Content.assemble(
+                clean(branch.name),
+                (f"  {present.age(branch.committed_at, moment)}  {clean(branch.subject, limit=60)}", "$text-muted"),
+            )
+            options.add_option(Option(line, id=branch.name))
+        if found:
+            options.highlighted = 0
+            self._branch = found[0].name
+        else:
+            self._branch = typed.strip()
+        more = len(found) - PICKED
+        options.border_subtitle = f"{more} more: type to narrow down" if more > 0 else ""
+
+    @on(Input.Changed, "#search")
+    def searched(self, event: Input.Changed) -> None:
+        """Narrow the list down as it is typed."""
+        if self._branches:
+            self._offer(event.value)
+            self.check()
+
+    @on(OptionList.OptionHighlighted, "#branches")
+    def branch_moved(self, event: OptionList.OptionHighlighted) -> None:
+        """The highlighted branch is the chosen one."""
+        if event.option.id is not None and event.option.id != self._branch:
+            self._branch = event.option.id
+            self.check()
+
+    @on(OptionList.OptionSelected, "#branches")
+    def branch_chosen(self) -> None:
+        """Enter on a branch goes on to the next field."""
+        self.query_one("#new_branch", Input).focus()
+
+    def action_into_list(self) -> None:
+        """Down from the search moves in the list without leaving the search."""
+        if self.focused is self.query_one("#search"):
+            self.query_one("#branches", OptionList).action_cursor_down()
+        else:
+            self.focus_next()
+
+    def action_out_of_list(self) -> None:
+        """Up from the search moves in the list without leaving the search."""
+        if self.focused is self.query_one("#search"):
+            self.query_one("#branches", OptionList).action_cursor_up()
+        else:
+            self.focus_previous()
+
+    @on(Input.Changed, "#new_branch,#name,#image")
+    @on(Select.Changed, "#profile")
+    def changed(self) -> None:
+        """Something else would be made now."""
+        self.check()
+
+    def _wanted(self) -> NewSession:
+        profile = self.query_one("#profile", Select).value
+        return NewSession(
+            project=self._project.id,
+            name=self.query_one("#name", Input).value.strip(),
+            branch=self._branch,
+            new_branch=self.query_one("#new_branch", Input).value.strip(),
+            image=self.query_one("#image", Input).value.strip(),
+            profile=str(profile),
+        )
+
+    @work(group="check", exclusive=True)
+    async def check(self) -> None:
+        """Show what would be made, or what is wrong beside the field; nothing is written."""
+        await asyncio.sleep(PAUSE)
+        wanted = self._wanted()
+        suggestion = await asyncio.to_thread(
+            self._relay.sessions.suggest_name, self._project.id, wanted.new_branch or wanted.branch
+        )
+        self.query_one("#name", Input).placeholder = clean(suggestion)
+        try:
+            session, spec, profile = await asyncio.to_thread(self._relay.sessions.preview, wanted)
+        except RelayError as error:
+            self.blame(error)
+            return
+        self.clear_mistakes()
+        loose = bool(loosened(profile))
+        lines = [
+            Content.styled("What will be made", "bold $text-muted"),
+            *(
+                Content.assemble(
+                    (f"{label:<13}", "$text-muted"),
+                    (clean(value, limit=300), "$text-warning" if loose and label == "hardening" else ""),
+                )
+                for label, value in [
+                    ("session", session.name),
+                    ("branch", session.branch + (f" (new, from {session.base_branch})" if wanted.new_branch else "")),
+                    *describe(spec, profile),
+                ]
+            ),
+        ]
+        self.query_one("#spec", Static).update(Content("\n").join(lines))
+
+    @on(Button.Pressed, "#cancel")
+    def leave(self) -> None:
+        """Nothing is created."""
+        self.dismiss("")
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#submit")
+    def submitted(self) -> None:
+        """Enter in any field."""
+        self.action_submit()
+
+    @work(group="form", exclusive=True)
+    async def action_submit(self) -> None:
+        """Create the session; a mistake is told beside its field and nothing typed is lost."""
+        self.workers.cancel_group(self, "check")
+        try:
+            session = await asyncio.to_thread(self._relay.create_session, self._wanted())
+        except RelayError as error:
+            self.blame(error)
+        else:
+            self.dismiss(session.id)

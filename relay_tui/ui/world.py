@@ -1,0 +1,102 @@
+"""What the screen draws: one immutable snapshot of everything, and the bridge that brings it from the services."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from textual.message import Message
+
+from relay_tui.errors import Fault, RelayError
+from relay_tui.events import EngineStatus, Event, Job, JobEnded
+from relay_tui.model import Project, Records, Session
+from relay_tui.services.relay import Relay
+
+BATCH = 0.05  # seconds that changes are gathered before the screen hears of them
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Records, jobs and engine at one moment. `trouble` is why the records could not be read, if so."""
+
+    records: Records = field(default_factory=Records)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    engine: EngineStatus = field(default_factory=lambda: EngineStatus("connecting"))
+    trouble: Fault | None = None
+
+    def project(self, project_id: str | None) -> Project | None:
+        """A live project."""
+        found = self.records.projects.get(project_id or "")
+        return found if found is not None and found.deleted_at is None else None
+
+    def session(self, session_id: str | None) -> Session | None:
+        """A live session."""
+        found = self.records.sessions.get(session_id or "")
+        return found if found is not None and found.deleted_at is None else None
+
+
+class WorldChanged(Message):
+    """There is a newer snapshot."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest matters."""
+        return isinstance(message, WorldChanged)
+
+
+class JobFailed(Message):
+    """A job ended with a fault."""
+
+    def __init__(self, job: Job, fault: Fault) -> None:
+        super().__init__()
+        self.job = job
+        self.fault = fault
+
+
+def snapshot(relay: Relay) -> World:
+    """Everything as it is now."""
+    try:
+        records, trouble = relay.store.read(), None
+    except RelayError as error:
+        records, trouble = Records(), error.fault
+    return World(records, relay.jobs.running(), relay.engine.status, trouble)
+
+
+class Bridge:
+    """The only one that posts to the screen from a thread. Gathers what is announced into snapshots."""
+
+    def __init__(self, relay: Relay, post: Callable[[Message], object]) -> None:
+        self._relay = relay
+        self._post = post
+        self._stirred = threading.Event()
+        self._closed = threading.Event()
+        self._unsubscribe = relay.bus.subscribe(self._hear)
+        threading.Thread(target=self._carry, name="bridge", daemon=True).start()
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, JobEnded) and event.fault is not None:
+            self._post(JobFailed(event.job, event.fault))
+        self._stirred.set()
+
+    def _carry(self) -> None:
+        last: World | None = None
+        while not self._closed.is_set():
+            self._stirred.wait()
+            self._closed.wait(BATCH)
+            self._stirred.clear()
+            world = snapshot(self._relay)
+            if world.trouble is not None and last is not None:
+                world = World(last.records, world.jobs, world.engine, world.trouble)
+            if world != last and not self._closed.is_set():
+                last = world
+                self._post(WorldChanged(world))
+
+    def close(self) -> None:
+        """Stop posting."""
+        self._unsubscribe()
+        self._closed.set()
+        self._stirred.set()

@@ -1,0 +1,55 @@
+"""What several test files share: the engine, and a runtime that leaves nothing in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import engine_images
+import pytest
+
+from relay_tui.adapters.engine import DockerRuntime
+from relay_tui.errors import EngineUnreachableError
+
+
+def missing(what: str) -> None:
+    """Skip the test for want of something; where everything has to be there, fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> docker.DockerClient:
+    """A client of the engine that relay would use, with the images of engine_images in it."""
+    scratch = tmp_path_factory.mktemp("ping")
+    try:
+        DockerRuntime(scratch, scratch).ping()
+    except EngineUnreachableError as error:
+        missing(f"no container engine answers: {error.detail}")
+    client = docker.from_env(timeout=120)
+    engine_images.build(client)
+    return client
+
+
+@pytest.fixture(scope="session")
+def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What relay learns of images, kept for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def containers(engine: docker.DockerClient, tmp_path: Path) -> Iterator[Path]:
+    """A data dir whose containers, and those of directories below the test's, are removed at the end."""
+    yield tmp_path / "data"
+    for container in engine.containers.list(all=True, filters={"label": "relay.data-dir"}, ignore_removed=True):
+        if container.labels["relay.data-dir"].startswith(str(tmp_path)):
+            container.remove(force=True, v=True)
+
+
+@pytest.fixture
+def runtime(containers: Path, engine_cache: Path) -> DockerRuntime:
+    """A runtime for the test's own data dir."""
+    return DockerRuntime(containers, engine_cache)
