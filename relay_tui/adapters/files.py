@@ -7,6 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from relay_tui.adapters.durable import refused
@@ -34,7 +35,13 @@ class DataFiles:
             raise refused(error, f"{path} cannot be made", path) from error
 
     def to_trash(self, path: Path, name: str) -> None:
-        """Move `path` aside into the trash in one step, as `name` and the time; fine if it is not there."""
+        """Move `path` aside into the trash in one step, as `name` and the time; fine if it is not there.
+
+        An empty directory is removed: there is nothing in it to keep.
+        """
+        with suppress(OSError):
+            path.rmdir()
+            return
         try:
             self._trash.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.rename(self._trash / f"{name}-{int(time.time())}-{time.monotonic_ns() % 1_000_000:06}")

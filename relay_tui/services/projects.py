@@ -99,20 +99,19 @@ class Projects:
         Cancelled, it leaves nothing behind, not even the project's row. Failed, the row keeps git's words.
         """
         with self._locks.hold(project_id, "cloning a project"):
-            project = self._change(project_id, clone_state=CloneState.CLONING, clone_error=None)
+            project = self._unready(project_id, clone_state=CloneState.CLONING, clone_error=None)
             source = self._secrets.get(project_id, Source(project.source))
             base = self._data_dir.base(project_id)
             try:
-                if not self._files.has_clone(base):
-                    self._files.make_directory(base.parent)
-                    head = self._git.clone_base(source, base, watch)
-                else:
-                    head = project.default_branch
+                self._files.to_trash(base, project_id)  # of a relay that was killed before it could put it on record
+                self._files.make_directory(base.parent)
+                head = self._git.clone_base(source, base, watch)
                 first = self._make_ready(project_id, head, base)
             except CancelledError:
                 self._forget(project_id, keep=watch.quitting)
                 raise
             except RelayError as error:
+                self._files.to_trash(base, project_id)  # the next try may be from another source
                 self._change(project_id, clone_state=CloneState.ERROR, clone_error=error.fault)
                 raise
         self._secrets.pop(project_id, None)
@@ -120,14 +119,12 @@ class Projects:
 
     def retry(self, project_id: str, source: str = "") -> Project:
         """Make a project ready for another clone(), from another source if one is given."""
-        project = self._find(project_id)
-        if project.clone_state is CloneState.READY:
-            raise ConflictError(f"{project.name} is cloned already")
         if not source:
-            return self._change(project_id, clone_state=CloneState.PENDING, clone_error=None)
+            return self._unready(project_id, clone_state=CloneState.PENDING, clone_error=None)
         parsed = self._git.parse_source(source)
+        project = self._unready(project_id, source=parsed.url, clone_state=CloneState.PENDING, clone_error=None)
         self._secrets[project_id] = parsed
-        return self._change(project_id, source=parsed.url, clone_state=CloneState.PENDING, clone_error=None)
+        return project
 
     def sessions_of(self, project_id: str) -> list[Session]:
         """What goes with the project when it is removed."""
@@ -186,11 +183,17 @@ class Projects:
             raise NotFoundError("That project is gone", project_id)
         return project
 
-    def _change(self, project_id: str, **changes: object) -> Project:
+    def _unready(self, project_id: str, **changes: object) -> Project:
+        """Change a project that is not cloned yet. Another relay may have cloned it meanwhile: ConflictError."""
+        return self._change(project_id, unready=True, **changes)
+
+    def _change(self, project_id: str, *, unready: bool = False, **changes: object) -> Project:
         with self._store.transaction() as change:
             project = change.records.projects.get(project_id)
-            if project is None:
+            if project is None or (unready and project.deleted_at is not None):
                 raise NotFoundError("That project is gone", project_id)
+            if unready and project.clone_state is CloneState.READY:
+                raise ConflictError(f"{project.name} is cloned already")
             project = replace(project, updated_at=now(), **changes)  # type: ignore[arg-type]
             change.put(project)
         self._bus.publish(RecordsChanged())

@@ -83,7 +83,7 @@ def describe(spec: ContainerSpec, profile: Profile) -> list[tuple[str, str]]:
         ("command", shlex.join(spec.command) if spec.command else "none: stays alive, idle"),
         ("terminal", ("yes" if spec.tty else "no") if spec.command else ""),
         ("user", {"host": "yours (host uid:gid)", "image": "the image's own"}.get(spec.user, spec.user)),
-        ("workspace", f"{spec.workspace} at {WORKSPACE}"),
+        ("workspace", f"{WORKSPACE}: its own clone"),
         ("network", "none: cut off" if spec.network == "none" else spec.network),
         ("memory", format_size(spec.memory) if spec.memory else "no limit"),
         ("cpus", f"{spec.cpus:g}" if spec.cpus else "all"),

@@ -16,7 +16,7 @@ from relay_tui.ui.world import World
 
 TONES: dict[Tone, str] = {
     "": "",
-    "dim": "$text-muted",
+    "dim": "$foreground-muted",
     "good": "$success",
     "busy": "$text-warning",
     "bad": "$error-lighten-2",
@@ -57,6 +57,7 @@ class KeyBar(Static):
         super().__init__(id="keys", markup=False)
         self._ascii_only = ascii_only
         self._offered: tuple[Action, ...] = ()
+        self._fitting: tuple[Action, ...] = ()
 
     def offer(self, actions: Sequence[Action]) -> None:
         """Show these keys."""
@@ -72,22 +73,25 @@ class KeyBar(Static):
         room = self.size.width - 1
         fitting: set[str] = set()
         for action in sorted(self._offered, key=lambda action: -action.footer):
-            width = cell_len(self._key(action)) + cell_len(action.label) + 3
+            width = self._width(action)
             if width <= room:
                 fitting.add(action.name)
                 room -= width
-        parts: list[Content | str | tuple[str, str]] = [" "]
-        for action in self._offered:
-            if action.name in fitting:
-                run = f"@click=screen.{action.name}"
-                parts.append(
-                    Content.from_markup(
-                        f"[{run}][bold $primary-lighten-1]$key[/] $label[/]  ",
-                        key=self._key(action),
-                        label=action.label,
-                    )
-                )
-        self.update(Content.assemble(*parts))
+        self._fitting = tuple(action for action in self._offered if action.name in fitting)
+        spans = [((f" {self._key(a)} ", "bold $primary-lighten-1"), (f"{a.label} ", "")) for a in self._fitting]
+        self.update(Content.assemble(*(span for pair in spans for span in pair)))
+
+    def _width(self, action: Action) -> int:
+        return cell_len(self._key(action)) + cell_len(action.label) + 3
+
+    async def on_click(self, click: events.Click) -> None:
+        """A click on a key is the key."""
+        start = 0
+        for action in self._fitting:
+            start += self._width(action)
+            if click.x < start:
+                await self.run_action(f"screen.{action.name}")
+                return
 
     def _key(self, action: Action) -> str:
         return key_words(action, ascii_only=self._ascii_only).split(" ")[0]

@@ -35,7 +35,7 @@ def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -
         ("clone", session.work_dir, ""),
         ("container", session.container_id[:12], ""),
         ("created", session.created_at, ""),
-        ("id", session.id, "$text-muted"),
+        ("id", session.id, "$foreground-muted"),
     ]
     parts = [_job(world.jobs.get(session.id)), _fault(session.error_reason), _notes(session.notes), _pairs(pairs)]
     if profile is None:
@@ -53,7 +53,7 @@ def _container(session: Session, project: Project, profile: Profile, relay: Rela
         for label, value in describe(spec, profile)
         if label != "workspace"
     ]
-    return _join([Content.styled("Container", "bold $text-muted"), _pairs(rows)], "\n")
+    return _join([Content.styled("Container", "bold $foreground-muted"), _pairs(rows)], "\n")
 
 
 def project_info(project: Project, world: World, relay: Relay, glyphs: Glyphs) -> Content:
@@ -73,7 +73,7 @@ def project_info(project: Project, world: World, relay: Relay, glyphs: Glyphs) -
         ("base clone", str(relay.data_dir.base(project.id)), ""),
         ("sessions", "\n".join(lines), ""),
         ("created", project.created_at, ""),
-        ("id", project.id, "$text-muted"),
+        ("id", project.id, "$foreground-muted"),
     ]
     return _join([_job(world.jobs.get(project.id)), _fault(project.clone_error, source=True), _pairs(pairs)])
 
@@ -111,7 +111,7 @@ def _pairs(pairs: Pairs) -> Content:
         if not value:
             continue
         first, *more = clean_block(value).splitlines() or [""]
-        lines.append(Content.assemble((f"{label:<{LABEL}}", "$text-muted"), (first, style)))
+        lines.append(Content.assemble((f"{label:<{LABEL}}", "$foreground-muted"), (first, style)))
         lines += [Content.assemble(" " * LABEL, (line, style)) for line in more]
     return _join(lines, "\n")
 
@@ -126,7 +126,9 @@ def _fault(fault: Fault | None, *, source: bool = False) -> Content:
         lines.append(Content.styled(clean(fault.hint), "$text-warning"))
     if source:
         lines.append(
-            Content.styled("R tries again; E edits the source and tries again; D forgets the project.", "$text-muted")
+            Content.styled(
+                "R tries again; E edits the source and tries again; D forgets the project.", "$foreground-muted"
+            )
         )
     return _join(lines, "\n")
 
@@ -135,7 +137,7 @@ def _job(job: Job | None) -> Content:
     if job is None:
         return Content("")
     hint = "   c cancels it" if job.cancellable else ""
-    return Content.assemble((f"{clean(job.title)}: {job_words(job)}", "$text-warning"), (hint, "$text-muted"))
+    return Content.assemble((f"{clean(job.title)}: {job_words(job)}", "$text-warning"), (hint, "$foreground-muted"))
 
 
 def _notes(notes: tuple[str, ...]) -> Content:

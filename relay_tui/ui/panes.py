@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
-from relay_tui.model import Project, Session
+from relay_tui.model import Project, Session, SessionState
 from relay_tui.services import names
 from relay_tui.services.log_feed import LogFeed
 from relay_tui.services.relay import Relay
@@ -36,7 +36,7 @@ class Panes(Screen[None]):
 
     def __init__(self, relay: Relay, glyphs: Glyphs, world: World) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (180, "-huge")]
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad"), (180, "-huge")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay
         self.glyphs = glyphs
@@ -203,7 +203,25 @@ class Panes(Screen[None]):
 
     def offered(self, action: Action) -> bool:
         """Whether the action means something here and now."""
-        return not action.places or self.place in action.places
+        if action.places and self.place not in action.places:
+            return False
+        subject = self.subject
+        running = isinstance(subject, Session) and subject.state is SessionState.RUNNING
+        failed = (isinstance(subject, Session) and subject.error_reason is not None) or (
+            isinstance(subject, Project) and subject.clone_error is not None
+        )
+        job = self.world.jobs.get(subject.id) if subject else None
+        return {
+            "attach": running,
+            "shell": running,
+            "stop_start": isinstance(subject, Session),
+            "restart": isinstance(subject, Session),
+            "remove": subject is not None,
+            "retry": failed and job is None,
+            "edit_source": failed and isinstance(subject, Project),
+            "cancel": job is not None and job.cancellable,
+            "new_session": bool(self.world.records.projects),
+        }.get(action.name, True)
 
     # --- the cursor and the focus ---
 

@@ -179,12 +179,9 @@ def project_row(project: Project, world: World, glyphs: Glyphs) -> Row:
     cells = (cell(state.glyph, state.tone), cell(clean(project.name)), cell(str(count) if count else "", "dim"))
     job = world.jobs.get(project.id)
     if job is not None:
-        percent = f"{job.fraction:.0%} " if job.fraction is not None else ""
-        words = f"{percent}{_short(job.stage or job.title)}  {job.detail}".strip()
-        return Row(project.id, (cells[0], _named(project.name, words, "busy"), cells[2]))
+        return Row(project.id, cells, wide=_named(project.name, _briefly(job), "busy"), wide_from=1)
     if project.clone_error is not None:
-        fault = project.clone_error
-        return Row(project.id, (cells[0], _named(project.name, trouble(fault.title, ""), "bad"), cells[2]))
+        return Row(project.id, cells, wide=_named(project.name, project.clone_error.title, "bad"), wide_from=1)
     return Row(project.id, cells)
 
 
@@ -192,10 +189,14 @@ def _named(name: str, words: str, tone: Tone) -> Cell:
     return Cell(((clean(name), ""), (f"  {clean(words)}", tone)))
 
 
+def _briefly(job: Job) -> str:
+    """Phase, percent and throughput in as few cells as can be: 'receiving 40% 44.9 MiB/s'."""
+    percent = f"{job.fraction:.0%}" if job.fraction is not None else ""
+    return " ".join(filter(None, (_short(job.stage or job.title), percent, job.detail.rpartition(" at ")[2])))
+
+
 def _short(stage: str) -> str:
-    return {"Receiving objects": "receiving", "Resolving deltas": "resolving", "Updating files": "checkout"}.get(
-        stage, stage.lower()
-    )
+    return stage.split()[0].lower() if stage else ""
 
 
 def all_row(world: World, glyphs: Glyphs) -> Row:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from relay_tui.adapters.engine.wire import Stream, would_block
+from relay_tui.adapters.engine.wire import Stream
 
 _READ = 64 * 1024
 CTRL_Q = re.compile(rb"\x11|\x1b\[113(?::\d*)*;(\d+)(?::1)?u|\x1b\[27;5;113~")
@@ -71,29 +71,22 @@ class Pump:
 
     def _receive(self) -> bool:
         """Take in what is there; answer whether more may come."""
-        while True:
-            try:
-                data = self._socket.recv(_READ)
-            except OSError as error:
-                if would_block(error):
-                    return True
-                raise
-            if not data:
-                return False
+        try:
+            data = self._socket.recv(_READ)
+        except BlockingIOError:
+            return True
+        if data:
             self._write(data)
-            if not _pending(self._socket):
-                return True
+        return bool(data)
 
     def _send(self) -> None:
         try:
             sent = self._socket.send(self._outgoing)
+        except BlockingIOError:
+            return
         except (BrokenPipeError, ConnectionResetError):
             self._outgoing, self._stdin = memoryview(b""), None
             return
-        except OSError as error:
-            if would_block(error):
-                return
-            raise
         self._outgoing = self._outgoing[sent:]
 
     def _read_stdin(self, descriptor: int) -> bool:
@@ -115,11 +108,6 @@ class Pump:
         self._outgoing = memoryview(data)
         self._send()
         return leave
-
-
-def _pending(connection: socket.socket) -> bool:
-    pending = getattr(connection, "pending", None)
-    return pending is not None and pending() > 0
 
 
 def pressed(key: re.Pattern[bytes], data: bytes) -> int | None:

@@ -10,7 +10,6 @@ import http.client
 import io
 import json
 import socket
-import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from relay_tui.adapters.engine import tls
 from relay_tui.adapters.engine.address import Address
 
 CONNECT_SECONDS = 5.0
@@ -68,7 +68,7 @@ def connect(address: Address) -> socket.socket:
     if address.tls is None:
         return plain
     try:
-        return address.tls.context().wrap_socket(plain, server_hostname=address.host)
+        return tls.wrap(plain, address.tls.context(), address.host)
     except OSError:
         plain.close()
         raise
@@ -229,11 +229,6 @@ def open_stream(
         stream.close()
         raise
     return stream
-
-
-def would_block(error: OSError) -> bool:
-    """Whether a non-blocking socket merely has nothing to give or to take just now."""
-    return isinstance(error, BlockingIOError | ssl.SSLWantReadError | ssl.SSLWantWriteError)
 
 
 def socket_owner(address: Address) -> int | None:

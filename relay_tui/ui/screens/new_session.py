@@ -101,7 +101,10 @@ class NewSessionForm(Form):
         for branch in found[:PICKED]:
             line = Content.assemble(
                 clean(branch.name),
-                (f"  {present.age(branch.committed_at, moment)}  {clean(branch.subject, limit=60)}", "$text-muted"),
+                (
+                    f"  {present.age(branch.committed_at, moment)}  {clean(branch.subject, limit=60)}",
+                    "$foreground-muted",
+                ),
             )
             options.add_option(Option(line, id=branch.name))
         if found:
@@ -179,10 +182,10 @@ class NewSessionForm(Form):
         self.clear_mistakes()
         loose = bool(loosened(profile))
         lines = [
-            Content.styled("What will be made", "bold $text-muted"),
+            Content.styled("What will be made", "bold $foreground-muted"),
             *(
                 Content.assemble(
-                    (f"{label:<13}", "$text-muted"),
+                    (f"{label:<13}", "$foreground-muted"),
                     (clean(value, limit=300), "$text-warning" if loose and label == "hardening" else ""),
                 )
                 for label, value in [

@@ -41,7 +41,7 @@ class Question(ModalScreen[bool]):
                 for label, value in self._goes:
                     yield Static(
                         Content.assemble(
-                            (f"{label:<12} ", "$text-muted"), clean_block(value).replace("\n", "\n" + " " * 13)
+                            (f"{label:<12} ", "$foreground-muted"), clean_block(value).replace("\n", "\n" + " " * 13)
                         ),
                         markup=False,
                     )
