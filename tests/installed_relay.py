@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import docker
+
 PROGRAM = Path(sys.executable).with_name("relay")
 IMAGE = "relay-test/busybox"
 
@@ -124,3 +126,10 @@ class InstalledRelay:
             for path in self.root.rglob("*")
             if secret in path.name or (path.is_file() and not path.is_symlink() and word in path.read_bytes())
         ]
+
+
+def clear_engine(client: docker.DockerClient, root: Path) -> None:
+    """Remove the containers of every data dir below `root`."""
+    for container in client.containers.list(all=True, filters={"label": "relay.data-dir"}, ignore_removed=True):
+        if container.labels["relay.data-dir"].startswith(f"{root}/"):
+            container.remove(force=True, v=True)

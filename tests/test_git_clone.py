@@ -40,7 +40,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def adapter(tmp_path: Path) -> GitAdapter:
+def adapter() -> GitAdapter:
     return GitAdapter()
 
 

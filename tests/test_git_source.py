@@ -23,7 +23,7 @@ from relay_tui.services.watch import Watch
 
 
 @pytest.fixture
-def adapter(tmp_path: Path) -> GitAdapter:
+def adapter() -> GitAdapter:
     return GitAdapter()
 
 

@@ -103,7 +103,7 @@ class Projects:
             source = self._secrets.get(project_id, Source(project.source))
             base = self._data_dir.base(project_id)
             try:
-                self._files.to_trash(base, project_id)  # of a relay that was killed before it could put it on record
+                self._files.to_trash(base, project_id)  # of an earlier try, maybe from another source
                 self._files.make_directory(base.parent)
                 head = self._git.clone_base(source, base, watch)
                 first = self._make_ready(project_id, head, base)
@@ -111,7 +111,6 @@ class Projects:
                 self._forget(project_id, keep=watch.quitting)
                 raise
             except RelayError as error:
-                self._files.to_trash(base, project_id)  # the next try may be from another source
                 self._change(project_id, clone_state=CloneState.ERROR, clone_error=error.fault)
                 raise
         self._secrets.pop(project_id, None)

@@ -45,6 +45,7 @@ class Detail(Vertical):
         self._waiting: Timer | None = None
         self._draining = False
         self._wanted = "log"
+        self._epoch = 0
 
     def compose(self) -> ComposeResult:
         """A line of tabs over what they show."""
@@ -73,8 +74,12 @@ class Detail(Vertical):
         (tabs.hide if only else tabs.show)("log")
         self._switch("info" if only else self._wanted)
 
-    def show_log(self, session: Session | None) -> None:
-        """Follow the session's log; None: nobody's."""
+    def show_log(self, session: Session | None, engine_epoch: int = 0) -> None:
+        """Follow the session's log; None: nobody's. A stream that ended is opened again when there may be more.
+
+        `engine_epoch` counts how often the engine came: a stream that ended because it went is resumed by that.
+        """
+        self._epoch = engine_epoch
         previous, self._session = self._session, session
         changed = (previous.id if previous else None) != (session.id if session else None)
         if changed:
@@ -88,7 +93,7 @@ class Detail(Vertical):
             self._feed is not None
             and self._feed.ended
             and session.state is SessionState.RUNNING
-            and self._opened_for != _opening(session)
+            and self._opened_for != self._opening(session)
         )
         if stale or resumed:
             self._close()
@@ -101,7 +106,7 @@ class Detail(Vertical):
         if session is None or not session.container_id:
             return
         self.log_view.clear()
-        self._opened_for = _opening(session)
+        self._opened_for = self._opening(session)
         box: list[LogFeed] = []
         self._feed = self._open_feed(
             session.container_id, lambda: void(self.post_message(self.LogArrived(box[0] if box else None))), TAIL
@@ -120,6 +125,9 @@ class Detail(Vertical):
     def on_unmount(self) -> None:
         """Let go of the stream."""
         self._close()
+
+    def _opening(self, session: Session) -> str:
+        return f"{session.container_id} {session.updated_at} {self._epoch}"
 
     # --- the log as it comes ---
 
@@ -171,10 +179,6 @@ class Detail(Vertical):
 
 def void(_: object) -> None:
     """Drop a result."""
-
-
-def _opening(session: Session) -> str:
-    return f"{session.container_id} {session.updated_at}"
 
 
 def _ending(feed: LogFeed, session: Session | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -203,9 +204,11 @@ class MainScreen(Panes):
         """Give the terminal to a shell in the session."""
         found = self._session_or_say()
         if found is not None:
-            self._lend_terminal(found, lambda: self.relay.runtime.run(found.container_id, ()))
+            name = clean(names.full_name(self.world.records, found))
+            words = f"a shell in {name}; exit comes back to relay"
+            self._lend_terminal(found, lambda: self.relay.runtime.run(found.container_id, ()), words)
 
-    def _lend_terminal(self, found: Session, use: Callable[[], object]) -> None:
+    def _lend_terminal(self, found: Session, use: Callable[[], object], words: str = "") -> None:
         """Suspend the screen while `use` has the terminal; whatever happens, the screen comes back."""
         if found.state is not SessionState.RUNNING:
             self.tell(
@@ -216,6 +219,8 @@ class MainScreen(Panes):
         try:
             with self.app.suspend():
                 try:
+                    if words:
+                        self._write_plain(f"\x1b[2J\x1b[H\x1b[2m{words}\x1b[0m\r\n")
                     use()
                 except (RelayError, OSError) as error:  # suspend() has no finally: nothing may pass through it
                     failed = error
@@ -226,6 +231,12 @@ class MainScreen(Panes):
             self.tell(failed.fault)
         elif failed is not None:
             self.tell(Fault("file-system", "The terminal failed", str(failed)))
+
+    @staticmethod
+    def _write_plain(words: str) -> None:
+        if sys.__stdout__ is not None:
+            sys.__stdout__.write(words)
+            sys.__stdout__.flush()
 
     # --- the screen itself ---
 

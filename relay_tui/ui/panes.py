@@ -46,6 +46,7 @@ class Panes(Screen[None]):
         self._filtering = "sessions"
         self._last_session: dict[str, str] = {}
         self._shown_project: str | None = None
+        self._engine_epoch = 0
 
     def compose(self) -> ComposeResult:
         """Status, panes, keys."""
@@ -116,6 +117,8 @@ class Panes(Screen[None]):
     @on(WorldChanged)
     def world_changed(self, message: WorldChanged) -> None:
         """Draw the newer snapshot."""
+        if message.world.engine.state == "up" and self.world.engine.state != "up":
+            self._engine_epoch += 1
         self.world = message.world
         self.draw()
 
@@ -188,7 +191,7 @@ class Panes(Screen[None]):
             title = names.full_name(self.world.records, subject)
             facts = info.session_info(subject, self.world, self.relay, self.glyphs)
             self.detail.show_facts(title, facts, only=False)
-            self.detail.show_log(subject)
+            self.detail.show_log(subject, self._engine_epoch)
             return
         self.detail.show_log(None)
         if isinstance(subject, Project):

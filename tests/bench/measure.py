@@ -97,7 +97,7 @@ def prepare_image() -> None:
 def make_repository(path: Path, files: int, size: range) -> None:
     """A repository with one commit of `files` files in directories of 50, each of about so many bytes."""
     subprocess.run(("git", "init", "-q", "--bare", f"--initial-branch={BRANCH}", str(path)), check=True)
-    words = "the quick brown fox jumps over a lazy dog while nobody looks at line".split()
+    words = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "nobody", "looks", "at", "line"]
     with subprocess.Popen(("git", f"--git-dir={path}", "fast-import", "--quiet"), stdin=subprocess.PIPE) as importer:
         assert importer.stdin is not None
         write = importer.stdin.write
