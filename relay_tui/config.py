@@ -55,6 +55,10 @@ class Config:
     glyphs: str = "auto"
     """'unicode', 'ascii', or 'auto': by the locale."""
     theme: str = ""
+    trash_days: float = 7.0
+    """Days that the trash keeps what was removed."""
+    trash_share: float = 0.1
+    """The share of the disk that the trash may take before relay asks for a purge."""
     profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({"default": DEFAULT_PROFILE}))
 
     def find_profile(self, name: str) -> Profile:
@@ -87,7 +91,7 @@ class _Reader:
         self._path = path
 
     def config(self, document: Mapping[str, object]) -> Config:
-        self._known(document, "", {"image", "profile", "glyphs", "theme", "profiles"})
+        self._known(document, "", {"image", "profile", "glyphs", "theme", "trash_days", "trash_share", "profiles"})
         tables = document.get("profiles", {})
         if not isinstance(tables, dict):
             raise self._wrong("profiles", "must be tables, like [profiles.node]")
@@ -110,6 +114,8 @@ class _Reader:
             profile=chosen,
             glyphs=glyphs,
             theme=self._text(document, "", "theme", ""),
+            trash_days=self._number(document, "trash_days", 7.0, 0, 3650),
+            trash_share=self._number(document, "trash_share", 0.1, 0, 1),
             profiles=MappingProxyType(profiles),
         )
 
@@ -144,6 +150,12 @@ class _Reader:
         if not isinstance(value, str) or any(ord(character) < 32 for character in value):
             raise self._wrong(where + key, "must be a string on one line")
         return value
+
+    def _number(self, table: Mapping[str, object], key: str, default: float, least: float, most: float) -> float:
+        value = table.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise self._wrong(key, f"must be a number from {least:g} to {most:g}")
+        return float(value)
 
     def _flag(self, table: Mapping[str, object], where: str, key: str, default: bool) -> bool:
         value = table.get(key, default)

@@ -47,6 +47,13 @@ class JobEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """A project or session was removed, and can be brought back."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """Whether the engine answers. `words` is its version and address, or why it does not answer."""
 
@@ -62,7 +69,7 @@ class EngineStatusChanged:
     status: EngineStatus
 
 
-Event = RecordsChanged | JobProgressed | JobEnded | EngineStatusChanged
+Event = RecordsChanged | JobProgressed | JobEnded | Removed | EngineStatusChanged
 
 
 class Bus:

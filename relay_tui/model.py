@@ -54,6 +54,8 @@ class Project:
     default_profile: str = ""
     clone_state: CloneState = CloneState.PENDING
     clone_error: Fault | None = None
+    desired: Desired = Desired.RUNNING
+    """REMOVED once its removal has begun; a project is never STOPPED."""
     created_at: str = ""
     updated_at: str = ""
     deleted_at: str | None = None

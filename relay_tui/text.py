@@ -202,6 +202,8 @@ class _Line:
         return runs
 
     def _drop_marks(self) -> None:
+        if not _MAY_BE_MARKS.search("".join(self._characters)):
+            return
         for found in reversed(list(_marks().finditer("".join(self._characters)))):
             del self._characters[found.end(1) : found.end()], self._styles[found.end(1) : found.end()]
 
@@ -209,6 +211,10 @@ class _Line:
 def _last_written(line: str) -> str:
     """What a progress line ended on: the text after its last carriage return that has any."""
     return next((part for part in reversed(line.split("\r")) if part), "") if "\r" in line else line
+
+
+_MAY_BE_MARKS = re.compile("[\u0300-\u1fff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u309a\ua66f-\U0001efff]")
+"""Outside of these there are none, and relay's own signs, arrows and lines are outside."""
 
 
 @cache
@@ -226,7 +232,7 @@ def _marks() -> re.Pattern[str]:
 
 
 def _fewer_marks(text: str) -> str:
-    return text if text.isascii() else _marks().sub(r"\1", text)
+    return _marks().sub(r"\1", text) if _MAY_BE_MARKS.search(text) else text
 
 
 def _spellings(secret: str) -> set[str]:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from relay_tui import config as configuration
-from relay_tui.adapters.engine import DockerRuntime
 from relay_tui.adapters.files import DataFiles
-from relay_tui.adapters.git import GitAdapter
 from relay_tui.adapters.locks import FileLocks
 from relay_tui.adapters.store import TinyStore
 from relay_tui.events import Bus
 from relay_tui.paths import DataDir, config_file, default_data_dir, log_file
+from relay_tui.services.claims import Claims
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.projects import Projects
+from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
 from relay_tui.services.sessions import Sessions
+from relay_tui.services.trash import Trash
+
+if TYPE_CHECKING:
+    from relay_tui.adapters.engine import DockerRuntime
+    from relay_tui.adapters.git import GitAdapter
+
+T = TypeVar("T")
 
 
 def build(data_dir: Path | None = None) -> Relay:
@@ -28,15 +38,18 @@ def build(data_dir: Path | None = None) -> Relay:
     place.prepare()
     bus = Bus()
     store = TinyStore(place.store)
-    git = GitAdapter()
-    files = DataFiles(place.trash)
-    locks = FileLocks(place.locks)
-    runtime = DockerRuntime(place.root, place.cache)
+    git = _later(_git)
+    files = DataFiles(place)
+    locks = Claims(FileLocks(place.locks))
+    runtime = _later(lambda: _engine(place))
     sessions = Sessions(
         store=store, git=git, runtime=runtime, files=files, locks=locks, bus=bus, config=config, data_dir=place
     )
     projects = Projects(
         store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
+    )
+    reconciler = Reconciler(
+        store=store, files=files, runtime=runtime, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
     return Relay(
         config=config,
@@ -50,7 +63,40 @@ def build(data_dir: Path | None = None) -> Relay:
         sessions=sessions,
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus),
+        reconciler=reconciler,
+        trash=Trash(store=store, files=files, runtime=runtime, locks=locks, bus=bus, config=config),
     )
+
+
+def _git() -> GitAdapter:
+    from relay_tui.adapters.git import GitAdapter
+
+    return GitAdapter()
+
+
+def _engine(place: DataDir) -> DockerRuntime:
+    from relay_tui.adapters.engine import DockerRuntime
+
+    return DockerRuntime(place.root, place.cache)
+
+
+class _Later:
+    """Stands for an adapter until its first use, which imports and makes it: the first paint needs neither."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._made: object = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return getattr(self._made, name)
+
+
+def _later(make: Callable[[], T]) -> T:
+    return cast("T", _Later(make))
 
 
 def log_to_file() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import docker
@@ -21,6 +21,29 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything has to be there, a test that is skipped all the same has failed."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file of tests."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be: {reason}"
+
+
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> docker.DockerClient:
     """A client of the engine that relay would use, with the images of engine_images in it."""
@@ -29,6 +52,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> docker.DockerClient:
         DockerRuntime(scratch, scratch).ping()
     except EngineUnreachableError as error:
         missing(f"no container engine answers: {error.detail}")
+    if not engine_images.BUSYBOX.exists():
+        missing(f"no {engine_images.BUSYBOX} (Debian's busybox-static) to make images of")
     client = docker.from_env(timeout=120)
     engine_images.build(client)
     return client

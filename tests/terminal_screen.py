@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +11,13 @@ from waiting import wait_until
 
 _CONFIGURATION = """
 set -g default-terminal "{term}"
-set -g remain-on-exit on
 set -g status off
 set -s escape-time 0
 set -g history-limit 0
 """
+_KEPT = 'sh -c \'echo $$ >"$0/pid"; exec "$@"\' "$0" "$@"; echo $? >"$0/code"; exec sleep 1000'
+"""Runs the program and stays on the screen when it has ended; tmux itself cannot be relied on to tell how it did."""
+_TERMINALS_OWN = {"TERM", "COLORTERM", "COLUMNS", "LINES", "TMUX", "TMUX_PANE"}
 
 
 class TerminalScreen:
@@ -32,14 +33,32 @@ class TerminalScreen:
         env: Mapping[str, str],
         term: str = "xterm-256color",
     ) -> None:
-        place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True)
+        self._place = place
         configuration = place / "tmux.conf"
         configuration.write_text(_CONFIGURATION.format(term=term))
         self._begin = ("tmux", "-u", "-f", str(configuration), "-S", str(place / "tmux.sock"))
         self._env = {"PATH": env["PATH"], "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
-        inside = [f"{name}={value}" for name, value in env.items() if name not in {"TERM", "COLORTERM", "COLUMNS", "LINES", "TMUX"}]
+        inside = [
+            f"{name}={value}"
+            for name, value in env.items()
+            if name not in {"TERM", "COLORTERM", "COLUMNS", "LINES", "TMUX"}
+        ]
         size = ("-x", str(width), "-y", str(height))
-        self._tmux("new-session", "-d", *size, "env", "-i", f"TERM={term}", *inside, *map(str, command))
+        self._tmux(
+            "new-session",
+            "-d",
+            *size,
+            "env",
+            "-i",
+            f"TERM={term}",
+            *inside,
+            "sh",
+            "-c",
+            _KEPT,
+            str(place),
+            *map(str, command),
+        )
 
     def _tmux(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -55,6 +74,21 @@ class TerminalScreen:
     def press(self, *keys: str) -> None:
         """Press keys by tmux's names for them: Enter, Escape, Tab, Down, C-s, or a letter."""
         self._tmux("send-keys", "--", *keys)
+
+    def fill(self, text: str) -> None:
+        """Type `text` into a field and see it there."""
+        self.type(text)
+        self.wait_for(re.escape(text[-20:]))
+
+    def move(self, *keys: str) -> None:
+        """Press keys one by one, each when the terminal's cursor has followed the one before."""
+        for key in keys:
+            before = self._cursor()
+            self.press(key)
+            self._wait(lambda before=before: self._cursor() != before, 10, f"{key} moved nothing")
+
+    def _cursor(self) -> str:
+        return self._told("cursor_x") + "," + self._told("cursor_y")
 
     def lines(self) -> list[str]:
         """What is on the screen now."""
@@ -81,15 +115,19 @@ class TerminalScreen:
         self._wait(lambda: not self.shows(pattern), timeout, f"still {pattern!r}")
 
     def wait_end(self, timeout: float = 10.0) -> int:
-        """Wait until the program has ended; answer its exit code, or minus the signal that ended it."""
-        self._wait(lambda: self._told("pane_dead") == "1", timeout, "still runs")
-        status, number = self._told("pane_dead_status"), self._told("pane_dead_signal")
-        return int(status) if status else -(int(number) if number.isdigit() else signal.Signals[f"SIG{number}"])
+        """Wait until the program has ended; answer its exit code, 128 more than the signal if one ended it."""
+        code = self._place / "code"
+        self._wait(lambda: code.exists() and code.read_text().endswith("\n"), timeout, "still runs")
+        return int(code.read_text())
 
     @property
     def pid(self) -> int:
         """The program's process id."""
-        return int(self._told("pane_pid"))
+        return int((self._place / "pid").read_text())
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as a broken connection does."""
+        self._tmux("kill-server")
 
     def _told(self, name: str) -> str:
         return self._tmux("display-message", "-p", f"#{{{name}}}").strip()

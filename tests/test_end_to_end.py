@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 import pytest
+from conftest import missing
 from git_servers import http_server, make_repository
 from installed_relay import IMAGE, PROGRAM, InstalledRelay, clear_engine
 from terminal_screen import TerminalScreen
+from waiting import wait_until
 
 SECRET = "s3cret-w0rd"
 COUNTING = """
@@ -42,6 +45,8 @@ def with_engine(engine: docker.DockerClient, relay: InstalledRelay) -> Iterator[
 @pytest.fixture
 def open_screen(relay: InstalledRelay, tmp_path: Path) -> Iterator[Open]:
     """Opens relay's screen on a terminal of a given size; more of the environment by name."""
+    if shutil.which("tmux") is None:
+        missing("no tmux")
     opened: list[TerminalScreen] = []
 
     def open_one(width: int, height: int, term: str = "xterm-256color", **env: str) -> TerminalScreen:
@@ -59,10 +64,10 @@ def _add_project(screen: TerminalScreen, source: str, image: str = "") -> None:
     """Fill in the form for a new project, by keys alone."""
     screen.press("N")
     screen.wait_for("New project")
-    screen.type(source)
+    screen.fill(source)
     if image:
-        screen.press("Tab", "Tab", "Tab")
-        screen.type(image)
+        screen.move("Tab", "Tab", "Tab")
+        screen.fill(image)
     screen.press("Enter")
     screen.wait_gone("New project")
 
@@ -90,10 +95,10 @@ def test_from_nothing_to_two_sessions_and_back(
     with http_server(tmp_path / "served", username="ada", password=SECRET, hold_after=100_000) as server:
         _add_project(screen, server.login("demo.git"), IMAGE)
         assert server.holding.wait(20)
-        screen.wait_for(r"demo +\d+% receiving")
+        screen.wait_for(r"demo +receiving \d+%")
         server.release()
-        screen.wait_for(r"\* running +main +|● running +main +")
-    screen.wait_for(f"Sessions of demo.*1|● +demo +1")
+        screen.wait_for(r"● running +main +")
+    screen.wait_for("● +demo +1 ")
     assert not screen.shows(SECRET)
 
     screen.press("n")
@@ -128,13 +133,13 @@ def test_from_nothing_to_two_sessions_and_back(
 
     screen.press("D")
     screen.wait_for("Remove feature-login")
-    screen.wait_for("clone +/")
+    screen.wait_for(r"container +[0-9a-f]{12} ")
     screen.press("n")
     screen.wait_gone("Remove feature-login")
     screen.press("D")
     screen.wait_for("Remove feature-login")
     screen.press("y")
-    screen.wait_gone("feature-login +feature/login")
+    screen.wait_for("Sessions of demo . 1 ")
 
     screen.wait_for(r"● running +main")
     screen.press("D")
@@ -168,13 +173,18 @@ def test_small_old_terminal_without_unicode(
     only_ascii()
     _add_project(screen, str(source), IMAGE)
     screen.wait_for(r"\* running +main")
-    screen.wait_for(r"\d+$")
+    screen.press("Enter")
+    screen.wait_for(r"t\?ck \.\.\. \d+")
     only_ascii()
-    for key, title in (("?", "Keys"), ("n", "New session of demo"), ("D", "last session")):
+    for key, title in (("?", "Keys"), ("n", "New session of demo")):
         screen.press(key)
         screen.wait_for(title)
         only_ascii()
         screen.press("Escape")
+        screen.wait_gone(title)
+    screen.press("D")
+    screen.wait_for("last session of demo")
+    only_ascii()
     screen.press("h")
     screen.press("D")
     screen.wait_for("Remove demo")
@@ -197,16 +207,42 @@ def test_without_an_engine_the_rest_goes_on(relay: InstalledRelay, open_screen: 
     assert screen.wait_end() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_killed_screen_leaves_no_mess(
-    relay: InstalledRelay, open_screen: Open, tmp_path: Path, number: signal.Signals
-) -> None:
+@pytest.fixture
+def cloning(relay: InstalledRelay, open_screen: Open, tmp_path: Path) -> Iterator[TerminalScreen]:
+    """A screen in the midst of a clone."""
     make_repository(tmp_path / "served/demo.git", bare=True, files={"big": os.urandom(400_000)})
     with http_server(tmp_path / "served", hold_after=100_000) as server:
         screen = open_screen(120, 36, DOCKER_HOST="unix:///nonexistent")
         screen.wait_for("N +adds a repository")
         _add_project(screen, f"{server.url}/demo.git")
         assert server.holding.wait(20)
-        os.kill(screen.pid, number)
-        screen.wait_end()
-    assert not screen.shows("Traceback|Error")
+        [row] = relay.run("project", "list", "--json").rows
+        assert row["clone_state"] == "cloning"
+        yield screen
+
+
+def _stopped_in_good_order(relay: InstalledRelay) -> None:
+    """No git goes on, nothing of the clone lies about, nothing holds the project, and no bug was logged."""
+    [row] = relay.run("project", "list", "--json").rows
+    assert row["sessions"] == 0
+    assert relay.left() <= {f"projects/{row['id']}"}
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.exists()]
+    assert not [line for line in running if line.startswith(b"git\0") and str(relay.data).encode() in line]
+    log = relay.root / "state/relay/relay.log"
+    assert not log.exists() or "Traceback" not in log.read_text()
+    assert relay.run("project", "remove", "demo", "--yes").code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_it_in_good_order(relay: InstalledRelay, cloning: TerminalScreen, number: signal.Signals) -> None:
+    os.kill(cloning.pid, number)
+    assert cloning.wait_end() == 128 + number
+    assert not cloning.shows("Traceback|Error|Projects")
+    _stopped_in_good_order(relay)
+
+
+def test_connection_that_breaks_ends_it_in_good_order(relay: InstalledRelay, cloning: TerminalScreen) -> None:
+    pid = cloning.pid
+    cloning.hang_up()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text())
+    _stopped_in_good_order(relay)

@@ -2,75 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import gc
 from collections.abc import Sequence
-from pathlib import Path
-
-import click
-
-from relay_tui import __version__
-from relay_tui.cli.output import Output, fail
-from relay_tui.cli.project import project
-from relay_tui.cli.session import session
-from relay_tui.cli.settings import config, profile
-from relay_tui.errors import Fault, RelayError
-
-EPILOG = """\b
-PROJECT and SESSION are an id, a unique beginning of an id, a name, or project/session.
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found; 4 conflict; 5 engine unreachable."""
-
-
-@click.group(
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EPILOG,
-)
-@click.version_option(__version__, prog_name="relay")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything [$RELAY_DATA_DIR].")
-@click.pass_context
-def relay(context: click.Context, data_dir: Path | None) -> None:
-    """Run many coding sessions side by side, each in its own git clone and its own container.
-
-    Without a command, relay opens its screen.
-    """
-    context.obj = data_dir
-    if context.invoked_subcommand is not None:
-        return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        click.echo("relay's screen needs a terminal, and there is none here.\n", err=True)
-        click.echo(context.get_help(), err=True)
-        context.exit(2)
-    from relay_tui.cli.screen import open_screen
-
-    context.exit(open_screen(data_dir))
-
-
-relay.add_command(project)
-relay.add_command(session)
-relay.add_command(config)
-relay.add_command(profile)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and answer the exit code; errors are printed, as JSON where --json was given."""
-    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    output = Output(as_json="--json" in own)
-    try:
-        result = relay.main(args=list(arguments), prog_name="relay", standalone_mode=False)
-    except RelayError as error:
-        fail(output, error.fault)
-        return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return 2
-    except click.ClickException as error:
-        usage = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "relay"
-        fail(output, Fault("usage", error.format_message(), hint=f"See: {usage} --help"))
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        fail(output, Fault("cancelled", "Cancelled"))
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    return result if isinstance(result, int) else 0
+    """Run the command line and answer the exit code. Only this imports it: the screen, below here, does without."""
+    gc.disable()
+    from relay_tui.cli import commands
+
+    gc.freeze()  # what is imported stays: it need not be looked through for garbage
+    gc.enable()
+    return commands.run(arguments)

@@ -94,6 +94,19 @@ def remove(desk: Desk, reference: str, yes: bool) -> None:
     )
 
 
+@project.command()
+@click.argument("reference", metavar="PROJECT")
+@command
+def restore(desk: Desk, reference: str) -> None:
+    """Bring a removed project back, with the sessions that went with it."""
+    found = names.find_removed_project(desk.relay.store.read(), reference)
+    with progress() as watch:
+        back = desk.relay.projects.restore(found.id)
+        for gone in back:
+            desk.relay.sessions.build(gone.id, watch)
+    _tell(desk, found.id, f"{found.name} is back, with {len(back)} session(s).")
+
+
 def removal_words(found: Project, sessions: list[str]) -> str:
     """What goes when a project is removed."""
     count = {0: "no sessions", 1: "1 session, its container and its clone"}.get(

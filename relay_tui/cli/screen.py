@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ def open_screen(data_dir: Path | None) -> int:
         sys.stderr.write("\n".join(filter(None, (f"relay: {error.title}", error.detail, error.hint))) + "\n")
         return error.exit_code
     wiring.log_to_file()
+    gc.disable()
     from relay_tui.ui.app import run_screen
 
+    gc.freeze()  # what is imported stays: it need not be looked through for garbage
+    gc.enable()
     return run_screen(relay)

@@ -142,6 +142,18 @@ def remove(desk: Desk, reference: str, force: bool) -> None:
 
 @session.command()
 @click.argument("reference", metavar="SESSION")
+@command
+def restore(desk: Desk, reference: str) -> None:
+    """Bring a removed session back: its clone from the trash, with a new container."""
+    found = names.find_removed(desk.relay.store.read(), reference)
+    with progress() as watch:
+        back = desk.relay.sessions.restore(found.id)
+        desk.relay.sessions.build(back.id, watch)
+    _tell(desk, found.id, f"{back.name} is back and running.")
+
+
+@session.command()
+@click.argument("reference", metavar="SESSION")
 @click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last N lines.")
 @click.option("--timestamps", is_flag=True, help="Put the time before each line.")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from relay_tui.errors import EngineError, EngineUnreachableError, NotFoundError, RelayError
 from relay_tui.events import Bus, EngineStatus, EngineStatusChanged, RecordsChanged
 from relay_tui.model import Session
 from relay_tui.services import observe
-from relay_tui.services.ports import EventStream, Locks, Observed, Runtime, Store
+from relay_tui.services.claims import Claims
+from relay_tui.services.ports import EventStream, Observed, Runtime, Store
 from relay_tui.services.sessions import Sessions
 
 log = logging.getLogger(__name__)
@@ -21,12 +23,23 @@ BACKOFF = (0.5, 1.0, 2.0, 3.0, 5.0)  # seconds between attempts to reach the eng
 class EngineWatch:
     """One daemon thread that keeps the rows' observed half true, and reconnects by itself."""
 
-    def __init__(self, *, runtime: Runtime, store: Store, sessions: Sessions, locks: Locks, bus: Bus) -> None:
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        store: Store,
+        sessions: Sessions,
+        locks: Claims,
+        bus: Bus,
+        on_connect: Callable[[], None] | None = None,
+    ) -> None:
         self._runtime = runtime
         self._store = store
         self._sessions = sessions
         self._locks = locks
         self._bus = bus
+        self.on_connect = on_connect or self.look_at_all
+        """Called each time the engine came; what it does is done before the engine is said to be up."""
         self._closed = threading.Event()
         self._stream: EventStream | None = None
         self.status = EngineStatus("connecting")
@@ -47,7 +60,7 @@ class EngineWatch:
             try:
                 words = self._runtime.ping()
                 self._stream = self._runtime.events()
-                self.look_at_all()
+                self.on_connect()
                 self._say(EngineStatus("up", words))
                 attempt = 0
                 for session_id in self._stream:
@@ -90,12 +103,15 @@ class EngineWatch:
         update = observe.judge(session, seen)
         if update is None or self._locks.holder(session.id):
             return  # as it says already, or someone is at work on it and will say so
-        if update.reason is not None and seen is not None and not update.reason.detail:
-            words = self._sessions.last_words(seen.container_id)
-            update = replace(update, reason=replace(update.reason, detail=words))
+        words = self._sessions.last_words(seen.container_id) if update.reason is not None and seen is not None else ""
         with self._store.transaction() as change:
             present = change.records.sessions.get(session.id)
             if present is None or present.deleted_at is not None or present.container_id != session.container_id:
                 return
+            update = observe.judge(present, seen)  # once more: a person may have stopped it since it was looked at
+            if update is None:
+                return
+            if update.reason is not None and not update.reason.detail:
+                update = replace(update, reason=replace(update.reason, detail=words))
             change.put(observe.apply(present, update))
         self._bus.publish(RecordsChanged())

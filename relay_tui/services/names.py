@@ -79,6 +79,28 @@ def find_session(records: Records, reference: str) -> Session:
     return _only(found, reference, [f"{full_name(records, s)} ({s.id})" for s in found])
 
 
+def find_removed(records: Records, reference: str) -> Session:
+    """The removed session that an id, a unique id prefix, a name or project/session means; the newest of a name."""
+    gone = [s for s in records.sessions.values() if s.deleted_at is not None]
+    project_name, slash, name = reference.rpartition("/")
+    projects = {p.id for p in records.projects.values() if p.name == project_name or p.id == project_name}
+    named = [s for s in gone if s.name == name and (not slash or s.project_id in projects)]
+    found = sorted(named, key=lambda s: s.deleted_at or "")[-1:] or _by_id(gone, reference)
+    if not found:
+        raise NotFoundError(f"There is no removed session '{reference}'", hint="relay session list --all shows them.")
+    return _only(found, reference, [f"{full_name(records, s)} ({s.id})" for s in found])
+
+
+def find_removed_project(records: Records, reference: str) -> Project:
+    """The removed project that an id, a unique id prefix or a name means; the newest of a name."""
+    gone = [p for p in records.projects.values() if p.deleted_at is not None]
+    found = sorted((p for p in gone if p.name == reference), key=lambda p: p.deleted_at or "")[-1:]
+    found = found or _by_id(gone, reference)
+    if not found:
+        raise NotFoundError(f"There is no removed project '{reference}'", hint="What is purged cannot come back.")
+    return _only(found, reference, [f"{p.name} ({p.id})" for p in found])
+
+
 def full_name(records: Records, session: Session) -> str:
     """`project/session`."""
     project = records.projects.get(session.project_id)

@@ -9,7 +9,6 @@ from relay_tui.model import Desired, Session, SessionState, now
 from relay_tui.services.ports import Observed
 
 GONE = Fault("engine", "The container is gone", "Something other than relay removed it.", "R makes a new one.")
-CUT = Fault("cancelled", "relay was killed while this was under way", hint="R goes on with it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +58,19 @@ def judge(session: Session, seen: Observed | None) -> Update | None:
 
     `reason.detail` is left without the container's last words: whoever has them adds them.
     """
-    if session.desired is Desired.REMOVED or session.state is SessionState.REMOVING:
-        update = Update(SessionState.ERROR, None, CUT)
-    elif seen is None and session.container_id:
+    if session.desired is Desired.REMOVED or session.state in {SessionState.STARTING, SessionState.REMOVING}:
+        return None  # under way; or cut, which is for a plan to finish
+    if seen is None and session.container_id:
         stopped = session.desired is Desired.STOPPED
         update = Update(SessionState.STOPPED) if stopped else Update(SessionState.ERROR, session.exit_code, GONE)
     elif seen is None:
-        if session.state is not SessionState.STARTING:
-            return None
-        update = Update(SessionState.ERROR, None, CUT)
+        return None
     elif seen.status in {"running", "restarting"}:
         update = Update(SessionState.RUNNING)
     elif session.desired is Desired.STOPPED:
         update = Update(SessionState.STOPPED, seen.exit_code)
     elif seen.status == "created":
-        if session.state is not SessionState.STARTING:
-            return None
-        update = Update(SessionState.ERROR, None, CUT)
+        return None
     else:
         update = ended(seen, "")
     said = (session.state, session.exit_code, session.error_reason.title if session.error_reason else None)

@@ -235,6 +235,13 @@ class Runtime(Protocol):
         """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
         ...
 
+    def delete_tree(self, path: Path, image: str) -> None:
+        """Delete a directory of the data dir whose files belong to other users, from a throw-away container.
+
+        It has no network, a read-only root, nothing but `path` mounted and no right but to override file permissions.
+        """
+        ...
+
     def attach(self, container_id: str) -> None:
         """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
         ...
@@ -245,6 +252,29 @@ class Runtime(Protocol):
         A terminal is given when the caller's stdin and stdout are both one.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The directories of a data dir."""
+
+    bases: frozenset[str] = frozenset()
+    """Projects whose base clone is whole."""
+    clones: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Session id → project id of every whole session clone."""
+    partials: tuple[Path, ...] = ()
+    """Clones under a temporary name."""
+    trash: frozenset[str] = frozenset()
+    """Ids of the projects and sessions whose directory lies in the trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrashEntry:
+    """A directory in the trash. `name` is the id of the project or session; `moved_at` is in seconds since 1970."""
+
+    name: str
+    moved_at: float
+    path: Path
 
 
 # --- the file system -------------------------------------------------------------------------------------------------
@@ -265,6 +295,29 @@ class Files(Protocol):
         """Move `path` aside into the trash in one step, as `name`; fine if it is not there."""
         ...
 
-    def empty_trash(self, older_than_days: float) -> int:
-        """Delete what went to the trash before that; answer how many entries went. What cannot be deleted stays."""
+    def survey(self) -> Disk:
+        """Every clone, whole or cut or in the trash, that the data dir holds."""
+        ...
+
+    def from_trash(self, name: str, path: Path) -> None:
+        """Move the newest entry that went to the trash as `name` back to `path`. Raises NotFoundError if none did."""
+        ...
+
+    def trash_entries(self) -> list[TrashEntry]:
+        """What lies in the trash, the oldest first. Sizes are not measured."""
+        ...
+
+    def measure(self, path: Path) -> int:
+        """The bytes on disk of everything below `path`, symlinks not followed."""
+        ...
+
+    def delete(self, path: Path) -> bool:
+        """Delete a directory of the data dir for good, never through a symlink; False if some of it is still there.
+
+        What a container left unwritable is made writable first; what belongs to another user stays.
+        """
+        ...
+
+    def disk_size(self) -> int:
+        """The bytes of the file system that the data dir lies on."""
         ...

@@ -19,11 +19,10 @@ from relay_tui.events import Bus, RecordsChanged
 from relay_tui.model import CloneState, Desired, Project, Records, Session, new_id, now
 from relay_tui.paths import DataDir
 from relay_tui.services import names
-from relay_tui.services.ports import Files, Git, Locks, Source, Store
-from relay_tui.services.sessions import NewSession, Sessions
+from relay_tui.services.claims import Claims
+from relay_tui.services.ports import Files, Git, Source, Store
+from relay_tui.services.sessions import NewSession, Sessions, undeleted
 from relay_tui.services.watch import Watch
-
-INTERRUPTED = Fault("cancelled", "relay was quit while cloning", hint="R clones again.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class Projects:
         store: Store,
         git: Git,
         files: Files,
-        locks: Locks,
+        locks: Claims,
         bus: Bus,
         config: Config,
         data_dir: DataDir,
@@ -88,6 +87,7 @@ class Projects:
                 created_at=stamp,
                 updated_at=stamp,
             )
+            self._locks.claim(project.id, "cloning a project")
             change.put(project)
         self._secrets[project.id] = source
         self._bus.publish(RecordsChanged())
@@ -99,16 +99,17 @@ class Projects:
         Cancelled, it leaves nothing behind, not even the project's row. Failed, the row keeps git's words.
         """
         with self._locks.hold(project_id, "cloning a project"):
-            project = self._unready(project_id, clone_state=CloneState.CLONING, clone_error=None)
+            project = self._change(project_id, unready=True, clone_state=CloneState.CLONING, clone_error=None)
             source = self._secrets.get(project_id, Source(project.source))
             base = self._data_dir.base(project_id)
             try:
-                self._files.to_trash(base, project_id)  # of an earlier try, maybe from another source
+                self._files.to_trash(base, f"{project_id}.base")  # of an earlier try, maybe from another source
                 self._files.make_directory(base.parent)
                 head = self._git.clone_base(source, base, watch)
                 first = self._make_ready(project_id, head, base)
             except CancelledError:
-                self._forget(project_id, keep=watch.quitting)
+                if not watch.quitting:  # what a leaving relay began, the next one goes on with by itself
+                    self._forget(project_id)
                 raise
             except RelayError as error:
                 self._change(project_id, clone_state=CloneState.ERROR, clone_error=error.fault)
@@ -119,9 +120,11 @@ class Projects:
     def retry(self, project_id: str, source: str = "") -> Project:
         """Make a project ready for another clone(), from another source if one is given."""
         if not source:
-            return self._unready(project_id, clone_state=CloneState.PENDING, clone_error=None)
+            return self._change(project_id, unready=True, clone_state=CloneState.PENDING, clone_error=None)
         parsed = self._git.parse_source(source)
-        project = self._unready(project_id, source=parsed.url, clone_state=CloneState.PENDING, clone_error=None)
+        project = self._change(
+            project_id, unready=True, source=parsed.url, clone_state=CloneState.PENDING, clone_error=None
+        )
         self._secrets[project_id] = parsed
         return project
 
@@ -133,26 +136,76 @@ class Projects:
         """Remove the project with all its sessions, their containers and their directories (to the trash)."""
         with self._locks.hold(project_id, "removing a project"):
             project = self._find(project_id)
-            for number, session in enumerate(sessions := self.sessions_of(project_id)):
-                watch.stage(f"Removing {session.name}", number / len(sessions))
-                self._sessions.remove(session.id, watch, last=True)
-            watch.stage("Moving the base clone to the trash")
-            self._files.to_trash(self._data_dir.project(project_id), project_id)
-            stamp = now()
-            with self._store.transaction() as change:
-                change.put(
-                    replace(change.records.projects.get(project_id, project), deleted_at=stamp, updated_at=stamp)
-                )
+            # The stamp says which sessions went with the project; a removal that was cut goes on with the same one.
+            stamp = project.updated_at if project.desired is Desired.REMOVED else now()
+            self._change(project_id, stamp, desired=Desired.REMOVED, clone_error=None)
+            try:
+                for number, session in enumerate(sessions := self.sessions_of(project_id)):
+                    watch.stage(f"Removing {session.name}", number / len(sessions))
+                    self._sessions.remove(session.id, watch, last=True, stamp=stamp)
+                watch.stage("Moving the base clone to the trash")
+                self._files.to_trash(self._data_dir.project(project_id), project_id)
+                self._change(project_id, stamp, deleted_at=stamp)
+            except RelayError as error:
+                self._change(project_id, stamp, clone_error=error.fault)
+                raise
         self._secrets.pop(project_id, None)
         self._bus.publish(RecordsChanged())
 
-    def settle_interrupted(self) -> None:
-        """Rows that say 'cloning' though no process does it belong to a relay that was killed: say so on the row."""
-        records = self._store.read()
-        for project in records.live_projects():
-            unfinished = project.clone_state in {CloneState.CLONING, CloneState.PENDING}
-            if unfinished and project.id not in self._secrets and not self._locks.holder(project.id):
-                self._change(project.id, clone_state=CloneState.ERROR, clone_error=INTERRUPTED)
+    def restore(self, project_id: str) -> list[Session]:
+        """Undo a removal: the base clone comes back, and the sessions that went with it are put back on record.
+
+        They are finished by Sessions.build().
+        """
+        with self._locks.hold(project_id, "restoring a project"):
+            project = self._store.read().projects.get(project_id)
+            if project is None:
+                raise NotFoundError("That project was purged, or never was", project_id)
+            if project.deleted_at is None:
+                raise ConflictError(f"{project.name} is not removed")
+            here = self._files.has_clone(self._data_dir.base(project_id))
+            if not here and all(entry.name != project_id for entry in self._files.trash_entries()):
+                raise NotFoundError(f"The base clone of {project.name} is no longer in the trash")
+            with self._store.transaction() as change:
+                taken = [p.name for p in change.records.live_projects()]
+                back = [
+                    undeleted(s, s.name)
+                    for s in change.records.sessions.values()
+                    if s.project_id == project_id and s.deleted_at == project.deleted_at
+                ]
+                name = names.free_name(project.name, taken)
+                change.put(replace(project, name=name, desired=Desired.RUNNING, deleted_at=None, updated_at=now()))
+                for session in back:
+                    self._sessions.put_claimed(session, change)
+            self._bring_back(project_id)
+        self._bus.publish(RecordsChanged())
+        return back
+
+    def bring_back(self, project_id: str) -> None:
+        """Go on with a restore that was cut: move the base clone out of the trash."""
+        with self._locks.hold(project_id, "restoring a project"):
+            self._bring_back(project_id)
+
+    def _bring_back(self, project_id: str) -> None:
+        if not self._files.has_clone(self._data_dir.base(project_id)):
+            self._files.from_trash(project_id, self._data_dir.project(project_id))
+
+    def project_dir(self, project_id: str) -> Path:
+        """Where a project's clones lie."""
+        return self._data_dir.project(project_id)
+
+    def session_dir(self, project_id: str, session_id: str) -> Path:
+        """Where a session's clone lies."""
+        return self._data_dir.session(project_id, session_id)
+
+    def first_session(self, project_id: str) -> Session:
+        """Put a session on record for a ready project that has none, or answer the one it has."""
+        project = self._find(project_id)
+        return self._make_ready(project_id, project.default_branch, self._data_dir.base(project_id))
+
+    def say_base_gone(self, project_id: str, fault: Fault) -> None:
+        """Write on the project's row that its base clone is gone."""
+        self._change(project_id, clone_state=CloneState.ERROR, clone_error=fault)
 
     def _make_ready(self, project_id: str, head: str, base: Path) -> Session:
         """Ready and first session become true in one transaction: a ready project always has a session."""
@@ -171,8 +224,10 @@ class Projects:
             )
             change.put(project)
             live = [s for s in change.records.live_sessions(project_id) if s.desired is not Desired.REMOVED]
-            first = live[0] if live else self._sessions.draft(NewSession(project=project_id), change.records, heads)
-            change.put(first)
+            if live:
+                return live[0]
+            first = self._sessions.draft(NewSession(project=project_id), change.records, heads)
+            self._sessions.put_claimed(first, change)
         self._bus.publish(RecordsChanged())
         return first
 
@@ -182,26 +237,19 @@ class Projects:
             raise NotFoundError("That project is gone", project_id)
         return project
 
-    def _unready(self, project_id: str, **changes: object) -> Project:
-        """Change a project that is not cloned yet. Another relay may have cloned it meanwhile: ConflictError."""
-        return self._change(project_id, unready=True, **changes)
-
-    def _change(self, project_id: str, *, unready: bool = False, **changes: object) -> Project:
+    def _change(self, project_id: str, stamp: str = "", *, unready: bool = False, **changes: object) -> Project:
         with self._store.transaction() as change:
             project = change.records.projects.get(project_id)
             if project is None or (unready and project.deleted_at is not None):
                 raise NotFoundError("That project is gone", project_id)
             if unready and project.clone_state is CloneState.READY:
                 raise ConflictError(f"{project.name} is cloned already")
-            project = replace(project, updated_at=now(), **changes)  # type: ignore[arg-type]
+            project = replace(project, updated_at=stamp or now(), **changes)  # type: ignore[arg-type]
             change.put(project)
         self._bus.publish(RecordsChanged())
         return project
 
-    def _forget(self, project_id: str, *, keep: bool) -> None:
-        if keep:
-            self._change(project_id, clone_state=CloneState.ERROR, clone_error=INTERRUPTED)
-            return
+    def _forget(self, project_id: str) -> None:
         self._files.to_trash(self._data_dir.project(project_id), project_id)
         self._secrets.pop(project_id, None)
         with self._store.transaction() as change:

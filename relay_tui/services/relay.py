@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 
 from relay_tui.config import Config
-from relay_tui.errors import ConflictError, RelayError
-from relay_tui.events import Bus, RecordsChanged
+from relay_tui.errors import ConflictError, EngineUnreachableError, RelayError
+from relay_tui.events import Bus, RecordsChanged, Removed
 from relay_tui.model import Project, Session
 from relay_tui.paths import DataDir
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.jobs import Jobs
+from relay_tui.services.plan import Act, Step
 from relay_tui.services.ports import Files, Git, Runtime, Store
 from relay_tui.services.projects import NewProject, Projects
+from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.sessions import NewSession, Sessions
+from relay_tui.services.trash import Trash
 from relay_tui.services.watch import Watch
 
-RETENTION = 7.0  # days that the trash keeps what was removed
+log = logging.getLogger(__name__)
+
+LONG = frozenset(
+    {Act.FINISH_CLONE, Act.FIRST_SESSION, Act.BUILD, Act.STOP, Act.FINISH_REMOVAL, Act.FINISH_PROJECT_REMOVAL}
+)
 LOOK = 0.4  # seconds between looks whether another relay wrote the store
 
 
@@ -36,12 +45,17 @@ class Relay:
     sessions: Sessions
     jobs: Jobs
     engine: EngineWatch
+    reconciler: Reconciler
+    trash: Trash
+    _reconciling: threading.Lock = field(default_factory=threading.Lock)
+    _removed: list[Project | Session] = field(default_factory=list)
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Begin to watch the engine and the other relays, and tidy up after a killed one."""
+        """Begin to watch the engine and the other relays, and go on with what a killed one left."""
+        self.engine.on_connect = self.reconcile
+        threading.Thread(target=self._tidy_then_watch, name="store watch", daemon=True).start()
         self.engine.start()
-        threading.Thread(target=self._watch_store, name="store watch", daemon=True).start()
 
     def close(self) -> None:
         """Interrupt what runs and stop watching."""
@@ -104,19 +118,72 @@ class Relay:
 
     def remove_session(self, session: Session) -> None:
         """Begin to remove it."""
-        self.jobs.start(session.id, f"Removing {session.name}", lambda w: self.sessions.remove(session.id, w))
+
+        def work(watch: Watch) -> None:
+            self.sessions.remove(session.id, watch)
+            self._was_removed(session)
+
+        self.jobs.start(session.id, f"Removing {session.name}", work)
 
     def remove_project(self, project: Project) -> None:
         """Begin to remove it with all its sessions."""
-        self.jobs.start(project.id, f"Removing {project.name}", lambda w: self.projects.remove(project.id, w))
 
-    def _watch_store(self) -> None:
-        """Notice what other relays write. First, what a killed one left: rows that claim to be worked on."""
+        def work(watch: Watch) -> None:
+            self.projects.remove(project.id, watch)
+            self._was_removed(project)
+
+        self.jobs.start(project.id, f"Removing {project.name}", work)
+
+    def restore(self, found: Project | Session) -> None:
+        """Bring a removed session back, or a removed project with the sessions that went with it."""
+        back = self.projects.restore(found.id) if isinstance(found, Project) else [self.sessions.restore(found.id)]
+        for session in back:
+            self.build(session)
+
+    def undo(self) -> str:
+        """Bring back what this relay removed last; answer its name. Raises ConflictError when there is nothing."""
+        if not self._removed:
+            raise ConflictError("Nothing was removed here that could be brought back", hint="relay session list --all")
+        found = self._removed.pop()
+        self.restore(found)
+        return found.name
+
+    def _was_removed(self, found: Project | Session) -> None:
+        self._removed.append(found)
+        self.bus.publish(Removed(found.name))
+
+    def reconcile(self) -> None:
+        """Take every step that is due: the long ones as jobs, on whose rows their progress shows."""
+        with self._reconciling:
+            for step in self.reconciler.plan():
+                if step.act not in LONG:
+                    self._take(step, Watch())
+                    continue
+                try:
+                    self.jobs.start(
+                        step.subject,
+                        step.words.capitalize(),
+                        partial(self.reconciler.carry_out, step),
+                        cancellable=True,
+                    )
+                except ConflictError as error:
+                    log.info("left alone: %s: %s", step.words, error.title)
+
+    def _take(self, step: Step, watch: Watch) -> None:
         try:
-            self.projects.settle_interrupted()
-            self.files.empty_trash(RETENTION)
-        except RelayError:
-            pass  # a store that cannot be written is said by the next action that needs to write it
+            self.reconciler.carry_out(step, watch)
+        except EngineUnreachableError:
+            raise
+        except RelayError as error:
+            log.warning("reconcile: %s failed: %s: %s", step.words, error.title, error.detail)
+
+    def _tidy_then_watch(self) -> None:
+        """Notice what other relays write. First, what does not need the engine, and the trash whose time is up."""
+        try:
+            self.reconcile()
+            self.trash.purge(None, Watch())
+        except RelayError as error:  # said again by the next action that needs the disk or the store
+            log.warning("tidying up failed: %s: %s", error.title, error.detail)
         last: object = None
         while not self._closed.wait(LOOK):
             stamp = self.store.stamp()

@@ -22,7 +22,8 @@ from relay_tui.events import Bus, RecordsChanged
 from relay_tui.model import Branch, CloneState, Desired, Identity, Project, Records, Session, SessionState, new_id, now
 from relay_tui.paths import DataDir
 from relay_tui.services import names, observe
-from relay_tui.services.ports import ContainerSpec, Files, Git, Locks, Runtime, Store
+from relay_tui.services.claims import Claims
+from relay_tui.services.ports import ContainerSpec, Files, Git, Runtime, Store, Transaction
 from relay_tui.services.spec import choose_image, container_spec
 from relay_tui.services.watch import Watch
 
@@ -51,7 +52,7 @@ class Sessions:
         git: Git,
         runtime: Runtime,
         files: Files,
-        locks: Locks,
+        locks: Claims,
         bus: Bus,
         config: Config,
         data_dir: DataDir,
@@ -150,9 +151,14 @@ class Sessions:
         heads = {branch.name for branch in self.branches(self._project(wanted.project).id)}
         with self._store.transaction() as change:
             session = self.draft(wanted, change.records, heads)
-            change.put(session)
+            self.put_claimed(session, change)
         self._bus.publish(RecordsChanged())
         return session
+
+    def put_claimed(self, session: Session, change: Transaction) -> None:
+        """Put a session on record that build() is to follow: no other relay may take it up in between."""
+        self._locks.claim(session.id, "creating a session")
+        change.put(session)
 
     def build(self, session_id: str, watch: Watch) -> Session:
         """Make of the session's record whatever is missing: its clone, its container, the container running."""
@@ -168,6 +174,9 @@ class Sessions:
         """The clone is made in a thread while the container is created: neither needs the other."""
         work_dir = Path(session.work_dir)
         if self._files.has_clone(work_dir):
+            return self._ensure_container(session, watch)
+        if any(entry.name == session.id for entry in self._files.trash_entries()):
+            self._files.from_trash(session.id, work_dir)  # restored: its work comes back, never a fresh clone
             return self._ensure_container(session, watch)
         self._files.make_directory(work_dir)
         clone = _Promise(lambda: self._clone(session, watch))
@@ -268,8 +277,8 @@ class Sessions:
             self._change(session_id, container_id="", image=profile.image or session.image)
         return self.build(session_id, watch)
 
-    def remove(self, session_id: str, watch: Watch, *, last: bool = False) -> None:
-        """Remove the container, move the clone to the trash, close the record.
+    def remove(self, session_id: str, watch: Watch, *, last: bool = False, stamp: str = "") -> None:
+        """Remove the container, move the clone to the trash, close the record (at `stamp`, or now).
 
         The last session of a project is refused with ConflictError unless `last` (the project goes with it).
         """
@@ -281,7 +290,34 @@ class Sessions:
                     self._runtime.remove(container_id)
                 watch.stage("Moving the clone to the trash")
                 self._files.to_trash(Path(session.work_dir), session.id)
-                self._change(session_id, deleted_at=now(), container_id="")
+                self._change(session_id, deleted_at=stamp or now(), container_id="")
+
+    def restore(self, session_id: str) -> Session:
+        """Undo a removal: put the session back on record; build() brings its clone out of the trash."""
+        with self._store.transaction() as change:
+            session = change.records.sessions.get(session_id)
+            if session is None:
+                raise NotFoundError("That session was purged, or never was", session_id)
+            if session.deleted_at is None:
+                raise ConflictError(f"{session.name} is not removed")
+            project = change.records.projects.get(session.project_id)
+            if project is None or project.deleted_at is not None:
+                name = project.name if project else "its project"
+                raise ConflictError(
+                    f"{name} was removed with it",
+                    hint=f"Restore the project, and its sessions come with it: relay project restore {name}.",
+                )
+            if not self._files.has_clone(Path(session.work_dir)) and session_id not in self._files.survey().trash:
+                raise NotFoundError(f"The clone of {session.name} is no longer in the trash")
+            taken = [s.name for s in change.records.live_sessions(session.project_id)]
+            session = undeleted(session, names.free_name(session.name, taken))
+            self.put_claimed(session, change)
+        self._bus.publish(RecordsChanged())
+        return session
+
+    def adopt_container(self, session_id: str, container_id: str) -> None:
+        """Put a container on the record of the session it was made for."""
+        self._change(session_id, container_id=container_id)
 
     def _containers_of(self, session: Session) -> list[str]:
         """The one on record, else any that a killed relay created without living to record it."""
@@ -299,7 +335,7 @@ class Sessions:
                 for s in change.records.live_sessions(session.project_id)
                 if s.desired is not Desired.REMOVED and s.id != session_id
             ]
-            if not last and not staying:
+            if not last and not staying and session.desired is not Desired.REMOVED:
                 project = change.records.projects[session.project_id]
                 raise ConflictError(
                     f"{session.name} is the last session of {project.name}",
@@ -321,10 +357,9 @@ class Sessions:
         except observe.CommandFailedError:
             raise  # on the row already, with the exit code
         except CancelledError:
-            words = "relay was quit while this was under way" if watch.quitting else "Cancelled"
-            self._change(
-                session_id, state=SessionState.ERROR, error_reason=Fault("cancelled", words, hint="R goes on with it.")
-            )
+            if not watch.quitting:  # what a leaving relay began, the next one goes on with by itself
+                cancelled = Fault("cancelled", "Cancelled", hint="R goes on with it.")
+                self._change(session_id, state=SessionState.ERROR, error_reason=cancelled)
             raise
         except RelayError as error:
             self._change(session_id, state=SessionState.ERROR, error_reason=error.fault)
@@ -356,6 +391,21 @@ class Sessions:
             change.put(session)
         self._bus.publish(RecordsChanged())
         return session
+
+
+def undeleted(session: Session, name: str) -> Session:
+    """A removed session's record as it is put back: to be made and started again."""
+    return replace(
+        session,
+        name=name,
+        desired=Desired.RUNNING,
+        state=SessionState.STARTING,
+        container_id="",
+        error_reason=None,
+        exit_code=None,
+        deleted_at=None,
+        updated_at=now(),
+    )
 
 
 class _Promise:

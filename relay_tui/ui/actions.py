@@ -62,6 +62,7 @@ ACTIONS: tuple[Action, ...] = (
         frozenset({P, S, D}),
         40,
     ),
+    Action("undo", "u", "undo", "Bring back what was removed last", "Sessions", frozenset(), 15),
     Action(
         "new_project",
         "N",

@@ -16,6 +16,7 @@ from textual.theme import Theme
 from relay_tui.services.relay import Relay
 from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS
+from relay_tui.ui.endings import on_ending
 from relay_tui.ui.main_screen import MainScreen
 from relay_tui.ui.screens.question import Question
 from relay_tui.ui.world import Bridge, World, WorldChanged, snapshot
@@ -66,6 +67,8 @@ class RelayApp(App[int]):
         self.push_screen(main)
         self._bridge = Bridge(self.relay, main.post_message)
         self.call_after_refresh(self.relay.start)
+        if not self.is_headless:
+            on_ending(lambda code: self.exit(return_code=code))
 
     def _choose_theme(self) -> str:
         wanted = self.relay.config.theme

@@ -18,12 +18,13 @@ from relay_tui.services import names
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS
+from relay_tui.ui.endings import ending_at_once
 from relay_tui.ui.panes import PANES, Panes
 from relay_tui.ui.screens.help import HelpScreen
 from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
 from relay_tui.ui.screens.new_session import NewSessionForm
 from relay_tui.ui.screens.question import Question
-from relay_tui.ui.world import JobFailed
+from relay_tui.ui.world import JobFailed, RecordRemoved
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,15 @@ class MainScreen(Panes):
         """Most failures stand on their row; the rest would be seen nowhere."""
         if message.fault.kind not in ON_THE_ROW:
             self.tell(message.fault)
+
+    @on(RecordRemoved)
+    def record_removed(self, message: RecordRemoved) -> None:
+        """What went can come back."""
+        self.notify(f"Removed {clean(message.name)}. u brings it back.", markup=False)
+
+    def action_undo(self) -> None:
+        """Bring back what was removed last."""
+        self.perform(self.relay.undo)
 
     def _session_or_say(self) -> Session | None:
         found = self.session
@@ -168,7 +178,10 @@ class MainScreen(Panes):
             ("session", names.full_name(self.world.records, found)),
             ("branch", found.branch),
             ("container", found.container_id[:12] or "none"),
-            ("clone", f"{found.work_dir}\nmoves to {self.relay.data_dir.trash}, kept for 7 days"),
+            (
+                "clone",
+                f"{found.work_dir}\n{self._kept}",
+            ),
         ]
         self._ask(f"Remove {found.name}?", goes, lambda: self.relay.remove_session(found))
 
@@ -181,9 +194,16 @@ class MainScreen(Panes):
             ("source", found.source),
             ("sessions", "\n".join([str(len(sessions)), *listed[:8], *(["…"] if len(listed) > 8 else [])])),
             ("containers", str(containers)),
-            ("directories", f"{len(sessions) + 1}, they move to {self.relay.data_dir.trash}, kept for 7 days"),
+            (
+                "directories",
+                f"{len(sessions) + 1}\n{self._kept}",
+            ),
         ]
         self._ask(f"Remove {found.name}?", goes, lambda: self.relay.remove_project(found))
+
+    @property
+    def _kept(self) -> str:
+        return f"to {self.relay.data_dir.trash}, kept for {self.relay.config.trash_days:g} days; u undoes"
 
     def _ask(self, title: str, goes: list[tuple[str, str]], call: Callable[[], object]) -> None:
         def answered(yes: bool | None) -> None:
@@ -217,7 +237,7 @@ class MainScreen(Panes):
             return
         failed: RelayError | OSError | None = None
         try:
-            with self.app.suspend():
+            with self.app.suspend(), ending_at_once():
                 try:
                     if words:
                         self._write_plain(f"\x1b[2J\x1b[H\x1b[2m{words}\x1b[0m\r\n")

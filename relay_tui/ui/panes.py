@@ -62,7 +62,7 @@ class Panes(Screen[None]):
 
     def on_mount(self) -> None:
         """First paint comes from the store alone."""
-        self.draw()
+        self._draw_all()
         live = self.world.records.live_projects()
         (self.sessions if live else self.projects).focus()
         self.set_interval(10, self.draw)  # ages move on
@@ -124,8 +124,10 @@ class Panes(Screen[None]):
 
     def draw(self) -> None:
         """Bring every pane to the present snapshot."""
-        if not self.is_mounted:
-            return
+        if self.is_mounted:
+            self._draw_all()
+
+    def _draw_all(self) -> None:
         self.query_one(StatusLine).show(self.world)
         self._draw_projects()
         self._draw_sessions()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from textual.message import Message
 
 from relay_tui.errors import Fault, RelayError
-from relay_tui.events import EngineStatus, Event, Job, JobEnded
+from relay_tui.events import EngineStatus, Event, Job, JobEnded, Removed
 from relay_tui.model import Project, Records, Session
 from relay_tui.services.relay import Relay
 
@@ -57,6 +57,14 @@ class JobFailed(Message):
         self.fault = fault
 
 
+class RecordRemoved(Message):
+    """A project or session was removed, and can be brought back."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
 def snapshot(relay: Relay) -> World:
     """Everything as it is now."""
     try:
@@ -80,6 +88,8 @@ class Bridge:
     def _hear(self, event: Event) -> None:
         if isinstance(event, JobEnded) and event.fault is not None:
             self._post(JobFailed(event.job, event.fault))
+        elif isinstance(event, Removed):
+            self._post(RecordRemoved(event.name))
         self._stirred.set()
 
     def _carry(self) -> None:

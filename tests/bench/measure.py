@@ -50,9 +50,13 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment for relay: this place's data dir, no configuration, the user's git and engine."""
+        """The environment for all: this place's data dir, no configuration, the user's git and engine.
+
+        Modules are compiled once, as an installation does it, even where the caller's environment forbids that.
+        """
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            "PYTHONPYCACHEPREFIX": str(self.root / "bytecode"),
             "RELAY_DATA_DIR": str(self.data),
             "RELAY_CONFIG": str(self.root / "no-config.toml"),
             "XDG_STATE_HOME": str(self.root / "state"),

@@ -59,7 +59,7 @@ class Bench:
 
     def interpreter(self, _name: str) -> None:
         """Start the interpreter and end it."""
-        run([sys.executable, "-c", "pass"])
+        run([sys.executable, "-c", "pass"], self._here.environment)
 
     def create(self, name: str) -> None:
         """The command."""

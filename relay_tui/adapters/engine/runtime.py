@@ -19,6 +19,7 @@ from relay_tui.services.ports import ContainerSpec, EventStream, LogStream, Obse
 from relay_tui.services.watch import Watch
 
 _STOP_SECONDS = 10
+_DELETING_SECONDS = 600
 _EXITED = re.compile(r"Exited \((\d+)\)")
 _NEVER = "0001-01-01T00:00:00Z"
 _NOT_STARTED = "The container did not start"
@@ -128,6 +129,31 @@ class DockerRuntime:
             tty = bool(client.inspect_container(container_id)["Config"]["Tty"])
         stream = self._engine.stream(title, "GET", f"/containers/{container_id}/logs", params=params)
         return logs.EngineLog(self._engine, stream, tty=tty)
+
+    def delete_tree(self, path: Path, image: str) -> None:
+        """Delete a directory whose files belong to other users, from a throw-away container that may do only that."""
+        title = "The files of other users cannot be deleted"
+        config = {
+            "Image": image,
+            "Entrypoint": ["/bin/rm", "-rf", "--", f"/trash/{path.name}"],
+            "User": "0:0",
+            "NetworkDisabled": True,
+            "HostConfig": {
+                "Mounts": [{"Type": "bind", "Source": str(path.parent), "Target": "/trash"}],
+                "CapDrop": ["ALL"],
+                "CapAdd": ["DAC_OVERRIDE"],
+                "SecurityOpt": ["no-new-privileges"],
+                "NetworkMode": "none",
+                "ReadonlyRootfs": True,
+            },
+        }
+        with self._engine.client(title) as client:
+            container_id = client.create_container_from_config(config)["Id"]
+        try:
+            self.start(container_id)
+            self.wait(container_id, _DELETING_SECONDS)
+        finally:
+            self.remove(container_id)
 
     def attach(self, container_id: str) -> None:
         """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""

@@ -1,0 +1,93 @@
+"""`relay reconcile` and `relay purge`."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from relay_tui import text
+from relay_tui.cli.output import Desk, command, progress
+from relay_tui.errors import InvalidInputError, RelayError
+from relay_tui.services.plan import ASKS, Step
+from relay_tui.services.spec import format_size
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--trash-unknown", is_flag=True, help="Move clones that no record knows to the trash; remove such containers."
+)
+@command
+def reconcile(desk: Desk, dry_run: bool, trash_unknown: bool) -> int:
+    """Make records, clones and containers agree: finish what a killed relay began, note what other tools did.
+
+    What nobody knows is only reported, unless you ask for it to go.
+    """
+    reconciler = desk.relay.reconciler
+    if dry_run:
+        steps = reconciler.plan()
+        if desk.output.as_json:
+            desk.output.document({"steps": [_document(step) for step in steps]})
+        desk.output.say("\n".join(_words(step) for step in steps) or "Nothing to do.")
+        return 0
+    with progress() as watch:
+        done = reconciler.carry_out_all(watch)
+        unknown = [step for step in reconciler.plan() if step.act in ASKS]
+        if trash_unknown:
+            for step in unknown:
+                reconciler.trash_unknown(step)
+    if desk.output.as_json:
+        steps_done = [_document(step) | {"error": _error(error)} for step, error in done]
+        desk.output.document({"done": steps_done, "unknown": [_document(step) for step in unknown]})
+    for step, error in done:
+        desk.output.say(f"{'failed' if error else 'done'}   {text.clean(step.words)}{_because(error)}")
+    for step in unknown:
+        desk.output.say(f"{'trashed' if trash_unknown else 'unknown'} {text.clean(step.words)}")
+    if unknown and not trash_unknown:
+        desk.output.say("What is unknown stays as it is; --trash-unknown moves it away.")
+    if not done and not unknown:
+        desk.output.say("Nothing to do.")
+    return 1 if any(error for _, error in done) else 0
+
+
+@click.command()
+@click.option("--older-than", default="", help="An age like 12h or 7d; 0 purges all [what is configured].")
+@command
+def purge(desk: Desk, older_than: str) -> int:
+    """Delete for good what lies in the trash and whose time is up, and say how much space that freed."""
+    days = _days(older_than) if older_than else None
+    with progress() as watch:
+        purged = desk.relay.trash.purge(days, watch)
+    if desk.output.as_json:
+        desk.output.document({"entries": purged.entries, "freed": purged.freed, "left": list(purged.left)})
+    desk.output.say(f"Purged {purged.entries} from the trash; {format_size(purged.freed)} freed.")
+    for path in purged.left:
+        click.echo(f"relay: could not delete all of {text.clean(path)}", err=True)
+    return 1 if purged.left else 0
+
+
+def _days(age: str) -> float:
+    found = re.fullmatch(r"(\d+)([smhdw]?)", age.strip())
+    if found is None:
+        raise InvalidInputError("older-than", f"'{age}' is not an age", hint="Like 12h, 7d or 0.")
+    return int(found[1]) * {"s": 1 / 86_400, "m": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7, "": 1}[found[2]]
+
+
+def _document(step: Step) -> dict[str, object]:
+    return {"act": str(step.act), "subject": step.subject, "words": step.words}
+
+
+def _words(step: Step) -> str:
+    return f"{step.act:<22} {text.clean(step.words)}"
+
+
+def _error(error: RelayError | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    fault = error.fault
+    return {"kind": fault.kind, "title": fault.title, "detail": text.redact(fault.detail), "hint": fault.hint}
+
+
+def _because(error: RelayError | None) -> str:
+    return f": {text.clean(text.redact(error.title))}" if error else ""

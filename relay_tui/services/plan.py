@@ -1,0 +1,189 @@
+"""What is to be done so that records, directories and containers agree: one pure function of the three worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay_tui.errors import Fault
+from relay_tui.model import CloneState, Desired, Project, Records, Session, SessionState
+from relay_tui.services import observe
+from relay_tui.services.observe import Update
+from relay_tui.services.ports import Disk, Observed
+
+BASE_GONE = Fault(
+    "file-system", "The base clone is gone", "Something other than relay removed it.", "R clones it again."
+)
+CLONE_GONE = Fault(
+    "file-system", "The clone is gone", "Something other than relay removed its directory.", "R clones it again."
+)
+
+
+class Act(StrEnum):
+    """What a step does."""
+
+    FINISH_CLONE = "finish-clone"
+    """Clone a project whose clone was cut."""
+    FIRST_SESSION = "first-session"
+    """Put a ready project's missing first session on record and build it."""
+    BASE_GONE = "base-gone"
+    """Say on the project's row that its base clone is gone."""
+    FINISH_PROJECT_REMOVAL = "finish-project-removal"
+    """Go on removing a project."""
+    FINISH_REMOVAL = "finish-removal"
+    """Go on removing a session."""
+    BRING_BACK = "bring-back"
+    """Move a restored project's base clone out of the trash."""
+    BUILD = "build"
+    """Make what a session is missing, and start it."""
+    STOP = "stop"
+    """Stop a session that is to be stopped."""
+    NOTE = "note"
+    """Write on the session's row what was observed."""
+    ADOPT_CONTAINER = "adopt-container"
+    """Put a container on its session's record: relay was killed before it could."""
+    REMOVE_CONTAINER = "remove-container"
+    """Remove a second container of a session, or that of a removed session."""
+    CLEAR_PARTIAL = "clear-partial"
+    """Delete what a cut clone left under its temporary name."""
+    UNKNOWN_CONTAINER = "unknown-container"
+    """A container carries relay's labels, but no record knows its session. Never touched unasked."""
+    UNKNOWN_DIRECTORY = "unknown-directory"
+    """A clone lies in the data dir, but no record knows it. Never touched unasked."""
+
+
+ASKS = frozenset({Act.UNKNOWN_CONTAINER, Act.UNKNOWN_DIRECTORY})
+"""Steps that only a person decides on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a plan; repeating it does no harm. `subject` is a record's id, a container's id or a path."""
+
+    act: Act
+    subject: str
+    words: str
+    update: Update | None = None
+    container_id: str = ""
+
+
+def plan(records: Records, disk: Disk, containers: Sequence[Observed] | None, busy: Collection[str]) -> list[Step]:
+    """The steps, in the order in which they are to be taken; [] when all is well.
+
+    `containers` is None when no engine answers: then nothing is concluded from their absence. `busy` holds the ids
+    that some process is at work on: they are left alone.
+    """
+    by_session: dict[str, list[Observed]] = {}
+    for container in containers or ():
+        by_session.setdefault(container.session_id, []).append(container)
+    steps: list[Step] = []
+    for project in records.projects.values():
+        if project.deleted_at is None and project.id not in busy:
+            steps += _project(project, records, disk)
+    for session in records.sessions.values():
+        project_busy = session.project_id in busy or _leaving(records.projects.get(session.project_id))
+        if session.deleted_at is None and session.id not in busy and not project_busy:
+            own = None if containers is None else by_session.get(session.id, [])
+            steps += _session(session, disk, own)
+    steps += _strays(records, disk, containers or (), busy)
+    return steps
+
+
+def _leaving(project: Project | None) -> bool:
+    return project is not None and project.desired is Desired.REMOVED
+
+
+def _project(project: Project, records: Records, disk: Disk) -> Iterator[Step]:
+    name = project.name
+    if project.desired is Desired.REMOVED:
+        yield Step(Act.FINISH_PROJECT_REMOVAL, project.id, f"go on removing {name}")
+    elif project.clone_state in {CloneState.PENDING, CloneState.CLONING}:
+        yield Step(Act.FINISH_CLONE, project.id, f"go on cloning {name}")
+    elif project.clone_state is CloneState.READY and project.id not in disk.bases and project.id in disk.trash:
+        yield Step(Act.BRING_BACK, project.id, f"bring the base clone of {name} back from the trash")
+    elif project.clone_state is CloneState.READY and project.id not in disk.bases:
+        yield Step(Act.BASE_GONE, project.id, f"say that the base clone of {name} is gone")
+    elif project.clone_state is CloneState.READY and all(
+        session.desired is Desired.REMOVED for session in records.live_sessions(project.id)
+    ):
+        yield Step(Act.FIRST_SESSION, project.id, f"give {name} a session")
+
+
+def _session(session: Session, disk: Disk, containers: list[Observed] | None) -> Iterator[Step]:
+    """`containers` are the session's own; None: nobody knows."""
+    name = session.name
+    if session.desired is Desired.REMOVED:
+        yield Step(Act.FINISH_REMOVAL, session.id, f"go on removing {name}")
+        return
+    container = _own(session, containers or [])
+    if container is not None and container.container_id != session.container_id:
+        words = f"put container {container.container_id[:12]} on the record of {name}"
+        yield Step(Act.ADOPT_CONTAINER, session.id, words, container_id=container.container_id)
+    for extra in containers or ():
+        if extra is not container:
+            words = f"remove {extra.container_id[:12]}, a container of {name} that is not the one on record"
+            yield Step(Act.REMOVE_CONTAINER, extra.container_id, words)
+    if _unfinished(session, containers):
+        act = Act.STOP if session.desired is Desired.STOPPED else Act.BUILD
+        yield Step(act, session.id, f"go on {'stopping' if act is Act.STOP else 'making'} {name}")
+    elif session.id not in disk.clones:
+        if session.error_reason != CLONE_GONE:
+            update = Update(SessionState.ERROR, session.exit_code, CLONE_GONE)
+            yield Step(Act.NOTE, session.id, f"say that the clone of {name} is gone", update)
+    elif containers is not None:
+        yield from _observed(session, container)
+
+
+def _own(session: Session, containers: list[Observed]) -> Observed | None:
+    """The container on record if it is there, else a running one, else one that ran.
+
+    One that was created and is not on record is nobody's: relay may have been killed before it was whole.
+    """
+    recorded = [seen for seen in containers if seen.container_id == session.container_id]
+    running = [seen for seen in containers if seen.status == "running"]
+    ran = [seen for seen in containers if seen.status != "created"]
+    return next(iter([*recorded, *running, *ran]), None)
+
+
+def _unfinished(session: Session, containers: list[Observed] | None) -> bool:
+    """Whether a relay was killed at work on it, or the engine was away and is back."""
+    if session.state is SessionState.STARTING:
+        return True
+    waited = session.error_reason is not None and session.error_reason.kind == "engine-unreachable"
+    return waited and containers is not None
+
+
+def _observed(session: Session, container: Observed | None) -> Iterator[Step]:
+    if container is not None and container.status == "running" and session.desired is Desired.STOPPED:
+        yield Step(Act.STOP, session.id, f"stop {session.name}, which is to be stopped")
+        return
+    update = observe.judge(session, container)
+    if update is not None:
+        said = update.reason.title if update.reason else str(update.state)
+        container_id = container.container_id if container else ""
+        yield Step(Act.NOTE, session.id, f"note on {session.name}: {said}", update, container_id)
+
+
+def _strays(records: Records, disk: Disk, containers: Sequence[Observed], busy: Collection[str]) -> Iterator[Step]:
+    for container in containers:
+        session = records.sessions.get(container.session_id)
+        short = container.container_id[:12]
+        if session is None and container.session_id not in busy:
+            words = f"container {short} carries relay's labels, but its session {container.session_id} is not on record"
+            yield Step(Act.UNKNOWN_CONTAINER, container.container_id, words)
+        elif session is not None and session.deleted_at is not None and session.id not in busy:
+            yield Step(Act.REMOVE_CONTAINER, container.container_id, f"remove the container of removed {session.name}")
+    for session_id, project_id in disk.clones.items():
+        known = records.sessions.get(session_id)
+        if (known is None or known.deleted_at is not None) and not {session_id, project_id} & set(busy):
+            words = f"the clone {project_id}/{session_id} is not on record"
+            yield Step(Act.UNKNOWN_DIRECTORY, session_id, words)
+    for project_id in sorted(disk.bases):
+        project = records.projects.get(project_id)
+        if (project is None or project.deleted_at is not None) and project_id not in busy:
+            yield Step(Act.UNKNOWN_DIRECTORY, project_id, f"the base clone {project_id} is not on record")
+    for path in disk.partials:
+        owner = path.name.partition(".partial-")[0]
+        if not {owner, path.parent.name, path.parent.parent.name} & set(busy):
+            yield Step(Act.CLEAR_PARTIAL, str(path), f"delete the cut clone {path.name}")

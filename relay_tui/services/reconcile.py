@@ -1,0 +1,135 @@
+"""Carries out a plan: whatever a killed relay, a lost engine or another tool left behind is finished or said."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.events import Bus, RecordsChanged
+from relay_tui.services import observe
+from relay_tui.services.claims import Claims
+from relay_tui.services.plan import ASKS, BASE_GONE, Act, Step, plan
+from relay_tui.services.ports import Files, Observed, Runtime, Store
+from relay_tui.services.projects import Projects
+from relay_tui.services.sessions import Sessions
+from relay_tui.services.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Compares records, directories and containers, and moves what is observed toward what is desired."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        files: Files,
+        runtime: Runtime,
+        locks: Claims,
+        bus: Bus,
+        projects: Projects,
+        sessions: Sessions,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._runtime = runtime
+        self._locks = locks
+        self._bus = bus
+        self._projects = projects
+        self._sessions = sessions
+
+    def plan(self) -> list[Step]:
+        """The steps that are due now, in order. An engine that does not answer only hides the containers."""
+        containers: list[Observed] | None
+        try:
+            containers = self._runtime.observe()
+        except EngineUnreachableError:
+            containers = None
+        disk = self._files.survey()
+        records = self._store.read()
+        ids = {*records.projects, *records.sessions, *disk.bases, *disk.clones, *disk.clones.values()}
+        busy = {found for found in ids if self._locks.holder(found)}
+        return plan(records, disk, containers, busy)
+
+    def carry_out(self, step: Step, watch: Watch) -> None:
+        """Take one step. Steps that only a person decides on are left alone."""
+        if step.act in ASKS:
+            return
+        log.info("reconcile: %s (%s)", step.words, step.act)
+        self._acts()[step.act](step, watch)
+
+    def _acts(self) -> dict[Act, Callable[[Step, Watch], object]]:
+        return {
+            Act.FINISH_CLONE: lambda step, watch: self._build(self._projects.clone(step.subject, watch).id, watch),
+            Act.FIRST_SESSION: lambda step, watch: self._build(self._projects.first_session(step.subject).id, watch),
+            Act.BASE_GONE: lambda step, _: self._projects.say_base_gone(step.subject, BASE_GONE),
+            Act.FINISH_PROJECT_REMOVAL: lambda step, watch: self._projects.remove(step.subject, watch),
+            Act.FINISH_REMOVAL: lambda step, watch: self._sessions.remove(step.subject, watch, last=True),
+            Act.BRING_BACK: lambda step, _: self._projects.bring_back(step.subject),
+            Act.BUILD: lambda step, watch: self._build(step.subject, watch),
+            Act.STOP: lambda step, watch: self._sessions.stop(step.subject, watch),
+            Act.NOTE: lambda step, _: self._note(step),
+            Act.ADOPT_CONTAINER: lambda step, _: self._sessions.adopt_container(step.subject, step.container_id),
+            Act.REMOVE_CONTAINER: lambda step, _: self._runtime.remove(step.subject),
+            Act.CLEAR_PARTIAL: lambda step, _: self._files.delete(Path(step.subject)),
+        }
+
+    def _build(self, session_id: str, watch: Watch) -> None:
+        self._sessions.build(session_id, watch)
+
+    def _note(self, step: Step) -> None:
+        """Write what was observed on the session's row, with its container's last words."""
+        update = step.update
+        if update is None:
+            return
+        if update.reason is not None and step.container_id and not update.reason.detail:
+            words = self._sessions.last_words(step.container_id)
+            update = replace(update, reason=replace(update.reason, detail=words))
+        with self._store.transaction() as change:
+            present = change.records.sessions.get(step.subject)
+            if present is None or present.deleted_at is not None:
+                return
+            change.put(observe.apply(present, update))
+        self._bus.publish(RecordsChanged())
+
+    # --- what nobody knows: only when a person says so ---
+
+    def trash_unknown(self, step: Step) -> None:
+        """Move an unknown clone to the trash, or remove an unknown container."""
+        if step.act is Act.UNKNOWN_CONTAINER:
+            self._runtime.remove(step.subject)
+        elif step.act is Act.UNKNOWN_DIRECTORY:
+            self._files.to_trash(self._unknown_path(step), step.subject)
+
+    def _unknown_path(self, step: Step) -> Path:
+        disk = self._files.survey()
+        if step.subject in disk.clones:
+            return self._projects.session_dir(disk.clones[step.subject], step.subject)
+        if step.subject in disk.bases:
+            return self._projects.project_dir(step.subject)
+        raise NotFoundError("It is no longer there", step.subject)
+
+    def carry_out_all(self, watch: Watch) -> list[tuple[Step, RelayError | None]]:
+        """Take every step that is due, then those that follow from them; answer what was done and what failed.
+
+        A step that fails writes its error on its row, and is not tried again here.
+        """
+        done: list[tuple[Step, RelayError | None]] = []
+        for _ in range(5):  # a plan can make the next one: a first session is put on record, then built
+            taken = {(step.act, step.subject) for step, _ in done}
+            due = [s for s in self.plan() if s.act not in ASKS and (s.act, s.subject) not in taken]
+            if not due:
+                break
+            for step in due:
+                watch.stage(step.words)
+                try:
+                    self.carry_out(step, watch)
+                except RelayError as error:
+                    done.append((step, error))
+                else:
+                    done.append((step, None))
+        return done
