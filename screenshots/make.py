@@ -59,8 +59,8 @@ class World:
     @property
     def env(self) -> Mapping[str, str]:
         """The environment relay runs in."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "RELAY_", "XDG_", "LC_"))}
-        return kept | {
+        own = ("GIT_", "RELAY_", "XDG_", "LC_")
+        return {name: value for name, value in os.environ.items() if not name.startswith(own)} | {
             "RELAY_DATA_DIR": str(self.data),
             "RELAY_CONFIG": str(self.root / "config.toml"),
             "XDG_STATE_HOME": str(self.root / "state"),

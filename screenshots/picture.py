@@ -15,8 +15,10 @@ from rich.text import Text
 THEME = TerminalTheme(
     (0x14, 0x17, 0x1A),
     (0xD3, 0xD7, 0xDC),
-    [(28, 32, 36), (217, 96, 90), (127, 179, 107), (216, 166, 87)]
-    + [(74, 165, 201), (177, 128, 190), (95, 178, 178), (211, 215, 220)],
+    [
+        *((28, 32, 36), (217, 96, 90), (127, 179, 107), (216, 166, 87)),
+        *((74, 165, 201), (177, 128, 190), (95, 178, 178), (211, 215, 220)),
+    ],
 )
 FONTS = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace"
 SIZE, WIDE, HIGH = 14.0, 8.4, 18.0
@@ -64,9 +66,11 @@ def draw(capture: str, title: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">',
             f"<title>{escape(title)}</title>",
             f"<style>text{{font:{SIZE:g}px {FONTS};white-space:pre}}</style>",
-            f'<rect x=".5" y=".5" width="{width - 1:g}" height="{height - 1:g}" rx="8" fill="{back}" stroke="#3a4046"/>',
+            f'<rect x=".5" y=".5" width="{width - 1:g}" height="{height - 1:g}" rx="8" fill="{back}"',
+            ' stroke="#3a4046"/>',
             *(f'<circle cx="{20 + 18 * n}" cy="18" r="5" fill="#3a4046"/>' for n in range(3)),
-            f'<text x="{width / 2:g}" y="22" fill="{front}" fill-opacity=".6" text-anchor="middle">{escape(title)}</text>',
+            f'<text x="{width / 2:g}" y="22" fill="{front}" fill-opacity=".6" text-anchor="middle">',
+            f"{escape(title)}</text>",
             f'<g transform="translate({EDGE:g} {BAR:g})">',
             *_backgrounds(pieces),
             *(shape for piece in pieces for shape in _shapes(piece)),

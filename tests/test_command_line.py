@@ -19,7 +19,7 @@ from waiting import wait_until
 
 PROJECT_FIELDS = [
     *("id", "name", "source", "default_branch", "default_image", "default_profile", "clone_state", "clone_error"),
-    *("created_at", "updated_at", "deleted_at", "sessions"),
+    *("desired", "created_at", "updated_at", "deleted_at", "sessions"),
 ]
 SESSION_FIELDS = [
     *("id", "project_id", "name", "branch", "base_branch", "image", "profile", "work_dir", "runtime", "container_id"),

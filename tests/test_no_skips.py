@@ -39,7 +39,9 @@ def _run(tmp_path: Path, tests: str, ci: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(("ci", "code", "summary"), [("true", 1, "3 failed, 1 passed"), ("", 0, "1 passed, 3 skipped")])
+@pytest.mark.parametrize(
+    ("ci", "code", "summary"), [("true", 1, "1 failed, 1 passed, 2 errors"), ("", 0, "1 passed, 3 skipped")]
+)
 def test_skipped_tests_fail_where_ci_is_true(tmp_path: Path, ci: str, code: int, summary: str) -> None:
     done = _run(tmp_path, _TESTS, ci)
     assert summary in done.stdout

@@ -250,10 +250,15 @@ class Projects:
         return project
 
     def _forget(self, project_id: str) -> None:
-        self._files.to_trash(self._data_dir.project(project_id), project_id)
+        """A cancelled clone leaves nothing behind, unless sessions of an earlier clone still need the project."""
         self._secrets.pop(project_id, None)
+        if any(session.project_id == project_id for session in self._store.read().sessions.values()):
+            cancelled = Fault("cancelled", "Cancelled", hint="R clones again.")
+            self._change(project_id, clone_state=CloneState.ERROR, clone_error=cancelled)
+            return
         with self._store.transaction() as change:
             change.drop(project_id)
+        self._files.delete(self._data_dir.project(project_id))
         self._bus.publish(RecordsChanged())
 
 

@@ -140,6 +140,11 @@ class Relay:
         for session in back:
             self.build(session)
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something that undo() would bring back."""
+        return bool(self._removed)
+
     def undo(self) -> str:
         """Bring back what this relay removed last; answer its name. Raises ConflictError when there is nothing."""
         if not self._removed:

@@ -11,31 +11,15 @@ from rich.cells import cell_len
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.theme import Theme
 
 from relay_tui.services.relay import Relay
 from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS
+from relay_tui.ui.colours import CALM, INK
 from relay_tui.ui.endings import on_ending
 from relay_tui.ui.main_screen import MainScreen
 from relay_tui.ui.screens.question import Question
 from relay_tui.ui.world import Bridge, World, WorldChanged, snapshot
-
-CALM = Theme(
-    name="relay",
-    primary="#4aa5c9",
-    secondary="#3a6f8a",
-    accent="#4aa5c9",
-    foreground="#d3d7dc",
-    background="#14171a",
-    surface="#1b1f23",
-    panel="#21262b",
-    success="#7fb36b",
-    warning="#d8a657",
-    error="#d9605a",
-    dark=True,
-    variables={"footer-key-foreground": "#4aa5c9"},
-)
 
 
 class RelayApp(App[int]):
@@ -59,6 +43,7 @@ class RelayApp(App[int]):
 
     def on_mount(self) -> None:
         """Paint what the store has; only then look at the world."""
+        self.ansi_theme_dark = INK
         self.register_theme(CALM)
         self.theme = self._choose_theme()
         self.set_class(self.glyphs is present.ASCII, "-ascii")

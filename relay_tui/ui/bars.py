@@ -31,23 +31,34 @@ class StatusLine(Static):
     def __init__(self, glyphs: Glyphs) -> None:
         super().__init__(id="status", markup=False)
         self._glyphs = glyphs
+        self._world: World | None = None
 
     def show(self, world: World) -> None:
-        """Draw the counts at the left, the engine at the right; the engine first when it is down."""
+        """Draw the counts at the left, the engine at the right."""
+        self._world = world
+        self._draw(world)
+
+    def on_resize(self, _: events.Resize) -> None:
+        """Keep the engine at the right end."""
+        if self._world is not None:
+            self._draw(self._world)
+
+    def _draw(self, world: World) -> None:
         words, tone = engine_words(world.engine, self._glyphs)
         spans: list[tuple[str, Tone]] = []
         for count in counts(world):
             spans += [(f" {self._glyphs.dot} ", "dim"), count]
-        left = Content.assemble((" relay ", "bold $primary-lighten-1"), *((text, TONES[t]) for text, t in spans[1:]))
-        right = Content.assemble((words + " ", TONES[tone]))
+        left = Content.assemble((" relay  ", "bold $primary-lighten-1"), *((text, TONES[t]) for text, t in spans[1:]))
         if world.trouble is not None:
-            left = Content.assemble((" relay ", "bold"), (world.trouble.title, "$error-lighten-2"))
+            left = Content.assemble((" relay  ", "bold"), (world.trouble.title, "$error-lighten-2"))
         room = max(0, self.size.width or self.app.size.width)
-        gap = room - left.cell_length - right.cell_length
-        if gap < 1:
-            right = right.truncate(max(12, room - left.cell_length - 1), ellipsis=True)
-            gap = max(1, room - left.cell_length - right.cell_length)
-        self.update(Content.assemble(left, " " * gap, right))
+        if world.engine.state == "up" and left.cell_length + cell_len(words) + 2 > room:
+            words = words.partition(" at ")[0]  # its address is the first to go; Info has it
+        right = Content.assemble((words, TONES[tone]))
+        if left.cell_length + right.cell_length + 2 > room:
+            right = right.truncate(max(12, room - left.cell_length - 2), ellipsis=True)
+        gap = max(1, room - left.cell_length - right.cell_length - 1)
+        self.update(Content.assemble(left, " " * gap, right, " "))
 
 
 class KeyBar(Static):

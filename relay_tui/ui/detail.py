@@ -68,7 +68,7 @@ class Detail(Vertical):
 
     def show_facts(self, title: str, facts: Content, *, only: bool) -> None:
         """Name the selected thing and tell everything about it; `only`: there is no log to it."""
-        self.border_title = clean(title)
+        self.border_title = Content(clean(title))
         self.query_one("#facts", Static).update(facts)
         tabs = self.query_one(Tabs)
         (tabs.hide if only else tabs.show)("log")

@@ -97,7 +97,7 @@ class MainScreen(Panes):
         elif project is None:
             self.notify("Choose a project first.", severity="warning")
         elif project.clone_state is not CloneState.READY:
-            self.notify(f"{project.name} is not cloned yet.", severity="warning", markup=False)
+            self.notify(f"{clean(project.name)} is not cloned yet.", severity="warning", markup=False)
         else:
             self.app.push_screen(NewSessionForm(self.relay, project), self._select_soon)
 

@@ -8,6 +8,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
+from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
@@ -16,6 +17,7 @@ from relay_tui.model import Project, Session, SessionState
 from relay_tui.services import names
 from relay_tui.services.log_feed import LogFeed
 from relay_tui.services.relay import Relay
+from relay_tui.text import clean
 from relay_tui.ui import info, present
 from relay_tui.ui.actions import ACTIONS, Action
 from relay_tui.ui.bars import KeyBar, StatusLine
@@ -36,7 +38,7 @@ class Panes(Screen[None]):
 
     def __init__(self, relay: Relay, glyphs: Glyphs, world: World) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad"), (180, "-huge")]
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay
         self.glyphs = glyphs
@@ -57,7 +59,7 @@ class Panes(Screen[None]):
             with Vertical(id="right"):
                 yield RowTable(ascii=ascii_only, id="sessions", classes="pane")
                 yield Detail(self._open_feed, ascii_only=ascii_only)
-        yield Input(id="filter", placeholder="show only what contains …", compact=True)
+        yield Input(id="filter", placeholder="show only what contains", compact=True)
         yield KeyBar(ascii_only=ascii_only)
 
     def on_mount(self) -> None:
@@ -183,9 +185,9 @@ class Panes(Screen[None]):
         return "No sessions."
 
     def _entitle(self, pane: Widget, title: str, count: int, name: str) -> None:
-        pane.border_title = f"{title} {self.glyphs.dot} {count}" if count else title
+        pane.border_title = Content(f"{clean(title)} {self.glyphs.dot} {count}" if count else clean(title))
         wanted = self._filters[name]
-        pane.border_subtitle = f"/{wanted}" if wanted else ""
+        pane.border_subtitle = Content(f"/{clean(wanted)}" if wanted else "")
 
     def _draw_detail(self) -> None:
         subject = self.subject
@@ -225,7 +227,8 @@ class Panes(Screen[None]):
             "retry": failed and job is None,
             "edit_source": failed and isinstance(subject, Project),
             "cancel": job is not None and job.cancellable,
-            "new_session": bool(self.world.records.projects),
+            "new_session": bool(self.world.records.live_projects()),
+            "undo": self.relay.can_undo,
         }.get(action.name, True)
 
     # --- the cursor and the focus ---

@@ -86,7 +86,7 @@ def until_shown(command: Sequence[str], environment: Mapping[str, str], words: S
     child, terminal = pty.fork()
     if child == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 45, 160, 0, 0))
-        os.execvpe(command[0], command, environment)
+        os.execvpe(command[0], list(command), environment)
     try:
         return _wait(terminal, words, began)
     finally:

@@ -101,7 +101,7 @@ def prepare_image() -> None:
 def make_repository(path: Path, files: int, size: range) -> None:
     """A repository with one commit of `files` files in directories of 50, each of about so many bytes."""
     subprocess.run(("git", "init", "-q", "--bare", f"--initial-branch={BRANCH}", str(path)), check=True)
-    words = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "nobody", "looks", "at", "line"]
+    words = ("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "nobody", "looks", "on")
     with subprocess.Popen(("git", f"--git-dir={path}", "fast-import", "--quiet"), stdin=subprocess.PIPE) as importer:
         assert importer.stdin is not None
         write = importer.stdin.write
@@ -174,7 +174,7 @@ def less(seconds: Sequence[float], start: Sequence[float]) -> list[float]:
 def print_table(title: str, rows: Sequence[Row]) -> None:
     """Median and best of each row, and their ratios to the row it is measured against."""
     by_name = {row.name: row for row in rows}
-    lines = [("", "median", "best", "against", "ratio", "of bests", "aim", "")]
+    lines = [["", "median", "best", "against", "ratio", "of bests", "aim", ""]]
     for row in rows:
         line = [row.name, _milliseconds(median(row.seconds)), _milliseconds(min(row.seconds)), row.against]
         if row.against:
@@ -182,7 +182,7 @@ def print_table(title: str, rows: Sequence[Row]) -> None:
             ratio = median(row.seconds) / median(other)
             line += [f"{ratio:.2f}", f"{min(row.seconds) / min(other):.2f}"]
             line += ["", ""] if row.aim is None else [f"{row.aim:.2f}", "met" if ratio <= row.aim else "MISSED"]
-        lines.append((*line, *[""] * (8 - len(line))))  # type: ignore[arg-type]
+        lines.append([*line, *[""] * (8 - len(line))])
     widths = [max(len(line[column]) for line in lines) for column in range(8)]
     print(f"\n{title}")
     for line in lines:

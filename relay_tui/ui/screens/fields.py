@@ -20,16 +20,19 @@ from relay_tui.text import clean
 class Field(Vertical):
     """A label, a control, and under it one line kept free for what is wrong with it."""
 
-    def __init__(self, name: str, label: str, control: Widget) -> None:
+    def __init__(self, name: str, label: str, control: Widget, below: Widget | None = None) -> None:
         super().__init__(id=f"field-{name}", classes="field")
         self._label = label
         self._control = control
+        self._below = below
 
     def compose(self) -> ComposeResult:
-        """Label and control side by side, the mistake under them."""
+        """Label and control side by side, what belongs below the control, the mistake under them."""
         with Horizontal(classes="line"):
             yield Static(self._label, classes="label", markup=False)
             yield self._control
+        if self._below is not None:
+            yield self._below
         yield Static("", classes="mistake", markup=False)
 
     def blame(self, words: str) -> None:
@@ -47,6 +50,14 @@ class Form(ModalScreen[str]):
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]
+
+    sending = False
+    """Whether what was typed is being submitted: a second Enter is not a second wish."""
+
+    @property
+    def left(self) -> bool:
+        """Whether the form was left, maybe while an answer was on its way."""
+        return self not in self.app.screen_stack
 
     def fields(self) -> Iterable[Field]:
         """Every field of the form."""

@@ -44,14 +44,14 @@ class HelpScreen(ModalScreen[None]):
     def _content(self) -> Content:
         lines: list[Content] = []
         for group, actions in groupby(ACTIONS, key=lambda action: action.group):
-            lines.append(Content.styled(group, "bold $primary-lighten-1"))
+            lines.append(Content.styled(group, "bold $foreground-muted"))
             lines += [self._line(key_words(a, ascii_only=self._ascii_only), a.help) for a in actions]
             lines.append(Content(""))
-        lines.append(Content.styled("Lists and log", "bold $primary-lighten-1"))
+        lines.append(Content.styled("Lists and log", "bold $foreground-muted"))
         for keys, words in SHARED_KEYS:
             shown = " ".join(k for k in keys.split() if k.isascii() or not self._ascii_only)
             lines.append(self._line(shown, words))
         return Content("\n").join(lines)
 
     def _line(self, keys: str, words: str) -> Content:
-        return Content.assemble((f"  {keys:<14}", "bold"), words)
+        return Content.assemble((f"  {keys:<16}", "bold $primary-lighten-1"), words)

@@ -7,6 +7,7 @@ import asyncio
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.widgets import Button, Input, Select, Static
 
 from relay_tui.errors import RelayError
@@ -34,7 +35,7 @@ class NewProjectForm(Form):
                 yield Field(
                     "source",
                     "source",
-                    Input(id="source", placeholder="https://…, git@host:path, /a/local/path", compact=True),
+                    Input(id="source", placeholder="https://host/path, git@host:path, /a/local/path", compact=True),
                 )
                 yield Field("name", "name", Input(id="name", placeholder="the source's last part", compact=True))
                 yield Field(
@@ -85,9 +86,12 @@ class NewProjectForm(Form):
         """Enter in any field."""
         self.action_submit()
 
-    @work(group="form", exclusive=True)
+    @work(group="form")
     async def action_submit(self) -> None:
         """Add the project; a mistake is told beside its field and nothing typed is lost."""
+        if self.sending:
+            return
+        self.sending = True
         value = {
             name: self.query_one(f"#{name}", Input).value.strip() for name in ("source", "name", "branch", "image")
         }
@@ -96,9 +100,13 @@ class NewProjectForm(Form):
         try:
             project = await asyncio.to_thread(self._relay.add_project, NewProject(**value, profile=chosen))
         except RelayError as error:
-            self.blame(error)
+            if not self.left:
+                self.blame(error)
         else:
-            self.dismiss(project.id)
+            if not self.left:
+                self.dismiss(project.id)
+        finally:
+            self.sending = False
 
 
 class SourceForm(Form):
@@ -112,7 +120,7 @@ class SourceForm(Form):
     def compose(self) -> ComposeResult:
         """One field, filled with what failed."""
         with Vertical(classes="box -short") as box:
-            box.border_title = f"Source of {clean(self._project.name)}"
+            box.border_title = Content(f"Source of {clean(self._project.name)}")
             box.border_subtitle = "enter clones again, esc leaves"
             with VerticalScroll(classes="body", can_focus=False):
                 yield Field("source", "source", Input(self._project.source, id="source", compact=True))
@@ -132,6 +140,8 @@ class SourceForm(Form):
         try:
             await asyncio.to_thread(self._relay.git.parse_source, source)
         except RelayError as error:
-            self.blame(error)
+            if not self.left:
+                self.blame(error)
         else:
-            self.dismiss(source)
+            if not self.left:
+                self.dismiss(source)

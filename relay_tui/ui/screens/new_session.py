@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -21,6 +22,7 @@ from relay_tui.text import clean
 from relay_tui.ui import present
 from relay_tui.ui.screens.fields import Field, Form
 
+MOST_NAME = 36  # cells of a branch's name that the column after it is aligned for
 PICKED = 200  # branches offered at once; typing narrows them down
 PAUSE = 0.15  # seconds of quiet before what was typed is checked
 
@@ -42,14 +44,16 @@ class NewSessionForm(Form):
         profiles = self._relay.sessions.profile_names()
         default = self._project.default_profile or self._relay.config.profile
         with Vertical(classes="box -tall") as box:
-            box.border_title = f"New session of {clean(self._project.name)}"
+            box.border_title = Content(f"New session of {clean(self._project.name)}")
             box.border_subtitle = "ctrl+s creates it, esc leaves"
             with Horizontal(classes="columns"):
                 with VerticalScroll(classes="body", can_focus=False):
                     yield Field(
-                        "branch", "branch", Input(id="search", placeholder="type to search the branches", compact=True)
+                        "branch",
+                        "branch",
+                        Input(id="search", placeholder="type to search the branches", compact=True),
+                        OptionList(id="branches", compact=True, markup=False),
                     )
-                    yield OptionList(id="branches", compact=True, markup=False)
                     yield Field(
                         "new_branch",
                         "new branch",
@@ -83,10 +87,15 @@ class NewSessionForm(Form):
     @work(group="branches", exclusive=True)
     async def load_branches(self) -> None:
         """Ask the base clone for its heads."""
+        failure: RelayError | None = None
         try:
             self._branches = await asyncio.to_thread(self._relay.sessions.branches, self._project.id)
         except RelayError as error:
-            self.blame(error)
+            failure = error
+        if self.left:
+            return
+        if failure is not None:
+            self.blame(failure)
         self._offer("")
         self.check()
 
@@ -98,15 +107,14 @@ class NewSessionForm(Form):
         options = self.query_one("#branches", OptionList)
         options.clear_options()
         moment = present.now()
-        for branch in found[:PICKED]:
-            line = Content.assemble(
-                clean(branch.name),
-                (
-                    f"  {present.age(branch.committed_at, moment)}  {clean(branch.subject, limit=60)}",
-                    "$foreground-muted",
-                ),
-            )
-            options.add_option(Option(line, id=branch.name))
+        shown = found[:PICKED]
+        names = [clean(branch.name) for branch in shown]
+        room = min(MOST_NAME, max(map(cell_len, names), default=0))
+        for name, branch in zip(names, shown, strict=True):
+            pad = " " * (room - cell_len(name))
+            age = f"{present.age(branch.committed_at, moment):>4}"
+            about = (f"{pad}  {age}  {clean(branch.subject, limit=60)}", "$foreground-muted")
+            options.add_option(Option(Content.assemble(name, about), id=branch.name))
         if found:
             options.highlighted = 0
             self._branch = found[0].name
@@ -169,23 +177,32 @@ class NewSessionForm(Form):
     async def check(self) -> None:
         """Show what would be made, or what is wrong beside the field; nothing is written."""
         await asyncio.sleep(PAUSE)
+        if self.left:
+            return
         wanted = self._wanted()
         suggestion = await asyncio.to_thread(
             self._relay.sessions.suggest_name, self._project.id, wanted.new_branch or wanted.branch
         )
+        if self.left:
+            return
         self.query_one("#name", Input).placeholder = clean(suggestion)
         try:
             session, spec, profile = await asyncio.to_thread(self._relay.sessions.preview, wanted)
         except RelayError as error:
-            self.blame(error)
+            if not self.left:
+                self.blame(error)
+            return
+        if self.left:
             return
         self.clear_mistakes()
+        if not wanted.image:
+            self.query_one("#image", Input).placeholder = clean(spec.image)
         loose = bool(loosened(profile))
         lines = [
             Content.styled("What will be made", "bold $foreground-muted"),
             *(
                 Content.assemble(
-                    (f"{label:<13}", "$foreground-muted"),
+                    (f"{label:<14}", "$foreground-muted"),
                     (clean(value, limit=300), "$text-warning" if loose and label == "hardening" else ""),
                 )
                 for label, value in [
@@ -208,13 +225,20 @@ class NewSessionForm(Form):
         """Enter in any field."""
         self.action_submit()
 
-    @work(group="form", exclusive=True)
+    @work(group="form")
     async def action_submit(self) -> None:
         """Create the session; a mistake is told beside its field and nothing typed is lost."""
+        if self.sending:
+            return
+        self.sending = True
         self.workers.cancel_group(self, "check")
         try:
             session = await asyncio.to_thread(self._relay.create_session, self._wanted())
         except RelayError as error:
-            self.blame(error)
+            if not self.left:
+                self.blame(error)
         else:
-            self.dismiss(session.id)
+            if not self.left:
+                self.dismiss(session.id)
+        finally:
+            self.sending = False

@@ -36,18 +36,15 @@ class Question(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """What goes, then the two answers."""
         with Vertical(classes="box -question") as box:
-            box.border_title = clean(self._title)
+            box.border_title = Content(clean(self._title))
             with VerticalScroll(classes="body"):
                 for label, value in self._goes:
-                    yield Static(
-                        Content.assemble(
-                            (f"{label:<12} ", "$foreground-muted"), clean_block(value).replace("\n", "\n" + " " * 13)
-                        ),
-                        markup=False,
-                    )
+                    with Horizontal(classes="pair"):
+                        yield Static(label, classes="label", markup=False)
+                        yield Static(clean_block(value), classes="value", markup=False)
             with Horizontal(classes="buttons"):
-                yield Button("No  n", id="no", compact=True)
-                yield Button(f"{self._verb}  y", id="yes", variant="error", compact=True)
+                yield Button(_answer("n", "no"), id="no", compact=True)
+                yield Button(_answer("y", self._verb.lower()), id="yes", variant="error", compact=True)
 
     def on_mount(self) -> None:
         """Nothing goes by a slip of the finger."""
@@ -61,3 +58,8 @@ class Question(ModalScreen[bool]):
     def action_answer(self, yes: bool) -> None:
         """A key answers."""
         self.dismiss(yes)
+
+
+def _answer(key: str, words: str) -> Content:
+    """A button's words behind the key that presses it."""
+    return Content.assemble((key, "bold"), f" {words}")
