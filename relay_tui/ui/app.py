@@ -35,6 +35,8 @@ class RelayApp(App[int]):
 
     def __init__(self, relay: Relay) -> None:
         super().__init__()
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay
         wanted = relay.config.glyphs
         ascii_only = wanted == "ascii" or (wanted == "auto" and not present.utf8_locale())

@@ -38,8 +38,6 @@ class Panes(Screen[None]):
 
     def __init__(self, relay: Relay, glyphs: Glyphs, world: World) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad")]
-        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay
         self.glyphs = glyphs
         self.world = world
