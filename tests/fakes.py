@@ -1,0 +1,454 @@
+"""git and the engine as tests want them, and a relay built over them; its store, locks and files are the real ones."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from waiting import wait_until
+
+from relay_tui.adapters.files import DataFiles
+from relay_tui.adapters.git.names import check_branch_name
+from relay_tui.adapters.git.source import parse_source
+from relay_tui.adapters.locks import FileLocks
+from relay_tui.adapters.store import TinyStore
+from relay_tui.config import Config
+from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.events import Bus, EngineStatus, EngineStatusChanged, Event, JobEnded, JobProgressed
+from relay_tui.model import Branch, Identity, Project, Record, Session
+from relay_tui.paths import DataDir
+from relay_tui.services.claims import Claims
+from relay_tui.services.engine_watch import EngineWatch
+from relay_tui.services.jobs import Jobs
+from relay_tui.services.ports import ContainerSpec, LogChunk, Observed, Source
+from relay_tui.services.projects import NewProject, Projects
+from relay_tui.services.reconcile import Reconciler
+from relay_tui.services.relay import Relay
+from relay_tui.services.sessions import NewSession, Sessions
+from relay_tui.services.trash import Trash
+from relay_tui.services.watch import Watch
+
+SOURCE = "https://host.example/team/alpha.git"
+
+
+class Scripted:
+    """Notes every call; one of `failures` is raised by the call it is kept for, one of `gates` is waited for first."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.failures: dict[str, RelayError] = {}
+        self.gates: dict[str, threading.Event] = {}
+
+    def begin(self, call: str, watch: Watch | None = None) -> None:
+        """What every call does first."""
+        self.calls.append(call)
+        gate = self.gates.get(call)
+        if gate is not None and watch is not None:
+            with watch.on_cancel(gate.set):
+                assert gate.wait(10), f"nobody opened the gate of {call}"
+            watch.check()
+        elif gate is not None:
+            assert gate.wait(10), f"nobody opened the gate of {call}"
+        if call in self.failures:
+            raise self.failures[call]
+
+
+class FakeGit(Scripted):
+    """The Git port over directories that only look like clones; names and sources are judged by the real rules."""
+
+    def __init__(self, heads: Sequence[str] = ("main", "dev", "fix/login")) -> None:
+        super().__init__()
+        self.heads = tuple(heads)
+        self.sources: list[Source] = []
+        self.notes: list[str] = []
+
+    def parse_source(self, text: str) -> Source:
+        """As git's adapter does."""
+        return parse_source(text)
+
+    def check_branch_name(self, name: str) -> None:
+        """As git's adapter does."""
+        check_branch_name(name)
+
+    def clone_base(self, source: Source, target: Path, watch: Watch) -> str:
+        """A directory that knows its heads; the first one is the default."""
+        assert not target.exists()
+        self.sources.append(source)
+        watch.stage("Receiving objects", 0.42, "12.0 MiB at 3.5 MiB/s")
+        self.begin("clone_base", watch)
+        target.mkdir(parents=True)
+        (target / "HEAD").write_text(self.heads[0])
+        (target / "heads").write_text("\n".join(self.heads))
+        return self.heads[0]
+
+    def branches(self, base: Path) -> list[Branch]:
+        """The heads, all of one age."""
+        self.begin("branches")
+        names = (base / "heads").read_text().split("\n")
+        return [Branch(name, "0" * 40, "2026-11-01T00:00:00Z", f"work on {name}") for name in names]
+
+    def clone_session(
+        self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, watch: Watch
+    ) -> list[str]:
+        """A directory with a `.git` that says what it was cloned from."""
+        assert not target.exists() or not any(target.iterdir())
+        assert (base / "HEAD").is_file()
+        watch.stage("Checking out", 0.5, "100/200")
+        self.begin("clone_session", watch)
+        (target / ".git").mkdir(parents=True)
+        (target / ".git/origin").write_text(f"{origin} {new_branch or branch}")
+        return list(self.notes)
+
+    def identity(self) -> Identity:
+        """Somebody."""
+        return Identity("Ada", "ada@host.example")
+
+
+@dataclass
+class Container:
+    """A container that does nothing."""
+
+    id: str
+    spec: ContainerSpec
+    status: str = "created"
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    output: list[bytes] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def say(self, data: bytes) -> None:
+        """Write to its log."""
+        with self.changed:
+            self.output.append(data)
+            self.changed.notify_all()
+
+    def become(self, status: str, exit_code: int | None = None, *, oom_killed: bool = False) -> None:
+        """Start, or end."""
+        with self.changed:
+            self.status, self.exit_code, self.oom_killed = status, exit_code, oom_killed
+            self.changed.notify_all()
+
+    def observed(self) -> Observed:
+        """As the engine tells of it."""
+        labels = self.spec.labels
+        return Observed(
+            self.id,
+            labels["relay.session"],
+            labels["relay.project"],
+            self.status,
+            self.exit_code,
+            self.oom_killed,
+            self.error,
+        )
+
+
+class FakeEvents:
+    """An event stream that ends when it is closed, and breaks when the engine goes."""
+
+    def __init__(self) -> None:
+        self._items: queue.Queue[str | RelayError | None] = queue.Queue()
+
+    def put(self, item: str | RelayError) -> None:
+        """Push a session's id, or what breaks the stream."""
+        self._items.put(item)
+
+    def __iter__(self) -> Iterator[str]:
+        while (item := self._items.get()) is not None:
+            if isinstance(item, RelayError):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """End it."""
+        self._items.put(None)
+
+
+class FakeLog:
+    """A container's output so far, then what comes if it is followed."""
+
+    def __init__(self, container: Container, *, follow: bool) -> None:
+        self._container = container
+        self._follow = follow
+        self._closed = False
+        self._told = 0
+
+    def __iter__(self) -> Iterator[LogChunk]:
+        while fresh := self._more():
+            self._told += len(fresh)
+            for data in fresh:
+                yield LogChunk("stdout", data)
+
+    def _more(self) -> list[bytes]:
+        """What was written since, or nothing when it is over."""
+        with self._container.changed:
+            self._container.changed.wait_for(lambda: len(self._container.output) > self._told or self._over())
+            return self._container.output[self._told :]
+
+    def _over(self) -> bool:
+        return self._closed or not self._follow or self._container.status != "running"
+
+    def close(self) -> None:
+        """End it."""
+        with self._container.changed:
+            self._closed = True
+            self._container.changed.notify_all()
+
+
+class FakeRuntime(Scripted):
+    """The Runtime port over containers in memory. `on_start` is what a container does once it is started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.containers: dict[str, Container] = {}
+        self.reachable = True
+        self.on_start: Callable[[Container], None] = lambda _: None
+        self.lent: list[str] = []
+        self.deleted: list[str] = []
+        self._made = 0
+        self._streams: list[FakeEvents] = []
+
+    # --- what happens to it from outside ---
+
+    def go_down(self) -> None:
+        """From now on nothing answers."""
+        self.reachable = False
+        for stream in self._streams:
+            stream.put(_unreachable())
+        self._streams.clear()
+
+    def come_back(self) -> None:
+        """It answers again."""
+        self.reachable = True
+
+    def tell(self, session_id: str) -> None:
+        """Push an event about a session's container."""
+        for stream in self._streams:
+            stream.put(session_id)
+
+    def end(self, session: Session, exit_code: int, *, oom_killed: bool = False) -> None:
+        """A session's container ends by itself."""
+        self.of(session).become("exited", exit_code, oom_killed=oom_killed)
+        self.tell(session.id)
+
+    def revive(self, session: Session) -> None:
+        """Another tool starts a session's container."""
+        self.of(session).become("running")
+        self.tell(session.id)
+
+    def lose(self, session: Session) -> None:
+        """Another tool removes a session's container."""
+        del self.containers[session.container_id]
+        self.tell(session.id)
+
+    def of(self, session: Session) -> Container:
+        """The only container that belongs to a session."""
+        (found,) = (c for c in self.containers.values() if c.spec.labels["relay.session"] == session.id)
+        return found
+
+    # --- the port ---
+
+    def begin(self, call: str, watch: Watch | None = None) -> None:
+        """What every call does first."""
+        super().begin(call, watch)
+        if not self.reachable:
+            raise _unreachable()
+
+    def ping(self) -> str:
+        """A name, a version, an address."""
+        self.begin("ping")
+        return "Fake 1.0 at unix:///fake.sock"
+
+    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+        """A container that is not running."""
+        watch.stage("Pulling the image", 0.4, "2/5 layers")
+        self.begin("create", watch)
+        for other in self.observe():
+            if other.session_id == spec.labels["relay.session"]:
+                del self.containers[other.container_id]
+        self._made += 1
+        made = Container(f"{self._made:064x}", spec)
+        self.containers[made.id] = made
+        return made.id
+
+    def start(self, container_id: str) -> None:
+        """Running, unless `on_start` has it end."""
+        self.begin("start")
+        container = self._find(container_id)
+        container.become("running")
+        self.on_start(container)
+
+    def stop(self, container_id: str) -> None:
+        """Ended by a signal."""
+        self.begin("stop")
+        container = self._find(container_id)
+        if container.status == "running":
+            container.become("exited", 137)
+
+    def remove(self, container_id: str) -> None:
+        """Gone."""
+        self.begin("remove")
+        self.containers.pop(container_id, None)
+
+    def inspect(self, container_id: str) -> Observed:
+        """How it is now."""
+        self.begin("inspect")
+        return self._find(container_id).observed()
+
+    def wait(self, container_id: str, seconds: float) -> Observed:
+        """How it is now: what ends here ends at once."""
+        assert seconds > 0
+        return self._find(container_id).observed()
+
+    def observe(self) -> list[Observed]:
+        """All of them."""
+        if not self.reachable:
+            raise _unreachable()
+        return [container.observed() for container in self.containers.values()]
+
+    def events(self) -> FakeEvents:
+        """What tell() pushes."""
+        self.begin("events")
+        stream = FakeEvents()
+        self._streams.append(stream)
+        return stream
+
+    def logs(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
+    ) -> FakeLog:
+        """A container's output, whole."""
+        del tail, since, timestamps
+        self.begin("logs")
+        return FakeLog(self._find(container_id), follow=follow)
+
+    def attach(self, container_id: str) -> None:
+        """Note that the terminal was lent."""
+        self.lent.append(f"attach {container_id}")
+
+    def run(self, container_id: str, command: Sequence[str]) -> int:
+        """Note that the terminal was lent."""
+        self.lent.append(f"run {container_id} {' '.join(command)}".rstrip())
+        return 0
+
+    def delete_tree(self, path: Path, image: str) -> None:
+        """Note what it was asked to delete."""
+        self.begin("delete_tree")
+        self.deleted.append(f"{path} {image}")
+
+    def _find(self, container_id: str) -> Container:
+        if container_id not in self.containers:
+            raise NotFoundError("No such container", container_id)
+        return self.containers[container_id]
+
+
+def _unreachable() -> EngineUnreachableError:
+    return EngineUnreachableError("The engine does not answer", "dial unix: connection refused", "Start it.")
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A relay, what it stands on, and all that it announced."""
+
+    relay: Relay
+    git: FakeGit
+    engine: FakeRuntime
+    locks: FileLocks
+    files: DataFiles
+    events: list[Event]
+
+    @property
+    def root(self) -> Path:
+        """The data dir."""
+        return self.relay.data_dir.root
+
+    def put(self, *records: Record) -> None:
+        """Write records as they are."""
+        with self.relay.store.transaction() as change:
+            for record in records:
+                change.put(record)
+
+    def project(self, project_id: str) -> Project:
+        """A project as the store has it."""
+        return self.relay.store.read().projects[project_id]
+
+    def session(self, session_id: str) -> Session:
+        """A session as the store has it."""
+        return self.relay.store.read().sessions[session_id]
+
+    def live(self, project: Project | None = None) -> list[Session]:
+        """The sessions that are not removed."""
+        return self.relay.store.read().live_sessions(project.id if project else None)
+
+    def ready(self, source: str = SOURCE, **wanted: str) -> Project:
+        """A project, cloned, whose first session runs; made in the foreground."""
+        project = self.relay.projects.register(NewProject(source=source, **wanted))
+        first = self.relay.projects.clone(project.id, Watch())
+        self.relay.sessions.build(first.id, Watch())
+        return self.project(project.id)
+
+    def drafted(self, project: Project, **wanted: str) -> Session:
+        """A session on record, of which nothing is made yet."""
+        return self.relay.sessions.register(NewSession(project=project.id, **wanted))
+
+    def running(self, project: Project, **wanted: str) -> Session:
+        """Another session that runs; made in the foreground."""
+        return self.relay.sessions.build(self.drafted(project, **wanted).id, Watch())
+
+    def idle(self) -> None:
+        """Wait until every job that was begun has been announced as ended."""
+
+        def all_ended() -> bool:
+            begun = {event.job.id for event in tuple(self.events) if isinstance(event, JobProgressed)}
+            return begun == {event.job.id for event in self.ended()} and not self.relay.jobs.running()
+
+        wait_until(all_ended, what="every job to end")
+
+    def ended(self) -> list[JobEnded]:
+        """The jobs that ended."""
+        return [event for event in tuple(self.events) if isinstance(event, JobEnded)]
+
+    def statuses(self) -> list[EngineStatus]:
+        """What was said of the engine."""
+        return [event.status for event in tuple(self.events) if isinstance(event, EngineStatusChanged)]
+
+
+def build(
+    root: Path, *, config: Config | None = None, git: FakeGit | None = None, engine: FakeRuntime | None = None
+) -> Rig:
+    """A relay over the data dir `root`; give two of them one engine, and they are two relays on one machine."""
+    place = DataDir(root)
+    place.prepare()
+    config = config or Config(path=root / "config.toml", glyphs="unicode")
+    git, engine = git or FakeGit(), engine or FakeRuntime()
+    bus, store, files = Bus(), TinyStore(place.store), DataFiles(place)
+    locks = Claims(FileLocks(place.locks))
+    sessions = Sessions(
+        store=store, git=git, runtime=engine, files=files, locks=locks, bus=bus, config=config, data_dir=place
+    )
+    projects = Projects(
+        store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
+    )
+    reconciler = Reconciler(
+        store=store, files=files, runtime=engine, locks=locks, bus=bus, projects=projects, sessions=sessions
+    )
+    relay = Relay(
+        config=config,
+        data_dir=place,
+        bus=bus,
+        store=store,
+        git=git,
+        runtime=engine,
+        files=files,
+        projects=projects,
+        sessions=sessions,
+        jobs=Jobs(bus),
+        engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus),
+        reconciler=reconciler,
+        trash=Trash(store=store, files=files, runtime=engine, locks=locks, bus=bus, config=config),
+    )
+    events: list[Event] = []
+    bus.subscribe(events.append)
+    return Rig(relay, git, engine, FileLocks(place.locks), files, events)

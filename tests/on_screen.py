@@ -1,0 +1,186 @@
+"""A relay on a screen: opened, driven by keys, and read as the lines that a terminal would show."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fakes import Container, Rig
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from relay_tui.config import Profile
+from relay_tui.errors import Fault
+from relay_tui.model import CloneState, Desired, Identity, Project, Session, SessionState
+from relay_tui.services.spec import container_spec
+from relay_tui.ui.app import RelayApp
+from relay_tui.ui.bars import KeyBar, StatusLine
+from relay_tui.ui.main_screen import MainScreen
+
+KEY_NAMES = {"/": "slash", "[": "left_square_bracket", "]": "right_square_bracket", " ": "space"}
+GOLDENS = Path(__file__).parent / "screens"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A running app and the hands on its keys."""
+
+    app: RelayApp
+    pilot: Pilot[int]
+
+    @property
+    def main(self) -> MainScreen:
+        """The main screen, whatever is over it."""
+        (found,) = (screen for screen in self.app.screen_stack if isinstance(screen, MainScreen))
+        return found
+
+    @property
+    def lines(self) -> list[str]:
+        """What is on the terminal, line by line."""
+        return [strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()]
+
+    @property
+    def text(self) -> str:
+        """What is on the terminal."""
+        return "\n".join(self.lines)
+
+    @property
+    def words(self) -> str:
+        """What is on the terminal without the panes' sides, every gap as one space."""
+        return " ".join(self.text.replace("│", " ").split())
+
+    @property
+    def status(self) -> str:
+        """The first line."""
+        return str(self.main.query_one(StatusLine).render())
+
+    @property
+    def keys(self) -> str:
+        """The last line."""
+        return str(self.main.query_one(KeyBar).render())
+
+    @property
+    def focused(self) -> str:
+        """The pane that has the focus."""
+        return self.main.place
+
+    def row(self, words: str) -> str:
+        """The first line that contains the words."""
+        return next((line for line in self.lines if words in line), "")
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, one after the other; what each of them begins at once is drawn before the next."""
+        for key in keys:
+            character = key if len(key) == 1 else None
+            self.app.post_message(events.Key(KEY_NAMES.get(key, key), character))
+            await self.pilot.pause()
+
+    async def type(self, field: str, words: str) -> None:
+        """Put words into a form's field."""
+        box = self.app.screen.query_one(f"#{field}", Input)
+        box.focus()
+        box.value = words
+        await self.pilot.pause()
+
+    async def until(self, condition: Callable[[], object], what: str = "") -> None:
+        """Go on when the condition is true; fail, with the screen, when it is not soon."""
+        deadline = time.monotonic() + 8
+        while not condition():
+            assert time.monotonic() < deadline, f"{what or 'the condition'} never came:\n{self.text}"
+            await self.pilot.pause(0.01)
+
+    async def sees(self, words: str) -> None:
+        """Go on when the words are on the terminal, whatever the gaps between them."""
+        sought = " ".join(words.split())
+        await self.until(lambda: sought in self.words, repr(words))
+
+    def same_as(self, name: str) -> None:
+        """Compare with the stored picture; with RELAY_DRAW=1 in the environment, store it instead."""
+        stored = GOLDENS / f"{name}.txt"
+        if os.environ.get("RELAY_DRAW") == "1":
+            GOLDENS.mkdir(exist_ok=True)
+            stored.write_text(self.text + "\n")
+        assert self.text + "\n" == stored.read_text(), f"{stored} differs; RELAY_DRAW=1 draws it anew"
+
+
+@asynccontextmanager
+async def shown(rig: Rig, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Shown]:
+    """relay's screen over a rig, the engine already looked for."""
+    app = RelayApp(rig.relay)
+    app.animation_level = "none"
+    async with app.run_test(size=size, notifications=True) as pilot:
+        screen = Shown(app, pilot)
+        try:
+            await screen.until(lambda: any(isinstance(s, MainScreen) and s.is_mounted for s in app.screen_stack))
+            await screen.until(lambda: screen.main.world.engine.state != "connecting", "the engine's answer")
+            await pilot.pause()
+            yield screen
+        finally:
+            app.close()
+
+
+def a_project(rig: Rig, name: str, *, error: Fault | None = None, source: str = "") -> Project:
+    """A project on record, its id made of its name; cloned unless there is an error."""
+    project = Project(
+        id=f"p.{name}"[:13],
+        name=name,
+        source=source or f"https://host.example/team/{name}.git",
+        default_branch="main",
+        clone_state=CloneState.ERROR if error else CloneState.READY,
+        clone_error=error,
+        created_at="2026-11-20T08:00:00.000Z",
+    )
+    rig.put(project)
+    if error is None:
+        base = rig.relay.data_dir.base(project.id)
+        base.mkdir(parents=True)
+        (base / "HEAD").write_text("main")
+        (base / "heads").write_text("\n".join(rig.git.heads))
+    return project
+
+
+def a_session(
+    rig: Rig,
+    project: Project,
+    name: str,
+    state: SessionState = SessionState.RUNNING,
+    *,
+    branch: str = "",
+    image: str = "debian:12",
+    profile: str = "default",
+    error: Fault | None = None,
+    exit_code: int | None = None,
+    output: bytes = b"",
+) -> Session:
+    """A session on record with a container that fits its state, its id made of its name."""
+    key = f"s.{project.id.removeprefix('p.')}.{name}"
+    minute = len(rig.relay.store.read().sessions)
+    session = Session(
+        id=key,
+        project_id=project.id,
+        name=name,
+        branch=branch or name,
+        base_branch=branch or name,
+        image=image,
+        profile=profile,
+        work_dir=str(rig.relay.data_dir.session(project.id, key)),
+        container_id=key.encode().hex().ljust(64, "0")[:64],
+        desired=Desired.STOPPED if state is SessionState.STOPPED else Desired.RUNNING,
+        state=state,
+        error_reason=error,
+        exit_code=exit_code,
+        created_at=f"2026-11-20T09:{minute:02}:00.000Z",
+    )
+    status = {SessionState.RUNNING: "running", SessionState.ERROR: "created"}.get(state, "exited")
+    spec = container_spec(session, project, Profile(name=profile), Identity(), rig.root)
+    rig.engine.containers[session.container_id] = Container(
+        session.container_id, spec, status, exit_code, output=[output] if output else []
+    )
+    (Path(session.work_dir) / ".git").mkdir(parents=True)
+    rig.put(session)
+    return session

@@ -1,0 +1,92 @@
+"""From a container to a row: every case of what the engine shows and what the session is to be."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay_tui.errors import Fault
+from relay_tui.model import Desired, Session, SessionState
+from relay_tui.services.observe import GONE, apply, ended, judge
+from relay_tui.services.ports import Observed
+
+RUN, STOP, REMOVE = Desired.RUNNING, Desired.STOPPED, Desired.REMOVED
+STARTING, RUNNING, STOPPED = SessionState.STARTING, SessionState.RUNNING, SessionState.STOPPED
+ERROR, REMOVING = SessionState.ERROR, SessionState.REMOVING
+OLD = Fault("engine", "Something else", "as it was")
+
+
+def session(desired: Desired, state: SessionState, *, container: str = "c1", reason: Fault | None = None) -> Session:
+    return Session(
+        id="s1",
+        project_id="p1",
+        name="main",
+        branch="main",
+        base_branch="main",
+        image="image",
+        profile="default",
+        work_dir="/work",
+        container_id=container,
+        desired=desired,
+        state=state,
+        error_reason=reason,
+    )
+
+
+def seen(status: str, code: int | None = None, *, oom: bool = False, error: str = "") -> Observed:
+    return Observed("c1", "s1", "p1", status, code, oom, error)
+
+
+# desired, state on record, what the engine shows -> what the row is to say; None: as it is
+CASES: list[tuple[Session, Observed | None, tuple[SessionState, int | None, str] | None]] = [
+    (session(RUN, RUNNING), seen("running"), None),
+    (session(RUN, STOPPED), seen("running"), (RUNNING, None, "")),
+    (session(RUN, ERROR, reason=OLD), seen("running"), (RUNNING, None, "")),
+    (session(STOP, STOPPED), seen("running"), (RUNNING, None, "")),  # another tool started it
+    (session(RUN, RUNNING), seen("restarting"), None),
+    (session(RUN, RUNNING), seen("exited", 0), (STOPPED, 0, "The command ended (exit code 0)")),
+    (session(RUN, RUNNING), seen("exited", 7), (ERROR, 7, "The command failed (exit code 7)")),
+    (session(RUN, RUNNING), seen("exited", 137), (ERROR, 137, "Stopped by a signal (exit code 137)")),
+    (session(RUN, RUNNING), seen("exited", 143), (ERROR, 143, "Stopped by a signal (exit code 143)")),
+    (session(RUN, RUNNING), seen("exited", 137, oom=True), (ERROR, 137, "Killed: it ran out of memory")),
+    (session(RUN, RUNNING), seen("exited", 127, error="no sh"), (ERROR, 127, "The container did not start")),
+    (session(RUN, RUNNING), seen("dead"), (ERROR, -1, "The command failed (exit code -1)")),
+    (session(RUN, RUNNING), seen("paused"), (STOPPED, None, "Paused by another tool")),
+    (session(STOP, RUNNING), seen("exited", 137), (STOPPED, 137, "")),
+    (session(STOP, STOPPED), seen("exited", 137), (STOPPED, 137, "")),
+    (session(STOP, STOPPED), seen("created"), None),
+    (session(RUN, ERROR, reason=OLD), seen("created"), None),  # its start failed, and the row says how
+    (session(RUN, RUNNING), None, (ERROR, None, GONE.title)),
+    (session(RUN, ERROR, reason=GONE), None, None),
+    (session(STOP, RUNNING), None, (STOPPED, None, "")),
+    (session(STOP, STOPPED), None, None),
+    (session(RUN, ERROR, container="", reason=OLD), None, None),  # it never got one, and the row says why
+    (session(REMOVE, ERROR, reason=OLD), seen("running"), None),  # its removal failed, and the row says why
+    (session(REMOVE, ERROR, reason=OLD), None, None),
+]
+
+
+@pytest.mark.parametrize(("row", "container", "says"), CASES)
+def test_what_the_row_is_to_say(
+    row: Session, container: Observed | None, says: tuple[SessionState, int | None, str] | None
+) -> None:
+    update = judge(row, container)
+    told = update and (update.state, update.exit_code, update.reason.title if update.reason else "")
+    assert told == says
+    if update is not None:
+        assert judge(apply(row, update), container) is None  # once it says so, there is nothing more to say
+
+
+def test_every_end_that_is_a_failure_says_what_to_do() -> None:
+    for container in (seen("exited", 1), seen("exited", 137, oom=True), seen("exited", 126, error="x"), seen("paused")):
+        reason = ended(container, "last words").reason
+        assert reason is not None
+        assert reason.hint
+
+
+def test_the_engines_own_words_come_before_the_last_lines() -> None:
+    reason = ended(seen("exited", 127, error="exec: not found"), "last words").reason
+    assert reason is not None
+    assert reason.detail == "exec: not found"
+    reason = ended(seen("exited", 1), "last words").reason
+    assert reason is not None
+    assert reason.detail == "last words"
