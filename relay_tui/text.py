@@ -202,7 +202,7 @@ class _Line:
         return runs
 
     def _drop_marks(self) -> None:
-        if not _MAY_BE_MARKS.search("".join(self._characters)):
+        if not _has_marks("".join(self._characters)):
             return
         for found in reversed(list(_marks().finditer("".join(self._characters)))):
             del self._characters[found.end(1) : found.end()], self._styles[found.end(1) : found.end()]
@@ -213,26 +213,37 @@ def _last_written(line: str) -> str:
     return next((part for part in reversed(line.split("\r")) if part), "") if "\r" in line else line
 
 
-_MAY_BE_MARKS = re.compile("[\u0300-\u1fff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u309a\ua66f-\U0001efff]")
-"""Outside of these there are none, and relay's own signs, arrows and lines are outside."""
+_MARKS = ("Mn", "Me")
+_KOREAN_VOWELS = "\u1160-\u11ff\ud7b0-\ud7ff"  # and finals: they take no cell either
+
+
+def _korean_vowel(c: str) -> bool:
+    return "\u1160" <= c <= "\u11ff" or "\ud7b0" <= c <= "\ud7ff"
+
+
+def _has_marks(text: str) -> bool:
+    """Whether any character takes no cell: mostly none does, and then the pattern for them need not be built."""
+    if text.isascii():
+        return False
+    return any(c >= "\u0300" and (unicodedata.category(c) in _MARKS or _korean_vowel(c)) for c in set(text))
 
 
 @cache
 def _marks() -> re.Pattern[str]:
     """Runs of zero-width characters longer than is written in any language. Built when first needed: 15 ms."""
-    ranges: list[list[int]] = [[0x1160, 0x11FF], [0xD7B0, 0xD7FF]]  # the vowels and finals of Korean take no cell
+    ranges: list[list[int]] = []
     for code in range(0x300, min(sys.maxunicode, 0x1F000)):
-        if unicodedata.category(chr(code)) in ("Mn", "Me"):
-            if ranges[-1][1] == code - 1:
+        if unicodedata.category(chr(code)) in _MARKS:
+            if ranges and ranges[-1][1] == code - 1:
                 ranges[-1][1] = code
             else:
                 ranges.append([code, code])
-    letters = "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
+    letters = _KOREAN_VOWELS + "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
     return re.compile(f"([{letters}]{{{_MARKS_IN_A_ROW}}})[{letters}]+")
 
 
 def _fewer_marks(text: str) -> str:
-    return _marks().sub(r"\1", text) if _MAY_BE_MARKS.search(text) else text
+    return _marks().sub(r"\1", text) if _has_marks(text) else text
 
 
 def _spellings(secret: str) -> set[str]:

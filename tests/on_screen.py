@@ -99,13 +99,14 @@ class Shown:
         sought = " ".join(words.split())
         await self.until(lambda: sought in self.words, repr(words))
 
-    def same_as(self, name: str) -> None:
-        """Compare with the stored picture; with RELAY_DRAW=1 in the environment, store it instead."""
+    async def same_as(self, name: str) -> None:
+        """Go on when the screen is the stored picture; with RELAY_DRAW=1 in the environment, store it instead."""
         stored = GOLDENS / f"{name}.txt"
         if os.environ.get("RELAY_DRAW") == "1":
+            await self.pilot.pause(1)
             GOLDENS.mkdir(exist_ok=True)
             stored.write_text(self.text + "\n")
-        assert self.text + "\n" == stored.read_text(), f"{stored} differs; RELAY_DRAW=1 draws it anew"
+        await self.until(lambda: self.text + "\n" == stored.read_text(), f"{stored} (RELAY_DRAW=1 draws it anew)")
 
 
 @asynccontextmanager

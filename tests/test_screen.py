@@ -59,7 +59,7 @@ def peopled(rig: Rig) -> Rig:
 async def test_an_empty_data_dir_says_what_to_do_first(rig: Rig) -> None:
     async with shown(rig) as screen:
         await screen.sees("N  adds a repository")
-        screen.same_as("empty")
+        await screen.same_as("empty")
         await screen.press("n")  # there is nothing a session could be of: the form for a project
         await screen.sees("New project")
 
@@ -68,14 +68,14 @@ async def test_an_empty_data_dir_says_what_to_do_first(rig: Rig) -> None:
 async def test_projects_and_sessions(rig: Rig, name: str, size: tuple[int, int]) -> None:
     async with shown(peopled(rig), size) as screen:
         await screen.sees("GET / 200")
-        screen.same_as(name)
+        await screen.same_as(name)
 
 
 async def test_a_failed_session_in_full(rig: Rig) -> None:
     async with shown(peopled(rig)) as screen:
         await screen.press("j", "j", "right_square_bracket")
         await screen.sees("Mend it, then R.")
-        screen.same_as("failed")
+        await screen.same_as("failed")
         assert "The command failed (exit code 2): make: No…" in screen.row("✗ failed    broken")
 
 
@@ -83,7 +83,7 @@ async def test_a_failed_clone_in_full(rig: Rig) -> None:
     async with shown(peopled(rig)) as screen:
         await screen.press("h", "G")
         await screen.sees("fatal: unable to access")
-        screen.same_as("clone-failed")
+        await screen.same_as("clone-failed")
         assert "The clone failed: see below" in screen.text
 
 

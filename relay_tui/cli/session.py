@@ -12,7 +12,7 @@ import click
 from relay_tui import text
 from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table
 from relay_tui.errors import ConflictError, InvalidInputError
-from relay_tui.model import Session
+from relay_tui.model import Desired, Session
 from relay_tui.services import names
 from relay_tui.services.sessions import NewSession
 from relay_tui.services.spec import loosened
@@ -111,12 +111,18 @@ def _verb(name: str, done: str, words: str, act: Callable[[Desk, Session, Watch]
 _verb("start", "is running", "Start a session.", lambda desk, s, watch: desk.relay.sessions.start(s.id, watch))
 _verb("stop", "is stopped", "Stop a session's container.", lambda desk, s, watch: desk.relay.sessions.stop(s.id, watch))
 _verb("restart", "is running", "Stop and start it.", lambda desk, s, watch: desk.relay.sessions.restart(s.id, watch))
-_verb(
-    "retry",
-    "is done",
-    "Go on from the step that failed.",
-    lambda desk, s, watch: desk.relay.sessions.retry(s.id, watch),
-)
+
+
+@session.command()
+@click.argument("reference", metavar="SESSION")
+@click.option("--image", default="", help="With this image from now on.")
+@command
+def retry(desk: Desk, reference: str, image: str) -> None:
+    """Go on from the step that failed."""
+    found = names.find_session(desk.relay.store.read(), reference)
+    with progress() as watch:
+        desk.relay.sessions.retry(found.id, watch, image=image)
+    _tell(desk, found.id, f"{found.name} is {'removed' if found.desired is Desired.REMOVED else 'running'}.")
 
 
 @session.command()

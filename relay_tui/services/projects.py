@@ -111,6 +111,9 @@ class Projects:
                 if not watch.quitting:  # what a leaving relay began, the next one goes on with by itself
                     self._forget(project_id)
                 raise
+            except InvalidInputError as error:  # the branch that was asked for; the next try takes upstream's default
+                self._change(project_id, clone_state=CloneState.ERROR, clone_error=error.fault, default_branch="")
+                raise
             except RelayError as error:
                 self._change(project_id, clone_state=CloneState.ERROR, clone_error=error.fault)
                 raise
@@ -217,7 +220,7 @@ class Projects:
                 raise InvalidInputError(
                     "branch",
                     f"The repository has no branch '{branch}'",
-                    hint="R tries again; relay project remove forgets the project.",
+                    hint=f"R takes the repository's own default branch, {head}.",
                 )
             project = replace(
                 project, default_branch=branch, clone_state=CloneState.READY, clone_error=None, updated_at=now()

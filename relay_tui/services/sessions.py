@@ -166,12 +166,19 @@ class Sessions:
             session = self._change(
                 session_id, desired=Desired.RUNNING, state=SessionState.STARTING, error_reason=None, exit_code=None
             )
-            session = self._clone_and_create(session, watch)
+            made = self._clone_and_create(session, watch)
             watch.stage("Starting")
-            return self._start(session)
+            try:
+                return self._start(made)
+            except RelayError:
+                self._change(session_id, container_id=made.container_id, notes=made.notes)
+                raise
 
     def _clone_and_create(self, session: Session, watch: Watch) -> Session:
-        """The clone is made in a thread while the container is created: neither needs the other."""
+        """The session with its container and notes, which are not on record yet: its labels name the container.
+
+        The clone is made in a thread while the container is created: neither needs the other.
+        """
         work_dir = Path(session.work_dir)
         if self._files.has_clone(work_dir):
             return self._ensure_container(session, watch)
@@ -188,8 +195,7 @@ class Sessions:
             raise
         finally:
             clone.join()
-        notes = clone.result()
-        return self._change(session.id, notes=tuple(notes))
+        return replace(session, notes=tuple(clone.result()))
 
     def _clone(self, session: Session, watch: Watch) -> list[str]:
         project = self._project(session.project_id)
@@ -212,16 +218,24 @@ class Sessions:
             else:
                 return session
         spec = self._spec(session, self._project(session.project_id), self._git.identity())
-        return self._change(session.id, container_id=self._runtime.create(spec, watch))
+        return replace(session, container_id=self._runtime.create(spec, watch))
 
     def _start(self, session: Session) -> Session:
+        """Start what was made, and put all of it on record at once."""
         self._runtime.start(session.container_id)
         profile = self._config.find_profile(session.profile)
         if profile.command:
             seen = self._runtime.wait(session.container_id, SETTLING)
             if seen.status != "running":
                 return self._note(session.id, observe.ended(seen, self.last_words(session.container_id)))
-        return self._change(session.id, state=SessionState.RUNNING, error_reason=None, exit_code=None)
+        return self._change(
+            session.id,
+            container_id=session.container_id,
+            notes=session.notes,
+            state=SessionState.RUNNING,
+            error_reason=None,
+            exit_code=None,
+        )
 
     def last_words(self, container_id: str) -> str:
         """The last lines of a container's output, whatever it is; '' if there are none to be had."""
@@ -262,8 +276,11 @@ class Sessions:
         self.stop(session_id, watch)
         return self.build(session_id, watch)
 
-    def retry(self, session_id: str, watch: Watch) -> Session:
-        """Go on from the step that failed; the container is made anew, since image or profile may have been mended."""
+    def retry(self, session_id: str, watch: Watch, *, image: str = "") -> Session:
+        """Go on from the step that failed, with another image if one is given.
+
+        The container is made anew, since the image or the profile may have been mended.
+        """
         session = self._find(session_id)
         if session.desired is Desired.REMOVED:
             self.remove(session_id, watch)
@@ -273,8 +290,7 @@ class Sessions:
         with self._locks.hold(session_id, "creating a session"), self._on_row(session_id, watch):
             if session.container_id:
                 self._runtime.remove(session.container_id)
-            profile = self._config.find_profile(session.profile)
-            self._change(session_id, container_id="", image=profile.image or session.image)
+            self._change(session_id, container_id="", image=image or session.image)
         return self.build(session_id, watch)
 
     def remove(self, session_id: str, watch: Watch, *, last: bool = False, stamp: str = "") -> None:
@@ -387,7 +403,10 @@ class Sessions:
             session = change.records.sessions.get(session_id)
             if session is None:
                 raise NotFoundError("That session is gone", session_id)
-            session = replace(session, updated_at=now(), **changes)  # type: ignore[arg-type]
+            changed = replace(session, **changes)  # type: ignore[arg-type]
+            if changed == session:
+                return session
+            session = replace(changed, updated_at=now())
             change.put(session)
         self._bus.publish(RecordsChanged())
         return session
