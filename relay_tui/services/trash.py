@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from relay_tui.model import Records
 from relay_tui.services.claims import Claims
 from relay_tui.services.ports import Files, Runtime, Store, TrashEntry
 from relay_tui.services.watch import Watch
+
+log = logging.getLogger(__name__)
 
 DAY = 86_400.0
 
@@ -46,25 +49,29 @@ class Trash:
         for number, entry in enumerate(due):
             watch.check()
             watch.stage("Purging", number / len(due), entry.name)
-            with self._locks.hold(entry.name, "purging"):
-                size = self._files.measure(entry.path)
-                if self._delete(entry):
-                    entries, freed = entries + 1, freed + size
-                else:
-                    left.append(str(entry.path))
+            size = self._files.measure(entry.path)
+            if self._delete(entry):
+                entries, freed = entries + 1, freed + size
+            else:
+                left.append(str(entry.path))
         self._forget_purged()
         return Purged(entries, freed, tuple(left))
 
     def _delete(self, entry: TrashEntry) -> bool:
-        """By ourselves if we can; what belongs to other users by the engine, which may do more than we."""
-        if self._files.delete(entry.path):
-            return True
-        session = self._store.read().sessions.get(entry.name)
+        """By ourselves if we can; what belongs to other users by the engine, which may do more than we.
+
+        What is being restored, or has something mounted in it, stays.
+        """
         try:
-            self._runtime.delete_tree(entry.path, session.image if session else self._config.image)
-        except RelayError:
+            with self._locks.hold(entry.name, "purging"):
+                if self._files.delete(entry.path):
+                    return True
+                session = self._store.read().sessions.get(entry.name)
+                self._runtime.delete_tree(entry.path, session.image if session else self._config.image)
+                return self._files.delete(entry.path)
+        except RelayError as error:
+            log.warning("%s stays in the trash: %s: %s", entry.path, error.title, error.detail)
             return False
-        return self._files.delete(entry.path)
 
     def _forget_purged(self) -> None:
         """Drop the records of what is neither live nor in the trash any more."""
