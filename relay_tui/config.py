@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,13 +74,22 @@ class Config:
 def load(path: Path) -> Config:
     """Read `path`; a file that is not there means all defaults. Raises ConfigError, naming file and key."""
     try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Config(path=path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read", str(error), "Mend the file, or move it away.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(path, error) from error
     return _Reader(path).config(document)
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path} cannot be read", str(error), "Mend the file, or move it away.")
 
 
 class _Reader:

@@ -129,9 +129,7 @@ class Relayed:
                 continue
             with self._lock:
                 self._open |= {near, far}
-            pumps = [
-                threading.Thread(target=self._pump, args=pair, daemon=True) for pair in ((near, far), (far, near))
-            ]
+            pumps = [threading.Thread(target=self._pump, args=pair, daemon=True) for pair in ((near, far), (far, near))]
             for pump in pumps:
                 pump.start()
             threading.Thread(target=self._close, args=(near, far, pumps), daemon=True).start()

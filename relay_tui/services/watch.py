@@ -28,6 +28,11 @@ class Watch:
             self._report(stage, fraction, detail)
 
     @property
+    def followed(self) -> bool:
+        """Whether anyone hears what is said: if not, progress need not be worked out."""
+        return self._report is not None
+
+    @property
     def cancelled(self) -> bool:
         """Whether someone asked for the operation to stop."""
         return self._cancelled

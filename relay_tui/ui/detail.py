@@ -10,11 +10,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import ContentSwitcher, Static, Tab, Tabs
+from textual.widgets import ContentSwitcher, Tab, Tabs
 
 from relay_tui.model import Session, SessionState
 from relay_tui.services.log_feed import LogFeed
 from relay_tui.text import clean
+from relay_tui.ui.hanging import Hanging
 from relay_tui.ui.log_view import LogView
 
 TAIL = 10_000  # lines of history a log is opened with
@@ -53,7 +54,7 @@ class Detail(Vertical):
         with ContentSwitcher(initial="log"):
             yield LogView(id="log", ascii=self._ascii)
             with VerticalScroll(id="info"):
-                yield Static(id="facts", markup=False)
+                yield Hanging(id="facts")
 
     def on_mount(self) -> None:
         """The tabs are for the eye and the mouse; keys are `[` and `]`."""
@@ -69,7 +70,7 @@ class Detail(Vertical):
     def show_facts(self, title: str, facts: Content, *, only: bool) -> None:
         """Name the selected thing and tell everything about it; `only`: there is no log to it."""
         self.border_title = Content(clean(title))
-        self.query_one("#facts", Static).update(facts)
+        self.query_one("#facts", Hanging).update(facts)
         tabs = self.query_one(Tabs)
         (tabs.hide if only else tabs.show)("log")
         self._switch("info" if only else self._wanted)

@@ -121,7 +121,7 @@ def work(
     group = _Group(process)
     try:
         with watch.on_cancel(group.end):
-            lines = _read(process, Pace(watch), prefix)
+            lines = _read(process, Pace(watch) if watch.followed else None, prefix)
             if watch.cancelled:
                 group.signal(signal.SIGKILL)  # what the leader left behind
             process.wait()
@@ -165,8 +165,8 @@ class _Group:
             self._process.stderr.close()
 
 
-def _read(process: subprocess.Popen[bytes], pace: Pace, prefix: str) -> tuple[str, ...]:
-    """Hand progress on and keep the other lines, until git closes its stderr or is dead."""
+def _read(process: subprocess.Popen[bytes], pace: Pace | None, prefix: str) -> tuple[str, ...]:
+    """Hand progress on if there is a pace for it, keep the other lines, until git closes its stderr or is dead."""
     assert process.stderr is not None
     descriptor = process.stderr.fileno()
     poller = select.poll()
@@ -185,6 +185,8 @@ def _read(process: subprocess.Popen[bytes], pace: Pace, prefix: str) -> tuple[st
             if not _PROGRESS.match(line):
                 kept.append(line.rstrip())
                 continue
+            if pace is None:
+                continue
             if parse is None:
                 from relay_tui.adapters.git.progress import Stages  # GitPython: only when there is progress to read
 
@@ -192,7 +194,8 @@ def _read(process: subprocess.Popen[bytes], pace: Pace, prefix: str) -> tuple[st
             parse(line)
         if not chunk:
             break
-    pace.flush()
+    if pace is not None:
+        pace.flush()
     return tuple(kept)
 
 

@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from relay_tui.ui.actions import ACTIONS, SHARED_KEYS, key_words
+from relay_tui.ui.hanging import Hanging
 
 
 class HelpScreen(ModalScreen[None]):
@@ -34,7 +34,7 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(classes="box -help") as box:
             box.border_title = "Keys"
             box.border_subtitle = "esc closes"
-            yield Static(self._content(), markup=False)
+            yield Hanging(self._content())
 
     def action_scroll(self, direction: str) -> None:
         """j and k scroll here too."""

@@ -20,6 +20,7 @@ from relay_tui.services.sessions import NewSession
 from relay_tui.services.spec import describe, loosened
 from relay_tui.text import clean
 from relay_tui.ui import present
+from relay_tui.ui.hanging import Hanging
 from relay_tui.ui.screens.fields import Field, Form
 
 MOST_NAME = 36  # cells of a branch's name that the column after it is aligned for
@@ -73,7 +74,7 @@ class NewSessionForm(Form):
                         ),
                     )
                 with VerticalScroll(id="preview"):
-                    yield Static("", id="spec", markup=False)
+                    yield Hanging(id="spec")
             yield Static("", id="foot", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
@@ -191,6 +192,7 @@ class NewSessionForm(Form):
         except RelayError as error:
             if not self.left:
                 self.blame(error)
+                self.query_one("#spec", Hanging).update(Content(""))
             return
         if self.left:
             return
@@ -212,7 +214,7 @@ class NewSessionForm(Form):
                 ]
             ),
         ]
-        self.query_one("#spec", Static).update(Content("\n").join(lines))
+        self.query_one("#spec", Hanging).update(Content("\n").join(lines))
 
     @on(Button.Pressed, "#cancel")
     def leave(self) -> None:
