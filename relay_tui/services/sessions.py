@@ -25,7 +25,7 @@ from relay_tui.services import names, observe
 from relay_tui.services.claims import Claims
 from relay_tui.services.ports import ContainerSpec, Files, Git, Runtime, Store, Transaction
 from relay_tui.services.spec import choose_image, container_spec
-from relay_tui.services.watch import Watch
+from relay_tui.services.watch import Behind, Watch
 
 SETTLING = 0.5  # seconds a command is given to fail before its session counts as running
 
@@ -188,7 +188,7 @@ class Sessions:
         self._files.make_directory(work_dir)
         clone = _Promise(lambda: self._clone(session, watch))
         try:
-            session = self._ensure_container(session, watch)
+            session = self._ensure_container(session, Behind(watch, first=clone.running))
         except RelayError:
             if not watch.cancelled:
                 clone.result()  # the clone's own failure comes first; its success is kept for the retry
@@ -442,6 +442,10 @@ class _Promise:
             self._value = self._call()
         except RelayError as error:
             self._error = error
+
+    def running(self) -> bool:
+        """Whether the call has not ended yet."""
+        return self._thread.is_alive()
 
     def join(self) -> None:
         """Wait until the call has ended."""

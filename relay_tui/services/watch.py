@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from relay_tui.errors import CancelledError
 
@@ -69,3 +69,47 @@ class Watch:
         finally:
             with self._lock:
                 self._callbacks.remove(callback)
+
+
+class Behind(Watch):
+    """A second voice of an operation: it is heard only while `first` is silent, and is cancelled with the operation.
+
+    Two halves of an operation that run side by side would else tell their progress in turns.
+    """
+
+    def __init__(self, watch: Watch, first: Callable[[], bool]) -> None:
+        super().__init__()
+        self._watch = watch
+        self._first = first
+
+    def stage(self, stage: str, fraction: float | None = None, detail: str = "") -> None:
+        """Say it if the first voice has ended."""
+        if not self._first():
+            self._watch.stage(stage, fraction, detail)
+
+    @property
+    def followed(self) -> bool:
+        """Whether anyone hears what is said."""
+        return self._watch.followed
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether someone asked for the operation to stop."""
+        return self._watch.cancelled
+
+    def check(self) -> None:
+        """Raise CancelledError if the operation should stop."""
+        self._watch.check()
+
+    @property
+    def quitting(self) -> bool:
+        """Whether it was cancelled only because relay is leaving."""
+        return self._watch.quitting
+
+    def cancel(self, *, quitting: bool = False) -> None:
+        """Ask the whole operation to stop."""
+        self._watch.cancel(quitting=quitting)
+
+    def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within the block, a cancel of the operation calls `callback`."""
+        return self._watch.on_cancel(callback)

@@ -28,7 +28,7 @@ class Hanging(Widget):
             self._content = content
             self.refresh(layout=True)
 
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - as overridden
         """As many lines as it takes in that width."""
         return len(fold(self._content, width))
 

@@ -11,7 +11,7 @@ from relay_tui.model import Identity, Project, Session
 from relay_tui.services.relay import Relay
 from relay_tui.services.spec import container_spec, describe, loosened
 from relay_tui.text import clean, clean_block
-from relay_tui.ui.present import Glyphs, job_words, project_state, session_state
+from relay_tui.ui.present import Glyphs, job_words, now, project_state, session_state, when
 from relay_tui.ui.world import World
 
 Pairs = list[tuple[str, str, str]]
@@ -34,7 +34,7 @@ def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -
         ("upstream", project.source if project else "", ""),
         ("clone", session.work_dir, ""),
         ("container", session.container_id[:12], ""),
-        ("created", session.created_at, ""),
+        ("created", when(session.created_at, now()), ""),
         ("id", session.id, "$foreground-muted"),
     ]
     parts = [_job(world.jobs.get(session.id)), _fault(session.error_reason), _notes(session.notes), _pairs(pairs)]
@@ -72,7 +72,7 @@ def project_info(project: Project, world: World, relay: Relay, glyphs: Glyphs) -
         ("profile", project.default_profile or f"{relay.config.profile} (configured default)", ""),
         ("base clone", str(relay.data_dir.base(project.id)), ""),
         ("sessions", "\n".join(lines), ""),
-        ("created", project.created_at, ""),
+        ("created", when(project.created_at, now()), ""),
         ("id", project.id, "$foreground-muted"),
     ]
     return _join([_job(world.jobs.get(project.id)), _fault(project.clone_error, source=True), _pairs(pairs)])

@@ -60,6 +60,11 @@ def age(since: str, moment: datetime) -> str:
     return f"{int(seconds // (86_400 * 365))}y"
 
 
+def when(stamp: str, moment: datetime) -> str:
+    """A moment as a person reads it: '2026-11-23 09:21 UTC, 5m ago'."""
+    return f"{stamp[:10]} {stamp[11:16]} UTC, {age(stamp, moment)} ago" if stamp else ""
+
+
 def now() -> datetime:
     """This moment in UTC."""
     return datetime.now(UTC)
