@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from relay_tui.errors import CancelledError
 
@@ -110,6 +110,8 @@ class Behind(Watch):
         """Ask the whole operation to stop."""
         self._watch.cancel(quitting=quitting)
 
-    def on_cancel(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
+    @contextmanager
+    def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
         """Within the block, a cancel of the operation calls `callback`."""
-        return self._watch.on_cancel(callback)
+        with self._watch.on_cancel(callback):
+            yield

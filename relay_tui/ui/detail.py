@@ -175,7 +175,7 @@ class Detail(Vertical):
         """Focus whatever the present tab shows."""
         current = self.query_one(ContentSwitcher).visible_content
         if current is not None:
-            current.focus()
+            self.screen.set_focus(current)  # at once: widget.focus() would come after the next key
 
 
 def void(_: object) -> None:

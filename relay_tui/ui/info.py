@@ -11,7 +11,9 @@ from relay_tui.model import Identity, Project, Session
 from relay_tui.services.relay import Relay
 from relay_tui.services.spec import container_spec, describe, loosened
 from relay_tui.text import clean, clean_block
-from relay_tui.ui.present import Glyphs, job_words, now, project_state, session_state, when
+from relay_tui.ui import present
+from relay_tui.ui.bars import TONES
+from relay_tui.ui.present import Glyphs, job_words, project_state, session_state, when
 from relay_tui.ui.world import World
 
 Pairs = list[tuple[str, str, str]]
@@ -25,7 +27,7 @@ def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -
     state = session_state(session, world, glyphs)
     project = world.records.projects.get(session.project_id)
     profile = relay.sessions.profile(session)
-    pairs: Pairs = [("state", f"{state.glyph} {state.word}", "bold")]
+    pairs: Pairs = [("state", f"{state.glyph} {state.word}", f"bold {TONES[state.tone]}")]
     if session.exit_code is not None:
         pairs.append(("exit code", str(session.exit_code), ""))
     pairs += [
@@ -34,7 +36,7 @@ def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -
         ("upstream", project.source if project else "", ""),
         ("clone", session.work_dir, ""),
         ("container", session.container_id[:12], ""),
-        ("created", when(session.created_at, now()), ""),
+        ("created", when(session.created_at, present.now()), ""),
         ("id", session.id, "$foreground-muted"),
     ]
     parts = [_job(world.jobs.get(session.id)), _fault(session.error_reason), _notes(session.notes), _pairs(pairs)]
@@ -65,14 +67,14 @@ def project_info(project: Project, world: World, relay: Relay, glyphs: Glyphs) -
         for s in sessions
     ]
     pairs: Pairs = [
-        ("clone", f"{state.glyph} {state.word}", "bold"),
+        ("clone", f"{state.glyph} {state.word}", f"bold {TONES[state.tone]}"),
         ("source", project.source, ""),
         ("branch", project.default_branch, ""),
         ("image", project.default_image or f"{relay.config.image} (configured default)", ""),
         ("profile", project.default_profile or f"{relay.config.profile} (configured default)", ""),
         ("base clone", str(relay.data_dir.base(project.id)), ""),
         ("sessions", "\n".join(lines), ""),
-        ("created", when(project.created_at, now()), ""),
+        ("created", when(project.created_at, present.now()), ""),
         ("id", project.id, "$foreground-muted"),
     ]
     return _join([_job(world.jobs.get(project.id)), _fault(project.clone_error, source=True), _pairs(pairs)])

@@ -278,7 +278,7 @@ class MainScreen(Panes):
         if pane == "detail":
             self.detail.take_focus()
         else:
-            self.query_one(f"#{pane}").focus()
+            self.set_focus(self.query_one(f"#{pane}"))
 
     def action_next_tab(self) -> None:
         """Show the detail's next tab."""

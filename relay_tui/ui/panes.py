@@ -64,7 +64,7 @@ class Panes(Screen[None]):
         """First paint comes from the store alone."""
         self._draw_all()
         live = self.world.records.live_projects()
-        (self.sessions if live else self.projects).focus()
+        self.set_focus(self.sessions if live else self.projects)
         self.set_interval(10, self.draw)  # ages move on
 
     def _open_feed(self, container_id: str, wake: object, tail: int) -> LogFeed:
@@ -110,7 +110,8 @@ class Panes(Screen[None]):
     @property
     def subject(self) -> Project | Session | None:
         """What a key acts on: a project or a session, by the pane that was last used to select."""
-        return self.project if self._about == "projects" else self.session
+        place = self.place  # the focus itself: the key may come before the news of where it went
+        return self.project if (place if place != "detail" else self._about) == "projects" else self.session
 
     # --- drawing ---
 
@@ -249,7 +250,7 @@ class Panes(Screen[None]):
     @on(RowTable.RowChosen, "#projects")
     def project_chosen(self) -> None:
         """On to its sessions."""
-        self.sessions.focus()
+        self.set_focus(self.sessions)
 
     @on(RowTable.RowChosen, "#sessions")
     def session_chosen(self) -> None:
@@ -268,13 +269,13 @@ class Panes(Screen[None]):
         """Put the cursor on a project or a session, and the focus on its pane."""
         if self.world.project(record_id) is not None:
             self.projects.move_to(record_id)
-            self.projects.focus()
+            self.set_focus(self.projects)
         elif (session := self.world.session(record_id)) is not None:
             if self.project is not None and self.project.id != session.project_id:
                 self.projects.move_to(session.project_id)
             self.sessions.move_to(record_id)
             self._last_session[self._shown_project or ALL] = record_id
-            self.sessions.focus()
+            self.set_focus(self.sessions)
 
     # --- the filter ---
 
@@ -284,7 +285,7 @@ class Panes(Screen[None]):
         bar = self.query_one("#filter", Input)
         bar.value = self._filters[self._filtering]
         self.add_class("-filtering")
-        bar.focus()
+        self.set_focus(bar)
 
     @on(Input.Changed, "#filter")
     def filter_typed(self, event: Input.Changed) -> None:
@@ -307,6 +308,6 @@ class Panes(Screen[None]):
             self._filters[place] = ""
         self.remove_class("-filtering")
         if was_open:
-            self.query_one(f"#{place}").focus()
+            self.set_focus(self.query_one(f"#{place}"))
         self.draw()
         return was_open or (clear and had)
