@@ -6,6 +6,8 @@ engine or the file system, whole) and a `hint` (what to do next). A `Fault` is t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,6 +38,17 @@ class RelayError(Exception):
     def fault(self) -> Fault:
         """The error as a value that can be kept in a record."""
         return Fault(self.kind, self.title, self.detail, self.hint)
+
+
+@contextmanager
+def at_step(step: str) -> Iterator[None]:
+    """An error of the disk or the engine that is raised in the block says at which step: 'Cloning: The disk is full'."""
+    try:
+        yield
+    except (FileSystemError, EngineError) as error:
+        if not error.title.startswith(f"{step}: "):
+            error.title = f"{step}: {error.title}"
+        raise
 
 
 class InvalidInputError(RelayError):

@@ -54,7 +54,7 @@ class World:
     @property
     def data(self) -> Path:
         """relay's data dir."""
-        return self.root / "relay"
+        return self.root / "data"
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -81,6 +81,16 @@ class World:
         command = ("tmux", "-L", self.root.name, "-f", "/dev/null", *arguments)
         return subprocess.run(command, env=self.env, capture_output=True, text=True, check=True).stdout
 
+    def end(self) -> None:
+        """End tmux, and wait until the relay in it has let go of everything."""
+        tmux = ("tmux", "-L", self.root.name)
+        listed = (*tmux, "list-panes", "-aF", "#{pane_pid}")
+        pids = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.split()
+        subprocess.run((*tmux, "kill-server"), capture_output=True, check=False)
+        deadline = time.monotonic() + DEADLINE
+        while any(Path("/proc", pid).exists() for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     def keys(self, *keys: str) -> None:
         """Press keys."""
         self.tmux("send-keys", "-t", "relay", *keys)
@@ -93,16 +103,16 @@ class World:
         """What the terminal shows, with `ink` in its colours."""
         return self.tmux("capture-pane", "-p", "-N", *(["-e"] if ink else []), "-t", "relay")
 
-    def wait(self, pattern: str) -> None:
-        """Wait until the screen shows the pattern, and has stood still for a moment."""
+    def wait(self, pattern: str, *, gone: bool = False) -> None:
+        """Wait until the screen shows the pattern, or no longer does, and has stood still for a moment."""
         deadline = time.monotonic() + DEADLINE
         before = ""
         while True:
             now = self.screen()
-            if re.search(pattern, now) and now == before:
+            if bool(re.search(pattern, now)) != gone and now == before:
                 return
             if time.monotonic() > deadline:
-                raise SystemExit(f"The screen never showed {pattern!r}:\n{now}")
+                raise SystemExit(f"The screen never {'lost' if gone else 'showed'} {pattern!r}:\n{now}")
             before = now
             time.sleep(0.25)
 
@@ -124,10 +134,10 @@ class World:
             self.keys("j")
             self.wait("▌")
 
-    def leave(self) -> None:
-        """Close what stands over the panes."""
+    def leave(self, pattern: str) -> None:
+        """Close what stands over the panes and shows the pattern."""
         self.keys("Escape")
-        self.wait(r"\n n new session")
+        self.wait(pattern, gone=True)
 
     def shoot(self, name: str, title: str) -> None:
         """Take the picture."""
@@ -139,7 +149,7 @@ def world() -> Iterator[World]:
     """A world of its own, cleaned up however the block ends."""
     signal.signal(signal.SIGTERM, _leave)
     client = docker.from_env()
-    root = Path(tempfile.mkdtemp(prefix="pictures-")).resolve()
+    root = Path(tempfile.mkdtemp(prefix="relay-")).resolve()
     here = World(root)
     try:
         make_repositories(root / "git")
@@ -148,11 +158,11 @@ def world() -> Iterator[World]:
         make_images(client)
         yield here
     finally:
-        subprocess.run(("tmux", "-L", root.name, "kill-server"), capture_output=True, check=False)
+        here.end()
         for container in client.containers.list(all=True, filters={"label": f"relay.data-dir={here.data}"}):
             container.remove(force=True, v=True)
         remove_images(client)
-        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(root)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
@@ -195,17 +205,17 @@ def photograph(here: World) -> None:
     here.type("fe")
     here.wait(r"hardening")
     here.shoot("new-session", "relay: a new session, its branch searched for")
-    here.leave()
+    here.leave(r"New session")
 
     here.keys("D")
     here.wait(r"Remove refunds\?")
     here.shoot("remove", "relay: what goes, before it goes")
-    here.leave()
+    here.leave(r"Remove refunds\?")
 
     here.keys("?")
     here.wait(r"Show every key")
     here.shoot("help", "relay: keys")
-    here.leave()
+    here.leave(r"Show every key")
 
     here.tmux("resize-window", "-t", "relay", "-x", "80", "-y", "24")
     here.wait(r"the whole suite")
@@ -225,6 +235,7 @@ def photograph(here: World) -> None:
     here.catch(r"receiving [45]\d%.*/s")
     here.shoot("cloning", "relay: a project being cloned")
     here.keys("c")
+    here.wait(r"receiving", gone=True)
 
 
 def main() -> None:

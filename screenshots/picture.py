@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -40,6 +41,8 @@ _BLOCKS |= {glyph: (0.0, 1 - n / 8, 1.0, n / 8) for n, glyph in enumerate("▁�
 _BLOCKS |= {glyph: (0.0, 0.0, n / 8, 1.0) for n, glyph in enumerate("▏▎▍", 1)}
 _BLOCKS |= {"▔": (0.0, 0.0, 1.0, 1 / 8), "▀": (0.0, 0.0, 1.0, 0.5), "▕": (7 / 8, 0.0, 1 / 8, 1.0)}
 _BLOCKS |= {"━": (0.0, 0.42, 1.0, 0.16), "╸": (0.0, 0.42, 0.5, 0.16), "╺": (0.5, 0.42, 0.5, 0.16)}
+_DRAWN = "".join((*_LINES, *_BLOCKS))
+_TOKEN = re.compile(rf"─+|[{_DRAWN}]|[^\s{_DRAWN}]+(?: [^\s{_DRAWN}]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ def draw(capture: str, title: str) -> str:
             f"{escape(title)}</text>",
             f'<g transform="translate({EDGE:g} {BAR:g})">',
             *_backgrounds(pieces),
+            *_frames(pieces),
             *(shape for piece in pieces for shape in _shapes(piece)),
             "</g>\n</svg>\n",
         )
@@ -114,31 +118,35 @@ def _backgrounds(pieces: Iterable[Piece]) -> Iterator[str]:
         )
 
 
+def _tokens(piece: Piece) -> Iterator[tuple[int, str]]:
+    """The column and the text of each word, frame and block in it."""
+    for match in _TOKEN.finditer(piece.text):
+        yield piece.x + cell_len(piece.text[: match.start()]), match[0]
+
+
+def _frames(pieces: Iterable[Piece]) -> Iterator[str]:
+    """Everything that is drawn with lines, one element a colour."""
+    strokes: dict[str, list[str]] = {}
+    for piece in pieces:
+        for column, token in _tokens(piece):
+            if token[0] in _LINES:
+                line = f"m0 {_Y:g}h{len(token) * WIDE:g}" if token[0] == "─" else _LINES[token]
+                strokes.setdefault(piece.colour, []).append(f"M{column * WIDE:g} {piece.y * HIGH:g}{line}")
+    for colour, lines in strokes.items():
+        yield f'<path d="{"".join(lines)}" fill="none" stroke="{colour}" stroke-width="1.2"/>'
+
+
 def _shapes(piece: Piece) -> Iterator[str]:
-    """Words as text, one element for a run without wide gaps; frames as strokes, blocks as rectangles."""
-    column, top, word, start = piece.x, piece.y * HIGH, "", piece.x
-    for glyph in piece.text + "\0":
-        special = glyph in _LINES or glyph in _BLOCKS or glyph == "\0"
-        if special or (glyph == " " and not word.strip()) or word.endswith("  "):
-            if word.strip():
-                yield _word(word.rstrip(), start, piece)
-            word, start = "", column
-        if glyph in _LINES:
+    """Words as text, blocks as rectangles."""
+    for column, token in _tokens(piece):
+        if token in _BLOCKS:
+            x, y, width, height = _BLOCKS[token]
             yield (
-                f'<path d="m{column * WIDE:g} {top:g}{_LINES[glyph]}" fill="none" stroke="{piece.colour}" '
-                'stroke-width="1.2"/>'
-            )
-        elif glyph in _BLOCKS:
-            x, y, width, height = _BLOCKS[glyph]
-            yield (
-                f'<rect x="{(column + x) * WIDE:g}" y="{top + y * HIGH:g}" width="{width * WIDE:g}" '
+                f'<rect x="{(column + x) * WIDE:g}" y="{(piece.y + y) * HIGH:g}" width="{width * WIDE:g}" '
                 f'height="{height * HIGH:g}" fill="{piece.colour}"/>'
             )
-        elif glyph != "\0":
-            word += glyph
-            if not word.strip():
-                word, start = "", column + 1
-        column += cell_len(glyph) if glyph != "\0" else 0
+        elif token[0] not in _LINES:
+            yield _word(token, column, piece)
 
 
 def _word(text: str, x: int, piece: Piece) -> str:

@@ -98,6 +98,15 @@ async def test_a_reader_stays_put_while_lines_arrive_and_old_ones_are_trimmed() 
         assert rows(view)[-1] == " line 899"
 
 
+async def test_the_scrollbar_stands_at_the_end_from_the_first_burst_on() -> None:
+    view = LogView()
+    async with LogApp(view).run_test(size=(80, 24)) as pilot:
+        view.write(numbered(0, 50))
+        await settled(pilot)
+        assert view.max_scroll_y > 0
+        assert view.vertical_scrollbar.position == view.max_scroll_y
+
+
 async def test_marks_at_the_right_stand_beside_the_scrollbar() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(40, 10)) as pilot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,15 +126,14 @@ def test_counts() -> None:
         ({"LANG": "en_US.utf8"}, True),
         ({"LC_ALL": "C", "LANG": "C.UTF-8"}, False),
         ({"LC_ALL": "", "LC_CTYPE": "C.UTF-8", "LANG": "C"}, True),
+        ({"LANG": "C"}, False),
         ({}, False),
     ],
 )
-def test_the_locale(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], utf8: bool) -> None:
-    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert present.utf8_locale() is utf8
+def test_the_locale(variables: dict[str, str], utf8: bool) -> None:
+    program = "from relay_tui.ui import present; print(present.utf8_locale())"
+    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(utf8)
 
 
 def test_every_glyph_is_one_cell_and_its_stand_in_is_ascii() -> None:

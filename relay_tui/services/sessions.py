@@ -17,6 +17,7 @@ from relay_tui.errors import (
     NameTakenError,
     NotFoundError,
     RelayError,
+    at_step,
 )
 from relay_tui.events import Bus, RecordsChanged
 from relay_tui.model import Branch, CloneState, Desired, Identity, Project, Records, Session, SessionState, new_id, now
@@ -197,6 +198,7 @@ class Sessions:
             clone.join()
         return replace(session, notes=tuple(clone.result()))
 
+    @at_step("Cloning")
     def _clone(self, session: Session, watch: Watch) -> list[str]:
         project = self._project(session.project_id)
         new_branch = session.branch if session.branch != session.base_branch else ""

@@ -154,6 +154,11 @@ class LogView(ScrollView, can_focus=True):
         if self.size:
             self._set_following(round(new_value) >= self.max_scroll_y)
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """A scrollbar that appears learns where we are; it is only told of later moves."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def watch_placeholder(self) -> None:
         """Draw it, if it is to be seen."""
         if not len(self.buffer):

@@ -366,6 +366,11 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._drawn.clear()
         super().notify_style_update()
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """A scrollbar that appears learns where we are; it is only told of later moves."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def watch_show_header(self) -> None:
         """Titles count in the widths of columns."""
         self._content_widths = None

@@ -31,6 +31,10 @@ def partial(target: Path) -> Iterator[Path]:
         placed = True
     except OSError as error:
         raise from_os(error) from error
+    except FileSystemError as error:  # git says what the disk refused, but seldom where
+        if str(target) not in f"{error.title} {error.detail}":
+            error.detail = f"{error.detail}\nin {target}".strip()
+        raise
     finally:
         if not placed:
             shutil.rmtree(path, ignore_errors=True)

@@ -114,7 +114,7 @@ class NewSessionForm(Form):
         for name, branch in zip(names, shown, strict=True):
             pad = " " * (room - cell_len(name))
             age = f"{present.age(branch.committed_at, moment):>4}"
-            about = (f"{pad}  {age}  {clean(branch.subject, limit=60)}", "$foreground-muted")
+            about = (f"{pad}  {age}  {clean(branch.subject, limit=60)}", "dim")
             options.add_option(Option(Content.assemble(name, about), id=branch.name))
         if found:
             options.highlighted = 0
