@@ -42,7 +42,7 @@ class RelayError(Exception):
 
 @contextmanager
 def at_step(step: str) -> Iterator[None]:
-    """An error of the disk or the engine that is raised in the block says at which step: 'Cloning: The disk is full'."""
+    """An error of the disk or the engine raised in the block says at which step: 'Cloning: The disk is full'."""
     try:
         yield
     except (FileSystemError, EngineError) as error:

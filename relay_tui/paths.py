@@ -78,7 +78,8 @@ class DataDir:
         """Make the data dir, readable by its owner alone. Raises FileSystemError."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.root.chmod(0o700)
+            if self.root.stat().st_mode & 0o777 != 0o700:
+                self.root.chmod(0o700)  # only then: the file system may be read-only
             for directory in (self.locks, self.tmp, self.cache, self.trash, self.root / "projects"):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:

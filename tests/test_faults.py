@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,11 +10,10 @@ from pathlib import Path
 import docker
 import pytest
 from conftest import missing
-from faults import SmallDisk, relayed_engine, relayed_port, small_disk
-from git_servers import http_server, make_repository
+from faults import SmallDisk, small_disk
+from git_servers import make_repository
 from installed_relay import IMAGE, PROGRAM, InstalledRelay, clear_engine
 from terminal_screen import TerminalScreen
-from waiting import wait_until
 
 COUNTING = """
 profile = "count"
@@ -127,10 +125,10 @@ def test_disk_full_while_cloning_a_session(
 ) -> None:
     source = make_repository(tmp_path / "demo", files={"big": os.urandom(4 * MiB)})
     error = relay.fails(1, "project", "add", source, "--image", IMAGE)
-    assert (error["kind"], error["title"]) == ("file-system", "The disk is full")
+    assert (error["kind"], error["title"]) == ("file-system", "Cloning: The disk is full")
     assert str(relay.data) in error["detail"]
     row = _only_session(relay)
-    assert (row["state"], _fault(row["error_reason"])["title"]) == ("error", "The disk is full")
+    assert (row["state"], _fault(row["error_reason"])["title"]) == ("error", "Cloning: The disk is full")
     assert not list(relay.data.rglob("*.partial-*"))
     assert not list(Path(str(row["work_dir"])).iterdir())
     [project] = relay.run("project", "list", "--json").rows
@@ -143,8 +141,9 @@ def test_disk_full_while_cloning_a_session(
 
 
 @pytest.mark.engine
+@pytest.mark.usefixtures("client")
 def test_disk_full_while_writing_the_store(
-    relay: InstalledRelay, disk: SmallDisk, client: docker.DockerClient, tmp_path: Path, open_screen: Open
+    relay: InstalledRelay, disk: SmallDisk, tmp_path: Path, open_screen: Open
 ) -> None:
     _add(relay, make_repository(tmp_path / "demo"))
     screen = open_screen()
@@ -189,8 +188,9 @@ def test_full_disk_does_not_keep_one_from_making_room(
 
 
 @pytest.mark.engine
+@pytest.mark.usefixtures("client")
 def test_data_dir_that_became_read_only(
-    relay: InstalledRelay, disk: SmallDisk, client: docker.DockerClient, tmp_path: Path, open_screen: Open
+    relay: InstalledRelay, disk: SmallDisk, tmp_path: Path, open_screen: Open
 ) -> None:
     _add(relay, make_repository(tmp_path / "demo"))
     disk.read_only(True)

@@ -11,6 +11,11 @@ from pathlib import Path
 from relay_tui.errors import FileSystemError
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_HINTS = {
+    errno.EROFS: "Make the file system writable again, or choose another data directory with --data-dir.",
+    errno.EACCES: "It has to be writable by you; choose another data directory with --data-dir.",
+    errno.EPERM: "It has to be writable by you; choose another data directory with --data-dir.",
+}
 _TITLES = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is used up"}
 
 
@@ -20,7 +25,7 @@ def refused(error: OSError, title: str, path: Path, hint: str = "") -> FileSyste
     if error.errno in _TITLES:
         hint = f"Free some space for {path.parent}, then try again."
         return FileSystemError(_TITLES[error.errno], f"{title}: {words}", hint)
-    return FileSystemError(title, words, hint)
+    return FileSystemError(title, words, hint or _HINTS.get(error.errno or 0, ""))
 
 
 def replace(path: Path, data: bytes, *, keep: Path, after: int) -> os.stat_result:

@@ -28,9 +28,6 @@ from relay_tui.ui.world import JobFailed, RecordRemoved
 
 log = logging.getLogger(__name__)
 
-ON_THE_ROW = {"git", "engine", "engine-unreachable", "file-system", "cancelled", "invalid-input"}
-"""Kinds of fault that a job writes on its row; the others are told in a toast, since no row is wrong."""
-
 
 class MainScreen(Panes):
     """Delegates: a key press, a service call."""
@@ -61,8 +58,8 @@ class MainScreen(Panes):
 
     @on(JobFailed)
     def job_failed(self, message: JobFailed) -> None:
-        """Most failures stand on their row; the rest would be seen nowhere."""
-        if message.fault.kind not in ON_THE_ROW:
+        """Most failures stand on their row; the rest, such as a full disk that took no row either, go in a toast."""
+        if not message.on_row:
             self.tell(message.fault)
 
     @on(RecordRemoved)

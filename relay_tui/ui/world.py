@@ -49,12 +49,13 @@ class WorldChanged(Message):
 
 
 class JobFailed(Message):
-    """A job ended with a fault."""
+    """A job ended with a fault; `on_row`: its row says so."""
 
-    def __init__(self, job: Job, fault: Fault) -> None:
+    def __init__(self, job: Job, fault: Fault, *, on_row: bool) -> None:
         super().__init__()
         self.job = job
         self.fault = fault
+        self.on_row = on_row
 
 
 class RecordRemoved(Message):
@@ -74,6 +75,14 @@ def snapshot(relay: Relay) -> World:
     return World(records, relay.jobs.running(), relay.engine.status, trouble)
 
 
+def _on_row(relay: Relay, subject: str, fault: Fault) -> bool:
+    """Whether the row of a project or session says already what went wrong."""
+    world = snapshot(relay)
+    project, session = world.project(subject), world.session(subject)
+    said = project.clone_error if project else session.error_reason if session else None
+    return said is not None and said.title == fault.title
+
+
 class Bridge:
     """The only one that posts to the screen from a thread. Gathers what is announced into snapshots."""
 
@@ -87,7 +96,8 @@ class Bridge:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, JobEnded) and event.fault is not None:
-            self._post(JobFailed(event.job, event.fault))
+            on_row = _on_row(self._relay, event.job.subject, event.fault)
+            self._post(JobFailed(event.job, event.fault, on_row=on_row))
         elif isinstance(event, Removed):
             self._post(RecordRemoved(event.name))
         self._stirred.set()
