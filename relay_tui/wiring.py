@@ -23,6 +23,7 @@ from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.trash import Trash
+from relay_tui.text import redact
 
 if TYPE_CHECKING:
     from relay_tui.adapters.engine import DockerRuntime
@@ -99,8 +100,16 @@ def _later(make: Callable[[], T]) -> T:
     return cast("T", _Later(make))
 
 
-def log_to_file() -> None:
-    """Send relay's own log to its rotating file; nothing of it ever reaches the screen."""
+class _Redacting(logging.Formatter):
+    """Takes out whatever looks like a secret, whoever wrote it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def log_to_file(*, debug: bool = False) -> None:
+    """Send relay's own log to its rotating file; nothing of it ever reaches the screen, not even its own failures."""
+    logging.raiseExceptions = False
     path = log_file()
     handler: logging.Handler
     try:
@@ -108,8 +117,8 @@ def log_to_file() -> None:
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=1 << 20, backupCount=3, delay=True)
     except OSError:
         handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Redacting("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("relay_tui")
     root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.DEBUG if debug else logging.INFO)
     root.propagate = False

@@ -493,3 +493,16 @@ def test_words_for_a_person(shared: World) -> None:
 
 def test_the_command_is_installed() -> None:
     assert PROGRAM.exists(), "install the project first: pip install -e '.[test]'"
+
+
+def test_debug_says_where_the_log_is(tmp_path: Path) -> None:
+    relay = InstalledRelay(tmp_path)
+    done = relay.run("--debug", "project", "list")
+    assert done.code == 0
+    assert str(tmp_path / "state/relay/relay.log") in done.err
+
+
+def test_secrets_never_reach_relays_own_log(tmp_path: Path) -> None:
+    relay = InstalledRelay(tmp_path)
+    relay.run("--debug", "project", "add", f"http://ada:{SECRET}@127.0.0.1:{free_port()}/x.git")
+    assert relay.holds(SECRET) == []

@@ -56,7 +56,7 @@ def open_screen(relay: InstalledRelay, tmp_path: Path) -> Iterator[Open]:
 
     def open_one(*arguments: str, width: int = 140, height: int = 36, **env: str) -> TerminalScreen:
         place = tmp_path / f"terminal-{len(opened)}"
-        command = [PROGRAM, *arguments]
+        command: list[str | Path] = [PROGRAM, *arguments]
         screen = TerminalScreen(place, command, width=width, height=height, env=relay.env | env)
         opened.append(screen)
         return screen

@@ -28,8 +28,9 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found; 4 conflict; 5 engine u
 )
 @click.version_option(__version__, prog_name="relay")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything [$RELAY_DATA_DIR].")
+@click.option("--debug", is_flag=True, help="Log more, and say where relay's own log is.")
 @click.pass_context
-def relay(context: click.Context, data_dir: Path | None) -> None:
+def relay(context: click.Context, data_dir: Path | None, debug: bool) -> None:
     """Run many coding sessions side by side, each in its own git clone and its own container.
 
     Without a command, relay opens its screen.
@@ -43,7 +44,7 @@ def relay(context: click.Context, data_dir: Path | None) -> None:
         context.exit(2)
     from relay_tui.cli.screen import open_screen
 
-    context.exit(open_screen(data_dir))
+    context.exit(open_screen(data_dir, debug=debug))
 
 
 relay.add_command(project)

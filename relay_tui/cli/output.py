@@ -20,6 +20,7 @@ import click
 from relay_tui import text, wiring
 from relay_tui.errors import Fault
 from relay_tui.model import Project, Records, Session
+from relay_tui.paths import log_file
 from relay_tui.services.relay import Relay
 from relay_tui.services.watch import Watch
 
@@ -61,7 +62,10 @@ def command(function: Callable[Concatenate[Desk, P], int | None]) -> Callable[..
         context: click.Context, /, as_json: bool, data_dir: Path | None, *args: P.args, **kwargs: P.kwargs
     ) -> int | None:
         relay = wiring.build(data_dir or context.find_root().obj)
-        wiring.log_to_file()
+        debug = bool(context.find_root().params.get("debug"))
+        wiring.log_to_file(debug=debug)
+        if debug:
+            click.echo(f"relay: its own log is {log_file()}", err=True)
         if warning := relay.store.warning():
             click.echo(f"relay: {warning}", err=True)
         return function(Desk(relay, Output(as_json)), *args, **kwargs)

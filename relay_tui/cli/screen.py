@@ -8,9 +8,10 @@ from pathlib import Path
 
 from relay_tui import wiring
 from relay_tui.errors import RelayError
+from relay_tui.paths import log_file
 
 
-def open_screen(data_dir: Path | None) -> int:
+def open_screen(data_dir: Path | None, *, debug: bool = False) -> int:
     """Run the TUI over `data_dir`; answer the exit code."""
     try:
         relay = wiring.build(data_dir)
@@ -18,10 +19,13 @@ def open_screen(data_dir: Path | None) -> int:
     except RelayError as error:
         sys.stderr.write("\n".join(filter(None, (f"relay: {error.title}", error.detail, error.hint))) + "\n")
         return error.exit_code
-    wiring.log_to_file()
+    wiring.log_to_file(debug=debug)
     gc.disable()
     from relay_tui.ui.app import run_screen
 
     gc.freeze()  # what is imported stays: it need not be looked through for garbage
     gc.enable()
-    return run_screen(relay)
+    code = run_screen(relay)
+    if debug:
+        sys.stderr.write(f"relay: its own log is {log_file()}\n")
+    return code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from relay_tui.errors import Fault
@@ -66,6 +66,8 @@ class Step:
     words: str
     update: Update | None = None
     container_id: str = ""
+    about: Session | None = field(default=None, compare=False)
+    """The record that `update` is about, as it was when the step was planned."""
 
 
 def plan(records: Records, disk: Disk, containers: Sequence[Observed] | None, busy: Collection[str]) -> list[Step]:
@@ -130,7 +132,7 @@ def _session(session: Session, disk: Disk, containers: list[Observed] | None) ->
     elif session.id not in disk.clones:
         if session.error_reason != CLONE_GONE:
             update = Update(SessionState.ERROR, session.exit_code, CLONE_GONE)
-            yield Step(Act.NOTE, session.id, f"say that the clone of {name} is gone", update)
+            yield Step(Act.NOTE, session.id, f"say that the clone of {name} is gone", update, about=session)
     elif containers is not None:
         yield from _observed(session, container)
 
@@ -162,7 +164,7 @@ def _observed(session: Session, container: Observed | None) -> Iterator[Step]:
     if update is not None:
         said = update.reason.title if update.reason else str(update.state)
         container_id = container.container_id if container else ""
-        yield Step(Act.NOTE, session.id, f"note on {session.name}: {said}", update, container_id)
+        yield Step(Act.NOTE, session.id, f"note on {session.name}: {said}", update, container_id, session)
 
 
 def _strays(records: Records, disk: Disk, containers: Sequence[Observed], busy: Collection[str]) -> Iterator[Step]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
 from relay_tui.events import Bus, RecordsChanged
+from relay_tui.model import Records, Session
 from relay_tui.services import observe
 from relay_tui.services.claims import Claims
 from relay_tui.services.plan import ASKS, BASE_GONE, Act, Step, plan
@@ -43,7 +44,11 @@ class Reconciler:
         self._sessions = sessions
 
     def plan(self) -> list[Step]:
-        """The steps that are due now, in order. An engine that does not answer only hides the containers."""
+        """The steps that are due now, in order. An engine that does not answer only hides the containers.
+
+        What another relay changed while we looked is left to it: we saw half of it before and half afterwards.
+        """
+        before = self._store.read()
         containers: list[Observed] | None
         try:
             containers = self._runtime.observe()
@@ -52,7 +57,7 @@ class Reconciler:
         disk = self._files.survey()
         records = self._store.read()
         ids = {*records.projects, *records.sessions, *disk.bases, *disk.clones, *disk.clones.values()}
-        busy = {found for found in ids if self._locks.holder(found)}
+        busy = {found for found in ids if self._locks.holder(found)} | _changed(before, records)
         return plan(records, disk, containers, busy)
 
     def carry_out(self, step: Step, watch: Watch) -> None:
@@ -74,7 +79,7 @@ class Reconciler:
             Act.STOP: lambda step, watch: self._sessions.stop(step.subject, watch),
             Act.NOTE: lambda step, _: self._note(step),
             Act.ADOPT_CONTAINER: lambda step, _: self._sessions.adopt_container(step.subject, step.container_id),
-            Act.REMOVE_CONTAINER: lambda step, _: self._runtime.remove(step.subject),
+            Act.REMOVE_CONTAINER: lambda step, _: self._remove_container(step.subject),
             Act.CLEAR_PARTIAL: lambda step, _: self._files.delete(Path(step.subject)),
         }
 
@@ -91,10 +96,21 @@ class Reconciler:
             update = replace(update, reason=replace(update.reason, detail=words))
         with self._store.transaction() as change:
             present = change.records.sessions.get(step.subject)
-            if present is None or present.deleted_at is not None:
-                return
+            if present is None or not _as_planned(present, step):
+                return  # somebody's word is newer
             change.put(observe.apply(present, update))
         self._bus.publish(RecordsChanged())
+
+    def _remove_container(self, container_id: str) -> None:
+        """Remove a container that no record needs; one that came on record since the plan was made stays."""
+        try:
+            session_id = self._runtime.inspect(container_id).session_id
+        except NotFoundError:
+            return
+        with self._locks.hold(session_id, "removing a container"):
+            session = self._store.read().sessions.get(session_id)
+            if session is None or session.deleted_at is not None or session.container_id != container_id:
+                self._runtime.remove(container_id)
 
     # --- what nobody knows: only when a person says so ---
 
@@ -133,3 +149,20 @@ class Reconciler:
                 else:
                     done.append((step, None))
         return done
+
+
+def _changed(before: Records, after: Records) -> set[str]:
+    """Ids of the records that are not what they were."""
+    if before is after:
+        return set()
+    old, new = ({**records.projects, **records.sessions} for records in (before, after))
+    return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+
+
+def _as_planned(present: Session, step: Step) -> bool:
+    """Whether the record still is the one that the step's update is about, but for a container adopted since."""
+    about = step.about
+    if about is None or present.container_id not in {about.container_id, step.container_id}:
+        return False
+    said = (about.desired, about.state, about.exit_code, about.error_reason, about.deleted_at)
+    return said == (present.desired, present.state, present.exit_code, present.error_reason, present.deleted_at)

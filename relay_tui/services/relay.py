@@ -191,7 +191,10 @@ class Relay:
             log.warning("tidying up failed: %s: %s", error.title, error.detail)
         last: object = None
         while not self._closed.wait(LOOK):
-            stamp = self.store.stamp()
+            try:
+                stamp = self.store.stamp()
+            except RelayError as error:
+                stamp = error.detail  # no longer to be looked at: the screen says why
             if stamp != last:
                 last = stamp
                 self.bus.publish(RecordsChanged())

@@ -75,8 +75,8 @@ class Trash:
 
     def _forget_purged(self) -> None:
         """Drop the records of what is neither live nor in the trash any more."""
-        kept = {entry.name for entry in self._files.trash_entries()}
         with self._store.transaction() as change:
+            kept = {entry.name for entry in self._files.trash_entries()}  # what is removed meanwhile waits for us
             for record_id in _removed(change.records) - kept:
                 change.drop(record_id)
         self._bus.publish(RecordsChanged())

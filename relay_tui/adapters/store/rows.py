@@ -35,6 +35,7 @@ def decode_project(row: Row) -> Project:
         default_profile=_text(row, "default_profile", ""),
         clone_state=_choice(row, "clone_state", CloneState.PENDING),
         clone_error=_fault(row, "clone_error"),
+        desired=_choice(row, "desired", Desired.RUNNING),
         created_at=_text(row, "created_at", ""),
         updated_at=_text(row, "updated_at", ""),
         deleted_at=_text_or_none(row, "deleted_at"),
