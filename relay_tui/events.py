@@ -48,9 +48,10 @@ class JobEnded:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A project or session was removed, and can be brought back."""
+    """A project or session was removed, and can be brought back. `warning`: the trash takes too much of the disk."""
 
     name: str
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

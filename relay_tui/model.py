@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -126,9 +127,21 @@ class Identity:
     email: str = ""
 
 
+_ids = threading.Lock()
+_last_id = 0
+
+
 def new_id() -> str:
-    """A 13-character id: 9 characters of milliseconds, 4 of chance. Sorts by time, safe in URLs and file names."""
-    number = (time.time_ns() // 1_000_000) << 20 | secrets.randbits(20)
+    """A 13-character id: 9 characters of milliseconds, 4 of chance. Sorts by time, safe in URLs and file names.
+
+    A clock that stands still or jumps back does not bring back an id that this process gave already.
+    """
+    global _last_id
+    with _ids:
+        number = (time.time_ns() // 1_000_000) << 20 | secrets.randbits(20)
+        if number >> 20 <= _last_id >> 20:
+            number = _last_id + 1 + secrets.randbits(8)
+        _last_id = number
     characters = []
     for _ in range(13):
         number, digit = divmod(number, 32)

@@ -207,6 +207,6 @@ def test_a_store_that_cannot_be_written_does_not_end_the_watch(
     with monkeypatch.context() as patch:
         patch.setattr(rig.relay.store, "transaction", full)
         rig.relay.engine.start()
-        wait_until(lambda: rig.relay.engine.status.state == "down")
+        wait_until(lambda: rig.relay.engine.status == UP)  # it is not the engine that failed
+        assert rig.session(session.id).state is SessionState.RUNNING
     until_said(rig, session, SessionState.ERROR, "exit code 1")
-    wait_until(lambda: rig.relay.engine.status == UP)

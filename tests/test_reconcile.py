@@ -144,3 +144,13 @@ def test_sixteen_sessions_at_once(relay: InstalledRelay, engine: docker.DockerCl
     assert {row["state"] for row in sessions(relay).values()} == {"running"}
     label = {"label": f"relay.data-dir={relay.data}"}
     assert len(engine.containers.list(all=True, filters=label)) == 17
+
+
+def test_a_trash_that_takes_too_much_of_the_disk_is_said(relay: InstalledRelay) -> None:
+    relay.json("session", "create", "demo", "--name", "fox")
+    assert relay.run("session", "remove", "fox").err == ""
+    relay.config.write_text("trash_share = 0.0\n")
+    relay.json("session", "create", "demo", "--name", "fox")
+    done = relay.run("session", "remove", "fox")
+    assert done.code == 0
+    assert "relay purge" in done.err

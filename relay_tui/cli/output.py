@@ -66,9 +66,14 @@ def command(function: Callable[Concatenate[Desk, P], int | None]) -> Callable[..
         wiring.log_to_file(debug=debug)
         if debug:
             click.echo(f"relay: its own log is {log_file()}", err=True)
-        if warning := relay.store.warning():
-            click.echo(f"relay: {warning}", err=True)
-        return function(Desk(relay, Output(as_json)), *args, **kwargs)
+        failed = True
+        try:
+            code = function(Desk(relay, Output(as_json)), *args, **kwargs)
+            failed = False
+        finally:  # only now has the store been read; an error document stands alone
+            if (warning := relay.store.warning()) and not (failed and as_json):
+                click.echo(f"relay: {text.clean_block(warning)}", err=True)
+        return code
 
     return wrapper
 
@@ -129,6 +134,12 @@ class _Bar:
     def wipe(self) -> None:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
+
+
+def warn_of_trash(relay: Relay) -> None:
+    """Say on stderr when the trash takes more of the disk than it may."""
+    if warning := relay.trash.too_full():
+        click.echo(f"relay: {warning}", err=True)
 
 
 def project_document(project: Project, records: Records) -> dict[str, object]:

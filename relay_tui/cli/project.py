@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from relay_tui.cli.output import Desk, command, fault_words, listing, progress, project_document, table
+from relay_tui.cli.output import Desk, command, fault_words, listing, progress, project_document, table, warn_of_trash
 from relay_tui.errors import ConflictError
 from relay_tui.model import Project
 from relay_tui.services import names
@@ -87,6 +87,7 @@ def remove(desk: Desk, reference: str, yes: bool) -> None:
         click.confirm(f"{goes}\nRemove it?", abort=True, err=True)
     with progress() as watch:
         desk.relay.projects.remove(found.id, watch)
+    warn_of_trash(desk.relay)
     if desk.output.as_json:
         desk.output.document({"removed": found.id, "sessions": [session.id for session in sessions]})
     desk.output.say(

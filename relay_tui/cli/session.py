@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from relay_tui import text
-from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table
+from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table, warn_of_trash
 from relay_tui.errors import ConflictError, InvalidInputError
 from relay_tui.model import Desired, Session
 from relay_tui.services import names
@@ -141,6 +141,7 @@ def remove(desk: Desk, reference: str, force: bool) -> None:
         )
     with progress() as watch:
         desk.relay.sessions.remove(found.id, watch)
+    warn_of_trash(desk.relay)
     if desk.output.as_json:
         desk.output.document(session_document(desk.relay.store.read().sessions[found.id], records))
     desk.output.say(f"Removed {found.name}. Its clone lies in {desk.relay.data_dir.trash}.")

@@ -55,7 +55,7 @@ class EngineWatch:
             self._stream.close()
 
     def _watch(self) -> None:
-        attempt = 0
+        attempt, words = 0, ""
         while not self._closed.is_set():
             try:
                 words = self._runtime.ping()
@@ -65,18 +65,21 @@ class EngineWatch:
                 attempt = 0
                 for session_id in self._stream:
                     self._look_at(session_id)
-                reason: RelayError = EngineUnreachableError("The engine closed the connection")
+                self._lost(EngineUnreachableError("The engine closed the connection"), attempt)
             except EngineError as error:
-                reason = error
-            except RelayError as error:  # the store is full or read-only: the rows stay as they are, watching goes on
-                log.warning("observing failed: %s: %s", error.title, error.detail)
-                reason = error
-            if self._closed.is_set():
-                return
-            if attempt or not isinstance(reason, EngineUnreachableError) or self.status.state != "up":
-                self._say(EngineStatus("down", reason.detail or reason.title, reason.hint))
+                self._lost(error, attempt)
+            except RelayError as error:  # not the engine's fault: the store is full, read-only or unreadable
+                log.log(logging.DEBUG if attempt else logging.WARNING, "not noted: %s: %s", error.title, error.detail)
+                self._say(EngineStatus("up", words))  # the rows stay as they are, and are looked at again
             self._closed.wait(BACKOFF[min(attempt, len(BACKOFF) - 1)])
             attempt += 1
+
+    def _lost(self, reason: EngineError, attempt: int) -> None:
+        """Say that the engine does not answer, unless its connection has only just broken: it may be a blink."""
+        if self._closed.is_set():
+            return
+        if attempt or not isinstance(reason, EngineUnreachableError) or self.status.state != "up":
+            self._say(EngineStatus("down", reason.detail or reason.title, reason.hint))
 
     def _say(self, status: EngineStatus) -> None:
         if status != self.status:

@@ -155,7 +155,7 @@ class Relay:
 
     def _was_removed(self, found: Project | Session) -> None:
         self._removed.append(found)
-        self.bus.publish(Removed(found.name))
+        self.bus.publish(Removed(found.name, self.trash.too_full()))
 
     def reconcile(self) -> None:
         """Take every step that is due: the long ones as jobs, on whose rows their progress shows."""

@@ -24,7 +24,7 @@ from relay_tui.ui.screens.help import HelpScreen
 from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
 from relay_tui.ui.screens.new_session import NewSessionForm
 from relay_tui.ui.screens.question import Question
-from relay_tui.ui.world import JobFailed, RecordRemoved
+from relay_tui.ui.world import JobFailed, RecordRemoved, snapshot
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,8 @@ class MainScreen(Panes):
     def record_removed(self, message: RecordRemoved) -> None:
         """What went can come back."""
         self.notify(f"Removed {clean(message.name)}. u brings it back.", markup=False)
+        if message.warning:
+            self.notify(message.warning, severity="warning", timeout=15, markup=False)
 
     def action_undo(self) -> None:
         """Bring back what was removed last."""
@@ -99,10 +101,9 @@ class MainScreen(Panes):
             self.app.push_screen(NewSessionForm(self.relay, project), self._select_soon)
 
     def _select_soon(self, record_id: str | None) -> None:
-        if record_id:
-            self.world = type(self.world)(
-                self.relay.store.read(), self.relay.jobs.running(), self.world.engine, self.world.trouble
-            )
+        world = snapshot(self.relay)
+        if record_id and world.trouble is None:
+            self.world = world
             self.draw()
             self.select(record_id)
 

@@ -61,9 +61,10 @@ class JobFailed(Message):
 class RecordRemoved(Message):
     """A project or session was removed, and can be brought back."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, warning: str) -> None:
         super().__init__()
         self.name = name
+        self.warning = warning
 
 
 def snapshot(relay: Relay) -> World:
@@ -99,7 +100,7 @@ class Bridge:
             on_row = _on_row(self._relay, event.job.subject, event.fault)
             self._post(JobFailed(event.job, event.fault, on_row=on_row))
         elif isinstance(event, Removed):
-            self._post(RecordRemoved(event.name))
+            self._post(RecordRemoved(event.name, event.warning))
         self._stirred.set()
 
     def _carry(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 import time
@@ -26,6 +27,8 @@ from relay_tui.adapters.store.tables import (
 )
 from relay_tui.errors import StoreError
 from relay_tui.model import Project, Record, Records
+
+log = logging.getLogger(__name__)
 
 _LOCK_SECONDS = 30.0
 
@@ -214,6 +217,7 @@ class TinyStore:
             raise refused(error, title, self._path) from error
         where = f" The damaged file is {aside} now." if damaged else ""
         self._mended = f"The store file {self._path} was damaged: {reason}; {instead}.{where}"
+        log.warning("%s", self._mended)
         self._snapshot = snapshot = decode(self._path, stamp, tables)
         return snapshot
 

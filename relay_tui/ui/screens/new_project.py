@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -71,7 +72,9 @@ class NewProjectForm(Form):
     @on(Input.Changed, "#source")
     def suggest_name(self, event: Input.Changed) -> None:
         """Show the name it would get."""
-        name = self._relay.projects.suggest_name(event.value) if event.value.strip() else "the source's last part"
+        name = "the source's last part"
+        with suppress(RelayError):  # the store cannot be read: adding the project will say so
+            name = self._relay.projects.suggest_name(event.value) if event.value.strip() else name
         self.query_one("#name", Input).placeholder = clean(name)
         self.clear_mistakes()
 

@@ -181,13 +181,12 @@ class NewSessionForm(Form):
         if self.left:
             return
         wanted = self._wanted()
-        suggestion = await asyncio.to_thread(
-            self._relay.sessions.suggest_name, self._project.id, wanted.new_branch or wanted.branch
-        )
-        if self.left:
-            return
-        self.query_one("#name", Input).placeholder = clean(suggestion)
+        branch = wanted.new_branch or wanted.branch
         try:
+            suggestion = await asyncio.to_thread(self._relay.sessions.suggest_name, self._project.id, branch)
+            if self.left:
+                return
+            self.query_one("#name", Input).placeholder = clean(suggestion)
             session, spec, profile = await asyncio.to_thread(self._relay.sessions.preview, wanted)
         except RelayError as error:
             if not self.left:
