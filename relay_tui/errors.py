@@ -42,10 +42,10 @@ class RelayError(Exception):
 
 @contextmanager
 def at_step(step: str) -> Iterator[None]:
-    """An error of the disk or the engine raised in the block says at which step: 'Cloning: The disk is full'."""
+    """A full disk, an absent engine: what could happen at any step says at which: 'Cloning: The disk is full'."""
     try:
         yield
-    except (FileSystemError, EngineError) as error:
+    except (FileSystemError, EngineUnreachableError) as error:  # others tell their step by their own title
         if not error.title.startswith(f"{step}: "):
             error.title = f"{step}: {error.title}"
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from relay_tui.cli.session import session
 from relay_tui.cli.settings import config, profile
 from relay_tui.cli.upkeep import purge, reconcile
 from relay_tui.errors import Fault, RelayError
+
+log = logging.getLogger(__name__)
+logging.getLogger("relay_tui").addHandler(logging.NullHandler())  # until its file is open: not standard error
 
 EPILOG = """\b
 PROJECT and SESSION are an id, a unique beginning of an id, a name, or project/session.
@@ -62,6 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = relay.main(args=list(arguments), prog_name="relay", standalone_mode=False)
     except RelayError as error:
+        log.warning("%s: %s: %s", type(error).__name__, error.title, error.detail)
         fail(output, error.fault)
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:

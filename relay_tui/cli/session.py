@@ -172,7 +172,9 @@ def logs(desk: Desk, reference: str, follow: bool, tail: int | None, timestamps:
     if follow and desk.output.as_json:
         raise InvalidInputError("follow", "--follow and --json exclude each other")
     if not found.container_id:
-        raise ConflictError(f"{found.name} has no container, so no log", fault_words(found.error_reason))
+        raise ConflictError(
+            f"{found.name} has no container, so no log", fault_words(found.error_reason), "Start it first."
+        )
     stream = desk.relay.runtime.logs(
         found.container_id, follow=follow, tail=tail, since=_moment(since), timestamps=timestamps
     )

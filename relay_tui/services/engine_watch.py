@@ -65,7 +65,12 @@ class EngineWatch:
                 attempt = 0
                 for session_id in self._stream:
                     self._look_at(session_id)
-                self._lost(EngineUnreachableError("The engine closed the connection"), attempt)
+                self._lost(
+                    EngineUnreachableError(
+                        "The engine closed the connection", hint="relay looks for it again by itself."
+                    ),
+                    attempt,
+                )
             except EngineError as error:
                 self._lost(error, attempt)
             except RelayError as error:  # not the engine's fault: the store is full, read-only or unreadable

@@ -189,7 +189,9 @@ def _write(descriptor: int, data: bytes) -> None:
     except BrokenPipeError as error:
         raise _OutputClosedError from error
     except OSError as error:
-        raise FileSystemError("The output cannot be written", str(error.strerror)) from error
+        raise FileSystemError(
+            "The output cannot be written", str(error.strerror), "Look where it goes: a full disk, a closed pipe."
+        ) from error
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def from_os(error: OSError) -> FileSystemError:
         return FileSystemError(
             "The data directory cannot be written", str(error), "Check who owns it, and its permissions."
         )
-    return FileSystemError("The clone cannot be put in its place", str(error))
+    return FileSystemError("The clone cannot be put in its place", str(error), "Look at the directory, then try again.")
 
 
 def meaningful(lines: Sequence[str]) -> list[str]:

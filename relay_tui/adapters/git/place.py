@@ -24,7 +24,8 @@ def partial(target: Path) -> Iterator[Path]:
     placed = False
     try:
         if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
-            raise FileSystemError(f"{target} is in the way", "It exists, and is not an empty directory.")
+            words = "It exists, and is not an empty directory."
+            raise FileSystemError(f"{target} is in the way", words, "Move it away, then try again.")
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield path
         path.rename(target)
