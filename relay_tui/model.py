@@ -108,6 +108,12 @@ class Records:
             if s.deleted_at is None and (project_id is None or s.project_id == project_id)
         ]
 
+    def unused_id(self) -> str:
+        """A new id that no record has: another relay's clock may have stood at the same moment."""
+        while (found := new_id()) in self.projects or found in self.sessions:
+            pass
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:

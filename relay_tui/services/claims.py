@@ -19,6 +19,7 @@ class Claims:
         self._locks = locks
         self._guard = threading.Lock()
         self._claimed: dict[str, ExitStack] = {}
+        self._own = threading.local()
 
     def claim(self, key: str, purpose: str) -> None:
         """Take the lock for the hold() that follows, in whatever thread. Raises ConflictError."""
@@ -26,6 +27,18 @@ class Claims:
         stack.enter_context(self._locks.hold(key, purpose))
         with self._guard:
             self._claimed[key] = stack
+        self._own.keys = [*getattr(self._own, "keys", ()), key]
+
+    @contextmanager
+    def while_written(self) -> Iterator[None]:
+        """Claims of this thread in the block are given up if it fails: what they are about was not written."""
+        self._own.keys = []
+        try:
+            yield
+        except BaseException:
+            for key in self._own.keys:
+                self.release(key)
+            raise
 
     def release(self, key: str) -> None:
         """Give up a claim that no hold() will follow; fine if there is none."""

@@ -67,7 +67,7 @@ class Step:
     update: Update | None = None
     container_id: str = ""
     about: Session | None = field(default=None, compare=False)
-    """The record that `update` is about, as it was when the step was planned."""
+    """The session's record as it was when the step was planned."""
 
 
 def plan(records: Records, disk: Disk, containers: Sequence[Observed] | None, busy: Collection[str]) -> list[Step]:
@@ -84,16 +84,19 @@ def plan(records: Records, disk: Disk, containers: Sequence[Observed] | None, bu
         if project.deleted_at is None and project.id not in busy:
             steps += _project(project, records, disk)
     for session in records.sessions.values():
-        project_busy = session.project_id in busy or _leaving(records.projects.get(session.project_id))
+        owner = records.projects.get(session.project_id)
+        project_busy = session.project_id in busy or (owner is not None and _leaving(owner))
         if session.deleted_at is None and session.id not in busy and not project_busy:
             own = None if containers is None else by_session.get(session.id, [])
-            steps += _session(session, disk, own)
+            gone = owner is not None and owner.deleted_at is not None
+            steps += _session(session, disk, own, orphaned=gone)
     steps += _strays(records, disk, containers or (), busy)
     return steps
 
 
-def _leaving(project: Project | None) -> bool:
-    return project is not None and project.desired is Desired.REMOVED
+def _leaving(project: Project) -> bool:
+    """Whether its removal, under way, takes care of its sessions."""
+    return project.deleted_at is None and project.desired is Desired.REMOVED
 
 
 def _project(project: Project, records: Records, disk: Disk) -> Iterator[Step]:
@@ -112,13 +115,14 @@ def _project(project: Project, records: Records, disk: Disk) -> Iterator[Step]:
         yield Step(Act.FIRST_SESSION, project.id, f"give {name} a session")
 
 
-def _session(session: Session, disk: Disk, containers: list[Observed] | None) -> Iterator[Step]:
-    """`containers` are the session's own; None: nobody knows."""
+def _session(session: Session, disk: Disk, containers: list[Observed] | None, *, orphaned: bool) -> Iterator[Step]:
+    """`containers` are the session's own; None: nobody knows. `orphaned`: its project was removed without it."""
     name = session.name
-    if session.desired is Desired.REMOVED:
-        yield Step(Act.FINISH_REMOVAL, session.id, f"go on removing {name}")
+    if orphaned or session.desired is Desired.REMOVED:
+        yield Step(Act.FINISH_REMOVAL, session.id, f"go on removing {name}", about=session)
         return
-    container = _own(session, containers or [])
+    unfinished = _unfinished(session, containers)
+    container = _own(session, containers or [], unfinished=unfinished)
     if container is not None and container.container_id != session.container_id:
         words = f"put container {container.container_id[:12]} on the record of {name}"
         yield Step(Act.ADOPT_CONTAINER, session.id, words, container_id=container.container_id)
@@ -126,31 +130,34 @@ def _session(session: Session, disk: Disk, containers: list[Observed] | None) ->
         if extra is not container:
             words = f"remove {extra.container_id[:12]}, a container of {name} that is not the one on record"
             yield Step(Act.REMOVE_CONTAINER, extra.container_id, words)
-    if _unfinished(session, containers):
+    if unfinished:
         act = Act.STOP if session.desired is Desired.STOPPED else Act.BUILD
-        yield Step(act, session.id, f"go on {'stopping' if act is Act.STOP else 'making'} {name}")
+        words = f"go on {'stopping' if act is Act.STOP else 'making'} {name}"
+        yield Step(act, session.id, words, None, container.container_id if container else "", session)
     elif session.id not in disk.clones:
-        if session.error_reason != CLONE_GONE:
+        # without a container there never was a whole clone: the row says already why not
+        if session.container_id and session.error_reason != CLONE_GONE:
             update = Update(SessionState.ERROR, session.exit_code, CLONE_GONE)
             yield Step(Act.NOTE, session.id, f"say that the clone of {name} is gone", update, about=session)
     elif containers is not None:
         yield from _observed(session, container)
 
 
-def _own(session: Session, containers: list[Observed]) -> Observed | None:
+def _own(session: Session, containers: list[Observed], *, unfinished: bool) -> Observed | None:
     """The container on record if it is there, else a running one, else one that ran.
 
-    One that was created and is not on record is nobody's: relay may have been killed before it was whole.
+    One that was created and is not on record is nobody's: relay may have been killed before it was whole. Neither is
+    one that ended while relay was at work on the session: it may be the one that was to be replaced.
     """
     recorded = [seen for seen in containers if seen.container_id == session.container_id]
     running = [seen for seen in containers if seen.status == "running"]
-    ran = [seen for seen in containers if seen.status != "created"]
+    ran = [seen for seen in containers if seen.status != "created" and not unfinished]
     return next(iter([*recorded, *running, *ran]), None)
 
 
 def _unfinished(session: Session, containers: list[Observed] | None) -> bool:
     """Whether a relay was killed at work on it, or the engine was away and is back."""
-    if session.state is SessionState.STARTING:
+    if session.state in {SessionState.STARTING, SessionState.REMOVING}:
         return True
     waited = session.error_reason is not None and session.error_reason.kind == "engine-unreachable"
     return waited and containers is not None
@@ -158,7 +165,8 @@ def _unfinished(session: Session, containers: list[Observed] | None) -> bool:
 
 def _observed(session: Session, container: Observed | None) -> Iterator[Step]:
     if container is not None and container.status == "running" and session.desired is Desired.STOPPED:
-        yield Step(Act.STOP, session.id, f"stop {session.name}, which is to be stopped")
+        words = f"stop {session.name}, which is to be stopped"
+        yield Step(Act.STOP, session.id, words, None, container.container_id, session)
         return
     update = observe.judge(session, container)
     if update is not None:

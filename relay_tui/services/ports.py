@@ -270,11 +270,15 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class TrashEntry:
-    """A directory in the trash. `name` is the id of the project or session; `moved_at` is in seconds since 1970."""
+    """A directory in the trash. `name` is the id of the project or session; `moved_at` is in seconds since 1970.
+
+    One that is `condemned` is never restored: its deletion has begun.
+    """
 
     name: str
     moved_at: float
     path: Path
+    condemned: bool = False
 
 
 # --- the file system -------------------------------------------------------------------------------------------------
@@ -307,8 +311,19 @@ class Files(Protocol):
         """What lies in the trash, the oldest first. Sizes are not measured."""
         ...
 
+    def condemn(self, entry: TrashEntry) -> Path:
+        """Mark that an entry is about to be deleted, and is not to be restored any more; answer where it lies then.
+
+        Raises NotFoundError when it is no longer there, FileSystemError when something is mounted in it.
+        """
+        ...
+
     def measure(self, path: Path) -> int:
-        """The bytes on disk of everything below `path`, symlinks not followed."""
+        """The bytes on disk of everything below `path`: symlinks not followed, hard links counted once."""
+        ...
+
+    def trash_size(self) -> int:
+        """The bytes on disk of the whole trash."""
         ...
 
     def delete(self, path: Path) -> bool:

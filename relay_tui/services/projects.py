@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from relay_tui.config import Config
 from relay_tui.errors import (
@@ -16,7 +17,7 @@ from relay_tui.errors import (
     RelayError,
 )
 from relay_tui.events import Bus, RecordsChanged
-from relay_tui.model import CloneState, Desired, Project, Records, Session, new_id, now
+from relay_tui.model import CloneState, Desired, Project, Records, Session, now
 from relay_tui.paths import DataDir
 from relay_tui.services import names
 from relay_tui.services.claims import Claims
@@ -73,12 +74,12 @@ class Projects:
         self._config.find_profile(wanted.profile)
         if wanted.name:
             names.check_name(wanted.name)
-        with self._store.transaction() as change:
+        with self._locks.while_written(), self._store.transaction() as change:
             name = wanted.name or names.suggest_project(source.url, change.records)
             _refuse_taken(name, change.records)
             stamp = now()
             project = Project(
-                id=new_id(),
+                id=change.records.unused_id(),
                 name=name,
                 source=source.url,
                 default_branch=wanted.branch,
@@ -122,13 +123,15 @@ class Projects:
 
     def retry(self, project_id: str, source: str = "") -> Project:
         """Make a project ready for another clone(), from another source if one is given."""
-        if not source:
-            return self._change(project_id, unready=True, clone_state=CloneState.PENDING, clone_error=None)
-        parsed = self._git.parse_source(source)
-        project = self._change(
-            project_id, unready=True, source=parsed.url, clone_state=CloneState.PENDING, clone_error=None
-        )
-        self._secrets[project_id] = parsed
+        parsed = self._git.parse_source(source) if source else None
+        changed: dict[str, Any] = {"source": parsed.url} if parsed else {}
+        with self._locks.while_written():
+            self._locks.claim(project_id, "cloning a project")
+            project = self._change(
+                project_id, unready=True, clone_state=CloneState.PENDING, clone_error=None, **changed
+            )
+        if parsed is not None:
+            self._secrets[project_id] = parsed
         return project
 
     def sessions_of(self, project_id: str) -> list[Session]:
@@ -165,11 +168,12 @@ class Projects:
             if project is None:
                 raise NotFoundError("That project was purged, or never was", project_id)
             if project.deleted_at is None:
-                raise ConflictError(f"{project.name} is not removed")
+                raise ConflictError(f"{project.name} is not removed", hint="There is nothing to restore.")
             here = self._files.has_clone(self._data_dir.base(project_id))
             if not here and all(entry.name != project_id for entry in self._files.trash_entries()):
-                raise NotFoundError(f"The base clone of {project.name} is no longer in the trash")
-            with self._store.transaction() as change:
+                hint = "Add it again: relay project add SOURCE."
+                raise NotFoundError(f"The base clone of {project.name} is no longer in the trash", hint=hint)
+            with self._locks.while_written(), self._store.transaction() as change:
                 taken = [p.name for p in change.records.live_projects()]
                 back = [
                     undeleted(s, s.name)
@@ -213,7 +217,7 @@ class Projects:
     def _make_ready(self, project_id: str, head: str, base: Path) -> Session:
         """Ready and first session become true in one transaction: a ready project always has a session."""
         heads = {branch.name for branch in self._git.branches(base)}
-        with self._store.transaction() as change:
+        with self._locks.while_written(), self._store.transaction() as change:
             project = change.records.projects[project_id]
             branch = project.default_branch or head
             if branch not in heads:
@@ -245,8 +249,10 @@ class Projects:
             project = change.records.projects.get(project_id)
             if project is None or (unready and project.deleted_at is not None):
                 raise NotFoundError("That project is gone", project_id)
+            if unready and project.desired is Desired.REMOVED:
+                raise ConflictError(f"{project.name} is being removed", hint="Remove it again to go on with that.")
             if unready and project.clone_state is CloneState.READY:
-                raise ConflictError(f"{project.name} is cloned already")
+                raise ConflictError(f"{project.name} is cloned already", hint="There is nothing to retry.")
             project = replace(project, updated_at=stamp or now(), **changes)  # type: ignore[arg-type]
             change.put(project)
         self._bus.publish(RecordsChanged())
@@ -259,9 +265,10 @@ class Projects:
             cancelled = Fault("cancelled", "Cancelled", hint="R clones again.")
             self._change(project_id, clone_state=CloneState.ERROR, clone_error=cancelled)
             return
+        self._change(project_id, desired=Desired.REMOVED)  # cut off here, the removal is gone on with
+        self._files.delete(self._data_dir.project(project_id))
         with self._store.transaction() as change:
             change.drop(project_id)
-        self._files.delete(self._data_dir.project(project_id))
         self._bus.publish(RecordsChanged())
 
 

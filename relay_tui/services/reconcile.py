@@ -61,9 +61,14 @@ class Reconciler:
         return plan(records, disk, containers, busy)
 
     def carry_out(self, step: Step, watch: Watch) -> None:
-        """Take one step. Steps that only a person decides on are left alone."""
+        """Take one step. Steps that only a person decides on are left alone, and those that came too late."""
         if step.act in ASKS:
             return
+        if step.about is not None:
+            present = self._store.read().sessions.get(step.subject)
+            if present is None or not _as_planned(present, step):
+                log.info("left alone: %s: somebody's word is newer", step.words)
+                return
         log.info("reconcile: %s (%s)", step.words, step.act)
         self._acts()[step.act](step, watch)
 

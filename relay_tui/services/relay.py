@@ -81,7 +81,9 @@ class Relay:
     def retry_project(self, project: Project, source: str = "") -> None:
         """Clone again, from another source if one is given."""
         if project.id in self.jobs.running():
-            raise ConflictError(f"{project.name} is being cloned already")
+            raise ConflictError(
+                f"{project.name} is being cloned already", hint="Wait for it to end, or press c to cancel it."
+            )
         self.clone(self.projects.retry(project.id, source))
 
     def create_session(self, wanted: NewSession) -> Session:
@@ -184,12 +186,9 @@ class Relay:
 
     def _tidy_then_watch(self) -> None:
         """Notice what other relays write. First, what does not need the engine, and the trash whose time is up."""
-        try:
-            self.reconcile()
-            self.trash.purge(None, Watch())
-        except RelayError as error:  # said again by the next action that needs the disk or the store
-            log.warning("tidying up failed: %s: %s", error.title, error.detail)
+        self._tidy()
         last: object = None
+        warned = self.store.warning()
         while not self._closed.wait(LOOK):
             try:
                 stamp = self.store.stamp()
@@ -198,3 +197,13 @@ class Relay:
             if stamp != last:
                 last = stamp
                 self.bus.publish(RecordsChanged())
+            if self.store.warning() != warned:  # it came back from its copy, which lacks the last change
+                warned = self.store.warning()
+                self._tidy()
+
+    def _tidy(self) -> None:
+        try:
+            self.reconcile()
+            self.trash.purge(None, Watch())
+        except RelayError as error:  # said again by the next action that needs the disk or the store
+            log.warning("tidying up failed: %s: %s", error.title, error.detail)

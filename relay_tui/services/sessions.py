@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from relay_tui.config import Config, Profile
 from relay_tui.errors import (
     CancelledError,
     ConflictError,
+    EngineUnreachableError,
     Fault,
     InvalidInputError,
     NameTakenError,
@@ -20,13 +22,15 @@ from relay_tui.errors import (
     at_step,
 )
 from relay_tui.events import Bus, RecordsChanged
-from relay_tui.model import Branch, CloneState, Desired, Identity, Project, Records, Session, SessionState, new_id, now
+from relay_tui.model import Branch, CloneState, Desired, Identity, Project, Records, Session, SessionState, now
 from relay_tui.paths import DataDir
 from relay_tui.services import names, observe
 from relay_tui.services.claims import Claims
 from relay_tui.services.ports import ContainerSpec, Files, Git, Runtime, Store, Transaction
 from relay_tui.services.spec import choose_image, container_spec
 from relay_tui.services.watch import Behind, Watch
+
+log = logging.getLogger(__name__)
 
 SETTLING = 0.5  # seconds a command is given to fail before its session counts as running
 
@@ -85,6 +89,10 @@ class Sessions:
         project = records.projects.get(wanted.project)
         if project is None or project.deleted_at is not None:
             raise NotFoundError("That project is gone", wanted.project)
+        if project.desired is Desired.REMOVED:
+            raise ConflictError(
+                f"{project.name} is being removed", hint="Restore it afterwards: relay project restore."
+            )
         if project.clone_state is not CloneState.READY:
             raise ConflictError(f"{project.name} is not cloned yet", hint="Wait for its clone, or retry it.")
         base_branch = wanted.branch or project.default_branch
@@ -103,7 +111,7 @@ class Sessions:
         if name.casefold() in {session.name.casefold() for session in records.live_sessions(project.id)}:
             raise NameTakenError(f"{project.name} has a session '{name}' already", hint="Choose another name.")
         profile = self._config.find_profile(wanted.profile or project.default_profile)
-        session_id, stamp = new_id(), now()
+        session_id, stamp = records.unused_id(), now()
         return Session(
             id=session_id,
             project_id=project.id,
@@ -143,14 +151,16 @@ class Sessions:
             )
         clash = next((h for h in heads if h.startswith(name + "/") or name.startswith(h + "/")), "")
         if clash:
-            raise InvalidInputError("new_branch", f"git cannot have both '{name}' and '{clash}'")
+            raise InvalidInputError(
+                "new_branch", f"git cannot have both '{name}' and '{clash}'", hint="Choose another name."
+            )
 
     # --- from record to running ---
 
     def register(self, wanted: NewSession) -> Session:
         """Put the session on record; nothing is cloned yet. Raises as draft() does."""
         heads = {branch.name for branch in self.branches(self._project(wanted.project).id)}
-        with self._store.transaction() as change:
+        with self._locks.while_written(), self._store.transaction() as change:
             session = self.draft(wanted, change.records, heads)
             self.put_claimed(session, change)
         self._bus.publish(RecordsChanged())
@@ -164,16 +174,28 @@ class Sessions:
     def build(self, session_id: str, watch: Watch) -> Session:
         """Make of the session's record whatever is missing: its clone, its container, the container running."""
         with self._locks.hold(session_id, "creating a session"), self._on_row(session_id, watch):
-            session = self._change(
-                session_id, desired=Desired.RUNNING, state=SessionState.STARTING, error_reason=None, exit_code=None
-            )
-            made = self._clone_and_create(session, watch)
-            watch.stage("Starting")
-            try:
+            return self._make(self._begin(session_id), watch)
+
+    def _begin(self, session_id: str, **changes: object) -> Session:
+        """Put on record that the session is to run: whatever cuts us off, the next reconcile goes on with it."""
+        return self._change(
+            session_id,
+            desired=Desired.RUNNING,
+            state=SessionState.STARTING,
+            error_reason=None,
+            exit_code=None,
+            **changes,
+        )
+
+    def _make(self, session: Session, watch: Watch) -> Session:
+        made = self._clone_and_create(session, watch)
+        watch.stage("Starting")
+        try:
+            with at_step("Starting"):
                 return self._start(made)
-            except RelayError:
-                self._change(session_id, container_id=made.container_id, notes=made.notes)
-                raise
+        except RelayError:
+            self._change(session.id, container_id=made.container_id, notes=made.notes)
+            raise
 
     def _clone_and_create(self, session: Session, watch: Watch) -> Session:
         """The session with its container and notes, which are not on record yet: its labels name the container.
@@ -183,7 +205,10 @@ class Sessions:
         work_dir = Path(session.work_dir)
         if self._files.has_clone(work_dir):
             return self._ensure_container(session, watch)
-        if any(entry.name == session.id for entry in self._files.trash_entries()):
+        trash = {entry.name for entry in self._files.trash_entries()}
+        if session.project_id in trash and not self._files.has_clone(self._data_dir.base(session.project_id)):
+            raise ConflictError("Its project is not back from the trash yet", hint="relay reconcile goes on with it.")
+        if session.id in trash:
             self._files.from_trash(session.id, work_dir)  # restored: its work comes back, never a fresh clone
             return self._ensure_container(session, watch)
         self._files.make_directory(work_dir)
@@ -220,7 +245,8 @@ class Sessions:
             else:
                 return session
         spec = self._spec(session, self._project(session.project_id), self._git.identity())
-        return replace(session, container_id=self._runtime.create(spec, watch))
+        with at_step("Creating the container"):
+            return replace(session, container_id=self._runtime.create(spec, watch))
 
     def _start(self, session: Session) -> Session:
         """Start what was made, and put all of it on record at once."""
@@ -267,16 +293,22 @@ class Sessions:
             exit_code = None
             if session.container_id:
                 try:
-                    self._runtime.stop(session.container_id)
-                    exit_code = self._runtime.inspect(session.container_id).exit_code
+                    with at_step("Stopping"):
+                        self._runtime.stop(session.container_id)
+                        exit_code = self._runtime.inspect(session.container_id).exit_code
                 except NotFoundError:
                     pass
             return self._change(session_id, state=SessionState.STOPPED, exit_code=exit_code, error_reason=None)
 
     def restart(self, session_id: str, watch: Watch) -> Session:
         """Stop the session's container and start it again."""
-        self.stop(session_id, watch)
-        return self.build(session_id, watch)
+        with self._locks.hold(session_id, "restarting a session"), self._on_row(session_id, watch):
+            session = self._begin(session_id)
+            watch.stage("Stopping")
+            if session.container_id:
+                with suppress(NotFoundError), at_step("Stopping"):
+                    self._runtime.stop(session.container_id)
+            return self._make(session, watch)
 
     def retry(self, session_id: str, watch: Watch, *, image: str = "") -> Session:
         """Go on from the step that failed, with another image if one is given.
@@ -290,10 +322,10 @@ class Sessions:
         if session.state is SessionState.RUNNING:
             raise ConflictError(f"{session.name} is running", hint="There is nothing to retry; restart it instead.")
         with self._locks.hold(session_id, "creating a session"), self._on_row(session_id, watch):
+            begun = self._begin(session_id, container_id="", image=image or session.image)
             if session.container_id:
                 self._runtime.remove(session.container_id)
-            self._change(session_id, container_id="", image=image or session.image)
-        return self.build(session_id, watch)
+            return self._make(begun, watch)
 
     def remove(self, session_id: str, watch: Watch, *, last: bool = False, stamp: str = "") -> None:
         """Remove the container, move the clone to the trash, close the record (at `stamp`, or now).
@@ -304,20 +336,22 @@ class Sessions:
             session = self._mark_for_removal(session_id, last=last)
             with self._on_row(session_id, watch):
                 watch.stage("Removing the container")
-                for container_id in self._containers_of(session):
-                    self._runtime.remove(container_id)
+                with at_step("Removing the container"):
+                    for container_id in self._containers_of(session):
+                        self._runtime.remove(container_id)
                 watch.stage("Moving the clone to the trash")
-                self._files.to_trash(Path(session.work_dir), session.id)
+                with at_step("Moving the clone to the trash"):
+                    self._files.to_trash(Path(session.work_dir), session.id)
                 self._change(session_id, deleted_at=stamp or now(), container_id="")
 
     def restore(self, session_id: str) -> Session:
         """Undo a removal: put the session back on record; build() brings its clone out of the trash."""
-        with self._store.transaction() as change:
+        with self._locks.while_written(), self._store.transaction() as change:
             session = change.records.sessions.get(session_id)
             if session is None:
                 raise NotFoundError("That session was purged, or never was", session_id)
             if session.deleted_at is None:
-                raise ConflictError(f"{session.name} is not removed")
+                raise ConflictError(f"{session.name} is not removed", hint="There is nothing to restore.")
             project = change.records.projects.get(session.project_id)
             if project is None or project.deleted_at is not None:
                 name = project.name if project else "its project"
@@ -326,7 +360,8 @@ class Sessions:
                     hint=f"Restore the project, and its sessions come with it: relay project restore {name}.",
                 )
             if not self._files.has_clone(Path(session.work_dir)) and session_id not in self._files.survey().trash:
-                raise NotFoundError(f"The clone of {session.name} is no longer in the trash")
+                hint = f"Create a session on its branch: {session.branch}."
+                raise NotFoundError(f"The clone of {session.name} is no longer in the trash", hint=hint)
             taken = [s.name for s in change.records.live_sessions(session.project_id)]
             session = undeleted(session, names.free_name(session.name, taken))
             self.put_claimed(session, change)
@@ -338,10 +373,17 @@ class Sessions:
         self._change(session_id, container_id=container_id)
 
     def _containers_of(self, session: Session) -> list[str]:
-        """The one on record, else any that a killed relay created without living to record it."""
-        if session.container_id:
-            return [session.container_id]
-        return [seen.container_id for seen in self._runtime.observe() if seen.session_id == session.id]
+        """The one on record, and any that a killed relay created without living to record it.
+
+        Without an engine, a session that has none on record can go: a reconcile removes what it has after all.
+        """
+        try:
+            seen = {seen.container_id for seen in self._runtime.observe() if seen.session_id == session.id}
+        except EngineUnreachableError:
+            if session.container_id:
+                raise
+            return []
+        return sorted(seen | {session.container_id} - {""})
 
     def _mark_for_removal(self, session_id: str, *, last: bool) -> Session:
         with self._store.transaction() as change:
@@ -377,11 +419,18 @@ class Sessions:
         except CancelledError:
             if not watch.quitting:  # what a leaving relay began, the next one goes on with by itself
                 cancelled = Fault("cancelled", "Cancelled", hint="R goes on with it.")
-                self._change(session_id, state=SessionState.ERROR, error_reason=cancelled)
+                self._write_fault(session_id, cancelled)
             raise
         except RelayError as error:
-            self._change(session_id, state=SessionState.ERROR, error_reason=error.fault)
+            self._write_fault(session_id, error.fault)
             raise
+
+    def _write_fault(self, session_id: str, fault: Fault) -> None:
+        """On the row, if that can be written; the fault itself goes on up all the same."""
+        try:
+            self._change(session_id, state=SessionState.ERROR, error_reason=fault)
+        except RelayError as error:
+            log.warning("%r is not on the row of %s: %s: %s", fault.title, session_id, error.title, error.detail)
 
     def _spec(self, session: Session, project: Project, identity: Identity) -> ContainerSpec:
         return container_spec(
@@ -403,7 +452,7 @@ class Sessions:
     def _change(self, session_id: str, **changes: object) -> Session:
         with self._store.transaction() as change:
             session = change.records.sessions.get(session_id)
-            if session is None:
+            if session is None or session.deleted_at is not None:
                 raise NotFoundError("That session is gone", session_id)
             changed = replace(session, **changes)  # type: ignore[arg-type]
             if changed == session:

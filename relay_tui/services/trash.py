@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 
 from relay_tui.config import Config
-from relay_tui.errors import RelayError
+from relay_tui.errors import NotFoundError, RelayError
 from relay_tui.events import Bus, RecordsChanged
-from relay_tui.model import Records
+from relay_tui.model import Records, Session
 from relay_tui.services.claims import Claims
 from relay_tui.services.ports import Files, Runtime, Store, TrashEntry
 from relay_tui.services.watch import Watch
@@ -32,7 +35,15 @@ class Trash:
     """Measures and empties the trash. Nothing leaves it before its time unless a person says so."""
 
     def __init__(
-        self, *, store: Store, files: Files, runtime: Runtime, locks: Claims, bus: Bus, config: Config
+        self,
+        *,
+        store: Store,
+        files: Files,
+        runtime: Runtime,
+        locks: Claims,
+        bus: Bus,
+        config: Config,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._files = files
@@ -40,51 +51,70 @@ class Trash:
         self._locks = locks
         self._bus = bus
         self._config = config
+        self._clock = clock
 
     def purge(self, older_than_days: float | None, watch: Watch) -> Purged:
         """Delete for good what went to the trash that many days ago (None: whose retention has ended)."""
         days = self._config.trash_days if older_than_days is None else older_than_days
-        due = [e for e in self._files.trash_entries() if time.time() - e.moved_at >= days * DAY]
-        entries, freed, left = 0, 0, []
+        due = [e for e in self._files.trash_entries() if e.condemned or self._age(e) >= days * DAY]
+        purged = Purged()
         for number, entry in enumerate(due):
             watch.check()
             watch.stage("Purging", number / len(due), entry.name)
-            size = self._files.measure(entry.path)
-            if self._delete(entry):
-                entries, freed = entries + 1, freed + size
-            else:
-                left.append(str(entry.path))
+            try:
+                with self._locks.hold(entry.name, "purging"):
+                    purged = self._delete(entry, purged)
+            except NotFoundError:
+                continue  # restored, or purged by another relay, since we looked
+            except RelayError as error:
+                log.warning("%s stays in the trash: %s: %s", entry.path, error.title, error.detail)
+                purged = replace(purged, left=(*purged.left, str(entry.path)))
         self._forget_purged()
-        return Purged(entries, freed, tuple(left))
+        return purged
 
-    def _delete(self, entry: TrashEntry) -> bool:
+    def _age(self, entry: TrashEntry) -> float:
+        """Seconds; never negative, nor more than what it is of has existed: the clock may jump either way."""
+        records = self._store.read()
+        record = records.sessions.get(entry.name) or records.projects.get(entry.name)
+        made = _moment(record.created_at) if record else 0.0
+        return max(0.0, self._clock() - max(entry.moved_at, made))
+
+    def _delete(self, entry: TrashEntry, purged: Purged) -> Purged:
         """By ourselves if we can; what belongs to other users by the engine, which may do more than we.
 
-        What is being restored, or has something mounted in it, stays.
+        What is on its way back stays. Nothing comes back once its deletion has begun: half of it may be gone.
         """
+        records = self._store.read()
+        record = records.sessions.get(entry.name) or records.projects.get(entry.name)
+        if record is not None and record.deleted_at is None:
+            return purged
+        path = self._files.condemn(entry)
+        size = self._files.measure(path)
+        gone = self._files.delete(path) or self._delete_for_us(path, records.sessions.get(entry.name))
+        if gone:
+            return replace(purged, entries=purged.entries + 1, freed=purged.freed + size)
+        freed = purged.freed + size - self._files.measure(path)
+        return replace(purged, freed=freed, left=(*purged.left, str(path)))
+
+    def _delete_for_us(self, path: Path, session: Session | None) -> bool:
         try:
-            with self._locks.hold(entry.name, "purging"):
-                if self._files.delete(entry.path):
-                    return True
-                session = self._store.read().sessions.get(entry.name)
-                self._runtime.delete_tree(entry.path, session.image if session else self._config.image)
-                return self._files.delete(entry.path)
+            self._runtime.delete_tree(path, session.image if session else self._config.image)
         except RelayError as error:
-            log.warning("%s stays in the trash: %s: %s", entry.path, error.title, error.detail)
-            return False
+            log.warning("%s cannot be deleted by the engine: %s: %s", path, error.title, error.detail)
+        return self._files.delete(path)
 
     def _forget_purged(self) -> None:
         """Drop the records of what is neither live nor in the trash any more."""
         with self._store.transaction() as change:
-            kept = {entry.name for entry in self._files.trash_entries()}  # what is removed meanwhile waits for us
-            for record_id in _removed(change.records) - kept:
+            # what is removed meanwhile waits for us
+            kept = {entry.name for entry in self._files.trash_entries() if not entry.condemned}
+            for record_id in _purged(change.records, kept):
                 change.drop(record_id)
         self._bus.publish(RecordsChanged())
 
     def too_full(self) -> str:
         """A warning when the trash takes more than its share of the disk, else ''. Walks the trash: slow."""
-        size = sum(self._files.measure(entry.path) for entry in self._files.trash_entries())
-        disk = self._files.disk_size()
+        size, disk = self._files.trash_size(), self._files.disk_size()
         if disk and size > self._config.trash_share * disk:
             return (
                 f"The trash holds {size / disk:.0%} of the disk, more than the {self._config.trash_share:.0%} it may. "
@@ -93,8 +123,16 @@ class Trash:
         return ""
 
 
-def _removed(records: Records) -> set[str]:
-    """Ids of removed records, but for projects that a session in the trash may still need."""
-    sessions = {s.id for s in records.sessions.values() if s.deleted_at is not None}
-    projects = {p.id for p in records.projects.values() if p.deleted_at is not None}
-    return sessions | projects
+def _moment(stamp: str) -> float:
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _purged(records: Records, kept: Collection[str]) -> set[str]:
+    """Ids of removed records that are not `kept`, but for projects that a session on record still names."""
+    sessions = {s.id for s in records.sessions.values() if s.deleted_at is not None and s.id not in kept}
+    named = {s.project_id for s in records.sessions.values() if s.id not in sessions}
+    projects = {p.id for p in records.projects.values() if p.deleted_at is not None and p.id not in kept}
+    return sessions | projects - named

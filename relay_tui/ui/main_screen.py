@@ -24,7 +24,7 @@ from relay_tui.ui.screens.help import HelpScreen
 from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
 from relay_tui.ui.screens.new_session import NewSessionForm
 from relay_tui.ui.screens.question import Question
-from relay_tui.ui.world import JobFailed, RecordRemoved, snapshot
+from relay_tui.ui.world import JobFailed, RecordRemoved, Warned, snapshot
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,11 @@ class MainScreen(Panes):
         self.notify(f"Removed {clean(message.name)}. u brings it back.", markup=False)
         if message.warning:
             self.notify(message.warning, severity="warning", timeout=15, markup=False)
+
+    @on(Warned)
+    def warned(self, message: Warned) -> None:
+        """What is mended is to be known all the same; Info has it for later."""
+        self.notify(clean_block(message.words, lines=8), severity="warning", timeout=15, markup=False)
 
     def action_undo(self) -> None:
         """Bring back what was removed last."""

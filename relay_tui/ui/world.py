@@ -67,6 +67,14 @@ class RecordRemoved(Message):
         self.warning = warning
 
 
+class Warned(Message):
+    """Something was wrong, and was mended: the store came back from its copy."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+
 def snapshot(relay: Relay) -> World:
     """Everything as it is now."""
     try:
@@ -105,6 +113,7 @@ class Bridge:
 
     def _carry(self) -> None:
         last: World | None = None
+        warned = ""
         while not self._closed.is_set():
             self._stirred.wait()
             self._closed.wait(BATCH)
@@ -115,6 +124,9 @@ class Bridge:
             if world != last and not self._closed.is_set():
                 last = world
                 self._post(WorldChanged(world))
+            warned, before = self._relay.store.warning(), warned
+            if warned and warned != before and not self._closed.is_set():
+                self._post(Warned(warned))
 
     def close(self) -> None:
         """Stop posting."""

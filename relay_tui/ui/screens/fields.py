@@ -77,5 +77,5 @@ class Form(ModalScreen[str]):
         if found:
             found.first(Field).blame(words)
         else:
-            detail = f": {clean(error.detail)}" if error.detail else ""
-            self.query_one("#foot", Static).update(Content(clean(words) + detail))
+            lines = filter(None, (error.title, error.detail, error.hint))
+            self.query_one("#foot", Static).update(Content("\n".join(map(clean, lines))))
