@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+import shutil
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import docker
 import engine_images
 import pytest
+from installed_relay import PROGRAM, InstalledRelay, clear_engine
+from terminal_screen import TerminalScreen
 
 from relay_tui.adapters.engine import DockerRuntime
 from relay_tui.errors import EngineUnreachableError
+
+Open = Callable[..., TerminalScreen]
 
 
 def missing(what: str) -> None:
@@ -78,3 +83,37 @@ def containers(engine: docker.DockerClient, tmp_path: Path) -> Iterator[Path]:
 def runtime(containers: Path, engine_cache: Path) -> DockerRuntime:
     """A runtime for the test's own data dir."""
     return DockerRuntime(containers, engine_cache)
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> InstalledRelay:
+    """The installed relay over an empty data dir."""
+    relay = InstalledRelay(tmp_path / "relay")
+    relay.root.mkdir()
+    return relay
+
+
+@pytest.fixture
+def client(engine: docker.DockerClient, relay: InstalledRelay) -> Iterator[docker.DockerClient]:
+    """The engine, left as it was found."""
+    yield engine
+    clear_engine(engine, relay.root)
+
+
+@pytest.fixture
+def open_screen(relay: InstalledRelay, tmp_path: Path) -> Iterator[Open]:
+    """Opens relay's screen on a terminal; more of the environment by name."""
+    if shutil.which("tmux") is None:
+        missing("no tmux")
+    opened: list[TerminalScreen] = []
+
+    def open_one(*arguments: str, width: int = 140, height: int = 36, **env: str) -> TerminalScreen:
+        place = tmp_path / f"terminal-{len(opened)}"
+        command: list[str | Path] = [PROGRAM, *arguments]
+        screen = TerminalScreen(place, command, width=width, height=height, env=relay.env | env)
+        opened.append(screen)
+        return screen
+
+    yield open_one
+    for screen in opened:
+        screen.close()

@@ -1,221 +1,174 @@
-"""Kills an operation at its k-th call through a port, lets a new process reconcile, and looks whether all is well.
+"""Kills a process at the k-th thing it does, for every k, and looks at what the next one makes of the rest.
 
-Everything is real but the engine: its containers are kept in a file, so that they outlive the killed process.
+The store, the locks, the files and git are the real ones; the engine is one that keeps its containers in a file, so
+that they outlive the process. Every port is wrapped by a fuse, which ends the process (as `kill -9` does) before or
+after a call; a second kind of point lies before each change that Python makes to the file system.
+
+`python crash_harness.py DIRECTORY [OPERATION…]` prints the table.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
-import threading
+import sys
+import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from relay_tui.adapters.files import DataFiles
-from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.locks import FileLocks
-from relay_tui.adapters.store import TinyStore
-from relay_tui.config import Config
-from relay_tui.errors import NotFoundError
-from relay_tui.events import Bus
-from relay_tui.model import CloneState, Desired, SessionState, new_id
-from relay_tui.paths import DataDir
-from relay_tui.services.claims import Claims
-from relay_tui.services.plan import ASKS
-from relay_tui.services.ports import ContainerSpec, LogStream, Observed, Transaction
-from relay_tui.services.projects import Projects
-from relay_tui.services.reconcile import Reconciler
-from relay_tui.services.sessions import Sessions
-from relay_tui.services.trash import Trash
+from crash_bench import KILLED, Bench, Fuse, bench
+from crash_operations import OPERATIONS, broken_promises, work_of
+from git_servers import make_repository
+
 from relay_tui.services.watch import Watch
 
-KILLED = 137
-MARKER = "unsaved-work.txt"
+_SUBREAPER = 36  # prctl: the orphans of a killed child become ours
 
 
-class FileRuntime:
-    """An engine whose containers are a JSON file. One process uses it at a time."""
+@dataclass
+class Survival:
+    """How an operation fared. `failures` tells, by crash point, what was wrong afterwards."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def _all(self) -> dict[str, Observed]:
-        if not self._path.exists():
-            return {}
-        return {key: Observed(**value) for key, value in json.loads(self._path.read_text()).items()}
-
-    def _put(self, containers: dict[str, Observed]) -> None:
-        staged = self._path.with_suffix(".tmp")
-        staged.write_text(json.dumps({key: asdict(value) for key, value in containers.items()}))
-        staged.replace(self._path)
-
-    def _set(self, container_id: str, status: str, exit_code: int | None) -> None:
-        containers = self._all()
-        seen = self.inspect(container_id)
-        containers[container_id] = Observed(container_id, seen.session_id, seen.project_id, status, exit_code)
-        self._put(containers)
-
-    def create(self, spec: ContainerSpec, _watch: Watch) -> str:
-        session_id = spec.labels["relay.session"]
-        kept = {key: value for key, value in self._all().items() if value.session_id != session_id}
-        container_id = f"c{new_id()}"
-        kept[container_id] = Observed(container_id, session_id, spec.labels["relay.project"], "created")
-        self._put(kept)
-        return container_id
-
-    def start(self, container_id: str) -> None:
-        self._set(container_id, "running", None)
-
-    def stop(self, container_id: str) -> None:
-        self._set(container_id, "exited", 143)
-
-    def remove(self, container_id: str) -> None:
-        self._put({key: value for key, value in self._all().items() if key != container_id})
-
-    def inspect(self, container_id: str) -> Observed:
-        try:
-            return self._all()[container_id]
-        except KeyError as error:
-            raise NotFoundError("No such container", container_id) from error
-
-    def wait(self, container_id: str, _seconds: float) -> Observed:
-        return self.inspect(container_id)
-
-    def observe(self) -> list[Observed]:
-        return list(self._all().values())
-
-    def logs(self, container_id: str, **_: object) -> LogStream:
-        raise NotFoundError("No log", container_id)
-
-    def delete_tree(self, path: Path, _image: str) -> None:
-        raise AssertionError(f"{path} should have been deletable")
+    operation: str
+    points: int = 0
+    survived: int = 0
+    lost: int = 0
+    failures: list[str] = field(default_factory=list)
 
 
-class Fuse:
-    """Counts calls through ports, and ends the process at the chosen one."""
+class Trial:
+    """Does one operation over and over in `root`, which is laid anew from a copy each time."""
 
-    def __init__(self, burn_at: int) -> None:
-        self._left = burn_at
-        self._lock = threading.Lock()
+    def __init__(self, root: Path, name: str, *, inside: bool) -> None:
+        self._root = root
+        self._name = name
+        self._inside = inside
+        self._operation = OPERATIONS[name]
+        self._template = root / "template"
+        self._world = root / "world"
+        self._works: dict[str, str] = {}
 
-    def tick(self) -> None:
-        """One more call; perhaps the last."""
-        with self._lock:
-            self._left -= 1
-            if self._left == 0:
-                os._exit(KILLED)
+    def run(self) -> Survival:
+        """Crash at every point; answer how many crashes were survived."""
+        make_repository(self._root / "repository", branches=("main", "side"))
+        relay = bench(self._world)
+        self._operation.prepare(relay)
+        self._works = {s.name: s.id for s in relay.records.sessions.values() if work_of(relay, s.id)}
+        assert self._works
+        self._world.rename(self._template)
+        told = self._crash(None)
+        assert told["code"] == 0, told
+        points = cast("list[str]", told["points"])
+        survival = Survival(self._name, len(points))
+        for number, point in enumerate(points):
+            wrong = self._try(number)
+            survival.survived += not wrong
+            survival.lost += any("is lost" in words for words in wrong)
+            if wrong:
+                survival.failures.append(f"{number} {point}: {'; '.join(wrong)}")
+        return survival
+
+    def _try(self, number: int) -> list[str]:
+        told = self._crash(number)
+        if told["code"] != KILLED:
+            return [f"it was not killed: {told}"]
+        return cast("list[str]", self._forked(lambda: self._recover(cast("int", told["commits"])))["wrong"])
+
+    def _crash(self, number: int | None) -> dict[str, object]:
+        shutil.rmtree(self._world, ignore_errors=True)
+        shutil.copytree(self._template, self._world, symlinks=True)
+        fuse = Fuse(number, inside=self._inside)
+
+        def operate() -> dict[str, object]:
+            relay = bench(self._world, fuse)
+            fuse.light(lambda burnt: tell(burnt))
+            self._operation.do(relay)
+            return {"points": list(fuse.points)}
+
+        def tell(burnt: Fuse) -> None:
+            os.write(self._pipe, json.dumps({"commits": burnt.commits}).encode())
+
+        return self._forked(operate)
+
+    def _recover(self, commits: int) -> dict[str, object]:
+        """What the next relay does, and what is wrong then."""
+        relay = bench(self._world)
+        taken = relay.reconciler.carry_out_all(Watch())
+        wrong = [f"{step.act} failed: {error.title} {error.detail}" for step, error in taken if error]
+        steps = [(step.act, step.subject) for step, _ in taken]
+        wrong += [f"{act} was taken twice" for act, subject in set(steps) if steps.count((act, subject)) > 1]
+        wrong += broken_promises(relay, self._works, self._operation.purges)
+        wrong += [f"still to do: {step.act} {step.words}" for step in relay.reconciler.plan()]
+        if self._operation.purges:
+            wrong += self._after_purge(relay)
+        done = self._operation.done(relay)
+        if not done and (commits or self._operation.always):
+            wrong.append("it was not finished")
+        elif done and not (commits or self._operation.always or self._inside):
+            wrong.append("it was done before it was on record")
+        return {"wrong": wrong}
+
+    def _after_purge(self, relay: Bench) -> list[str]:
+        """What is half deleted can no longer be restored; what can be restored is whole. Then purge again."""
+        wrong = []
+        gone = next((s for s in relay.records.sessions.values() if s.name == "gone"), None)
+        if gone is not None and any(entry.name == gone.id for entry in relay.files.trash_entries()):
+            (entry,) = (entry for entry in relay.files.trash_entries() if entry.name == gone.id)
+            whole = (self._template / entry.path.relative_to(self._world)).rglob("*")
+            missing = [p for p in whole if not os.path.lexists(self._world / p.relative_to(self._template))]
+            wrong += [f"half of it could be restored: {missing[0]} is missing"] if missing else []
+        relay.trash.purge(0, Watch())
+        return wrong
+
+    def _forked(self, call: Callable[[], dict[str, object]]) -> dict[str, object]:
+        """Call it in a process of its own; answer what it tells. Its orphans are waited for."""
+        reading, self._pipe = os.pipe()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.write(self._pipe, json.dumps(call()).encode())
+                code = 0
+            except BaseException:
+                os.write(self._pipe, json.dumps({"error": traceback.format_exc()}).encode())
+            finally:
+                os._exit(code)
+        os.close(self._pipe)
+        with os.fdopen(reading, "rb") as pipe:
+            told: dict[str, object] = json.loads(pipe.read() or b"{}")
+        _, status = os.waitpid(child, 0)
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+        told["code"] = os.waitstatus_to_exitcode(status)
+        assert "error" not in told, told["error"]
+        return told
 
 
-class Fused:
-    """A port, each of whose calls ticks before it begins and after it has ended."""
-
-    def __init__(self, port: object, fuse: Fuse) -> None:
-        self._port = port
-        self._fuse = fuse
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  it stands in for any port
-        method = getattr(self._port, name)
-        if name in {"transaction", "hold"}:
-            return lambda *args: self._block(method(*args))
-
-        def call(*args: object, **kwargs: object) -> object:
-            self._fuse.tick()
-            result = method(*args, **kwargs)
-            self._fuse.tick()
-            return result
-
-        return call
-
-    @contextmanager
-    def _block(self, manager: Any) -> Iterator[Transaction]:  # noqa: ANN401
-        self._fuse.tick()
-        with manager as value:
-            yield value
-            self._fuse.tick()
-        self._fuse.tick()
+def crash_everywhere(root: Path, name: str, *, inside: bool) -> Survival:
+    """Try an operation in an empty directory. Call it in a process with one thread."""
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    root.mkdir(parents=True)
+    return Trial(root, name, inside=inside).run()
 
 
-@dataclass(frozen=True)
-class Rig:
-    """The services over one data dir."""
-
-    place: DataDir
-    store: TinyStore
-    files: DataFiles
-    runtime: FileRuntime
-    projects: Projects
-    sessions: Sessions
-    reconciler: Reconciler
-    trash: Trash
+def main(arguments: Sequence[str]) -> int:
+    """Print a JSON document for each operation named (all if none is), crashed between calls or, with -i, inside."""
+    inside = "-i" in arguments
+    place, *names = [argument for argument in arguments if argument != "-i"]
+    for name in names or OPERATIONS:
+        with tempfile.TemporaryDirectory(dir=place) as directory:
+            survival = crash_everywhere(Path(directory) / "trial", name, inside=inside)
+        sys.stdout.write(json.dumps(asdict(survival)) + "\n")
+        sys.stdout.flush()
+    return 0
 
 
-def rig(root: Path, burn_at: int = 0) -> Rig:
-    """Services over `root`; with `burn_at` the process dies at that call through a port."""
-    place, fuse = DataDir(root), Fuse(burn_at)
-    place.prepare()
-
-    def port(real: object) -> Any:  # noqa: ANN401
-        return Fused(real, fuse) if burn_at else real
-
-    config, bus = Config(path=root / "config.toml", image="image"), Bus()
-    store, files, git = port(TinyStore(place.store)), port(DataFiles(place)), port(GitAdapter())
-    runtime, locks = port(FileRuntime(root / "engine.json")), Claims(port(FileLocks(place.locks)))
-    common: dict[str, Any] = {"store": store, "files": files, "locks": locks, "bus": bus}
-    sessions = Sessions(**common, git=git, runtime=runtime, config=config, data_dir=place)
-    projects = Projects(**common, git=git, config=config, data_dir=place, sessions=sessions)
-    reconciler = Reconciler(**common, runtime=runtime, projects=projects, sessions=sessions)
-    trash = Trash(**common, runtime=runtime, config=config)
-    return Rig(place, store, files, runtime, projects, sessions, reconciler, trash)
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Do `work` in a process of its own; answer its exit code (1 with a traceback when it raised)."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def reset(template: Path, root: Path) -> None:
-    """Make `root` what `template` is."""
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(template, root, symlinks=True)
-
-
-def check(root: Path, markers: Sequence[str]) -> None:
-    """Reconcile in this, a new process; then every invariant holds, and there is nothing more to do."""
-    present = rig(root)
-    failures = [(step, error) for step, error in present.reconciler.carry_out_all(Watch()) if error]
-    assert not failures, failures
-    again = present.reconciler.plan()
-    assert not again, again
-    records, disk = present.store.read(), present.files.survey()
-    assert not disk.partials
-    assert not {step.act for step in again} & ASKS
-    containers = {seen.session_id: seen for seen in present.runtime.observe()}
-    assert len(containers) == len(present.runtime.observe()), "a session has two containers"
-    live = {session.id: session for session in records.live_sessions()}
-    assert set(disk.clones) == set(live)
-    assert set(containers) <= set(live)
-    for session in live.values():
-        seen = containers.get(session.id)
-        running = seen is not None and seen.status == "running" and seen.container_id == session.container_id
-        assert running == (session.desired is Desired.RUNNING), session
-        assert session.state == (SessionState.RUNNING if running else SessionState.STOPPED)
-    for project in records.live_projects():
-        assert project.clone_state is CloneState.READY
-        assert project.desired is Desired.RUNNING
-        assert records.live_sessions(project.id), "a ready project without a session"
-    assert disk.bases == {project.id for project in records.live_projects()}
-    found = {path.read_text() for path in root.rglob(MARKER)}
-    assert found >= set(markers), f"lost: {set(markers) - found}"
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

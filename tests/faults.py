@@ -12,7 +12,40 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 from conftest import missing
+from installed_relay import IMAGE, InstalledRelay
+
+
+def add_demo(relay: InstalledRelay, source: Path, *options: str) -> dict[str, object]:
+    """Add a project `demo`, whose first session runs."""
+    return relay.json("project", "add", source, "--name", "demo", "--image", IMAGE, *options)
+
+
+def only_session(relay: InstalledRelay) -> dict[str, object]:
+    """The one session there is."""
+    [row] = relay.run("session", "list", "--json").rows
+    return row
+
+
+def fault(value: object) -> dict[str, str]:
+    """A record's error."""
+    assert isinstance(value, dict)
+    return value
+
+
+def no_bug_logged(relay: InstalledRelay) -> None:
+    """relay's own log tells of faults, but of no exception that nobody expected."""
+    log = relay.root / "state/relay/relay.log"
+    assert not log.exists() or "Traceback" not in log.read_text()
+
+
+def containers_of(client: docker.DockerClient, relay: InstalledRelay) -> list[str]:
+    """The ids of all the containers of relay's data dir."""
+    listed = client.containers.list(
+        all=True, filters={"label": f"relay.data-dir={relay.data}"}, ignore_removed=True, sparse=True
+    )
+    return [str(found.id) for found in listed]
 
 
 @dataclass(frozen=True)

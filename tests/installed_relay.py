@@ -90,7 +90,7 @@ class InstalledRelay:
     def begin(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
         """Begin to run it, without a terminal, its errors to be read."""
         return subprocess.Popen(
-            (PROGRAM, *arguments),
+            ("env", "--default-signal=INT", PROGRAM, *arguments),  # a job in a script's background ignores it
             env=self.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
