@@ -1,0 +1,29 @@
+"""What services ask of the world. Adapters fulfil these; services know nothing else of git, engines or files."""
+
+from __future__ import annotations
+
+from relay_tui.services.ports.files import Disk, Files, TrashEntry
+from relay_tui.services.ports.git import Git, Source
+from relay_tui.services.ports.runtime import ContainerSpec, EventStream, LogChunk, LogStream, Observed, Runtime
+from relay_tui.services.ports.store import Locks, Store, Transaction
+from relay_tui.services.ports.work import Clone, Exit, Look
+
+__all__ = [
+    "Clone",
+    "ContainerSpec",
+    "Disk",
+    "EventStream",
+    "Exit",
+    "Files",
+    "Git",
+    "Locks",
+    "LogChunk",
+    "LogStream",
+    "Look",
+    "Observed",
+    "Runtime",
+    "Source",
+    "Store",
+    "Transaction",
+    "TrashEntry",
+]

@@ -1,0 +1,56 @@
+"""git on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from relay_tui.model import Branch, Identity
+from relay_tui.services.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place to clone from. `url` is bare; the secret half never leaves memory and never shows in a repr."""
+
+    url: str
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+class Git(Protocol):
+    """git on the host. Every method raises GitError with git's own words, or FileSystemError."""
+
+    def parse_source(self, text: str) -> Source:
+        """Turn what was typed into a source: secrets split off, local paths absolute. Raises InvalidInputError."""
+        ...
+
+    def check_branch_name(self, name: str) -> None:
+        """Raise InvalidInputError, field 'branch', when git would refuse the name, or it begins with '-'."""
+        ...
+
+    def clone_base(self, source: Source, target: Path, watch: Watch) -> str:
+        """Make a bare clone of every head and tag at `target` (which must not exist); answer the default branch.
+
+        Works in a temporary name beside `target` and renames when whole. Cancelled or failed, it leaves nothing.
+        """
+        ...
+
+    def branches(self, base: Path) -> list[Branch]:
+        """Every head of a base clone, the most recently committed first."""
+        ...
+
+    def clone_session(
+        self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, watch: Watch
+    ) -> list[str]:
+        """Make an independent clone of `base` at `target`, on `branch`, or on `new_branch` begun there if not ''.
+
+        `target` may exist when it is an empty directory. `origin` becomes its remote. Works in a temporary name and
+        renames when whole. Answers notes: what the clone came without (a submodule, LFS files), in words.
+        """
+        ...
+
+    def identity(self) -> Identity:
+        """The host's user.name and user.email."""
+        ...

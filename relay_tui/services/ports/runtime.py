@@ -1,0 +1,150 @@
+"""What runs a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from relay_tui.model import Identity
+from relay_tui.services.watch import Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """Everything about a container before it exists. Hardened unless a profile loosened it."""
+
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    """What runs, instead of the image's entrypoint and command; () keeps the container alive and idle."""
+    tty: bool = False
+    """Whether the command gets a terminal (agents want one; its output then is one stream)."""
+    workspace: Path
+    """The clone on the host, mounted read-write at /workspace, which is the working directory."""
+    user: str = "host"
+    """'host': the uid:gid relay runs as; 'image': the image's own; else a name, uid or uid:gid."""
+    identity: Identity = field(default_factory=Identity)
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cap_drop: tuple[str, ...] = ("ALL",)
+    cap_add: tuple[str, ...] = ()
+    no_new_privileges: bool = True
+    pids_limit: int = 4096
+    cpus: float | None = None
+    """CPUs it may use at once; None: all of them."""
+    memory: int | None = None
+    """Bytes it may use; None: all there is."""
+    network: str = "bridge"
+    """The engine's network name; 'none' cuts it off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A container as the engine sees it. `status` is the engine's word: created, running, paused, exited, dead."""
+
+    container_id: str
+    session_id: str
+    project_id: str
+    status: str
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    """The engine's words when it could not start it, else ''."""
+    started_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Bytes of a container's output, as they came. `stream` is 'stdout' or 'stderr' (a TTY has only stdout)."""
+
+    stream: str
+    data: bytes
+
+
+class LogStream(Protocol):
+    """A container's output. Iterating blocks until there is more, and ends with the stream; close() ends it at once."""
+
+    def __iter__(self) -> Iterator[LogChunk]: ...
+
+    def close(self) -> None: ...
+
+
+class EventStream(Protocol):
+    """Session ids whose container changed. Iterating blocks; ends when closed; raises EngineUnreachableError."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def close(self) -> None: ...
+
+
+class Runtime(Protocol):
+    """What runs sessions. Every method raises EngineError or EngineUnreachableError.
+
+    Ids that no longer exist raise NotFoundError, but for remove(), which then has nothing to do.
+    """
+
+    def ping(self) -> str:
+        """Answer the engine's name, version and address in a few words."""
+        ...
+
+    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+        """Pull the image if it is missing, create the container, answer its id. Does not start it.
+
+        A container that already carries the spec's labels for the same session is removed first.
+        """
+        ...
+
+    def start(self, container_id: str) -> None:
+        """Start it; fine if it runs already."""
+        ...
+
+    def stop(self, container_id: str) -> None:
+        """Ask it to end, then make it; fine if it is not running."""
+        ...
+
+    def remove(self, container_id: str) -> None:
+        """Remove it, running or not; fine if it is gone."""
+        ...
+
+    def inspect(self, container_id: str) -> Observed:
+        """How it is now."""
+        ...
+
+    def wait(self, container_id: str, seconds: float) -> Observed:
+        """How it is once it ended, or after `seconds` at the latest."""
+        ...
+
+    def observe(self) -> list[Observed]:
+        """Every container that carries this data dir's label."""
+        ...
+
+    def events(self) -> EventStream:
+        """Begin to listen for changes of this data dir's containers. Connected when it returns."""
+        ...
+
+    def logs(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
+    ) -> LogStream:
+        """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
+        ...
+
+    def delete_tree(self, path: Path, image: str) -> None:
+        """Delete a directory of the data dir whose files belong to other users, from a throw-away container.
+
+        It has no network, a read-only root, nothing but `path` mounted and no right but to override file permissions.
+        """
+        ...
+
+    def attach(self, container_id: str) -> None:
+        """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
+        ...
+
+    def run(self, container_id: str, command: Sequence[str]) -> int:
+        """Run `command` in it with the caller's stdin, stdout, stderr (() is a login shell); answer the exit code.
+
+        A terminal is given when the caller's stdin and stdout are both one.
+        """
+        ...

@@ -1,0 +1,57 @@
+"""Durable records, and locks that die with their process."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from relay_tui.model import Record, Records
+
+
+class Transaction(Protocol):
+    """One change of the store: read, change, write, all under the inter-process lock."""
+
+    @property
+    def records(self) -> Records:
+        """The records as this transaction sees them, its own changes included."""
+        ...
+
+    def put(self, record: Record) -> None:
+        """Insert or replace a project or a session by its id."""
+        ...
+
+    def drop(self, record_id: str) -> None:
+        """Forget a record wholly. Unknown ids are fine."""
+        ...
+
+
+class Store(Protocol):
+    """Durable records. Every method raises StoreError, or FileSystemError when the disk says no."""
+
+    def read(self) -> Records:
+        """The records as they are now. Cheap when nothing changed since the last read."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a change; it is written, durably and whole, when the block ends without an exception."""
+        ...
+
+    def stamp(self) -> object:
+        """A value that differs whenever any process has written the store since. Costs one stat()."""
+        ...
+
+    def warning(self) -> str:
+        """What went wrong with the store file earlier and was mended (a corrupt file set aside), or ''."""
+        ...
+
+
+class Locks(Protocol):
+    """Lock files that the kernel releases when their process dies."""
+
+    def hold(self, key: str, purpose: str) -> AbstractContextManager[None]:
+        """Hold the lock for a project or session id. Raises ConflictError that names the holder's pid and purpose."""
+        ...
+
+    def holder(self, key: str) -> str:
+        """Who holds it, in words ('relay session create, pid 4711'), or '' if nobody does."""
+        ...

@@ -1,0 +1,80 @@
+"""Looking at a session's clone, which is hostile, and bringing work out of it. Both run on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from relay_tui.services.ports.git import Source
+from relay_tui.services.watch import Watch
+from relay_tui.work import Against, Changes, Facts, Guarded, Patch, Pushed, PushPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clone:
+    """Where one session's git lies. `eye` is the host-only git dir through which the host looks at `work_dir`."""
+
+    session_id: str
+    work_dir: Path
+    eye: Path
+    base: Path
+    branch: str
+    """The branch it was begun on."""
+    base_branch: str
+
+
+class Look(Protocol):
+    """Reads a session's clone without trusting it: nothing in it is executed, followed, or believed.
+
+    Every method but prepare() raises GitError, kind 'unknown', with the reason why nothing can be said.
+    """
+
+    def prepare(self, clone: Clone) -> None:
+        """Make the eye of a fresh clone, before its container exists. Made anew when it is missing later."""
+        ...
+
+    def facts(self, clone: Clone) -> Facts:
+        """Branch, counts, what is unpushed, the last commit."""
+        ...
+
+    def changes(self, clone: Clone, against: Against) -> Changes:
+        """The changed files with their line counts."""
+        ...
+
+    def patch(self, clone: Clone, against: Against, path: str = "", *, limit: int = 4 << 20) -> Patch:
+        """The diff of one file, or of all; `limit` in bytes."""
+        ...
+
+    def guard(self, clone: Clone) -> Guarded:
+        """What would be lost with the clone."""
+        ...
+
+
+class Exit(Protocol):
+    """Brings work out of a session, and upstream work in. Raises GitError with git's own words."""
+
+    def keep(self, clone: Clone, watch: Watch) -> dict[str, str]:
+        """Copy every head and stash of the session into the base as refs/relay/<session id>/*; answer ref → commit."""
+        ...
+
+    def bundle(self, clone: Clone, target: Path, watch: Watch) -> int:
+        """Save every head and stash of the session as a git bundle at `target`; answer its bytes."""
+        ...
+
+    def fetch(self, base: Path, source: Source, watch: Watch) -> Sequence[str]:
+        """Bring the base up to date with its upstream; answer what changed, a line for each branch."""
+        ...
+
+    def plan_push(self, clone: Clone, source: Source, watch: Watch) -> PushPlan:
+        """Bring the session's branch into the base and ask the remote what it has."""
+        ...
+
+    def push(self, clone: Clone, source: Source, plan: PushPlan, watch: Watch) -> Pushed:
+        """Push exactly what was planned, with the host's credentials."""
+        ...
+
+    def export(self, clone: Clone, source: str, target: Path, watch: Watch) -> str:
+        """Make an ordinary clone at `target`, or a branch in the repository that is there; answer the branch's name."""
+        ...
