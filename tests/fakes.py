@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fakes_work import FakeExit, FakeLook
+from scripted import Scripted
 from waiting import wait_until
 
 from relay_tui.adapters.files import DataFiles
@@ -33,27 +35,7 @@ from relay_tui.services.watch import Watch
 
 SOURCE = "https://host.example/team/alpha.git"
 
-
-class Scripted:
-    """Notes every call; one of `failures` is raised by the call it is kept for, one of `gates` is waited for first."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.failures: dict[str, RelayError] = {}
-        self.gates: dict[str, threading.Event] = {}
-
-    def begin(self, call: str, watch: Watch | None = None) -> None:
-        """What every call does first."""
-        self.calls.append(call)
-        gate = self.gates.get(call)
-        if gate is not None and watch is not None:
-            with watch.on_cancel(gate.set):
-                assert gate.wait(10), f"nobody opened the gate of {call}"
-            watch.check()
-        elif gate is not None:
-            assert gate.wait(10), f"nobody opened the gate of {call}"
-        if call in self.failures:
-            raise self.failures[call]
+__all__ = ["SOURCE", "Container", "FakeExit", "FakeGit", "FakeLook", "FakeRuntime", "Rig", "Scripted", "build"]
 
 
 class FakeGit(Scripted):

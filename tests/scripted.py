@@ -1,0 +1,30 @@
+"""What every fake port is: it notes its calls, and does as a test told it."""
+
+from __future__ import annotations
+
+import threading
+
+from relay_tui.errors import RelayError
+from relay_tui.services.watch import Watch
+
+
+class Scripted:
+    """Notes every call; one of `failures` is raised by the call it is kept for, one of `gates` is waited for first."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.failures: dict[str, RelayError] = {}
+        self.gates: dict[str, threading.Event] = {}
+
+    def begin(self, call: str, watch: Watch | None = None) -> None:
+        """What every call does first."""
+        self.calls.append(call)
+        gate = self.gates.get(call)
+        if gate is not None and watch is not None:
+            with watch.on_cancel(gate.set):
+                assert gate.wait(10), f"nobody opened the gate of {call}"
+            watch.check()
+        elif gate is not None:
+            assert gate.wait(10), f"nobody opened the gate of {call}"
+        if call in self.failures:
+            raise self.failures[call]
