@@ -57,19 +57,6 @@ def test_killed_at_random_instants(relay: InstalledRelay, engine: docker.DockerC
     assert not list(relay.data.rglob("*.partial-*"))
 
 
-def test_a_container_removed_by_another_tool(relay: InstalledRelay, engine: docker.DockerClient) -> None:
-    (work_dir(relay, "main") / "unsaved").write_text("work")
-    engine.containers.get(str(sessions(relay)["main"]["container_id"])).remove(force=True)
-    steps = relay.run("reconcile", "--dry-run", "--json").document["steps"]
-    assert [step["act"] for step in steps] == ["note"]  # type: ignore[attr-defined]
-    assert sessions(relay)["main"]["state"] == "running"  # a dry run only says
-    relay.json("reconcile")
-    assert "gone" in str(sessions(relay)["main"]["error_reason"])
-    assert relay.run("session", "retry", "main").code == 0
-    assert sessions(relay)["main"]["state"] == "running"
-    assert (work_dir(relay, "main") / "unsaved").read_text() == "work"
-
-
 def test_a_removed_session_comes_back_with_its_work(relay: InstalledRelay) -> None:
     relay.json("session", "create", "demo", "--name", "fox", "--branch", "topic")
     clone = work_dir(relay, "fox")
@@ -133,17 +120,6 @@ def test_a_second_relay_says_who_is_at_work(relay: InstalledRelay) -> None:
     finally:
         stopping.communicate()
     assert sessions(relay)["mule"]["state"] == "stopped"
-
-
-def test_sixteen_sessions_at_once(relay: InstalledRelay, engine: docker.DockerClient) -> None:
-    begun = [relay.begin("session", "create", "demo", "--name", f"n{number}") for number in range(16)]
-    for process in begun:
-        _, words = process.communicate(timeout=120)
-        assert process.returncode == 0, words
-    assert len(sessions(relay)) == 17
-    assert {row["state"] for row in sessions(relay).values()} == {"running"}
-    label = {"label": f"relay.data-dir={relay.data}"}
-    assert len(engine.containers.list(all=True, filters=label)) == 17
 
 
 def test_a_trash_that_takes_too_much_of_the_disk_is_said(relay: InstalledRelay) -> None:

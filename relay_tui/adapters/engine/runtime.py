@@ -135,11 +135,11 @@ class DockerRuntime:
         title = "The files of other users cannot be deleted"
         config = {
             "Image": image,
-            "Entrypoint": ["/bin/rm", "-rf", "--", f"/trash/{path.name}"],
+            "Entrypoint": ["/bin/rm", "-rf", "--", "/trash"],  # all in it: itself, a mount, stays
             "User": "0:0",
             "NetworkDisabled": True,
             "HostConfig": {
-                "Mounts": [{"Type": "bind", "Source": str(path.parent), "Target": "/trash"}],
+                "Mounts": [{"Type": "bind", "Source": str(path), "Target": "/trash"}],
                 "CapDrop": ["ALL"],
                 "CapAdd": ["DAC_OVERRIDE"],
                 "SecurityOpt": ["no-new-privileges"],

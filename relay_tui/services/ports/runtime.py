@@ -132,7 +132,7 @@ class Runtime(Protocol):
         ...
 
     def delete_tree(self, path: Path, image: str) -> None:
-        """Delete a directory of the data dir whose files belong to other users, from a throw-away container.
+        """Delete all that is in a directory of other users' files in the data dir, from a throw-away container.
 
         It has no network, a read-only root, nothing but `path` mounted and no right but to override file permissions.
         """
