@@ -88,6 +88,12 @@ class GitError(RelayError):
     kind = "git"
 
 
+class UnknownStateError(GitError):
+    """Nothing can be said about a session's clone; `detail` says why. It counts as unsaved work."""
+
+    kind = "unknown"
+
+
 class EngineError(RelayError):
     """The container engine refused or failed; `detail` holds its own words."""
 

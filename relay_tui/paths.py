@@ -74,6 +74,10 @@ class DataDir:
         """A session's clone."""
         return self.project(project_id) / "sessions" / session_id
 
+    def eye(self, project_id: str, session_id: str) -> Path:
+        """The host-only git directory through which the host looks at a session's clone; never mounted."""
+        return self.project(project_id) / "eyes" / f"{session_id}.git"
+
     def prepare(self) -> None:
         """Make the data dir, readable by its owner alone. Raises FileSystemError."""
         try:
