@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from relay_tui import config as configuration
 from relay_tui.adapters.files import DataFiles
 from relay_tui.adapters.locks import FileLocks
+from relay_tui.adapters.machine import Host
 from relay_tui.adapters.store import TinyStore
+from relay_tui.config import Config
+from relay_tui.errors import ConfigError
 from relay_tui.events import Bus
 from relay_tui.paths import DataDir, config_file, default_data_dir, log_file
 from relay_tui.services.claims import Claims
+from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.projects import Projects
@@ -34,9 +38,26 @@ T = TypeVar("T")
 
 def build(data_dir: Path | None = None) -> Relay:
     """relay over `data_dir` (the default one if None). Raises ConfigError or FileSystemError."""
-    place = DataDir((data_dir or default_data_dir()).expanduser().absolute())
+    place = _place(data_dir)
     config = configuration.load(config_file())
     place.prepare()
+    return _over(place, config)
+
+
+def examine(data_dir: Path | None = None) -> Doctor:
+    """The doctor for `data_dir`, whatever is wrong with it or with the configuration; changes nothing there."""
+    try:
+        config = configuration.load(config_file())
+    except ConfigError:
+        config = Config(path=config_file())
+    return _over(_place(data_dir), config).doctor
+
+
+def _place(data_dir: Path | None) -> DataDir:
+    return DataDir((data_dir or default_data_dir()).expanduser().absolute())
+
+
+def _over(place: DataDir, config: Config) -> Relay:
     bus = Bus()
     store = TinyStore(place.store)
     git = _later(_git)
@@ -65,6 +86,7 @@ def build(data_dir: Path | None = None) -> Relay:
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus),
         reconciler=reconciler,
+        doctor=Doctor(machine=Host(place), store=store, place=place, config_path=config.path, plan=reconciler.plan),
         trash=Trash(store=store, files=files, runtime=runtime, locks=locks, bus=bus, config=config),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fakes_machine import FakeMachine
 from fakes_work import FakeExit, FakeLook
 from scripted import Scripted
 from waiting import wait_until
@@ -23,6 +24,7 @@ from relay_tui.events import Bus, EngineStatus, EngineStatusChanged, Event, JobE
 from relay_tui.model import Branch, Identity, Project, Record, Session
 from relay_tui.paths import DataDir
 from relay_tui.services.claims import Claims
+from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.ports import ContainerSpec, LogChunk, Observed, Source
@@ -429,6 +431,7 @@ def build(
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus),
         reconciler=reconciler,
+        doctor=Doctor(machine=FakeMachine(), store=store, place=place, config_path=config.path, plan=reconciler.plan),
         trash=Trash(store=store, files=files, runtime=engine, locks=locks, bus=bus, config=config),
     )
     events: list[Event] = []

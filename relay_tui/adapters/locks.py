@@ -19,7 +19,9 @@ _INTRODUCTION_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class _Holder:
+class Holder:
+    """Who holds a lock, as its file says."""
+
     pid: int
     purpose: str
 
@@ -60,7 +62,7 @@ class FileLocks:
 
     def holder(self, key: str) -> str:
         """Who holds it ('relay session create, pid 4711'), or ''. Only reads, so it never stands in a hold()'s way."""
-        found = _read_holder(self._path(key))
+        found = read_holder(self._path(key))
         return f"{found.purpose}, pid {found.pid}" if found else ""
 
     def _path(self, key: str) -> Path:
@@ -72,7 +74,7 @@ class FileLocks:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + _INTRODUCTION_SECONDS
         while (descriptor := _try(path)) is None:
-            holder = _read_holder(path)
+            holder = read_holder(path)
             if holder is not None:
                 raise holder.refusal()
             if time.monotonic() > deadline:
@@ -127,7 +129,7 @@ def _release(descriptor: int, path: Path) -> None:
         os.close(descriptor)
 
 
-def _read_holder(path: Path) -> _Holder | None:
+def read_holder(path: Path) -> Holder | None:
     """Whom the lock file names, if that process still lives; a number used anew tells itself by its start time."""
     try:
         found = json.loads(path.read_bytes())
@@ -140,7 +142,7 @@ def _read_holder(path: Path) -> _Holder | None:
         return None
     if not (isinstance(pid, int) and isinstance(purpose, str)):
         return None
-    return _Holder(pid, purpose) if started and _started(pid) == started else None
+    return Holder(pid, purpose) if started and _started(pid) == started else None
 
 
 def _started(pid: int) -> str:

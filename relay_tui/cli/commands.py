@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from relay_tui import __version__
+from relay_tui.cli.doctor import doctor
 from relay_tui.cli.output import Output, fail
 from relay_tui.cli.project import project
 from relay_tui.cli.session import session
@@ -57,6 +58,7 @@ relay.add_command(config)
 relay.add_command(profile)
 relay.add_command(reconcile)
 relay.add_command(purge)
+relay.add_command(doctor)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from relay_tui.errors import ConflictError, EngineUnreachableError, RelayError
 from relay_tui.events import Bus, RecordsChanged, Removed
 from relay_tui.model import Project, Session
 from relay_tui.paths import DataDir
+from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.plan import Act, Step
@@ -46,6 +47,7 @@ class Relay:
     jobs: Jobs
     engine: EngineWatch
     reconciler: Reconciler
+    doctor: Doctor
     trash: Trash
     _reconciling: threading.Lock = field(default_factory=threading.Lock)
     _removed: list[Project | Session] = field(default_factory=list)

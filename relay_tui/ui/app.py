@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from relay_tui.services.relay import Relay
+from relay_tui.terminal import utf8_locale
 from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS
 from relay_tui.ui.colours import CALM, INK
@@ -39,7 +40,7 @@ class RelayApp(App[int]):
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay
         wanted = relay.config.glyphs
-        ascii_only = wanted == "ascii" or (wanted == "auto" and not present.utf8_locale())
+        ascii_only = wanted == "ascii" or (wanted == "auto" and not utf8_locale())
         self.glyphs = present.ASCII if ascii_only else present.UNICODE
         self._bridge: Bridge | None = None
 

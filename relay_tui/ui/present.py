@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from relay_tui.config import Profile
 from relay_tui.events import EngineStatus, Job
@@ -38,25 +36,6 @@ class Glyphs:
 
 UNICODE = Glyphs("●", "◌", "○", "✗", "?", "●", "≡", "●", "✗", "·")
 ASCII = Glyphs("*", "~", "-", "!", "?", "*", "=", "*", "!", "|")
-
-
-def utf8_locale() -> bool:
-    """Whether the locale says UTF-8, as tmux asks: the first of LC_ALL, LC_CTYPE, LANG that is set."""
-    for variable in ("LC_ALL", "LC_CTYPE", "LANG"):
-        value = os.environ.get(variable, "")
-        if value and not (variable == "LC_CTYPE" and _set_by_python(value)):
-            return "utf-8" in value.lower() or "utf8" in value.lower()
-    return False
-
-
-def _set_by_python(ctype: str) -> bool:
-    """Whether LC_CTYPE is Python's own doing: it sets that in a C locale (PEP 538), whatever the terminal can show."""
-    if ctype not in {"C.UTF-8", "C.utf8", "UTF-8"}:
-        return False
-    try:
-        return b"\0LC_CTYPE=" not in b"\0" + Path("/proc/self/environ").read_bytes()
-    except OSError:
-        return False
 
 
 def age(since: str, moment: datetime) -> str:

@@ -1,0 +1,71 @@
+"""What an examination answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from relay_tui.services.watch import Watch
+
+
+class Verdict(StrEnum):
+    """How something is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, but not as well or as safely as it could."""
+    BROKEN = "broken"
+    ABSENT = "absent"
+    """It is not there, and need not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result: `found` is one line in words, `mend` the command or the step that sets it right."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    mend: str = ""
+    seconds: float = 0.0
+    """How long it took to find out."""
+
+    def timed(self, seconds: float) -> Finding:
+        """The same, with the time it took."""
+        return replace(self, seconds=round(seconds, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to find out. After `seconds` it counts as hung, which `hung` says what to do about."""
+
+    name: str
+    run: Callable[[Watch], Finding]
+    seconds: float = 5.0
+    hung: str = ""
+
+
+def ok(name: str, found: str) -> Finding:
+    """All is well."""
+    return Finding(name, Verdict.OK, found)
+
+
+def warning(name: str, found: str, mend: str = "") -> Finding:
+    """It could be better."""
+    return Finding(name, Verdict.WARNING, found, mend)
+
+
+def broken(name: str, found: str, mend: str = "") -> Finding:
+    """It does not work."""
+    return Finding(name, Verdict.BROKEN, found, mend)
+
+
+def absent(name: str, found: str, mend: str = "") -> Finding:
+    """It is not there, and need not be."""
+    return Finding(name, Verdict.ABSENT, found, mend)
+
+
+def worst(findings: list[Finding]) -> bool:
+    """Whether anything is broken."""
+    return any(finding.verdict is Verdict.BROKEN for finding in findings)

@@ -1,0 +1,126 @@
+"""The programs that relay uses, and those that it can do without."""
+
+from __future__ import annotations
+
+import re
+
+from relay_tui.errors import CancelledError, RelayError
+from relay_tui.services.doctor.findings import Finding, absent, broken, ok, warning
+from relay_tui.services.ports.machine import Machine, Said
+from relay_tui.services.watch import Watch
+
+LEAST_GIT = (2, 32)
+"""The first that checks out in parallel and can be told which configuration to read."""
+
+_SANDBOX = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-pid", "--die-with-parent")
+_SANDBOX_PROOF = (*_SANDBOX, "--", "sh", "-c", "test $$ -lt 10 && ! touch /.relay-doctor 2>/dev/null && echo held")
+
+
+def git(machine: Machine, watch: Watch) -> Finding:
+    """git, and whether it is new enough."""
+    if not machine.find("git"):
+        return broken("git", "There is no git in $PATH", "sudo apt-get install git")
+    said = machine.run(("git", "--version"), watch)
+    found = re.search(r"\d+(?:\.\d+)+", said.out)
+    if said.code or found is None:
+        return broken("git", f"git does not run: {_words(said)}", "sudo apt-get install --reinstall git")
+    version = tuple(int(part) for part in found[0].split("."))
+    if version < LEAST_GIT:
+        least = ".".join(map(str, LEAST_GIT))
+        return broken("git", f"git {found[0]} is too old: relay needs {least} or newer", "sudo apt-get install git")
+    return ok("git", f"git {found[0]}, {machine.find('git')}")
+
+
+def identity(machine: Machine, watch: Watch) -> Finding:
+    """Who commits in sessions."""
+    name = "git identity"
+    if not machine.find("git"):
+        return absent(name, "There is no git to ask")
+    values = [machine.run(("git", "config", "--global", f"user.{key}"), watch).out.strip() for key in ("name", "email")]
+    if all(values):
+        return ok(name, "Commits in sessions carry {} <{}>".format(*values))
+    lacking = " and ".join(f"user.{key}" for key, value in zip(("name", "email"), values, strict=True) if not value)
+    key = "name" if not values[0] else "email"
+    return warning(
+        name,
+        f"{lacking} not set: nobody can commit in a session",
+        f'git config --global user.{key} "YOUR {key.upper()}"',
+    )
+
+
+def git_lfs(machine: Machine, watch: Watch) -> Finding:
+    """git-lfs, which repositories with large files need."""
+    if not machine.find("git-lfs"):
+        found = "Not installed: LFS files stay pointers in sessions"
+        return absent("git-lfs", found, "sudo apt-get install git-lfs")
+    said = machine.run(("git-lfs", "version"), watch)
+    if said.code:
+        return broken("git-lfs", f"git-lfs does not run: {_words(said)}", "sudo apt-get install --reinstall git-lfs")
+    return ok("git-lfs", said.out.split(" (")[0].strip().replace("git-lfs/", "git-lfs "))
+
+
+def tmux(machine: Machine, watch: Watch) -> Finding:
+    """tmux, in which a screen survives a lost line."""
+    if not machine.find("tmux"):
+        found = "Not installed: a lost SSH line closes the screen (sessions go on running)"
+        return absent("tmux", found, "sudo apt-get install tmux")
+    said = machine.run(("tmux", "-V"), watch)
+    if said.code:
+        return warning("tmux", f"tmux does not run: {_words(said)}", "sudo apt-get install --reinstall tmux")
+    inside = ", and relay runs in it" if machine.variable("TMUX") else ""
+    return ok("tmux", f"{said.out.strip()}{inside}")
+
+
+def ssh_agent(machine: Machine, watch: Watch, *, needed: bool) -> Finding:
+    """The agent that answers for ssh keys, which relay cannot be asked for a passphrase of."""
+    name, mend = "ssh agent", 'eval "$(ssh-agent)" && ssh-add'
+    severe = warning if needed else absent
+    if not machine.variable("SSH_AUTH_SOCK"):
+        return severe(name, "None ($SSH_AUTH_SOCK is not set): keys with a passphrase cannot be used", mend)
+    if not machine.find("ssh-add"):
+        return severe(name, "There is no ssh-add in $PATH to ask it with", "sudo apt-get install openssh-client")
+    said = machine.run(("ssh-add", "-l"), watch)
+    if said.code == 0:
+        count = len(said.out.splitlines())  # never their names: a comment may say more than it should
+        return ok(name, f"It holds {count} key{'' if count == 1 else 's'}")
+    if said.code == 1:
+        return severe(name, "It answers, and holds no key", "ssh-add")
+    return warning(name, "$SSH_AUTH_SOCK leads to no agent that answers", mend)
+
+
+def bubblewrap(machine: Machine, watch: Watch) -> Finding:
+    """bubblewrap, really run: many machines have it and forbid what it does."""
+    name = "bubblewrap"
+    if not machine.find("bwrap"):
+        found = "Not installed: sessions without an engine are not isolated from your files"
+        return absent(name, found, "sudo apt-get install bubblewrap")
+    said = machine.run(_SANDBOX_PROOF, watch)
+    if said.code == 0 and said.out.strip() == "held":
+        return ok(name, "It isolates: own process ids, the file system read-only")
+    return warning(name, f"Installed, but it may not isolate here: {_words(said)}", _sandbox_mend(said.err))
+
+
+def _sandbox_mend(words: str) -> str:
+    if "namespace" in words or "uid map" in words or "Permission denied" in words:
+        return "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 kernel.unprivileged_userns_clone=1"
+    return "bwrap --ro-bind / / true   # says why"
+
+
+def remote(machine: Machine, watch: Watch, project: str, url: str) -> Finding:
+    """Whether a project's remote answers to the credentials that are here."""
+    name = f"remote {project}"
+    try:
+        machine.remote(url, watch)
+    except CancelledError:
+        raise
+    except RelayError as error:
+        lines = [line for line in error.detail.splitlines() if line.strip()]
+        said = f": {lines[0].strip()}" if lines else ""
+        return broken(name, f"{error.title}{said}", error.hint or f"git ls-remote {url}")
+    return ok(name, f"{url} answers")
+
+
+def _words(said: Said) -> str:
+    """The line that says most about why a command failed."""
+    lines = [line.strip() for line in (said.err or said.out).splitlines() if line.strip()]
+    return lines[0] if lines else f"exit code {said.code}"

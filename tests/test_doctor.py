@@ -1,0 +1,367 @@
+"""The doctor: what each check makes of a sound and of a broken world, and that nothing in it hangs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from fakes_machine import ENGINE, GROUND, FakeMachine
+from faults import small_disk
+from git_servers import make_repository
+from installed_relay import InstalledRelay
+from waiting import wait_until
+
+from relay_tui.adapters.machine import commands
+from relay_tui.errors import CancelledError, EngineUnreachableError, FileSystemError, GitError, NotFoundError
+from relay_tui.model import Project, Records
+from relay_tui.paths import DataDir
+from relay_tui.services.doctor import around, examination, place, tools
+from relay_tui.services.doctor.findings import Check, Finding, Verdict, ok
+from relay_tui.services.plan import Act, Step
+from relay_tui.services.ports.machine import Held, Said
+from relay_tui.services.watch import Watch
+from relay_tui.terminal import Terminal, colours
+
+DEAD = EngineUnreachableError("The engine does not answer", "unix:///x: no such file or directory", "Start it.")
+REFUSED = EngineUnreachableError("The engine does not answer", "unix:///x: permission denied", "Join the group.")
+HELD = Held("p1", "relay: Cloning, pid 7", 7, 30.0, False)
+ROOT = Path("/srv/relay")
+Change = Callable[[FakeMachine], object]
+
+
+def _said(*command: str, code: int = 0, out: str = "", err: str = "") -> Change:
+    key: object = command if len(command) > 1 else command[0]
+    return lambda machine: machine.said.__setitem__(key, Said(code, out, err))
+
+
+def _without(*programs: str) -> Change:
+    return lambda machine: machine.programs.difference_update(programs)
+
+
+def _with(**values: object) -> Change:
+    return lambda machine: vars(machine).update(values)
+
+
+def _terminal(columns: int = 120, lines: int = 40, number: int = 256, *, utf8: bool = True) -> Terminal:
+    return Terminal(columns, lines, number, utf8, "xterm-256color")
+
+
+CHECKS: dict[str, Callable[[FakeMachine], Finding]] = {
+    "git": lambda m: tools.git(m, Watch()),
+    "git identity": lambda m: tools.identity(m, Watch()),
+    "git-lfs": lambda m: tools.git_lfs(m, Watch()),
+    "tmux": lambda m: tools.tmux(m, Watch()),
+    "ssh agent": lambda m: tools.ssh_agent(m, Watch(), needed=False),
+    "ssh agent, needed": lambda m: tools.ssh_agent(m, Watch(), needed=True),
+    "bubblewrap": lambda m: tools.bubblewrap(m, Watch()),
+    "remote a": lambda m: tools.remote(m, Watch(), "a", "https://host.example/a.git"),
+    "engine": lambda m: around.engine(m, needed=False),
+    "engine, needed": lambda m: around.engine(m, needed=True),
+    "locale": lambda m: around.locale(m, _terminal()),
+    "data dir": lambda m: place.data_dir(m, DataDir(ROOT)),
+    "disk": lambda m: place.disk(m, DataDir(ROOT)),
+    "locks": lambda m: place.locks(m, Records()),
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_all_is_well_on_a_sound_machine(name: str) -> None:
+    found = CHECKS[name](FakeMachine())
+    assert (found.name, found.verdict) == (name.partition(",")[0], Verdict.OK), found
+    assert found.found
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "verdict", "found", "mend"),
+    [
+        ("git", _without("git"), "broken", "no git in $PATH", "apt-get install git"),
+        ("git", _said("git", "--version", out="git version 2.20.1\n"), "broken", "2.20.1 is too old", "install git"),
+        ("git", _said("git", "--version", code=127, err="not an ELF\n"), "broken", "not an ELF", "--reinstall git"),
+        ("git identity", _said("git", "config", "--global", "user.name", code=1), "warning", "user.name", "user.name"),
+        ("git-lfs", _without("git-lfs"), "absent", "pointers", "apt-get install git-lfs"),
+        ("git-lfs", _said("git-lfs", "version", code=2, err="boom"), "broken", "boom", "--reinstall git-lfs"),
+        ("tmux", _without("tmux"), "absent", "lost SSH line", "apt-get install tmux"),
+        ("ssh agent", _with(variables={}), "absent", "SSH_AUTH_SOCK", "ssh-agent"),
+        ("ssh agent, needed", _with(variables={}), "warning", "SSH_AUTH_SOCK", "ssh-agent"),
+        ("ssh agent, needed", _said("ssh-add", "-l", code=1), "warning", "no key", "ssh-add"),
+        ("ssh agent", _said("ssh-add", "-l", code=2), "warning", "no agent that answers", "ssh-agent"),
+        ("bubblewrap", _without("bwrap"), "absent", "not isolated", "apt-get install bubblewrap"),
+        ("bubblewrap", _said("bwrap", code=1, err="bwrap: No permissions to creating new namespace"), "warning",
+         "No permissions", "sysctl"),
+        ("bubblewrap", _said("bwrap", out="\n"), "warning", "may not isolate", "bwrap"),
+        ("engine", _with(facts=DEAD), "absent", "processes of this machine", "docker.io"),
+        ("engine, needed", _with(facts=DEAD), "broken", "no such file", "Start it."),
+        ("engine", _with(facts=DEAD, variables={"DOCKER_HOST": "unix:///x"}), "broken", "no such file", "Start it."),
+        ("engine", _with(facts=REFUSED), "warning", "permission denied", "Join the group."),
+        ("engine", _with(facts=replace(ENGINE, local=False)), "warning", "another machine", "DOCKER_HOST"),
+        ("engine", _with(facts=replace(ENGINE, rootless=True, limits=MappingProxyType({"cpus": False}))), "warning",
+         "does not hold limits on cpus", "Delegate"),
+        ("remote a", _with(remotes={"https://host.example/a.git": GitError("It asks for a name", "fatal: x", "Do.")}),
+         "broken", "It asks for a name: fatal: x", "Do."),
+        ("data dir", _with(lies=replace(GROUND, mode=0o755)), "broken", "mode 0755", "chmod 700 /srv/relay"),
+        ("data dir", _with(lies=replace(GROUND, mine=False)), "broken", "another user", "chown"),
+        ("data dir", _with(lies=replace(GROUND, network=True, kind="nfs4")), "warning", "nfs4", "--data-dir"),
+        ("data dir", _with(lies=replace(GROUND, kind="tmpfs")), "warning", "in memory", "--data-dir"),
+        ("data dir", _with(writable=FileSystemError("The disk is full", "x", "Free some.")), "broken", "full", "Free"),
+        ("data dir", _with(lies=NotFoundError("gone"), writable=FileSystemError("x", "read-only", "")), "broken",
+         "cannot be made: read-only", "--data-dir"),
+        ("disk", _with(lies=replace(GROUND, free=10 << 20)), "broken", "too little", "relay purge"),
+        ("disk", _with(lies=replace(GROUND, free=1 << 30)), "warning", "getting full", "relay purge"),
+        ("locks", _with(locks=[replace(HELD, stopped=True)]), "broken", "is stopped", "kill -CONT 7"),
+        ("locks", _with(locks=[replace(HELD, seconds=7200)]), "warning", "120 min", "kill 7"),
+        ("locks", _with(locks=[HELD]), "ok", "p1: relay: Cloning, pid 7, for 30 s", ""),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_what_mends_it(
+    name: str, change: Change, verdict: str, found: str, mend: str
+) -> None:
+    machine = FakeMachine()
+    change(machine)
+    answer = CHECKS[name](machine)
+    assert answer.verdict == verdict, answer
+    assert found in answer.found
+    assert mend in answer.mend
+
+
+def test_a_key_in_the_agent_is_counted_and_not_named() -> None:
+    assert "me@home" not in CHECKS["ssh agent"](FakeMachine()).found
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict"),
+    [
+        (_terminal(), Verdict.OK),
+        (_terminal(60, 20), Verdict.WARNING),
+        (_terminal(number=0), Verdict.WARNING),
+        (_terminal(0, 0), Verdict.ABSENT),
+    ],
+)
+def test_the_terminal(seen: Terminal, verdict: Verdict) -> None:
+    assert around.terminal(seen).verdict is verdict
+
+
+def test_a_locale_that_is_not_utf8() -> None:
+    found = around.locale(FakeMachine(variables={"LC_ALL": "C"}), _terminal(utf8=False))
+    assert (found.verdict, found.mend) == (Verdict.WARNING, "export LANG=C.UTF-8")
+    assert "LC_ALL=C" in found.found
+
+
+def test_colours_that_a_terminal_promises() -> None:
+    said = [{"TERM": "dumb"}, {"TERM": "linux"}, {"TERM": "screen-256color"}, {"TERM": "x", "COLORTERM": "truecolor"}]
+    assert [colours(environ) for environ in said] == [0, 16, 256, 1 << 24]
+
+
+def test_orphans_and_what_is_left_to_do() -> None:
+    stray = Step(Act.UNKNOWN_CONTAINER, "c1", "container c1 is not on record")
+    due = Step(Act.BUILD, "s1", "go on making main")
+    unknown = place.orphans(lambda: [stray, due])
+    assert (unknown.verdict, unknown.mend) == (Verdict.WARNING, "relay reconcile --trash-unknown")
+    assert unknown.found == "1 container that no record knows: container c1 is not on record"
+    assert place.orphans(lambda: [due]).mend == "relay reconcile"
+    assert place.orphans(list).verdict is Verdict.OK
+
+
+# --- the examination itself ---
+
+
+def test_a_check_that_hangs_is_told_as_such_and_holds_up_nothing() -> None:
+    opened = threading.Event()
+    hanging = Check("stuck", lambda _: ok("stuck", str(opened.wait(60))), 0.1, "turn it off and on")
+    failing = Check("odd", lambda _: ok("odd", str(1 // 0)))
+    told: list[str] = []
+    checks = [hanging, failing, Check("fine", lambda _: ok("fine", "yes"))]
+    found = examination.examine(checks, lambda finding: told.append(finding.name), Watch())
+    opened.set()
+    assert [finding.name for finding in found] == ["stuck", "odd", "fine"]
+    assert [finding.verdict for finding in found] == [Verdict.BROKEN, Verdict.BROKEN, Verdict.OK]
+    assert (found[0].found, found[0].mend) == ("No answer within 0.1 s: it hangs", "turn it off and on")
+    assert told[-1] == "stuck"  # the others did not wait for it
+
+
+def test_more_checks_than_run_at_once_all_come_also_past_hung_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "AT_ONCE", 2)
+    opened = threading.Event()
+    hung = [Check(f"stuck {n}", lambda _: ok("stuck", str(opened.wait(60))), 0.05) for n in range(3)]
+    fine = [Check(f"fine {n}", lambda _, n=n: ok(f"fine {n}", "")) for n in range(5)]  # type: ignore[misc]
+    found = examination.examine([*hung, *fine], lambda _: None, Watch())
+    opened.set()
+    assert [finding.verdict for finding in found] == [Verdict.BROKEN] * 3 + [Verdict.OK] * 5
+
+
+def test_cancelled_it_ends_what_runs(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    script = f"trap '' TERM; sleep 300 & echo $! >{mark}.part; mv {mark}.part {mark}; wait"
+    check = Check("slow", lambda w: ok("slow", commands.run(("sh", "-c", script), w).out), 60)
+    watch = Watch()
+
+    def cancel() -> None:
+        wait_until(mark.exists, 10)
+        watch.cancel()
+
+    threading.Thread(target=cancel).start()
+    with pytest.raises(CancelledError):
+        examination.examine([check], lambda _: None, watch)
+    wait_until(lambda: not _lives(int(mark.read_text())), 5)  # what the command began, too
+
+
+def test_a_command_that_talks_without_end_is_cut() -> None:
+    said = commands.run(("sh", "-c", "head -c 3000000 /dev/zero; echo end >&2; exit 3"), Watch())
+    assert (said.code, len(said.out), said.err) == (3, 64 << 10, "end\n")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# --- the installed command in broken worlds ---
+
+
+@pytest.fixture
+def sick(tmp_path: Path) -> InstalledRelay:
+    """relay over an empty data dir, with an engine that is nowhere."""
+    return InstalledRelay(tmp_path, {"DOCKER_HOST": f"unix://{tmp_path}/no.sock", "SSH_AUTH_SOCK": ""})
+
+
+def _findings(relay: InstalledRelay, code: int) -> dict[str, tuple[str, str, str]]:
+    done = relay.run("doctor", "--json", "--timeout", "2")
+    assert done.code == code, (done.out, done.err)
+    rows = done.document["findings"]
+    assert isinstance(rows, list)
+    return {row["name"]: (row["verdict"], row["found"], row["mend"]) for row in rows}
+
+
+def _add_project(relay: InstalledRelay, name: str, source: str) -> None:
+    """Put a project on record whose source is only asked by the doctor."""
+    from relay_tui.adapters.store import TinyStore
+
+    relay.data.mkdir(mode=0o700, exist_ok=True)
+    with TinyStore(DataDir(relay.data).store).transaction() as change:
+        change.put(Project(id=f"p-{name}", name=name, source=source, created_at="2026-01-01T00:00:00Z"))
+
+
+@contextmanager
+def _silent_server(path: Path | None = None) -> Iterator[int]:
+    """A server that accepts and never answers, on a socket or a port."""
+    with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as server:
+        server.bind(str(path) if path else ("127.0.0.1", 0))
+        server.listen(8)
+        yield 0 if path else server.getsockname()[1]
+
+
+def test_a_dead_engine_a_wrong_key_and_an_open_data_dir(sick: InstalledRelay) -> None:
+    sick.data.mkdir()
+    sick.data.chmod(0o755)
+    sick.config.write_text("colour = 'red'\n")
+    found = _findings(sick, 1)
+    assert found["engine"][0] == "broken"
+    assert "no.sock" in found["engine"][1]
+    assert found["data dir"] == ("broken", f"{sick.data} is open to other users (mode 0755)", f"chmod 700 {sick.data}")
+    assert found["config"][0] == "broken"
+    assert "colour is not a key relay knows" in found["config"][1]
+    assert found["git"][0] == "ok"
+    assert found["store"][0] == "ok"
+    assert sick.data.stat().st_mode & 0o777 == 0o755  # it looks and does not touch
+    assert not list(sick.data.iterdir())
+
+
+def test_in_words_each_result_on_its_line_and_what_mends_it_below(sick: InstalledRelay) -> None:
+    done = sick.run("doctor")
+    lines = done.out.splitlines()
+    assert done.code == 1, done.err
+    (engine,) = (at for at, line in enumerate(lines) if line.startswith("broken    engine"))
+    assert lines[engine + 1].strip().startswith("→ ")
+    assert lines[-1].startswith("1 broken")
+
+
+def test_every_remote_is_asked_and_a_silent_one_is_given_up(sick: InstalledRelay, tmp_path: Path) -> None:
+    good = make_repository(tmp_path / "good")
+    _add_project(sick, "good", str(good))
+    _add_project(sick, "gone", str(make_repository(tmp_path / "gone")))
+    shutil.rmtree(tmp_path / "gone")
+    with _silent_server() as port:
+        _add_project(sick, "silent", f"git://127.0.0.1:{port}/x")
+        found = _findings(sick, 1)
+    assert found["remote good"] == ("ok", f"{good} answers", "")
+    assert found["remote gone"][0] == "broken"
+    assert found["remote silent"][:2] == ("broken", "No answer within 2 s: it hangs")
+    left = subprocess.run(("pgrep", "-f", f"ls-remote -- git://127.0.0.1:{port}"), capture_output=True, check=False)
+    assert left.stdout == b""
+
+
+def test_an_engine_that_accepts_and_never_answers(sick: InstalledRelay, tmp_path: Path) -> None:
+    with _silent_server(tmp_path / "mute.sock"):
+        mute = replace(sick, more={"DOCKER_HOST": f"unix://{tmp_path}/mute.sock"})
+        found = _findings(mute, 1)
+    assert found["engine"][0] == "broken"
+    assert found["engine"][1] == "No answer within 2 s: it hangs"
+
+
+def test_programs_that_are_old_mute_or_missing(sick: InstalledRelay, tmp_path: Path) -> None:
+    bin_dir = tmp_path / "bin"
+    bin_dir.mkdir()
+    for name, script in {"git": "echo git version 2.17.1", "tmux": "sleep 300", "git-lfs": "exit 9"}.items():
+        (bin_dir / name).write_text(f"#!/bin/sh\n{script}\n")
+        (bin_dir / name).chmod(0o755)
+    found = _findings(replace(sick, more={**sick.more, "PATH": f"{bin_dir}:/usr/bin:/bin"}), 1)
+    assert found["git"][1] == "git 2.17.1 is too old: relay needs 2.32 or newer"
+    assert found["tmux"][:2] == ("broken", "No answer within 2 s: it hangs")
+    assert found["git-lfs"][:2] == ("broken", "git-lfs does not run: exit code 9")
+
+
+def test_a_lock_whose_holder_is_stopped_and_a_store_that_is_damaged(sick: InstalledRelay, tmp_path: Path) -> None:
+    _add_project(sick, "alpha", str(make_repository(tmp_path / "alpha")))
+    DataDir(sick.data).store.write_text("{")
+    holder = subprocess.Popen(
+        ("python3", "-c", _HOLD, str(DataDir(sick.data).locks)), env=_importing(), stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        holder.send_signal(signal.SIGSTOP)
+        found = _findings(sick, 1)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert found["locks"][0] == "broken"
+    assert f"pid {holder.pid}" in found["locks"][1]
+    assert found["locks"][2] == f"kill -CONT {holder.pid}"
+    assert found["store"][0] == "warning"
+    assert "was damaged" in found["store"][1]
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from relay_tui.adapters.locks import FileLocks
+
+with FileLocks(Path(sys.argv[1])).hold("p-alpha", "relay: Cloning alpha"):
+    print("held", flush=True)
+    time.sleep(300)
+"""
+
+
+def _importing() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def test_a_full_disk(sick: InstalledRelay) -> None:
+    with small_disk(sick.data, "1m") as disk:
+        disk.fill()
+        found = _findings(sick, 1)
+    assert found["data dir"][0] == "broken"
+    assert "The disk is full" in found["data dir"][1]
+    assert found["disk"][0] == "broken"
+    assert found["disk"][1].endswith("too little for a clone")
