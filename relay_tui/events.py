@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from relay_tui.errors import Fault
+from relay_tui.work import Pushed, PushPlan, Updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,58 @@ class EngineStatusChanged:
     status: EngineStatus
 
 
-Event = RecordsChanged | JobProgressed | JobEnded | Removed | EngineStatusChanged
+@dataclass(frozen=True, slots=True)
+class ProjectFetched:
+    """A project's base is up to date with its upstream. `changed` has a line for each branch that moved."""
+
+    project_id: str
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlanned:
+    """It is known what a push would send: someone is to say whether it goes."""
+
+    session_id: str
+    plan: PushPlan
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPushed:
+    """A session's commits went to the upstream."""
+
+    session_id: str
+    pushed: Pushed
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUpdated:
+    """A session has its base branch's newest commits."""
+
+    session_id: str
+    updated: Updated
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRescued:
+    """A session's commits and stashes are safe; `words` say where."""
+
+    session_id: str
+    words: str
+
+
+Event = (
+    RecordsChanged
+    | JobProgressed
+    | JobEnded
+    | Removed
+    | EngineStatusChanged
+    | ProjectFetched
+    | PushPlanned
+    | WorkPushed
+    | SessionUpdated
+    | WorkRescued
+)
 
 
 class Bus:

@@ -22,6 +22,7 @@ from relay_tui.services.claims import Claims
 from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.jobs import Jobs
+from relay_tui.services.outward import Outward
 from relay_tui.services.projects import Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
@@ -32,6 +33,7 @@ from relay_tui.text import redact
 if TYPE_CHECKING:
     from relay_tui.adapters.engine import DockerRuntime
     from relay_tui.adapters.git import GitAdapter
+    from relay_tui.adapters.git.exit import GitExit
 
 T = TypeVar("T")
 
@@ -70,6 +72,10 @@ def _over(place: DataDir, config: Config) -> Relay:
     projects = Projects(
         store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
     )
+    way_out = _later(lambda: _way_out(place))
+    outward = Outward(
+        store=store, git=git, way_out=way_out, runtime=runtime, files=files, locks=locks, bus=bus, data_dir=place
+    )
     reconciler = Reconciler(
         store=store, files=files, runtime=runtime, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
@@ -83,6 +89,7 @@ def _over(place: DataDir, config: Config) -> Relay:
         files=files,
         projects=projects,
         sessions=sessions,
+        outward=outward,
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus),
         reconciler=reconciler,
@@ -95,6 +102,12 @@ def _git() -> GitAdapter:
     from relay_tui.adapters.git import GitAdapter
 
     return GitAdapter()
+
+
+def _way_out(place: DataDir) -> GitExit:
+    from relay_tui.adapters.git.exit import GitExit
+
+    return GitExit(place.tmp)
 
 
 def _engine(place: DataDir) -> DockerRuntime:

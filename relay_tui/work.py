@@ -182,3 +182,37 @@ class Pushed:
     commit: str
     said: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Work of a session, removed or not, that lies in its project's base clone and that the upstream does not have."""
+
+    session_id: str
+    ref: str
+    """refs/relay/<session id>/heads/<branch>, …/stash/<number> or …/detached."""
+    commit: Commit
+    count: int
+    """Commits that the upstream does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updated:
+    """What bringing a session up to date came to. `said` are git's lines from inside the container."""
+
+    branch: str
+    """The upstream's branch."""
+    commit: str
+    """Its newest commit."""
+    count: int
+    """Commits that the session lacked; none, and nothing was done."""
+    said: tuple[str, ...] = ()
+
+
+class Rescue(StrEnum):
+    """How a session's commits and stashes are brought to safety before it is removed."""
+
+    PUSH = "push"
+    KEEP = "keep"
+    """As refs/relay/<session id>/* in the project's base clone."""
+    BUNDLE = "bundle"

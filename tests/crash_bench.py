@@ -23,7 +23,7 @@ from relay_tui.events import Bus
 from relay_tui.model import CloneState, Project, Records, Session, SessionState
 from relay_tui.paths import DataDir
 from relay_tui.services.claims import Claims
-from relay_tui.services.ports import ContainerSpec, Locks, LogChunk, Observed, Runtime, Store, Transaction
+from relay_tui.services.ports import Answer, ContainerSpec, Locks, LogChunk, Observed, Runtime, Store, Transaction
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.sessions import NewSession, Sessions
@@ -240,6 +240,9 @@ class FileRuntime:
     def logs(self, container_id: str, **_: object) -> _NoLog:
         self._find(container_id)
         return _NoLog()
+
+    def ask(self, container_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
+        raise EngineError("Nothing runs in a file", f"{container_id} {command} {watch} {given}")
 
     def delete_tree(self, path: Path, image: str) -> None:
         raise EngineError("Nothing here belongs to another user", f"{path} {image}")

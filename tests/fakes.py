@@ -27,7 +27,8 @@ from relay_tui.services.claims import Claims
 from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.jobs import Jobs
-from relay_tui.services.ports import ContainerSpec, LogChunk, Observed, Source
+from relay_tui.services.outward import Outward
+from relay_tui.services.ports import Answer, ContainerSpec, LogChunk, Observed, Source
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
@@ -191,6 +192,8 @@ class FakeRuntime(Scripted):
         self.reachable = True
         self.on_start: Callable[[Container], None] = lambda _: None
         self.lent: list[str] = []
+        self.asked: list[str] = []
+        self.answers: dict[str, Answer] = {"rev-parse": Answer(1, b"", b"")}
         self.deleted: list[str] = []
         self._made = 0
         self._streams: list[FakeEvents] = []
@@ -317,6 +320,16 @@ class FakeRuntime(Scripted):
         self.lent.append(f"run {container_id} {' '.join(command)}".rstrip())
         return 0
 
+    def ask(self, container_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
+        """What a test put there for the first answer that fits; else success without a word."""
+        del given
+        watch.stage("Running")
+        self.begin("ask", watch)
+        assert self._find(container_id).status == "running"
+        words = " ".join(command)
+        self.asked.append(words)
+        return next((answer for part, answer in self.answers.items() if part in words), Answer(0, b"", b""))
+
     def delete_tree(self, path: Path, image: str) -> None:
         """Note what it was asked to delete."""
         self.begin("delete_tree")
@@ -339,6 +352,7 @@ class Rig:
     relay: Relay
     git: FakeGit
     engine: FakeRuntime
+    way_out: FakeExit
     locks: FileLocks
     files: DataFiles
     events: list[Event]
@@ -412,6 +426,10 @@ def build(
     sessions = Sessions(
         store=store, git=git, runtime=engine, files=files, locks=locks, bus=bus, config=config, data_dir=place
     )
+    way_out = FakeExit()
+    outward = Outward(
+        store=store, git=git, way_out=way_out, runtime=engine, files=files, locks=locks, bus=bus, data_dir=place
+    )
     projects = Projects(
         store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
     )
@@ -428,6 +446,7 @@ def build(
         files=files,
         projects=projects,
         sessions=sessions,
+        outward=outward,
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus),
         reconciler=reconciler,
@@ -436,4 +455,4 @@ def build(
     )
     events: list[Event] = []
     bus.subscribe(events.append)
-    return Rig(relay, git, engine, FileLocks(place.locks), files, events)
+    return Rig(relay, git, engine, way_out, FileLocks(place.locks), files, events)

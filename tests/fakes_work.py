@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripted import Scripted
 
-from relay_tui.services.ports import Source
+from relay_tui.services.ports import Parcel, Source
 from relay_tui.services.ports.work import Clone
 from relay_tui.services.watch import Watch
-from relay_tui.work import Against, Changes, Commit, Facts, FileChange, Guarded, Patch, Pushed, PushPlan
+from relay_tui.work import Against, Changes, Commit, Facts, FileChange, Guarded, Kept, Patch, Pushed, PushPlan
 
 COMMIT = Commit(
     hash="c0ffee1234567890c0ffee1234567890c0ffee12",
@@ -97,6 +98,8 @@ class FakeExit(Scripted):
         )
         self.said: tuple[str, ...] = ("Create a pull request:", "https://host.example/team/alpha/pull/new/topic")
         self.fetched: Sequence[str] = ("main 1111111..2222222",)
+        self.kept_before: Sequence[Kept] = ()
+        self.news = 2
         self.pushed: list[PushPlan] = []
         self.sources: list[Source] = []
 
@@ -105,6 +108,12 @@ class FakeExit(Scripted):
         watch.stage("Copying objects")
         self.begin("keep", watch)
         return {f"refs/relay/{clone.session_id}/heads/{clone.branch}": COMMIT.hash}
+
+    def kept(self, base: Path) -> list[Kept]:
+        """What a test put here."""
+        del base
+        self.begin("kept")
+        return list(self.kept_before)
 
     def bundle(self, clone: Clone, target: Path, watch: Watch) -> int:
         """A file that says whose it is."""
@@ -120,9 +129,9 @@ class FakeExit(Scripted):
         self.sources.append(source)
         return self.fetched
 
-    def plan_push(self, clone: Clone, source: Source, watch: Watch) -> PushPlan:
+    def plan_push(self, clone: Clone, source: Source, watch: Watch, *, branch: str = "") -> PushPlan:
         """The plan a test put here."""
-        del clone
+        del clone, branch
         watch.stage("Asking the remote")
         self.begin("plan_push", watch)
         self.sources.append(source)
@@ -137,10 +146,16 @@ class FakeExit(Scripted):
         links = tuple(line for line in self.said if line.startswith("https://"))
         return Pushed(branch=plan.branch, commit=plan.commit, said=self.said, links=links)
 
-    def export(self, clone: Clone, source: str, target: Path, watch: Watch) -> str:
+    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> str:
         """A directory that says whose it is."""
         del source
         self.begin("export", watch)
         target.mkdir()
         (target / "session").write_text(clone.session_id)
-        return clone.branch
+        return name or clone.branch
+
+    @contextmanager
+    def parcel(self, clone: Clone, watch: Watch) -> Iterator[Parcel]:
+        """As many commits as a test put here."""
+        self.begin("parcel", watch)
+        yield Parcel(branch=clone.base_branch, commit=COMMIT.hash, count=self.news, pack=Path("/dev/null"))

@@ -55,6 +55,7 @@ class DataFiles:
                     partials.append(path)
                 elif self.has_clone(path):
                     clones[path.name] = project.name
+        partials += [path for path in _directories(self._place.tmp) if ".partial-" in path.name]
         trash = frozenset(entry.name for entry in self.trash_entries() if not entry.condemned)
         return Disk(frozenset(bases), MappingProxyType(clones), tuple(sorted(partials)), trash)
 

@@ -6,15 +6,17 @@ import logging
 import threading
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from relay_tui.config import Config
 from relay_tui.errors import ConflictError, EngineUnreachableError, RelayError
-from relay_tui.events import Bus, RecordsChanged, Removed
+from relay_tui.events import Bus, PushPlanned, RecordsChanged, Removed, WorkRescued
 from relay_tui.model import Project, Session
 from relay_tui.paths import DataDir
 from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.jobs import Jobs
+from relay_tui.services.outward import Outward
 from relay_tui.services.plan import Act, Step
 from relay_tui.services.ports import Files, Git, Runtime, Store
 from relay_tui.services.projects import NewProject, Projects
@@ -22,6 +24,7 @@ from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.sessions import NewSession, Sessions
 from relay_tui.services.trash import Trash
 from relay_tui.services.watch import Watch
+from relay_tui.work import PushPlan, Rescue
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ class Relay:
     files: Files
     projects: Projects
     sessions: Sessions
+    outward: Outward
     jobs: Jobs
     engine: EngineWatch
     reconciler: Reconciler
@@ -119,6 +123,52 @@ class Relay:
         self.jobs.start(
             session.id, f"Retrying {session.name}", lambda w: self.sessions.retry(session.id, w), cancellable=True
         )
+
+    def plan_push(self, session: Session, branch: str = "") -> None:
+        """Begin to look at what a push would send ('': of the branch it is on); PushPlanned tells it."""
+
+        def work(watch: Watch) -> None:
+            plan = self.outward.plan_push(session.id, watch, branch=branch)
+            self.bus.publish(PushPlanned(session.id, plan))
+
+        self.jobs.start(session.id, f"Preparing to push {session.name}", work, cancellable=True)
+
+    def push(self, session: Session, plan: PushPlan) -> None:
+        """Begin to push what was planned; WorkPushed tells what the remote said."""
+        self.jobs.start(
+            session.id, f"Pushing {plan.branch}", lambda w: self.outward.push(session.id, plan, w), cancellable=True
+        )
+
+    def fetch_project(self, project: Project) -> None:
+        """Begin to bring its base up to date; ProjectFetched tells what changed."""
+        self.jobs.start(
+            project.id,
+            f"Fetching {project.name}",
+            lambda w: self.outward.fetch_project(project.id, w),
+            cancellable=True,
+        )
+
+    def update_session(self, session: Session, *, rebase: bool = False) -> None:
+        """Begin to bring its base branch's newest commits into it; SessionUpdated tells what came of it."""
+        self.jobs.start(
+            session.id,
+            f"Updating {session.name}",
+            lambda w: self.outward.update(session.id, w, rebase=rebase),
+            cancellable=True,
+        )
+
+    def rescue(self, session: Session, rescue: Rescue, bundle: Path | None = None, *, remove: bool = False) -> None:
+        """Begin to bring its commits to safety, WorkRescued tells where; then to remove it, if `remove`."""
+
+        def work(watch: Watch) -> None:
+            words = self.outward.rescue(session.id, rescue, watch, bundle=bundle)
+            self.bus.publish(WorkRescued(session.id, words))
+            if remove:
+                watch.check()
+                self.sessions.remove(session.id, watch)
+                self._was_removed(session)
+
+        self.jobs.start(session.id, f"Rescuing {session.name}", work, cancellable=True)
 
     def remove_session(self, session: Session) -> None:
         """Begin to remove it."""

@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from relay_tui.adapters.engine import logs
+from relay_tui.adapters.engine import asking, logs
 from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.create import DATA_DIR, IDLE, PROJECT, SESSION, Creator
 from relay_tui.adapters.engine.facts import FactsCache
 from relay_tui.adapters.engine.terminal import Terminal
 from relay_tui.errors import ConflictError, EngineError
-from relay_tui.services.ports import ContainerSpec, EventStream, LogStream, Observed
+from relay_tui.services.ports import Answer, ContainerSpec, EventStream, LogStream, Observed
 from relay_tui.services.watch import Watch
 
 _STOP_SECONDS = 10
@@ -165,6 +165,10 @@ class DockerRuntime:
     def run(self, container_id: str, command: Sequence[str]) -> int:
         """Run `command` in it with the caller's stdin, stdout, stderr (() is a login shell); answer the exit code."""
         return self._terminal.run(self._running(container_id), command)
+
+    def ask(self, container_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
+        """Run `command` in it to its end, without a terminal; `given` is a file of this host for its stdin."""
+        return asking.ask(self._engine, self._running(container_id), command, watch, given)
 
     def _running(self, container_id: str) -> Mapping[str, Any]:
         with self._engine.client("The container cannot be inspected") as client:

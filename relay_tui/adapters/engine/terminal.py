@@ -73,7 +73,7 @@ class Terminal:
         tty = _is_terminal()
         stdin = _STDIN if tty or _is_piped(_STDIN) else None
         uid = str((container["Config"].get("Labels") or {}).get("relay.user", "")).partition(":")[0]
-        with _conflicts(), self._engine.client(title) as client:
+        with conflicts(), self._engine.client(title) as client:
             made: dict[str, str] = client.exec_create(
                 container["Id"],
                 list(command) or ["sh", "-c", _LOGIN_SHELL, "relay", uid],
@@ -88,17 +88,17 @@ class Terminal:
         except _OutputClosedError:
             return _BROKEN_PIPE
         except EngineError as error:
-            code = _shell_code(error.detail)
+            code = shell_code(error.detail)
             if type(error) is not EngineError or code is None:
                 raise
             pump.write_all(_STDERR, f"{error.detail}\n".encode())
             return code
-        return output.finish(self._exit_code(title, made["Id"]))
+        return output.finish(exit_code(self._engine, title, made["Id"]))
 
     def _converse(self, title: str, exec_id: str, output: _Output, stdin: int | None, *, tty: bool) -> None:
         """Start the command and carry its bytes until it ends."""
         body = {"Detach": False, "Tty": tty}
-        with ExitStack() as stack, _conflicts():
+        with ExitStack() as stack, conflicts():
             stream = self._engine.stream(title, "POST", f"/exec/{exec_id}/start", body=body, hijack=True)
             stack.enter_context(stream)
             conversation = pump.Pump(stream, output.take, stdin)
@@ -109,18 +109,6 @@ class Terminal:
                 conversation.size = stack.enter_context(pump.following(resize, redraw=False))
             with self._engine.translated(title):
                 conversation.run()
-
-    def _exit_code(self, title: str, exec_id: str) -> int:
-        """The command's exit code; the engine may learn it a little after the output has ended."""
-        deadline = time.monotonic() + _CODE_SECONDS
-        while True:
-            with self._engine.client(title) as client:
-                found = client.exec_inspect(exec_id)
-            if not found["Running"] and found["ExitCode"] is not None:
-                return int(found["ExitCode"])
-            if time.monotonic() > deadline:
-                raise EngineError("The command's exit code is not known", "The engine says that it still runs.")
-            time.sleep(0.01)
 
     def _resize(self, call: Callable[[Any, int, int], None]) -> pump.Resize:
         def resize(rows: int, columns: int) -> bool:
@@ -174,13 +162,26 @@ class _Output:
             _write(_STDOUT, self._held)
             return code
         _write(_STDERR, self._held.replace(b"\r\n", b"\n"))
-        return _shell_code(self._held.decode(errors="replace")) or code
+        return shell_code(self._held.decode(errors="replace")) or code
 
     def restore(self) -> None:
         """Undo what the program did to the terminal and did not undo itself."""
         if undo := self._modes.undo():
             with suppress(OSError):
                 pump.write_all(_STDOUT, undo)
+
+
+def exit_code(engine: Engine, title: str, exec_id: str) -> int:
+    """A command's exit code; the engine may learn it a little after the output has ended."""
+    deadline = time.monotonic() + _CODE_SECONDS
+    while True:
+        with engine.client(title) as client:
+            found = client.exec_inspect(exec_id)
+        if not found["Running"] and found["ExitCode"] is not None:
+            return int(found["ExitCode"])
+        if time.monotonic() > deadline:
+            raise EngineError("The command's exit code is not known", "The engine says that it still runs.")
+        time.sleep(0.01)
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -195,7 +196,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 @contextmanager
-def _conflicts() -> Iterator[None]:
+def conflicts() -> Iterator[None]:
     """Tell a container that stopped meanwhile from an engine that failed."""
     try:
         yield
@@ -207,7 +208,7 @@ def _conflicts() -> Iterator[None]:
         raise
 
 
-def _shell_code(words: str) -> int | None:
+def shell_code(words: str) -> int | None:
     """The exit code a shell would give for what the engine says of a command, None if it is about something else."""
     words = words.lower()
     if "executable file not found" in words or "no such file or directory" in words:

@@ -16,6 +16,12 @@ _NAMES = {
     RemoteProgress.RESOLVING: "Resolving deltas",
     RemoteProgress.CHECKING_OUT: "Updating files",
 }
+_HERE = {
+    RemoteProgress.COUNTING: "Counting objects",
+    RemoteProgress.COMPRESSING: "Compressing objects",
+    RemoteProgress.WRITING: "Writing objects",
+}
+"""What git does itself, not the remote: its lines do not begin with the remote's mark."""
 _OTHER = re.compile(r"^(Updating files|Filtering content|Downloading LFS objects):\s+(\d+)% \((\d+)/(\d+)\)(.*)")
 """Stages newer than GitPython's table."""
 
@@ -34,7 +40,9 @@ class Stages(RemoteProgress):
         self, op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = ""
     ) -> None:
         """Called by the parser for each line it knows."""
-        self._report(_NAMES.get(op_code & self.OP_MASK, "Working"), float(cur_count), float(max_count or 0), message)
+        stage = op_code & self.OP_MASK
+        names = _NAMES if (self._cur_line or "").startswith("remote:") else _NAMES | _HERE
+        self._report(names.get(stage, "Working"), float(cur_count), float(max_count or 0), message)
 
     def line_dropped(self, line: str) -> None:
         """Called by the parser for each line it does not know."""

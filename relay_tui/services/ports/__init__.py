@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from relay_tui.services.ports.files import Disk, Files, TrashEntry
 from relay_tui.services.ports.git import Git, Source
-from relay_tui.services.ports.runtime import ContainerSpec, EventStream, LogChunk, LogStream, Observed, Runtime
+from relay_tui.services.ports.runtime import Answer, ContainerSpec, EventStream, LogChunk, LogStream, Observed, Runtime
 from relay_tui.services.ports.store import Locks, Store, Transaction
-from relay_tui.services.ports.work import Clone, Exit, Look
+from relay_tui.services.ports.work import Clone, Exit, Look, Parcel
 
 __all__ = [
+    "Answer",
     "Clone",
     "ContainerSpec",
     "Disk",
@@ -21,6 +22,7 @@ __all__ = [
     "LogStream",
     "Look",
     "Observed",
+    "Parcel",
     "Runtime",
     "Source",
     "Store",

@@ -18,7 +18,7 @@ class Disk:
     clones: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Session id → project id of every whole session clone."""
     partials: tuple[Path, ...] = ()
-    """Clones under a temporary name."""
+    """Clones under a temporary name, and copies of sessions' objects."""
     trash: frozenset[str] = frozenset()
     """Ids of the projects and sessions whose directory lies in the trash."""
 

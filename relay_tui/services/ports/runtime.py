@@ -64,6 +64,16 @@ class LogChunk:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command in a container ended, and what it wrote: of each stream, the last 256 KiB."""
+
+    code: int
+    """As a shell would have it: 127 when there is no such program."""
+    out: bytes
+    err: bytes
+
+
 class LogStream(Protocol):
     """A container's output. Iterating blocks until there is more, and ends with the stream; close() ends it at once."""
 
@@ -146,5 +156,12 @@ class Runtime(Protocol):
         """Run `command` in it with the caller's stdin, stdout, stderr (() is a login shell); answer the exit code.
 
         A terminal is given when the caller's stdin and stdout are both one.
+        """
+        ...
+
+    def ask(self, container_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
+        """Run `command` in it to its end, without a terminal; `given` is a file of this host for its stdin.
+
+        Raises ConflictError when it is not running, CancelledError when cancelled (the command may then go on).
         """
         ...

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from relay_tui.services.ports.git import Source
 from relay_tui.services.watch import Watch
-from relay_tui.work import Against, Changes, Facts, Guarded, Patch, Pushed, PushPlan
+from relay_tui.work import Against, Changes, Facts, Guarded, Kept, Patch, Pushed, PushPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,29 +53,64 @@ class Look(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """What a session lacks of its base branch, as a pack that git in its container can take in from stdin."""
+
+    branch: str
+    commit: str
+    """The newest commit of the branch."""
+    count: int
+    """Commits that the session's HEAD lacks; `pack` has what its clone lacks of them."""
+    pack: Path
+
+
 class Exit(Protocol):
-    """Brings work out of a session, and upstream work in. Raises GitError with git's own words."""
+    """Brings work out of a session, and upstream work in. Raises GitError with git's own words.
+
+    What a session's clone holds is copied and hashed again before anything else sees it. Cancelled or failed, none
+    of these leaves a copy behind.
+    """
 
     def keep(self, clone: Clone, watch: Watch) -> dict[str, str]:
         """Copy every head and stash of the session into the base as refs/relay/<session id>/*; answer ref → commit."""
         ...
 
+    def kept(self, base: Path) -> list[Kept]:
+        """What a base holds of sessions, removed or not, and the upstream does not have."""
+        ...
+
     def bundle(self, clone: Clone, target: Path, watch: Watch) -> int:
-        """Save every head and stash of the session as a git bundle at `target`; answer its bytes."""
+        """Save every head and stash of the session as a git bundle at `target`; answer its bytes.
+
+        Raises ConflictError when something is there already.
+        """
         ...
 
     def fetch(self, base: Path, source: Source, watch: Watch) -> Sequence[str]:
         """Bring the base up to date with its upstream; answer what changed, a line for each branch."""
         ...
 
-    def plan_push(self, clone: Clone, source: Source, watch: Watch) -> PushPlan:
-        """Bring the session's branch into the base and ask the remote what it has."""
+    def plan_push(self, clone: Clone, source: Source, watch: Watch, *, branch: str = "") -> PushPlan:
+        """Bring the session's work into the base, and the upstream's; tell what a push of `branch` would send.
+
+        '' is the branch that the session is on. Raises ConflictError when it is on none, NotFoundError when there is
+        none of that name.
+        """
         ...
 
     def push(self, clone: Clone, source: Source, plan: PushPlan, watch: Watch) -> Pushed:
         """Push exactly what was planned, with the host's credentials."""
         ...
 
-    def export(self, clone: Clone, source: str, target: Path, watch: Watch) -> str:
-        """Make an ordinary clone at `target`, or a branch in the repository that is there; answer the branch's name."""
+    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> str:
+        """Make an ordinary clone at `target`, or a branch in the repository that is there; answer the branch's name.
+
+        From the session's clone, or if that is gone, from what was kept of it. `name` is what to call the branch, ''
+        what it is called. Raises ConflictError, with a free name, when a branch of that name has other commits.
+        """
+        ...
+
+    def parcel(self, clone: Clone, watch: Watch) -> AbstractContextManager[Parcel]:
+        """Pack what the session lacks of its base branch, as the base has it; the pack is gone after the block."""
         ...

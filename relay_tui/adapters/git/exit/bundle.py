@@ -1,0 +1,67 @@
+"""A session's work as one file, which git clones from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from relay_tui.adapters.git.exit import own
+from relay_tui.adapters.git.exit.intake import Brought
+from relay_tui.adapters.git.faults import from_os
+from relay_tui.errors import ConflictError, GitError
+from relay_tui.services.ports import Clone
+from relay_tui.services.watch import Watch
+
+
+def bundle(clone: Clone, brought: Brought, target: Path, tmp: Path, watch: Watch) -> int:
+    """Write the refs that were brought in, with all their history, to `target`; answer its bytes."""
+    if os.path.lexists(target):
+        raise ConflictError(f"There is something at {target} already", hint="Choose another file.")
+    if not brought.refs:
+        raise GitError("The session has no commits", hint="There is nothing to save in a bundle.")
+    mine = f"refs/relay/{clone.session_id}/"
+    wanted = {f"refs/{name.removeprefix(mine)}": commit for name, commit in brought.refs.items()}
+    with own.scratch(tmp, clone.session_id) as path:
+        view = path / "view.git"
+        own.make(view, clone.base)
+        own.write_refs(view, wanted)
+        head = f"refs/heads/{brought.branch}"
+        if head in wanted:
+            (view / "HEAD").write_text(f"ref: {head}\n")
+        made = path / "bundle"
+        watch.stage("Writing the bundle")
+        own.work(
+            view,
+            *("bundle", "create", "--progress", str(made), *(["HEAD"] if head in wanted else []), "--all"),
+            watch=watch,
+            title="The bundle cannot be written",
+            env=own.closed(),
+        )
+        try:
+            _place(made, target)
+            return target.stat().st_size
+        except FileExistsError as error:
+            raise ConflictError(f"There is something at {target} already", hint="Choose another file.") from error
+        except OSError as error:
+            raise from_os(error) from error
+
+
+def _place(made: Path, target: Path) -> None:
+    """Let the file appear at `target` whole, or not at all, and never over another one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        os.link(made, target)
+        return
+    if os.path.lexists(target):
+        raise FileExistsError(target)
+    if not hasattr(os, "O_TMPFILE"):
+        shutil.copyfile(made, target)
+        return
+    descriptor = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)  # a killed relay's is never seen
+    with os.fdopen(descriptor, "wb") as writing, made.open("rb") as reading:
+        shutil.copyfileobj(reading, writing, 1 << 20)
+        writing.flush()
+        os.fsync(writing.fileno())
+        os.link(f"/proc/self/fd/{writing.fileno()}", target, follow_symlinks=True)

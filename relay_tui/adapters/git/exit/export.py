@@ -1,0 +1,156 @@
+"""A session's commits for its user: an ordinary clone, or a branch in a repository that is there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from relay_tui.adapters.git import process
+from relay_tui.adapters.git.exit import own
+from relay_tui.adapters.git.exit.intake import Brought
+from relay_tui.adapters.git.faults import translate
+from relay_tui.adapters.git.place import partial
+from relay_tui.errors import ConflictError, NotFoundError
+from relay_tui.services.ports import Clone
+from relay_tui.services.watch import Watch
+
+_FETCH = ("fetch", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--no-write-fetch-head", "--progress")
+_STASH = "refs/relay-stash/"
+_HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false", "-c", "gc.auto=0")
+
+
+def export(clone: Clone, brought: Brought, source: str, target: Path, watch: Watch, *, name: str) -> str:
+    """Put the branch that the session is on at `target`; answer what it is called there."""
+    branch, ref = _chosen(clone, brought)
+    name = name or branch
+    if _is_repository(target):
+        _into(target, clone.base, ref, brought.refs[ref], name, watch)
+    elif target.is_dir() and any(target.iterdir()):
+        raise ConflictError(
+            f"{target} is neither empty nor a git repository", hint="Choose a new directory, or your own clone."
+        )
+    else:
+        with partial(target) as path:
+            _clone(path, clone, ref, source, name, watch)
+    return name
+
+
+def _chosen(clone: Clone, brought: Brought) -> tuple[str, str]:
+    """The branch to export and its ref: what HEAD is on, else the branch the session was begun on, else any."""
+    mine = f"refs/relay/{clone.session_id}/"
+    heads = {r.removeprefix(f"{mine}heads/"): r for r in brought.refs if r.startswith(f"{mine}heads/")}
+    if f"{mine}detached" in brought.refs and not brought.branch:
+        return f"{clone.branch}-detached", f"{mine}detached"
+    for branch in (brought.branch, clone.branch, *sorted(heads)):
+        if branch in heads:
+            return branch, heads[branch]
+    raise NotFoundError("The session has no commits", hint="There is nothing to export.")
+
+
+# --- an ordinary clone -----------------------------------------------------------------------------------------------
+
+
+def _clone(path: Path, clone: Clone, ref: str, source: str, name: str, watch: Watch) -> None:
+    """A clone as if it had been made of the upstream, with the session's branches and stashes in it."""
+    watch.stage("Making the clone")
+    hash_name = own.ask(clone.base, "rev-parse", "--show-object-format", title="The base clone cannot be read").strip()
+    _run("init", "--quiet", "--template=", f"--object-format={hash_name}", f"--initial-branch={name}", "--", str(path))
+    mine = f"refs/relay/{clone.session_id}"
+    wanted = [
+        *("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*", f"+{mine}/tags/*:refs/tags/*"),
+        *(f"+{mine}/heads/*:refs/heads/*", f"+{ref}:refs/heads/{name}", f"+{mine}/stash/*:{_STASH}*"),
+    ]
+    git = path / ".git"
+    _work(git, *_FETCH, "--update-head-ok", "--", own.address(clone.base), *wanted, watch=watch)
+    _run(f"--git-dir={git}", "config", "remote.origin.url", source)
+    _run(f"--git-dir={git}", "config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+    upstream = own.refs(git, "refs/remotes/origin/")
+    for local in own.refs(git, "refs/heads/"):
+        branch = local.removeprefix("refs/heads/")
+        if f"refs/remotes/origin/{branch}" in upstream:
+            _run(f"--git-dir={git}", "config", f"branch.{branch}.remote", "origin")
+            _run(f"--git-dir={git}", "config", f"branch.{branch}.merge", local)
+    for stash, commit in _by_number(own.refs(git, _STASH)):
+        _run(f"--git-dir={git}", "stash", "store", "-m", "from the session", commit)
+        _run(f"--git-dir={git}", "update-ref", "-d", stash)
+    watch.stage("Writing the files")
+    outcome = process.work(
+        (*_HARMLESS, f"--git-dir={git}", f"--work-tree={path}", "reset", "--hard", "--quiet"),
+        watch,
+        process.environment("file"),
+    )
+    if outcome.code:
+        raise translate(outcome, "The files cannot be written")
+
+
+def _by_number(stashes: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The stashes, the oldest first."""
+    return sorted(stashes.items(), key=lambda entry: int(entry[0].removeprefix(_STASH)), reverse=True)
+
+
+# --- a repository of the user's own ----------------------------------------------------------------------------------
+
+
+def _is_repository(target: Path) -> bool:
+    """Whether `target` itself, not a directory above it, is a repository."""
+    return os.path.lexists(target / ".git") or ((target / "HEAD").is_file() and (target / "objects").is_dir())
+
+
+def _into(target: Path, base: Path, ref: str, commit: str, name: str, watch: Watch) -> None:
+    """Add the branch, or move it on if it has nothing of its own; a branch that is checked out is left alone."""
+    found = _run("-C", str(target), "rev-parse", "--absolute-git-dir").strip()
+    git = Path(found)
+    heads = own.refs(git, "refs/heads/")
+    present = heads.get(f"refs/heads/{name}")
+    if present == commit:
+        return
+    if clash := _clash(name, heads):
+        raise _refusal(f"git cannot have {name} beside {clash} in {target}", name, heads)
+    watch.stage("Fetching into your repository")
+    strict = ("-c", "fetch.fsckObjects=true", f"--git-dir={git}")
+    wanted = ("--", own.address(base), f"{ref}:refs/heads/{name}")
+    outcome = process.work((*_HARMLESS, *strict, *_FETCH, *wanted), watch, process.environment("file"))
+    if not outcome.code:
+        return
+    said = "\n".join(outcome.lines)
+    if re.search(r"refusing to fetch into (current )?branch", said):
+        raise _refusal(f"{name} is checked out in {target}", name, heads)
+    if re.search(r"non-fast-forward|\[rejected\]", said):
+        raise _refusal(f"{target} has a branch {name} with other commits", name, heads)
+    raise translate(outcome, "The branch cannot be made there")
+
+
+def _clash(name: str, heads: Collection[str]) -> str:
+    """The branch beside which git cannot have one called `name`, or ''."""
+    others = [head.removeprefix("refs/heads/") for head in heads]
+    return next((o for o in others if o.startswith(f"{name}/") or name.startswith(f"{o}/")), "")
+
+
+def _refusal(title: str, name: str, heads: Collection[str]) -> ConflictError:
+    free = _free(name.replace("/", "-"), heads)
+    return ConflictError(title, "It is left as it is.", f"Choose another name: --as {free}")
+
+
+def _free(name: str, heads: Collection[str]) -> str:
+    number = 2
+    while f"refs/heads/{name}-{number}" in heads:
+        number += 1
+    return f"{name}-{number}"
+
+
+# --- git -------------------------------------------------------------------------------------------------------------
+
+
+def _run(*arguments: str) -> str:
+    outcome = process.ask(*_HARMLESS, *arguments)
+    if outcome.code:
+        raise translate(outcome, "The export failed")
+    return outcome.stdout.decode(errors="surrogateescape")
+
+
+def _work(git: Path, *arguments: str, watch: Watch) -> None:
+    outcome = process.work((*_HARMLESS, f"--git-dir={git}", *arguments), watch, process.environment("file"))
+    if outcome.code:
+        raise translate(outcome, "The clone cannot be made")

@@ -1,0 +1,133 @@
+"""git in repositories that relay alone writes: bases, and scratch ones for the length of a block."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from relay_tui.adapters.git import process
+from relay_tui.adapters.git.faults import from_os, translate
+from relay_tui.errors import FileSystemError
+from relay_tui.services.watch import Watch
+
+STRICT = (
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "submodule.recurse=false"),
+    *("-c", "gc.auto=0"),  # what looks unreachable in a base may be all that a session's eye has
+)
+_ALONE = 0.05  # seconds between looks whether another fetch of the base is over
+
+
+def closed(protocols: str = "none") -> dict[str, str]:
+    """The environment for git that needs neither the user's configuration nor the network."""
+    return process.environment(
+        protocols,
+        {
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_NO_LAZY_FETCH": "1",
+        },
+    )
+
+
+def ask(git_dir: Path, *arguments: str, title: str) -> str:
+    """What a short git command answers. Raises GitError, titled `title`, when it fails."""
+    outcome = process.ask(*STRICT, f"--git-dir={git_dir}", *arguments)
+    if outcome.code:
+        raise translate(outcome, title)
+    return outcome.stdout.decode(errors="surrogateescape")
+
+
+def holds(git_dir: Path, *arguments: str) -> bool:
+    """Whether a git command that answers by its exit code says yes."""
+    return process.ask(*STRICT, f"--git-dir={git_dir}", *arguments).code == 0
+
+
+def work(git_dir: Path, *arguments: str, watch: Watch, title: str, env: Mapping[str, str]) -> process.Outcome:
+    """Run a long git command. Raises GitError, titled `title`, when it fails."""
+    outcome = process.work((*STRICT, f"--git-dir={git_dir}", *arguments), watch, env)
+    if outcome.code:
+        raise translate(outcome, title)
+    return outcome
+
+
+def refs(git_dir: Path, *patterns: str) -> dict[str, str]:
+    """Ref → commit, of the refs below `patterns`."""
+    listed = ask(
+        git_dir, "for-each-ref", "--format=%(objectname) %(refname)", *patterns, title="The base's refs cannot be read"
+    )
+    return {name: commit for commit, _, name in (line.partition(" ") for line in listed.splitlines())}
+
+
+def address(git_dir: Path) -> str:
+    """The address under which git fetches from a directory by its own protocol, and hashes what comes."""
+    return f"file://{quote(os.fsencode(git_dir))}"
+
+
+@contextmanager
+def scratch(tmp: Path, session_id: str) -> Iterator[Path]:
+    """An empty directory below `tmp`, gone after the block. A killed relay's is cleared by the next reconcile."""
+    path = tmp / f"{session_id}.partial-{secrets.token_hex(4)}"
+    try:
+        path.mkdir(mode=0o700)
+        yield path
+    except OSError as error:
+        raise from_os(error) from error
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def make(path: Path, base: Path) -> None:
+    """Make a bare repository that has the objects of `base`, and nothing else."""
+    hash_name = ask(base, "rev-parse", "--show-object-format", title="The base clone cannot be read").strip()
+    outcome = process.ask("init", "--quiet", "--bare", "--template=", f"--object-format={hash_name}", "--", str(path))
+    if outcome.code:
+        raise translate(outcome, "A scratch repository cannot be made")
+    alternates = path / "objects/info/alternates"
+    alternates.parent.mkdir(exist_ok=True)
+    alternates.write_bytes(os.fsencode(base / "objects") + b"\n")
+
+
+def write_refs(path: Path, wanted: Mapping[str, str]) -> None:
+    """Give a scratch repository its refs."""
+    lines = [f"{commit} {name}\n" for name, commit in sorted(wanted.items())]
+    (path / "packed-refs").write_bytes("".join(["# pack-refs with: sorted\n", *lines]).encode(errors="surrogateescape"))
+
+
+@contextmanager
+def alone(base: Path, watch: Watch) -> Iterator[None]:
+    """Within the block no other relay writes the base's heads: git itself would fail where two meet."""
+    try:
+        descriptor = os.open(base / "relay.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FileSystemError("The base clone cannot be written", str(error), "Look at its directory.") from error
+    pause = threading.Event()
+    try:
+        waited = False
+        while not _locked(descriptor):
+            if not waited:
+                watch.stage("Waiting for another fetch of the project")
+            waited = True
+            watch.check()
+            pause.wait(_ALONE)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,241 @@
+"""Work is brought out of a session's clone by real git, and upstream work in: kept, bundled, exported, fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from git_servers import run_git
+from session_clones import SESSION, Ground, lay
+
+from relay_tui.errors import CancelledError, ConflictError, NotFoundError
+from relay_tui.services.watch import Watch
+
+KEPT = f"refs/relay/{SESSION}"
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    """An upstream, its base, and a session on a new branch; no copy is left behind by anything done to it."""
+    ground = lay(tmp_path)
+    yield ground
+    assert list(ground.tmp.iterdir()) == []
+
+
+# --- keep ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_branch_stash_and_tag_is_kept(ground: Ground) -> None:
+    first = ground.work()
+    ground.git("switch", "--quiet", "--create", "second")
+    second = ground.work("two.txt")
+    ground.git("tag", "mine")
+    for number in range(2):
+        (ground.clone.work_dir / "two.txt").write_text(f"stashed {number}\n")
+        ground.git("stash", "--quiet")
+    refs = ground.exit.keep(ground.clone, Watch())
+    assert refs == {
+        f"{KEPT}/heads/main": ground.head("main"),
+        f"{KEPT}/heads/topic": first,
+        f"{KEPT}/heads/second": second,
+        f"{KEPT}/tags/mine": second,
+        f"{KEPT}/stash/0": ground.git("rev-parse", "stash@{0}"),
+        f"{KEPT}/stash/1": ground.git("rev-parse", "stash@{1}"),
+    }
+    told = ground.in_base("for-each-ref", "--format=%(refname) %(objectname)", "refs/relay/")
+    assert dict(line.split(" ") for line in told.splitlines()) == refs
+    assert ground.in_base("show", f"{KEPT}/stash/1:two.txt") == "stashed 0"
+
+
+def test_a_detached_head_is_kept(ground: Ground) -> None:
+    ground.git("checkout", "--quiet", "--detach")
+    commit = ground.work()
+    assert ground.exit.keep(ground.clone, Watch())[f"{KEPT}/detached"] == commit
+
+
+def test_packed_work_is_kept_and_git_may_pack_it_while_it_is_copied(ground: Ground) -> None:
+    commits = [ground.work(f"{number}.txt") for number in range(5)]
+
+    def pack(stage: str, _fraction: float | None, _detail: str) -> None:
+        if stage.startswith("Copying") and not packed:
+            packed.append(stage)
+            ground.git("gc", "--quiet", "--prune=now")
+
+    packed: list[str] = []
+    refs = ground.exit.keep(ground.clone, Watch(pack))
+    assert packed and refs[f"{KEPT}/heads/topic"] == commits[-1]
+    ground.in_base("fsck", "--strict", "--connectivity-only", f"{KEPT}/heads/topic")
+    (ground.clone.work_dir / "more").write_text("x")
+    last = ground.work("more", "y")
+    assert ground.exit.keep(ground.clone, Watch())[f"{KEPT}/heads/topic"] == last
+
+
+def test_what_is_kept_is_found_again(ground: Ground) -> None:
+    ground.exit.keep(ground.clone, Watch())
+    assert ground.exit.kept(ground.clone.base) == []
+    ground.work(message="First")
+    commit = ground.work("b.txt", message="Second")
+    ground.exit.keep(ground.clone, Watch())
+    (kept,) = ground.exit.kept(ground.clone.base)
+    assert (kept.session_id, kept.ref, kept.count) == (SESSION, f"{KEPT}/heads/topic", 2)
+    assert (kept.commit.hash, kept.commit.subject, kept.commit.author) == (commit, "Second", "Ada")
+
+
+@pytest.mark.parametrize("stage", ["Copying", "Checking"])
+def test_cancelled_it_leaves_nothing(ground: Ground, stage: str) -> None:
+    ground.work()
+    before = ground.in_base("for-each-ref")
+    watch = Watch(lambda said, *_: watch.cancel() if said.startswith(stage) else None)
+    with pytest.raises(CancelledError):
+        ground.exit.keep(ground.clone, watch)
+    assert list(ground.tmp.iterdir()) == []
+    assert ground.in_base("for-each-ref") == before
+
+
+# --- bundle ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_is_cloned_from_with_everything_in_it(ground: Ground, tmp_path: Path) -> None:
+    commit = ground.work()
+    (ground.clone.work_dir / "work.txt").write_text("stashed\n")
+    ground.git("stash", "--quiet")
+    target = tmp_path / "out/rescue.bundle"
+    assert ground.exit.bundle(ground.clone, target, Watch()) == target.stat().st_size
+    run_git("clone", "--quiet", str(target), "again", cwd=tmp_path)
+    assert run_git("rev-parse", "HEAD", "refs/remotes/origin/topic", cwd=tmp_path / "again") == f"{commit}\n{commit}"
+    run_git("fetch", "--quiet", str(target), "refs/stash/0", cwd=tmp_path / "again")
+    assert run_git("show", "FETCH_HEAD:work.txt", cwd=tmp_path / "again") == "stashed"
+    content = target.read_bytes()
+    with pytest.raises(ConflictError):
+        ground.exit.bundle(ground.clone, target, Watch())
+    assert target.read_bytes() == content
+
+
+# --- fetch -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_base_follows_its_upstream_and_keeps_what_is_relays(ground: Ground) -> None:
+    kept = ground.exit.keep(ground.clone, Watch())
+    ground.work()
+    kept = ground.exit.keep(ground.clone, Watch())
+    assert ground.exit.fetch(ground.clone.base, ground.source, Watch()) == []
+    news = ground.upstream_moves()
+    old_side = ground.head("side")
+    run_git("update-ref", "refs/heads/side", ground.head("main"), cwd=ground.upstream)
+    run_git("branch", "fresh", news, cwd=ground.upstream)
+    run_git("branch", "passing", news, cwd=ground.upstream)
+    assert ground.exit.fetch(ground.clone.base, ground.source, Watch()) == [
+        "fresh: new branch",
+        "main: 1 new commit",
+        "passing: new branch",
+        "side: rewritten",
+    ]
+    run_git("branch", "-D", "passing", cwd=ground.upstream)
+    assert ground.exit.fetch(ground.clone.base, ground.source, Watch()) == ["passing: gone"]
+    assert ground.head("main", ground.clone.base) == news
+    for ref, commit in kept.items():
+        assert ground.in_base("rev-parse", ref) == commit
+    assert ground.in_base("cat-file", "-t", old_side) == "commit"
+
+
+def test_a_branch_may_become_a_directory_of_branches(ground: Ground) -> None:
+    run_git("branch", "-m", "side", "side/one", cwd=ground.upstream)
+    assert ground.exit.fetch(ground.clone.base, ground.source, Watch()) == ["side: gone", "side/one: new branch"]
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_export_is_an_ordinary_clone(ground: Ground, tmp_path: Path) -> None:
+    commit = ground.work()
+    for number in range(2):
+        (ground.clone.work_dir / "work.txt").write_text(f"stashed {number}\n")
+        ground.git("stash", "--quiet")
+    target = tmp_path / "mine"
+    assert ground.exit.export(ground.clone, "https://host.example/a.git", target, Watch()) == "topic"
+    assert run_git("status", "--porcelain=v2", "--branch", cwd=target).splitlines()[:2] == [
+        f"# branch.oid {commit}",
+        "# branch.head topic",
+    ]
+    assert run_git("remote", "-v", cwd=target).split()[1] == "https://host.example/a.git"
+    assert run_git("for-each-ref", "--format=%(refname)", cwd=target).splitlines() == [
+        *("refs/heads/main", "refs/heads/topic", "refs/remotes/origin/main", "refs/remotes/origin/side"),
+        *("refs/stash", "refs/tags/v1"),
+    ]
+    assert run_git("rev-parse", "--abbrev-ref", "main@{upstream}", cwd=target) == "origin/main"
+    assert run_git("show", "stash@{0}:work.txt", cwd=target) == "stashed 1"
+    assert run_git("show", "stash@{1}:work.txt", cwd=target) == "stashed 0"
+    run_git("fsck", "--strict", cwd=target)
+    assert not (target / ".git/objects/info/alternates").exists()
+
+
+def test_into_a_repository_of_the_users_own(ground: Ground) -> None:
+    first = ground.work()
+    own = ground.other
+    assert ground.exit.export(ground.clone, "unused", own, Watch()) == "topic"
+    assert ground.head("topic", own) == first
+    second = ground.work("b.txt")
+    assert ground.exit.export(ground.clone, "unused", own, Watch()) == "topic"
+    assert ground.head("topic", own) == second
+    before = run_git("for-each-ref", cwd=own) + run_git("status", "--porcelain=v2", "--branch", cwd=own)
+    run_git("checkout", "--quiet", "topic", cwd=own)
+    mine = ground.commit(own, "mine.txt")
+    third = ground.work("c.txt")
+    with pytest.raises(ConflictError) as refused:
+        ground.exit.export(ground.clone, "unused", own, Watch())
+    assert (refused.value.title, refused.value.hint) == (
+        f"topic is checked out in {own}",
+        "Choose another name: --as topic-2",
+    )
+    run_git("checkout", "--quiet", "main", cwd=own)
+    with pytest.raises(ConflictError, match="has a branch topic with other commits"):
+        ground.exit.export(ground.clone, "unused", own, Watch())
+    assert ground.head("topic", own) == mine
+    assert ground.exit.export(ground.clone, "unused", own, Watch(), name="topic-2") == "topic-2"
+    assert ground.head("topic-2", own) == third
+    run_git("update-ref", "refs/heads/topic", second, cwd=own)
+    run_git("branch", "-D", "topic-2", cwd=own)
+    assert run_git("for-each-ref", cwd=own) + run_git("status", "--porcelain=v2", "--branch", cwd=own) == before
+    with pytest.raises(ConflictError, match="beside topic"):
+        ground.exit.export(ground.clone, "unused", own, Watch(), name="topic/deeper")
+
+
+def test_what_is_in_the_way_of_an_export_stays(ground: Ground, tmp_path: Path) -> None:
+    ground.work()
+    busy = tmp_path / "busy"
+    busy.mkdir()
+    (busy / "file").write_text("mine")
+    with pytest.raises(ConflictError, match="neither empty nor a git repository"):
+        ground.exit.export(ground.clone, "unused", busy, Watch())
+    assert [path.name for path in busy.iterdir()] == ["file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["busy", "data", "other", "upstream.git"]
+
+
+def test_what_was_kept_is_exported_when_the_clone_is_gone(ground: Ground, tmp_path: Path) -> None:
+    commit = ground.work()
+    ground.exit.keep(ground.clone, Watch())
+    ground.clone.work_dir.rename(tmp_path / "gone")
+    assert ground.exit.export(ground.clone, "unused", tmp_path / "mine", Watch()) == "topic"
+    assert ground.head("topic", tmp_path / "mine") == commit
+    for ref in ground.in_base("for-each-ref", "--format=%(refname)", KEPT).splitlines():
+        ground.in_base("update-ref", "-d", ref)
+    with pytest.raises(NotFoundError):
+        ground.exit.export(ground.clone, "unused", tmp_path / "again", Watch())
+
+
+# --- what a session lacks --------------------------------------------------------------------------------------------
+
+
+def test_a_parcel_has_what_the_session_lacks(ground: Ground) -> None:
+    ground.work()
+    with ground.exit.parcel(ground.clone, Watch()) as parcel:
+        assert (parcel.branch, parcel.commit, parcel.count) == ("main", ground.head("main"), 0)
+    commits = [ground.upstream_moves(f"{number}.txt") for number in range(3)]
+    ground.exit.fetch(ground.clone.base, ground.source, Watch())
+    with ground.exit.parcel(ground.clone, Watch()) as parcel:
+        assert (parcel.commit, parcel.count) == (commits[-1], 3)
+        pack = parcel.pack
+        run_git("index-pack", "--stdin", "--fix-thin", cwd=ground.clone.work_dir, stdin=pack.read_bytes())
+    assert ground.git("rev-list", "--count", f"HEAD..{commits[-1]}") == "3"
+    assert not pack.exists()
