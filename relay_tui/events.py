@@ -56,6 +56,13 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class StraysFound:
+    """There are clones or containers that no record knows; `words` tell each."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
     """Whether the engine answers. `words` is its version and address, or why it does not answer."""
 
@@ -116,6 +123,7 @@ Event = (
     | JobProgressed
     | JobEnded
     | Removed
+    | StraysFound
     | EngineStatusChanged
     | ProjectFetched
     | PushPlanned

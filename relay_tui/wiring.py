@@ -27,6 +27,7 @@ from relay_tui.services.projects import Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
 from relay_tui.services.sessions import Sessions
+from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
 from relay_tui.text import redact
 
@@ -95,6 +96,17 @@ def _over(place: DataDir, config: Config) -> Relay:
         reconciler=reconciler,
         doctor=Doctor(machine=Host(place), store=store, place=place, config_path=config.path, plan=reconciler.plan),
         trash=Trash(store=store, files=files, runtime=runtime, locks=locks, bus=bus, config=config),
+        strays=Strays(
+            store=store,
+            git=git,
+            files=files,
+            runtime=runtime,
+            bus=bus,
+            config=config,
+            data_dir=place,
+            projects=projects,
+            sessions=sessions,
+        ),
     )
 
 

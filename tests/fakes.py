@@ -33,6 +33,7 @@ from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
 from relay_tui.services.sessions import NewSession, Sessions
+from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
 from relay_tui.services.watch import Watch
 
@@ -68,6 +69,20 @@ class FakeGit(Scripted):
         (target / "HEAD").write_text(self.heads[0])
         (target / "heads").write_text("\n".join(self.heads))
         return self.heads[0]
+
+    def origin(self, base: Path) -> str:
+        """Where the fakes come from."""
+        assert (base / "HEAD").is_file()
+        return SOURCE
+
+    def default_branch(self, base: Path) -> str:
+        """The first head."""
+        return (base / "HEAD").read_text()
+
+    def branch_of(self, work_dir: Path) -> str:
+        """As clone_session noted it."""
+        self.begin("branch_of")
+        return (work_dir / ".git/origin").read_text().split(" ")[1]
 
     def branches(self, base: Path) -> list[Branch]:
         """The heads, all of one age."""
@@ -452,6 +467,17 @@ def build(
         reconciler=reconciler,
         doctor=Doctor(machine=FakeMachine(), store=store, place=place, config_path=config.path, plan=reconciler.plan),
         trash=Trash(store=store, files=files, runtime=engine, locks=locks, bus=bus, config=config),
+        strays=Strays(
+            store=store,
+            git=git,
+            files=files,
+            runtime=engine,
+            bus=bus,
+            config=config,
+            data_dir=place,
+            projects=projects,
+            sessions=sessions,
+        ),
     )
     events: list[Event] = []
     bus.subscribe(events.append)

@@ -103,6 +103,15 @@ def test_what_nobody_knows_is_reported_and_goes_only_when_asked(
     assert {step["act"] for step in unknown} == {"unknown-directory", "unknown-container"}  # type: ignore[attr-defined]
     assert stray.exists()
     container.reload()
+    adopted = relay.run("reconcile", "--adopt-unknown", "--json")
+    assert adopted.code == 1  # the container has no clone
+    errors = [row["error"] for row in adopted.document["adopted"]]  # type: ignore[attr-defined]
+    assert [error and error["title"] for error in errors] == [None, "A container without a clone cannot be adopted"]
+    found = sessions(relay)["main-2"]
+    assert (found["id"], found["state"]) == ("stray", "stopped")
+    assert relay.json("session", "start", "main-2")["state"] == "running"
+    relay.json("session", "remove", "main-2")
+    make_repository(stray)
     relay.json("reconcile", "--trash-unknown")
     assert not stray.exists()
     assert relay.json("reconcile") == {"done": [], "unknown": []}

@@ -15,16 +15,19 @@ from relay_tui.services.spec import format_size
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--adopt-unknown", is_flag=True, help="Put clones that no record knows on record, with their containers.")
 @click.option(
     "--trash-unknown", is_flag=True, help="Move clones that no record knows to the trash; remove such containers."
 )
 @command
-def reconcile(desk: Desk, dry_run: bool, trash_unknown: bool) -> int:
+def reconcile(desk: Desk, dry_run: bool, adopt_unknown: bool, trash_unknown: bool) -> int:
     """Make records, clones and containers agree: finish what a killed relay began, note what other tools did.
 
-    What nobody knows is only reported, unless you ask for it to go.
+    What no record knows is only reported, unless you ask for it to be adopted or to go.
     """
-    reconciler = desk.relay.reconciler
+    if adopt_unknown and trash_unknown:
+        raise InvalidInputError("adopt-unknown", "--adopt-unknown and --trash-unknown exclude each other")
+    reconciler, strays = desk.relay.reconciler, desk.relay.strays
     if dry_run:
         steps = reconciler.plan()
         if desk.output.as_json:
@@ -34,21 +37,27 @@ def reconcile(desk: Desk, dry_run: bool, trash_unknown: bool) -> int:
     with progress() as watch:
         done = reconciler.carry_out_all(watch)
         unknown = [step for step in reconciler.plan() if step.act in ASKS]
-        if trash_unknown:
-            for step in unknown:
-                reconciler.trash_unknown(step)
+        settled = (strays.adopt if adopt_unknown else strays.trash)(unknown) if adopt_unknown or trash_unknown else []
+        if adopt_unknown:
+            done += reconciler.carry_out_all(watch)
+    word = "adopted" if adopt_unknown else "trashed"
     if desk.output.as_json:
-        steps_done = [_document(step) | {"error": _error(error)} for step, error in done]
-        desk.output.document({"done": steps_done, "unknown": [_document(step) for step in unknown]})
+        document: dict[str, object] = {"done": [_document(step) | {"error": _error(error)} for step, error in done]}
+        document["unknown"] = [_document(step) for step in unknown] if not settled else []
+        if settled:
+            document[word] = [_document(one.step) | {"error": _error(one.error)} for one in settled]
+        desk.output.document(document)
     for step, error in done:
-        desk.output.say(f"{'failed' if error else 'done'}   {text.clean(step.words)}{_because(error)}")
-    for step in unknown:
-        desk.output.say(f"{'trashed' if trash_unknown else 'unknown'} {text.clean(step.words)}")
-    if unknown and not trash_unknown:
-        desk.output.say("What is unknown stays as it is; --trash-unknown moves it away.")
+        desk.output.say(f"{'failed' if error else 'done':<7} {text.clean(step.words)}{_because(error)}")
+    for one in settled:
+        desk.output.say(f"{'failed' if one.error else word:<7} {text.clean(one.step.words)}{_because(one.error)}")
+    for step in unknown if not settled else ():
+        desk.output.say(f"unknown {text.clean(step.words)}")
+    if unknown and not settled:
+        desk.output.say("What is unknown stays; --adopt-unknown puts it on record, --trash-unknown moves it away.")
     if not done and not unknown:
         desk.output.say("Nothing to do.")
-    return 1 if any(error for _, error in done) else 0
+    return 1 if any(error for _, error in done) or any(one.error for one in settled) else 0
 
 
 @click.command()

@@ -197,14 +197,6 @@ class Projects:
         if not self._files.has_clone(self._data_dir.base(project_id)):
             self._files.from_trash(project_id, self._data_dir.project(project_id))
 
-    def project_dir(self, project_id: str) -> Path:
-        """Where a project's clones lie."""
-        return self._data_dir.project(project_id)
-
-    def session_dir(self, project_id: str, session_id: str) -> Path:
-        """Where a session's clone lies."""
-        return self._data_dir.session(project_id, session_id)
-
     def first_session(self, project_id: str) -> Session:
         """Put a session on record for a ready project that has none, or answer the one it has."""
         project = self._find(project_id)

@@ -117,23 +117,6 @@ class Reconciler:
             if session is None or session.deleted_at is not None or session.container_id != container_id:
                 self._runtime.remove(container_id)
 
-    # --- what nobody knows: only when a person says so ---
-
-    def trash_unknown(self, step: Step) -> None:
-        """Move an unknown clone to the trash, or remove an unknown container."""
-        if step.act is Act.UNKNOWN_CONTAINER:
-            self._runtime.remove(step.subject)
-        elif step.act is Act.UNKNOWN_DIRECTORY:
-            self._files.to_trash(self._unknown_path(step), step.subject)
-
-    def _unknown_path(self, step: Step) -> Path:
-        disk = self._files.survey()
-        if step.subject in disk.clones:
-            return self._projects.session_dir(disk.clones[step.subject], step.subject)
-        if step.subject in disk.bases:
-            return self._projects.project_dir(step.subject)
-        raise NotFoundError("It is no longer there", step.subject)
-
     def carry_out_all(self, watch: Watch) -> list[tuple[Step, RelayError | None]]:
         """Take every step that is due, then those that follow from them; answer what was done and what failed.
 

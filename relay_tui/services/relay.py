@@ -22,6 +22,7 @@ from relay_tui.services.ports import Files, Git, Runtime, Store
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.sessions import NewSession, Sessions
+from relay_tui.services.strays import Settled, Strays
 from relay_tui.services.trash import Trash
 from relay_tui.services.watch import Watch
 from relay_tui.work import PushPlan, Rescue
@@ -53,6 +54,7 @@ class Relay:
     reconciler: Reconciler
     doctor: Doctor
     trash: Trash
+    strays: Strays
     _reconciling: threading.Lock = field(default_factory=threading.Lock)
     _removed: list[Project | Session] = field(default_factory=list)
     _closed: threading.Event = field(default_factory=threading.Event)
@@ -214,7 +216,9 @@ class Relay:
     def reconcile(self) -> None:
         """Take every step that is due: the long ones as jobs, on whose rows their progress shows."""
         with self._reconciling:
-            for step in self.reconciler.plan():
+            steps = self.reconciler.plan()
+            self.strays.note(steps)
+            for step in steps:
                 if step.act not in LONG:
                     self._take(step, Watch())
                     continue
@@ -227,6 +231,13 @@ class Relay:
                     )
                 except ConflictError as error:
                     log.info("left alone: %s: %s", step.words, error.title)
+
+    def settle_strays(self, *, adopt: bool) -> list[Settled]:
+        """Put the strays that were found on record, or away; answer what became of each."""
+        with self._reconciling:
+            settled = (self.strays.adopt if adopt else self.strays.trash)(self.strays.found)
+        self.reconcile()
+        return settled
 
     def _take(self, step: Step, watch: Watch) -> None:
         try:

@@ -63,6 +63,7 @@ ACTIONS: tuple[Action, ...] = (
         40,
     ),
     Action("undo", "u", "undo", "Bring back what was removed last", "Sessions", frozenset(), 15),
+    Action("strays", "U", "strays", "Adopt or remove what no record knows", "Projects", frozenset(), 55),
     Action(
         "new_project",
         "N",

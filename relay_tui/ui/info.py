@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.content import Content
 
 from relay_tui.config import Profile
 from relay_tui.errors import Fault
 from relay_tui.events import Job
 from relay_tui.model import Identity, Project, Session
+from relay_tui.services.plan import Step
 from relay_tui.services.relay import Relay
 from relay_tui.services.spec import container_spec, describe, loosened
 from relay_tui.text import clean, clean_block
@@ -94,7 +97,18 @@ def overview(world: World, relay: Relay) -> Content:
         down = Fault("engine", "The engine does not answer", engine.words, engine.hint)
     store = relay.store.warning()
     warning = Content.styled(clean_block(store), "$text-warning") if store else Content("")
-    return _join([_fault(world.trouble), _fault(down), warning, _pairs(pairs)])
+    return _join([_fault(world.trouble), _fault(down), warning, _strays(world.strays), _pairs(pairs)])
+
+
+def _strays(strays: Sequence[Step]) -> Content:
+    if not strays:
+        return Content("")
+    lines = [Content.styled("Found, and on no record", "bold $text-warning")]
+    lines += [Content(f"  {clean(step.words)}") for step in strays[:8]]
+    if len(strays) > 8:
+        lines.append(Content(f"  and {len(strays) - 8} more"))
+    lines.append(Content.styled("U adopts them, or moves them away.", "$text-warning"))
+    return _join(lines, "\n")
 
 
 def welcome(relay: Relay) -> str:

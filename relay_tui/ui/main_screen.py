@@ -24,7 +24,8 @@ from relay_tui.ui.screens.help import HelpScreen
 from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
 from relay_tui.ui.screens.new_session import NewSessionForm
 from relay_tui.ui.screens.question import Question
-from relay_tui.ui.world import JobFailed, RecordRemoved, Warned, snapshot
+from relay_tui.ui.screens.strays import StraysScreen
+from relay_tui.ui.world import Found, JobFailed, RecordRemoved, Warned, snapshot
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,31 @@ class MainScreen(Panes):
     def warned(self, message: Warned) -> None:
         """What is mended is to be known all the same; Info has it for later."""
         self.notify(clean_block(message.words, lines=8), severity="warning", timeout=15, markup=False)
+
+    @on(Found)
+    def found(self, message: Found) -> None:
+        """Nothing is done about strays unasked."""
+        count = len(message.words)
+        words = f"{count} found that no record knows. U says what, and adopts or removes."
+        self.notify(words, severity="warning", timeout=15, markup=False)
+
+    def action_strays(self) -> None:
+        """Ask what is to become of what no record knows."""
+        if self.world.strays:
+            self.app.push_screen(StraysScreen(self.world.strays), self._settle_strays)
+        else:
+            self.notify("Everything there is, is on record.")
+
+    def _settle_strays(self, answer: str | None) -> None:
+        if not answer:
+            return
+
+        def settle() -> None:
+            for settled in self.relay.settle_strays(adopt=answer == "adopt"):
+                if settled.error is not None:
+                    raise settled.error
+
+        self.perform(settle)
 
     def action_undo(self) -> None:
         """Bring back what was removed last."""

@@ -228,6 +228,7 @@ class Panes(Screen[None]):
             "cancel": job is not None and job.cancellable,
             "new_session": bool(self.world.records.live_projects()),
             "undo": self.relay.can_undo,
+            "strays": bool(self.world.strays),
         }.get(action.name, True)
 
     # --- the cursor and the focus ---

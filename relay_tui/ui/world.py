@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from textual.message import Message
 
 from relay_tui.errors import Fault, RelayError
-from relay_tui.events import EngineStatus, Event, Job, JobEnded, Removed
+from relay_tui.events import EngineStatus, Event, Job, JobEnded, Removed, StraysFound
 from relay_tui.model import Project, Records, Session
+from relay_tui.services.plan import Step
 from relay_tui.services.relay import Relay
 
 BATCH = 0.05  # seconds that changes are gathered before the screen hears of them
@@ -24,6 +25,8 @@ class World:
     jobs: Mapping[str, Job] = field(default_factory=dict)
     engine: EngineStatus = field(default_factory=lambda: EngineStatus("connecting"))
     trouble: Fault | None = None
+    strays: tuple[Step, ...] = ()
+    """Clones and containers that no record knows."""
 
     def project(self, project_id: str | None) -> Project | None:
         """A live project."""
@@ -67,6 +70,14 @@ class RecordRemoved(Message):
         self.warning = warning
 
 
+class Found(Message):
+    """There are clones or containers that no record knows."""
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        super().__init__()
+        self.words = words
+
+
 class Warned(Message):
     """Something was wrong, and was mended: the store came back from its copy."""
 
@@ -81,7 +92,7 @@ def snapshot(relay: Relay) -> World:
         records, trouble = relay.store.read(), None
     except RelayError as error:
         records, trouble = Records(), error.fault
-    return World(records, relay.jobs.running(), relay.engine.status, trouble)
+    return World(records, relay.jobs.running(), relay.engine.status, trouble, relay.strays.found)
 
 
 def _on_row(relay: Relay, subject: str, fault: Fault) -> bool:
@@ -109,6 +120,8 @@ class Bridge:
             self._post(JobFailed(event.job, event.fault, on_row=on_row))
         elif isinstance(event, Removed):
             self._post(RecordRemoved(event.name, event.warning))
+        elif isinstance(event, StraysFound) and event.words:
+            self._post(Found(event.words))
         self._stirred.set()
 
     def _carry(self) -> None:
@@ -120,7 +133,7 @@ class Bridge:
             self._stirred.clear()
             world = snapshot(self._relay)
             if world.trouble is not None and last is not None:
-                world = World(last.records, world.jobs, world.engine, world.trouble)
+                world = replace(world, records=last.records)
             if world != last and not self._closed.is_set():
                 last = world
                 self._post(WorldChanged(world))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relay_tui.adapters.git import heads, process
 from relay_tui.adapters.git.base import clone_base
+from relay_tui.adapters.git.look.gitdir import open_clone
 from relay_tui.adapters.git.names import check_branch_name
 from relay_tui.adapters.git.session import clone_session
 from relay_tui.adapters.git.source import parse_source
@@ -34,6 +35,20 @@ class GitAdapter:
     def clone_base(self, source: Source, target: Path, watch: Watch) -> str:
         """Make a bare clone of every head and tag at `target`; answer the default branch."""
         return clone_base(source, target, watch)
+
+    def origin(self, base: Path) -> str:
+        """Where a base clone came from; '' if it does not say."""
+        outcome = process.ask("config", f"--file={base / 'config'}", "--get", "remote.origin.url")
+        return outcome.stdout.decode(errors="surrogateescape").removesuffix("\n")
+
+    def default_branch(self, base: Path) -> str:
+        """The head that HEAD points at, else main, master or the first; '' when there is none."""
+        return heads.default_head(base)
+
+    def branch_of(self, work_dir: Path) -> str:
+        """The branch that a session's clone is on, read without git: the clone is hostile."""
+        with open_clone(work_dir) as git_dir:
+            return git_dir.head().branch
 
     def branches(self, base: Path) -> list[Branch]:
         """Every head of a base clone, the most recently committed first."""

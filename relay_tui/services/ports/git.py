@@ -37,6 +37,18 @@ class Git(Protocol):
         """
         ...
 
+    def origin(self, base: Path) -> str:
+        """Where a base clone came from; '' if it does not say."""
+        ...
+
+    def default_branch(self, base: Path) -> str:
+        """The head that a base clone's HEAD points at, else main, master or the first; '' when there is none."""
+        ...
+
+    def branch_of(self, work_dir: Path) -> str:
+        """The branch that a session's clone is on; '' if it is on none. Raises UnknownStateError."""
+        ...
+
     def branches(self, base: Path) -> list[Branch]:
         """Every head of a base clone, the most recently committed first."""
         ...

@@ -1,0 +1,194 @@
+"""What relay finds and has no record of: clones and containers of unknown origin. They wait for a person's word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from relay_tui.config import Config
+from relay_tui.errors import ConflictError, EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.events import Bus, RecordsChanged, StraysFound
+from relay_tui.model import CloneState, Desired, Project, Session, SessionState, now
+from relay_tui.paths import DataDir
+from relay_tui.services import names
+from relay_tui.services.plan import ASKS, Act, Step
+from relay_tui.services.ports import Files, Git, Runtime, Store
+from relay_tui.services.projects import Projects
+from relay_tui.services.sessions import Sessions
+from relay_tui.services.spec import choose_image
+from relay_tui.services.watch import Watch
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a stray; `error` says why nothing did."""
+
+    step: Step
+    error: RelayError | None = None
+
+
+class Strays:
+    """Puts strays on record, or away. Nothing happens to them unasked."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        git: Git,
+        files: Files,
+        runtime: Runtime,
+        bus: Bus,
+        config: Config,
+        data_dir: DataDir,
+        projects: Projects,
+        sessions: Sessions,
+    ) -> None:
+        self._store = store
+        self._git = git
+        self._files = files
+        self._runtime = runtime
+        self._bus = bus
+        self._config = config
+        self._data_dir = data_dir
+        self._projects = projects
+        self._sessions = sessions
+        self.found: tuple[Step, ...] = ()
+        """What the last look at everything found."""
+
+    def note(self, plan: Sequence[Step]) -> None:
+        """Keep what a plan found of strays, and announce it when it is news."""
+        found = tuple(step for step in plan if step.act in ASKS)
+        if found != self.found:
+            self.found = found
+            self._bus.publish(StraysFound(tuple(step.words for step in found)))
+
+    def trash(self, steps: Sequence[Step]) -> list[Settled]:
+        """Move unknown clones to the trash, remove unknown containers."""
+        return [_settle(step, self._trash) for step in steps if step.act in ASKS]
+
+    def adopt(self, steps: Sequence[Step]) -> list[Settled]:
+        """Put unknown clones on record, with their containers; a container without a clone cannot be adopted.
+
+        Base clones come first: a session needs its project. Containers of adopted sessions are known from then on.
+        """
+        bases = self._files.survey().bases
+        directories = [step for step in steps if step.act is Act.UNKNOWN_DIRECTORY]
+        directories.sort(key=lambda step: step.subject not in bases)
+        settled = [_settle(step, self._adopt) for step in directories]
+        settled += [_settle(step, self._adopt) for step in steps if step.act is Act.UNKNOWN_CONTAINER]
+        self._bus.publish(RecordsChanged())
+        return settled
+
+    def _trash(self, step: Step) -> None:
+        if step.act is Act.UNKNOWN_CONTAINER:
+            self._runtime.remove(step.subject)
+            return
+        disk = self._files.survey()
+        if step.subject in disk.clones:
+            path = self._data_dir.session(disk.clones[step.subject], step.subject)
+        elif step.subject in disk.bases:
+            path = self._data_dir.project(step.subject)
+        else:
+            raise NotFoundError("It is no longer there", step.subject)
+        self._files.to_trash(path, step.subject)
+
+    def _adopt(self, step: Step) -> None:
+        disk, records = self._files.survey(), self._store.read()
+        if step.act is Act.UNKNOWN_CONTAINER:
+            self._known_container(step.subject)
+        elif step.subject in records.sessions:
+            self._sessions.build(self._sessions.restore(step.subject).id, Watch())
+        elif step.subject in records.projects:
+            for session in self._projects.restore(step.subject):
+                self._sessions.build(session.id, Watch())
+        elif not _ID.fullmatch(step.subject):
+            raise ConflictError(
+                f"'{step.subject}' cannot be an id", hint="Rename the directory to letters and digits, then try again."
+            )
+        elif step.subject in disk.clones:
+            self._adopt_session(step.subject, disk.clones[step.subject])
+        elif step.subject in disk.bases:
+            self._adopt_project(step.subject)
+        else:
+            raise NotFoundError("It is no longer there", step.subject)
+
+    def _known_container(self, container_id: str) -> None:
+        if self._runtime.inspect(container_id).session_id not in self._store.read().sessions:
+            raise ConflictError(
+                "A container without a clone cannot be adopted", container_id, "--trash-unknown removes it."
+            )
+
+    def _adopt_project(self, project_id: str) -> None:
+        base = self._data_dir.base(project_id)
+        source = self._git.parse_source(self._git.origin(base)).url
+        heads = self._git.branches(base)
+        with self._store.transaction() as change:
+            stamp = now()
+            project = Project(
+                id=project_id,
+                name=names.suggest_project(source, change.records),
+                source=source,
+                default_branch=self._git.default_branch(base) or next((head.name for head in heads), ""),
+                clone_state=CloneState.READY,
+                created_at=stamp,
+                updated_at=stamp,
+            )
+            change.put(project)
+
+    def _adopt_session(self, session_id: str, project_id: str) -> None:
+        """As it is: running if its container runs, else stopped."""
+        project = self._store.read().projects.get(project_id)
+        if project is None or project.deleted_at is not None:
+            raise ConflictError(
+                "Its project is not on record", project_id, "relay project restore, or add its repository again."
+            )
+        container_id, runs = self._container_of(session_id)
+        branch = self._branch(session_id, project)
+        with self._store.transaction() as change:
+            stamp = now()
+            profile = self._config.find_profile(project.default_profile)
+            session = Session(
+                id=session_id,
+                project_id=project_id,
+                name=names.suggest_session(project_id, branch, change.records),
+                branch=branch,
+                base_branch=project.default_branch,
+                image=choose_image("", profile, project, self._config),
+                profile=profile.name,
+                work_dir=str(self._data_dir.session(project_id, session_id)),
+                container_id=container_id,
+                desired=Desired.RUNNING if runs else Desired.STOPPED,
+                state=SessionState.RUNNING if runs else SessionState.STOPPED,
+                notes=("It was found without a record, and adopted.",),
+                created_at=stamp,
+                updated_at=stamp,
+            )
+            change.put(session)
+
+    def _container_of(self, session_id: str) -> tuple[str, bool]:
+        try:
+            own = [seen for seen in self._runtime.observe() if seen.session_id == session_id]
+        except EngineUnreachableError:
+            return "", False
+        own.sort(key=lambda seen: seen.status != "running")
+        return (own[0].container_id, own[0].status == "running") if own else ("", False)
+
+    def _branch(self, session_id: str, project: Project) -> str:
+        """What the clone says it is on, or the project's default branch where nothing can be said."""
+        try:
+            found = self._git.branch_of(self._data_dir.session(project.id, session_id))
+            self._git.check_branch_name(found)
+        except RelayError:
+            return project.default_branch
+        return found
+
+
+def _settle(step: Step, act: Callable[[Step], None]) -> Settled:
+    try:
+        act(step)
+    except RelayError as error:
+        return Settled(step, error)
+    return Settled(step)

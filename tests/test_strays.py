@@ -1,0 +1,141 @@
+"""Clones and containers that no record knows: reported, and adopted or put away only when a person says so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fakes import SOURCE, Rig, build
+from on_screen import shown
+
+from relay_tui.errors import UnknownStateError
+from relay_tui.events import StraysFound
+from relay_tui.model import CloneState, Desired, Project, Session, SessionState
+from relay_tui.services.plan import Act
+from relay_tui.services.strays import Settled
+from relay_tui.services.watch import Watch
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return build(tmp_path / "data")
+
+
+@pytest.fixture
+def project(rig: Rig) -> Project:
+    """A project whose first session runs."""
+    return rig.ready()
+
+
+def forget(rig: Rig, *ids: str) -> None:
+    """Another store took the place of ours: these are no longer on record."""
+    with rig.relay.store.transaction() as change:
+        for record_id in ids:
+            change.drop(record_id)
+
+
+def unknown(rig: Rig) -> list[tuple[Act, str]]:
+    return [(step.act, step.subject) for step in rig.relay.reconciler.plan()]
+
+
+def adopt(rig: Rig) -> Sequence[Settled]:
+    return rig.relay.strays.adopt(rig.relay.reconciler.plan())
+
+
+def errors(settled: Sequence[Settled]) -> list[str]:
+    return [one.error.title for one in settled if one.error is not None]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_clone_is_adopted_with_its_container_as_it_is(rig: Rig, project: Project, runs: bool) -> None:
+    lost = rig.running(project, name="lost", branch="dev")
+    if not runs:
+        rig.relay.sessions.stop(lost.id, Watch())
+    forget(rig, lost.id)
+    assert [act for act, _ in unknown(rig)] == [Act.UNKNOWN_CONTAINER, Act.UNKNOWN_DIRECTORY]
+    assert errors(adopt(rig)) == []
+    rig.relay.reconciler.carry_out_all(Watch())  # notes how its container ended
+    assert unknown(rig) == []
+    found = rig.session(lost.id)
+    assert (found.branch, found.container_id) == ("dev", lost.container_id)
+    assert found.desired is (Desired.RUNNING if runs else Desired.STOPPED)
+    assert rig.engine.of(found).status == ("running" if runs else "exited")
+    assert rig.relay.sessions.start(lost.id, Watch()).state is SessionState.RUNNING
+
+
+def test_a_clone_that_cannot_be_read_is_adopted_all_the_same(rig: Rig, project: Project) -> None:
+    lost = rig.running(project, name="lost", branch="dev")
+    rig.relay.runtime.remove(lost.container_id)
+    forget(rig, lost.id)
+    rig.git.failures["branch_of"] = UnknownStateError("Nothing can be said of it", "HEAD is a FIFO")
+    assert errors(adopt(rig)) == []
+    assert rig.session(lost.id).branch == project.default_branch
+    assert rig.session(lost.id).state is SessionState.STOPPED
+
+
+def test_a_project_is_adopted_before_its_sessions(rig: Rig, project: Project) -> None:
+    sessions = [session.id for session in rig.live(project)]
+    forget(rig, project.id, *sessions)
+    assert errors(adopt(rig)) == []
+    found = rig.project(project.id)
+    assert (found.name, found.source, found.clone_state) == ("alpha", SOURCE, CloneState.READY)
+    assert found.default_branch == "main"
+    assert [session.id for session in rig.live(found)] == sessions
+    assert unknown(rig) == []
+
+
+def test_a_removed_session_whose_clone_is_back_comes_back(rig: Rig, project: Project) -> None:
+    gone = rig.running(project, name="gone")
+    kept = rig.root / "kept"
+    shutil.copytree(gone.work_dir, kept)
+    rig.relay.sessions.remove(gone.id, Watch())
+    kept.rename(gone.work_dir)
+    assert unknown(rig) == [(Act.UNKNOWN_DIRECTORY, gone.id)]
+    assert errors(adopt(rig)) == []
+    assert rig.session(gone.id).state is SessionState.RUNNING
+
+
+def test_what_cannot_be_adopted_stays_and_says_why(rig: Rig, project: Project) -> None:
+    alone = rig.running(project, name="alone")
+    shutil.rmtree(alone.work_dir)
+    forget(rig, alone.id)
+    odd = Path(alone.work_dir).parent / "odd name"
+    (odd / ".git").mkdir(parents=True)
+    orphan = rig.root / "projects" / "nobody" / "sessions" / "orphan"
+    (orphan / ".git").mkdir(parents=True)
+    before = unknown(rig)
+    assert len(before) == 3
+    assert sorted(errors(adopt(rig))) == [
+        "'odd name' cannot be an id",
+        "A container without a clone cannot be adopted",
+        "Its project is not on record",
+    ]
+    assert unknown(rig) == before
+
+
+def test_it_is_announced_once(rig: Rig, project: Project) -> None:
+    rig.relay.reconcile()
+    lost: Session = rig.running(project, name="lost")
+    forget(rig, lost.id)
+    rig.relay.reconcile()
+    rig.relay.reconcile()
+    (found,) = [event for event in rig.events if isinstance(event, StraysFound)]
+    assert len(found.words) == 2
+
+
+async def test_on_the_screen_a_person_decides(rig: Rig, project: Project) -> None:
+    lost = rig.running(project, name="lost")
+    forget(rig, lost.id)
+    async with shown(rig) as screen:
+        await screen.sees("2 found that no record knows. U says what")
+        await screen.press("U")
+        await screen.sees(f"the clone {project.id}/{lost.id} is not on record")
+        await screen.press("enter")  # leaves them
+        assert lost.id not in rig.relay.store.read().sessions
+        await screen.press("U", "a")
+        await screen.until(lambda: lost.id in rig.relay.store.read().sessions)
+        await screen.until(lambda: not screen.main.world.strays)
+        await screen.press("U")
+        await screen.sees("Everything there is, is on record.")
