@@ -62,6 +62,30 @@ def clean(text: str | bytes, *, limit: int = 500) -> str:
     return text
 
 
+def visible(raw: bytes, *, limit: int = LOG_LINE_CELLS, plain: bool = False) -> str:
+    """One line of a file as it is: what a terminal would obey, or nobody would see, is spelled out, never dropped.
+
+    An escape is `␛`, or with `plain` (a terminal that shows ASCII only) `^[`; a bidi control is `<U+202E>`.
+    """
+    text = raw[: limit * 4].decode("utf-8", "replace")
+    if not (text.isascii() and text.isprintable()):
+        spelled = _spelled_plainly if plain else _spelled
+        text = _fewer_marks(_UNSAFE.sub(spelled, text).expandtabs(4))
+    return text if len(text) <= limit else text[: limit - 1] + _MORE
+
+
+def _spelled(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20 or code == 0x7F:
+        return "\t" if code == 9 else "\u2421" if code == 0x7F else chr(0x2400 + code)
+    return f"<U+{code:04X}>"
+
+
+def _spelled_plainly(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"^{chr(code ^ 0x40)}" if (code < 0x20 or code == 0x7F) and code != 9 else _spelled(found)
+
+
 def clean_block(text: str | bytes, *, lines: int = 200, width: int = 2000) -> str:
     """At most `lines` safe lines of at most `width` characters; what was left off is counted in the last one."""
     if isinstance(text, bytes):

@@ -1,0 +1,99 @@
+"""The Changes tab in an app of its own, over a session whose clone a test makes up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fakes_work import FakeLook, Work
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
+from relay_tui.model import Session
+from relay_tui.services.ports.work import Clone
+from relay_tui.ui.changes.tab import ChangesTab
+from relay_tui.ui.colours import CALM
+from relay_tui.work import Against, Changes, Patch
+
+NOWHERE = Path("/nowhere")
+
+
+class Source:
+    """Changes as a fake Look tells them."""
+
+    def __init__(self, look: FakeLook) -> None:
+        self.look = look
+
+    def changes(self, session: Session, against: Against) -> Changes:
+        """As the port does."""
+        return self.look.changes(_clone(session), against)
+
+    def patch(self, session: Session, against: Against, path: str) -> Patch:
+        """As the port does."""
+        return self.look.patch(_clone(session), against, path)
+
+
+def _clone(session: Session) -> Clone:
+    return Clone(
+        session_id=session.id, work_dir=NOWHERE, eye=NOWHERE, base=NOWHERE, branch=session.branch, base_branch="main"
+    )
+
+
+def a_session(name: str = "topic") -> Session:
+    """A session that is nowhere."""
+    return Session(
+        id=name,
+        project_id="p",
+        name=name,
+        branch=name,
+        base_branch="main",
+        image="",
+        profile="",
+        work_dir=str(NOWHERE),
+    )
+
+
+class Alone(App[None]):
+    """Nothing but the tab."""
+
+    def __init__(self, look: FakeLook, *, ascii_only: bool = False) -> None:
+        super().__init__()
+        self.tab = ChangesTab(Source(look), plain=ascii_only)
+
+    def compose(self) -> ComposeResult:
+        """The tab."""
+        yield self.tab
+
+    def on_mount(self) -> None:
+        """In relay's colours, about a session."""
+        self.animation_level = "none"
+        self.register_theme(CALM)
+        self.theme = CALM.name
+        self.tab.show(a_session())
+
+    @property
+    def text(self) -> str:
+        """What is on the terminal."""
+        return "\n".join(strip.text.rstrip() for strip in self.screen._compositor.render_strips())
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Go on when the condition is true; fail, with the screen, when it is not soon."""
+    deadline = time.monotonic() + 8
+    while not condition():
+        assert time.monotonic() < deadline, getattr(pilot.app, "text", "")
+        await pilot.pause(0.01)
+
+
+@asynccontextmanager
+async def alone(
+    work: Work, size: tuple[int, int] = (120, 30), *, ascii_only: bool = False
+) -> AsyncIterator[tuple[Alone, Pilot[None], FakeLook]]:
+    """The tab on a screen, about the session `topic` whose clone holds `work`."""
+    look = FakeLook()
+    look.work["topic"] = work
+    app = Alone(look, ascii_only=ascii_only)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        yield app, pilot, look
