@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 
 from relay_tui.errors import Fault
@@ -89,24 +90,42 @@ class Session:
 Record = Project | Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Records:
-    """Everything in the store at one moment, by id, soft-deleted rows included, oldest first."""
+    """Everything in the store at one moment, by id, soft-deleted rows included, oldest first.
+
+    What is alive is worked out once: the screen asks for it at every key.
+    """
 
     projects: Mapping[str, Project] = field(default_factory=lambda: MappingProxyType({}))
     sessions: Mapping[str, Session] = field(default_factory=lambda: MappingProxyType({}))
 
     def live_projects(self) -> list[Project]:
         """Projects that are not removed, by name."""
-        return sorted((p for p in self.projects.values() if p.deleted_at is None), key=lambda p: p.name.casefold())
+        return list(self._live_projects)
 
     def live_sessions(self, project_id: str | None = None) -> list[Session]:
         """Sessions that are not removed, of one project or of all, oldest first."""
-        return [
-            s
-            for s in self.sessions.values()
-            if s.deleted_at is None and (project_id is None or s.project_id == project_id)
-        ]
+        if project_id is None:
+            return list(self._live_sessions)
+        return list(self._by_project.get(project_id, ()))
+
+    @cached_property
+    def _live_projects(self) -> tuple[Project, ...]:
+        return tuple(
+            sorted((p for p in self.projects.values() if p.deleted_at is None), key=lambda p: p.name.casefold())
+        )
+
+    @cached_property
+    def _live_sessions(self) -> tuple[Session, ...]:
+        return tuple(s for s in self.sessions.values() if s.deleted_at is None)
+
+    @cached_property
+    def _by_project(self) -> Mapping[str, list[Session]]:
+        found: dict[str, list[Session]] = {}
+        for session in self._live_sessions:
+            found.setdefault(session.project_id, []).append(session)
+        return found
 
     def unused_id(self) -> str:
         """A new id that no record has: another relay's clock may have stood at the same moment."""
@@ -144,15 +163,20 @@ def new_id() -> str:
     """
     global _last_id
     with _ids:
-        number = (time.time_ns() // 1_000_000) << 20 | secrets.randbits(20)
+        number = (time.time_ns() // 1_000_000) << 20 | _chance(20)
         if number >> 20 <= _last_id >> 20:
-            number = _last_id + 1 + secrets.randbits(8)
+            number = _last_id + 1 + _chance(8)
         _last_id = number
     characters = []
     for _ in range(13):
         number, digit = divmod(number, 32)
         characters.append(_BASE32[digit])
     return "".join(reversed(characters))
+
+
+def _chance(bits: int) -> int:
+    """A number that nobody can foretell; `secrets` would take longer to import than the first paint has."""
+    return int.from_bytes(os.urandom(4)) >> 32 - bits
 
 
 def now() -> str:

@@ -93,6 +93,21 @@ def corpses(path: Path) -> list[Path]:
 # --- records ---------------------------------------------------------------------------------------------------------
 
 
+def test_rows_that_stayed_the_same_give_the_same_records(path: Path) -> None:
+    """Another relay changed one of many: the screen has to look at one."""
+    mine, other = TinyStore(path), TinyStore(path)
+    put(other, PROJECT, SESSION, replace(SESSION, id="s2"))
+    before = mine.read()
+    put(other, replace(SESSION, id="s2", state=SessionState.RUNNING), replace(SESSION, id="s3"))
+    after = mine.read()
+    assert after.projects["p1"] is before.projects["p1"]
+    assert after.sessions["s1"] is before.sessions["s1"]
+    assert after.sessions["s2"].state is SessionState.RUNNING
+    assert list(after.sessions) == ["s1", "s2", "s3"]
+    edit(path, lambda document: document["sessions"]["s1"].update(id="other"))
+    assert "s1" not in mine.read().sessions
+
+
 def test_a_missing_store_reads_as_empty_and_makes_nothing(path: Path) -> None:
     store: Store = TinyStore(path)
     assert not store.read().projects

@@ -32,6 +32,7 @@ class StatusLine(Static):
         super().__init__(id="status", markup=False)
         self._glyphs = glyphs
         self._world: World | None = None
+        self._line = Content("")
 
     def show(self, world: World) -> None:
         """Draw the counts at the left, the engine at the right."""
@@ -58,7 +59,10 @@ class StatusLine(Static):
         if left.cell_length + right.cell_length + 2 > room:
             right = right.truncate(max(12, room - left.cell_length - 2), ellipsis=True)
         gap = max(1, room - left.cell_length - right.cell_length - 1)
-        self.update(Content.assemble(left, " " * gap, right, " "))
+        line = Content.assemble(left, " " * gap, right, " ")
+        if not line.is_same(self._line):
+            self._line = line
+            self.update(line, layout=False)
 
 
 class KeyBar(Static):
@@ -90,7 +94,7 @@ class KeyBar(Static):
                 room -= width
         self._fitting = tuple(action for action in self._offered if action.name in fitting)
         spans = [((f" {self._key(a)} ", "bold $primary-lighten-1"), (f"{a.label} ", "")) for a in self._fitting]
-        self.update(Content.assemble(*(span for pair in spans for span in pair)))
+        self.update(Content.assemble(*(span for pair in spans for span in pair)), layout=False)
 
     def _width(self, action: Action) -> int:
         return cell_len(self._key(action)) + cell_len(action.label) + 3

@@ -47,6 +47,8 @@ class Detail(Vertical):
         self._draining = False
         self._wanted = "log"
         self._epoch = 0
+        self._title = ""
+        self._facts: Callable[[], Content] = Content
 
     def compose(self) -> ComposeResult:
         """A line of tabs over what they show."""
@@ -67,13 +69,21 @@ class Detail(Vertical):
 
     # --- what is shown ---
 
-    def show_facts(self, title: str, facts: Content, *, only: bool) -> None:
-        """Name the selected thing and tell everything about it; `only`: there is no log to it."""
-        self.border_title = Content(clean(title))
-        self.query_one("#facts", Hanging).update(facts)
+    def show_facts(self, title: str, facts: Callable[[], Content], *, only: bool) -> None:
+        """Name the selected thing; `facts` tells everything about it when it is looked at; `only`: there is no log."""
+        if title != self._title:
+            self._title = title
+            self.border_title = Content(clean(title))
+        self._facts = facts
         tabs = self.query_one(Tabs)
-        (tabs.hide if only else tabs.show)("log")
+        if tabs.query_one("#log", Tab).display == only:
+            (tabs.hide if only else tabs.show)("log")
         self._switch("info" if only else self._wanted)
+
+    def _tell_facts(self) -> None:
+        """Tell everything, if anybody looks: to lay it out takes longer than to move the cursor."""
+        if self.query_one(ContentSwitcher).current == "info":
+            self.query_one("#facts", Hanging).update(self._facts())
 
     def show_log(self, session: Session | None, engine_epoch: int = 0) -> None:
         """Follow the session's log; None: nobody's. A stream that ended is opened again when there may be more.
@@ -85,7 +95,8 @@ class Detail(Vertical):
         changed = (previous.id if previous else None) != (session.id if session else None)
         if changed:
             self._close()
-            self.log_view.clear()
+            if len(self.log_view.buffer) or not self.log_view.following:
+                self.log_view.clear()
         self.log_view.placeholder = _placeholder(session)
         if session is None or not session.container_id:
             return
@@ -157,6 +168,7 @@ class Detail(Vertical):
         """A click on a tab, or our own switching."""
         chosen = event.tab.id or "log"
         self.query_one(ContentSwitcher).current = chosen
+        self._tell_facts()
         if event.tabs.query_one("#log", Tab).display:
             self._wanted = chosen
 
@@ -170,6 +182,7 @@ class Detail(Vertical):
         if tabs.active != name:
             tabs.active = name
         self.query_one(ContentSwitcher).current = name
+        self._tell_facts()
 
     def take_focus(self) -> None:
         """Focus whatever the present tab shows."""

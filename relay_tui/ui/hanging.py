@@ -25,8 +25,10 @@ class Hanging(Widget):
     def update(self, content: Content) -> None:
         """Show this instead."""
         if not content.is_same(self._content):
+            width = self.content_size.width
+            as_high = width > 0 and len(fold(content, width)) == len(fold(self._content, width))
             self._content = content
-            self.refresh(layout=True)
+            self.refresh(layout=not as_high)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - as overridden
         """As many lines as it takes in that width."""

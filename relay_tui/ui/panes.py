@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -22,6 +23,7 @@ from relay_tui.ui import info, present
 from relay_tui.ui.actions import ACTIONS, Action
 from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.detail import Detail
+from relay_tui.ui.kept_rows import ProjectRows, SessionRows
 from relay_tui.ui.present import ALL, Glyphs
 from relay_tui.ui.row_table import RowTable
 from relay_tui.ui.world import World, WorldChanged
@@ -46,7 +48,10 @@ class Panes(Screen[None]):
         self._filtering = "sessions"
         self._last_session: dict[str, str] = {}
         self._shown_project: str | None = None
+        self._titles: dict[str, tuple[str, str]] = {}
         self._engine_epoch = 0
+        self._project_rows = ProjectRows(glyphs)
+        self._session_rows = SessionRows(glyphs, relay.config.profiles)
 
     def compose(self) -> ComposeResult:
         """Status, panes, keys."""
@@ -137,40 +142,24 @@ class Panes(Screen[None]):
 
     def _draw_projects(self) -> None:
         live = self.world.records.live_projects()
-        wanted = self._filters["projects"].casefold()
-        rows = [present.project_row(p, self.world, self.glyphs) for p in live if wanted in p.name.casefold()]
-        if live:
-            rows.insert(0, present.all_row(self.world, self.glyphs))
-        else:
-            self.projects.placeholder = "No projects yet.\n\nN adds one."
+        self.projects.placeholder = "" if live else "No projects yet.\n\nN adds one."
         self.projects.highlight = self._filters["projects"]
-        self.projects.set_rows(rows)
+        self.projects.set_rows(self._project_rows.rows(self.world, self._filters["projects"]))
         self._entitle(self.projects, "Projects", len(live), "projects")
 
     def _draw_sessions(self) -> None:
         chosen = self.project
-        with_project = chosen is None
-        profiles = self.relay.config.profiles
-        moment = present.now()
-        wanted = self._filters["sessions"].casefold()
-        live = self.world.records.live_sessions(chosen.id if chosen else None)
-        if with_project:
-            names_of = {p.id: p.name.casefold() for p in self.world.records.projects.values()}
-            live.sort(key=lambda s: (names_of.get(s.project_id, ""), s.created_at))
-        rows = [
-            present.session_row(s, self.world, self.glyphs, moment, profiles.get(s.profile), with_project=with_project)
-            for s in live
-            if not wanted or wanted in f"{names.full_name(self.world.records, s)} {s.branch} {s.image}".casefold()
-        ]
-        self.sessions.set_columns(present.session_columns(with_project=with_project))
-        self.sessions.placeholder = self._nothing(chosen, hidden=bool(live))
+        rows = self._session_rows.rows(self.world, chosen, self._filters["sessions"], present.now())
+        count = len(self.world.records.live_sessions(chosen.id if chosen else None))
+        self.sessions.set_columns(present.session_columns(with_project=chosen is None))
+        self.sessions.placeholder = self._nothing(chosen, hidden=count > 0)
         self.sessions.highlight = self._filters["sessions"]
         self.sessions.set_rows(rows)
         key = chosen.id if chosen else ALL
         if key != self._shown_project:
             self._shown_project = key
             self.sessions.move_to(self._last_session.get(key, rows[0].key if rows else ""))
-        self._entitle(self.sessions, f"Sessions of {chosen.name}" if chosen else "Sessions", len(live), "sessions")
+        self._entitle(self.sessions, f"Sessions of {chosen.name}" if chosen else "Sessions", count, "sessions")
 
     def _nothing(self, chosen: Project | None, *, hidden: bool) -> str:
         if hidden:
@@ -184,24 +173,26 @@ class Panes(Screen[None]):
         return "No sessions."
 
     def _entitle(self, pane: Widget, title: str, count: int, name: str) -> None:
-        pane.border_title = Content(f"{clean(title)} {self.glyphs.dot} {count}" if count else clean(title))
         wanted = self._filters[name]
-        pane.border_subtitle = Content(f"/{clean(wanted)}" if wanted else "")
+        said = (f"{clean(title)} {self.glyphs.dot} {count}" if count else clean(title), f"/{clean(wanted)}")
+        if said != self._titles.get(name):  # each of the two draws the whole pane anew
+            self._titles[name] = said
+            pane.border_title = Content(said[0])
+            pane.border_subtitle = Content(said[1] if wanted else "")
 
     def _draw_detail(self) -> None:
-        subject = self.subject
+        subject, world, relay, glyphs = self.subject, self.world, self.relay, self.glyphs
         if isinstance(subject, Session):
-            title = names.full_name(self.world.records, subject)
-            facts = info.session_info(subject, self.world, self.relay, self.glyphs)
-            self.detail.show_facts(title, facts, only=False)
+            title = names.full_name(world.records, subject)
+            self.detail.show_facts(title, partial(info.session_info, subject, world, relay, glyphs), only=False)
             self.detail.show_log(subject, self._engine_epoch)
             return
         self.detail.show_log(None)
         if isinstance(subject, Project):
-            facts = info.project_info(subject, self.world, self.relay, self.glyphs)
+            facts = partial(info.project_info, subject, world, relay, glyphs)
             self.detail.show_facts(subject.name, facts, only=True)
         else:
-            self.detail.show_facts("relay", info.overview(self.world, self.relay), only=True)
+            self.detail.show_facts("relay", partial(info.overview, world, relay), only=True)
 
     def offer_keys(self) -> None:
         """Show the keys that mean something here and now."""
@@ -245,8 +236,9 @@ class Panes(Screen[None]):
         """The detail pane follows the sessions pane."""
         if self.session is not None:
             self._last_session[self._shown_project or ALL] = self.session.id
-        self._draw_detail()
-        self.offer_keys()
+        if not isinstance(self.subject, Project):
+            self._draw_detail()
+            self.offer_keys()
 
     @on(RowTable.RowChosen, "#projects")
     def project_chosen(self) -> None:
@@ -293,7 +285,7 @@ class Panes(Screen[None]):
         """Show what matches as it is typed."""
         if self.has_class("-filtering"):
             self._filters[self._filtering] = event.value
-            self.draw()
+            (self._draw_projects if self._filtering == "projects" else self._draw_sessions)()
 
     @on(Input.Submitted, "#filter")
     def filter_done(self) -> None:

@@ -38,16 +38,34 @@ UNICODE = Glyphs("●", "◌", "○", "✗", "?", "●", "≡", "●", "✗", "�
 ASCII = Glyphs("*", "~", "-", "!", "?", "*", "=", "*", "!", "|")
 
 
+_UNITS = ((60, 1, "s"), (3600, 60, "m"), (86_400, 3600, "h"), (86_400 * 365, 86_400, "d"))
+
+
 def age(since: str, moment: datetime) -> str:
     """How long ago, in at most three or four characters: '12s', '5m', '3h', '9d', '2y'."""
-    try:
-        seconds = max(0.0, (moment - datetime.fromisoformat(since)).total_seconds())
-    except (ValueError, TypeError):
+    seconds = _seconds(since, moment)
+    if seconds is None:
         return "?"
-    for limit, unit, name in ((60, 1, "s"), (3600, 60, "m"), (86_400, 3600, "h"), (86_400 * 365, 86_400, "d")):
+    for limit, unit, name in _UNITS:
         if seconds < limit:
             return f"{int(seconds // unit)}{name}"
     return f"{int(seconds // (86_400 * 365))}y"
+
+
+def age_lasts(since: str, moment: datetime) -> float:
+    """For how many seconds more age() will answer the same."""
+    seconds = _seconds(since, moment)
+    if seconds is None:
+        return float("inf")
+    unit = next((unit for limit, unit, _ in _UNITS if seconds < limit), 86_400 * 365)
+    return unit - seconds % unit
+
+
+def _seconds(since: str, moment: datetime) -> float | None:
+    try:
+        return max(0.0, (moment - datetime.fromisoformat(since)).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def when(stamp: str, moment: datetime) -> str:
@@ -148,7 +166,7 @@ def job_words(job: Job) -> str:
 PROJECT_COLUMNS = (
     Column("state", "", width=1, priority=100),
     Column("name", "", min_width=8, grow=1, priority=99),
-    Column("count", "", width=3, priority=50, align="right"),
+    Column("count", "", width=4, priority=50, align="right"),
 )
 
 

@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from relay_tui.ui.columns import (
     ASCII,
@@ -161,6 +162,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._seen_page = 0
         self._pattern: re.Pattern[str] | None = None
         self._drawn: LRUCache[tuple[Row, bool, bool], Strip] = LRUCache(512)
+        self._styles: dict[tuple[tuple[str, ...], bool], Style] = {}
         self._chose_on_first_click = False
         self.set_reactive(RowTable.show_header, show_header)
         self.set_reactive(RowTable.placeholder, placeholder)
@@ -198,7 +200,9 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         if len(index) != len(new):
             raise ValueError("two rows have one key")
         old, old_index = self._rows, self._index
-        fresh = [row for row in new if (at := old_index.get(row.key)) is None or old[at] != row]
+        fresh = [
+            row for row in new if (at := old_index.get(row.key)) is None or (old[at] is not row and old[at] != row)
+        ]
         if list(index) == list(old_index):
             if fresh:
                 self._rows = new
@@ -272,8 +276,13 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def _fit_height(self) -> None:
-        """Tell the scrollbar how many lines there are."""
-        self.virtual_size = Size(0, len(self._rows) + self._header_height)
+        """Tell the scrollbar alone how many lines there are, unless it comes or goes: that lays out the screen."""
+        size, room = Size(0, len(self._rows) + self._header_height), self.size.height
+        if not self.size or (self.virtual_size.height > room) != (size.height > room):
+            self.virtual_size = size
+        elif size != self.virtual_size:
+            self.set_reactive(Widget.virtual_size, size)
+            self.vertical_scrollbar.window_virtual_size = size.height
 
     # How it is laid out
 
@@ -351,7 +360,11 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _style(self, look: str, tones: tuple[str, ...]) -> Style:
         """The style of some text. Under the focused cursor the cursor's colour wins, for contrast."""
         names = (*tones, look) if look == "cursor" and self.has_focus else (look, *tones)
-        return self.get_visual_style(*(f"row-table--{name}" for name in names if name)).rich_style
+        style = self._styles.get((names, self.has_focus))
+        if style is None:
+            style = self.get_visual_style(*(f"row-table--{name}" for name in names if name)).rich_style
+            self._styles[(names, self.has_focus)] = style
+        return style
 
     def _placeholder_line(self, y: int) -> Strip:
         """The placeholder below one empty line, wrapped."""
@@ -362,7 +375,8 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._strip([(lines[y - 1].plain, ("dim",))] if y <= len(lines) else [])
 
     def notify_style_update(self) -> None:
-        """Forget strips drawn in the former colours."""
+        """Forget styles, and strips drawn in the former colours."""
+        self._styles.clear()
         self._drawn.clear()
         super().notify_style_update()
 

@@ -17,13 +17,14 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from measure import Place, Row, place, print_table, quick_wanted, relay_command, rounds
 
 from relay_tui import wiring
-from relay_tui.model import CloneState, Project, Session, SessionState, new_id, now
+from relay_tui.model import CloneState, Desired, Project, Session, SessionState, new_id, now
 
 PROJECTS, SESSIONS = 20, 200
 ONE, RELAY = "one Static in a Textual app", "relay, 200 sessions of 20 projects"
@@ -42,24 +43,34 @@ One().run()
 _ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-~])")
 
 
-def fill(here: Place) -> None:
-    """Put the projects and the sessions on record."""
+def fill(here: Place, projects: int, sessions: int, container_of: Callable[[Session], str]) -> None:
+    """Put so many projects and sessions on record; those for which `container_of` answers an id run."""
     relay = wiring.build(here.data)
     stamp = now()
     with relay.store.transaction() as change:
-        for number in range(PROJECTS):
+        for number in range(projects):
             project = Project(
                 id=new_id(),
-                name=f"project-{number:02}",
-                source=f"https://git.example.org/team/project-{number:02}.git",
+                name=f"project-{number:03}",
+                source=f"https://git.example.org/team/project-{number:03}.git",
                 default_branch="main",
                 clone_state=CloneState.READY,
                 created_at=stamp,
                 updated_at=stamp,
             )
             change.put(project)
-            for index in range(SESSIONS // PROJECTS):
-                change.put(_session(project, index, here))
+            for index in range(sessions // projects):
+                session = _session(project, index, here)
+                if container_id := container_of(session):
+                    session = replace(
+                        session, container_id=container_id, state=SessionState.RUNNING, desired=Desired.RUNNING
+                    )
+                change.put(session)
+
+
+def never_made(session: Session) -> str:
+    """The id of a container that no engine knows: the session says that it runs until one is asked."""
+    return session.id.encode().hex().ljust(64, "0")
 
 
 def _session(project: Project, index: int, here: Place) -> Session:
@@ -73,11 +84,16 @@ def _session(project: Project, index: int, here: Place) -> Session:
         image="buildpack-deps:bookworm-scm",
         profile="default",
         work_dir=str(here.data / "projects" / project.id / "sessions" / key),
-        container_id=key.encode().hex().ljust(64, "0"),
-        state=SessionState.RUNNING,
+        desired=Desired.STOPPED,
+        state=SessionState.STOPPED,
         created_at=project.created_at,
         updated_at=project.created_at,
     )
+
+
+def terminal_environment(here: Place) -> dict[str, str]:
+    """The place's environment and a terminal that can do everything."""
+    return {**here.environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
 
 
 def until_shown(command: Sequence[str], environment: Mapping[str, str], words: Sequence[bytes]) -> float:
@@ -118,8 +134,8 @@ def measure(here: Place, count: int) -> None:
     script.write_text(ONE_WIDGET)
     store, kept = here.data / "store.json", here.root / "store.json"
     shutil.copy2(store, kept)
-    environment = {**here.environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
-    first, last = b"project-00", b"work-09"
+    environment = terminal_environment(here)
+    first, last = b"project-000", b"work-09"
 
     def relay(_name: str) -> float:
         shutil.copy2(kept, store)  # an engine that knows none of the containers has them marked as gone meanwhile
@@ -143,7 +159,7 @@ def main() -> None:
     """Measure, print the table."""
     quick = quick_wanted("First content on the screen.")
     with place() as here:
-        fill(here)
+        fill(here, PROJECTS, SESSIONS, never_made)
         Path(here.root / "state").mkdir()
         measure(here, 5 if quick else 21)
 

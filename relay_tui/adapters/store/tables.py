@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document, Table
 
 from relay_tui.adapters.durable import replace
-from relay_tui.adapters.store.rows import BadRowError, decode_project, decode_session, encode
+from relay_tui.adapters.store.rows import BadRowError, Row, decode_project, decode_session, encode
 from relay_tui.errors import StoreError
 from relay_tui.model import Project, Record, Records, Session
 
 SCHEMA = 1
 KINDS = ("projects", "sessions")
 _AGE = attrgetter("created_at", "id")
+_Record = TypeVar("_Record", Project, Session)
 
 Tables = dict[str, dict[str, object]]
 Stamp = tuple[int, int, int] | None
@@ -138,27 +140,37 @@ def parse(data: bytes, path: Path) -> Tables:
     return tables
 
 
-def decode(path: Path, stamp: Stamp, tables: Tables) -> Snapshot:
-    """The records in the tables; a row that is none is left out and named."""
+def decode(path: Path, stamp: Stamp, tables: Tables, before: Snapshot | None = None) -> Snapshot:
+    """The records in the tables; a row that is none is left out and named.
+
+    A row that is what it was in the snapshot `before` gives the same record, not merely an equal one: another relay
+    changes one row of thousands at a time, and who compares records has little to do then.
+    """
     storage = DurableJSONStorage(path, tables)
     database = RecordDB(storage=lambda: storage)
-    projects: dict[str, Project] = {}
-    sessions: dict[str, Session] = {}
     unread: dict[str, str] = {}
-    for kind in KINDS:
+    rows_before = before.tables if before is not None else {kind: {} for kind in KINDS}
+    known = before.records if before is not None else Records()
+
+    def decoded(kind: str, decode_row: Callable[[Row], _Record], known: Mapping[str, _Record]) -> dict[str, _Record]:
+        found: dict[str, _Record] = {}
+        old = rows_before[kind]
         unread.update((key, "it is no object") for key, row in tables[kind].items() if not isinstance(row, dict))
         for row in database.table(kind).search(_is_object):
             key = str(row.doc_id)
+            if key in known and old.get(key) == row:
+                found[key] = known[key]
+                continue
             try:
                 if row.get("id") != key:
                     raise BadRowError(f"its id is {repr(row.get('id'))[:60]}")
-                if kind == "projects":
-                    projects[key] = decode_project(row)
-                else:
-                    sessions[key] = decode_session(row)
+                found[key] = decode_row(row)
             except BadRowError as error:
                 unread[key] = str(error)
-    return Snapshot(stamp, tables, in_order(projects, sessions), unread)
+        return found
+
+    projects = decoded("projects", decode_project, known.projects)
+    return Snapshot(stamp, tables, in_order(projects, decoded("sessions", decode_session, known.sessions)), unread)
 
 
 def apply(storage: DurableJSONStorage, kind: str, dropped: set[str], put: Mapping[str, Record]) -> set[str]:

@@ -191,7 +191,7 @@ class TinyStore:
             raise refused(error, "The store cannot be read", self._path) from error
         else:
             tables = parse(data, self._path)
-        self._snapshot = snapshot = decode(self._path, stamp, tables)
+        self._snapshot = snapshot = decode(self._path, stamp, tables, known)
         return snapshot
 
     def _load_mended(self) -> Snapshot:

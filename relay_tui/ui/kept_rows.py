@@ -1,0 +1,105 @@
+"""Rows kept from one drawing to the next: of thousands, only those that look different are built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from relay_tui.config import Profile
+from relay_tui.events import Job
+from relay_tui.model import Project, Records, Session
+from relay_tui.services import names
+from relay_tui.ui import present
+from relay_tui.ui.columns import Row
+from relay_tui.ui.present import Glyphs
+from relay_tui.ui.world import World
+
+
+class _Kept(NamedTuple):
+    """A row, what it was made from, when its age has to be told anew (seconds since 1970), what a filter looks in."""
+
+    made_from: tuple[Session, Job | None, Project | None, Profile | None, bool, bool]
+    until: float
+    row: Row
+    words: str
+
+
+class SessionRows:
+    """Rows of the sessions of one project or of all. One that has not changed is the very same object again."""
+
+    def __init__(self, glyphs: Glyphs, profiles: Mapping[str, Profile]) -> None:
+        self._glyphs = glyphs
+        self._profiles = profiles
+        self._kept: dict[str, _Kept] = {}
+        self._sorted: tuple[Records, list[Session]] | None = None
+
+    def rows(self, world: World, project: Project | None, wanted: str, moment: datetime) -> list[Row]:
+        """The rows of the sessions that contain `wanted`; of all projects, by their names, if `project` is None."""
+        records, jobs, kept = world.records, world.jobs, self._kept
+        down, at, with_project = world.engine.state == "down", moment.timestamp(), project is None
+        wanted = wanted.casefold()
+        rows: list[Row] = []
+        for session in self._by_project(records) if project is None else records.live_sessions(project.id):
+            made_from = (
+                session,
+                jobs.get(session.id),
+                records.projects.get(session.project_id),
+                self._profiles.get(session.profile),
+                down,
+                with_project,
+            )
+            found = kept.get(session.id)
+            if found is None or found.until <= at or found.made_from != made_from:
+                found = kept[session.id] = self._build(made_from, world, moment)
+            if not wanted or wanted in found.words:
+                rows.append(found.row)
+        if with_project and len(kept) > len(records.live_sessions()):
+            self._forget(records)
+        return rows
+
+    def _build(
+        self,
+        made_from: tuple[Session, Job | None, Project | None, Profile | None, bool, bool],
+        world: World,
+        moment: datetime,
+    ) -> _Kept:
+        session, _, _, profile, _, with_project = made_from
+        row = present.session_row(session, world, self._glyphs, moment, profile, with_project=with_project)
+        words = f"{names.full_name(world.records, session)} {session.branch} {session.image}".casefold()
+        return _Kept(made_from, moment.timestamp() + present.age_lasts(session.created_at, moment), row, words)
+
+    def _by_project(self, records: Records) -> list[Session]:
+        """All sessions, those of one project together."""
+        if self._sorted is None or self._sorted[0] is not records:
+            names_of = {p.id: p.name.casefold() for p in records.projects.values()}
+            order = sorted(records.live_sessions(), key=lambda s: (names_of.get(s.project_id, ""), s.created_at))
+            self._sorted = (records, order)
+        return self._sorted[1]
+
+    def _forget(self, records: Records) -> None:
+        """Drop the rows of what was removed."""
+        for key in self._kept.keys() - {session.id for session in records.live_sessions()}:
+            del self._kept[key]
+
+
+class ProjectRows:
+    """Rows of the projects; one that has not changed is the very same object again."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        self._glyphs = glyphs
+        self._kept: dict[str, tuple[tuple[Project, Job | None, list[Session]], Row]] = {}
+
+    def rows(self, world: World, wanted: str) -> list[Row]:
+        """The row of all, and the rows of the projects whose name contains `wanted`; [] where there is no project."""
+        live, kept = world.records.live_projects(), self._kept
+        rows = [present.all_row(world, self._glyphs)] if live else []
+        wanted = wanted.casefold()
+        for project in live:
+            if wanted in project.name.casefold():
+                made_from = (project, world.jobs.get(project.id), world.records.live_sessions(project.id))
+                found = kept.get(project.id)
+                if found is None or found[0] != made_from:
+                    found = kept[project.id] = (made_from, present.project_row(project, world, self._glyphs))
+                rows.append(found[1])
+        return rows

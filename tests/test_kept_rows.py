@@ -1,0 +1,138 @@
+"""Rows that are kept: always what a fresh row would be, and the same object as long as that has not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+import pytest
+
+from relay_tui.config import Profile
+from relay_tui.errors import Fault
+from relay_tui.events import EngineStatus, Job
+from relay_tui.model import CloneState, Project, Records, Session, SessionState
+from relay_tui.ui import present
+from relay_tui.ui.kept_rows import ProjectRows, SessionRows
+from relay_tui.ui.world import World
+
+BORN = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+NOW = BORN + timedelta(minutes=5)
+PROFILES = {"default": Profile(name="default")}
+
+
+def a_world(count: int = 6) -> World:
+    """Two projects with so many sessions, by turns."""
+    projects = {
+        key: Project(id=key, name=name, source="/r", clone_state=CloneState.READY)
+        for key, name in (("p2", "beta"), ("p1", "Alpha"))
+    }
+    sessions = {
+        f"s{number}": Session(
+            id=f"s{number}",
+            project_id=("p1", "p2")[number % 2],
+            name=f"work-{number}",
+            branch="main",
+            base_branch="main",
+            image="debian:12",
+            profile="default",
+            work_dir="/w",
+            state=SessionState.RUNNING,
+            created_at="2026-11-20T09:00:00.000Z",
+        )
+        for number in range(count)
+    }
+    return World(Records(MappingProxyType(projects), MappingProxyType(sessions)), {}, EngineStatus("up"))
+
+
+def with_session(world: World, key: str, **changes: object) -> World:
+    """The world with a session changed."""
+    sessions = {**world.records.sessions, key: replace(world.records.sessions[key], **changes)}  # type: ignore[arg-type]
+    return replace(world, records=Records(world.records.projects, MappingProxyType(sessions)))
+
+
+def renamed(world: World) -> World:
+    """The world with another name for the first project."""
+    projects = {**world.records.projects}
+    projects["p1"] = replace(projects["p1"], name="zulu")
+    return replace(world, records=Records(MappingProxyType(projects), world.records.sessions))
+
+
+JOB = Job("j", "s1", "Stopping work-1")
+CHANGES: dict[str, Callable[[World], World]] = {
+    "state": lambda world: with_session(world, "s1", state=SessionState.STOPPED),
+    "failure": lambda world: with_session(world, "s1", error_reason=Fault("engine", "It failed")),
+    "job": lambda world: replace(world, jobs={"s1": JOB}),
+    "engine": lambda world: replace(world, engine=EngineStatus("down")),
+    "project": renamed,
+    "removal": lambda world: with_session(world, "s1", deleted_at="2026-11-20T10:00:00.000Z"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_rows_are_what_fresh_ones_would_be(change: str) -> None:
+    """Whatever changed: of all projects, and of one."""
+    world = a_world()
+    rows = SessionRows(present.UNICODE, PROFILES)
+    rows.rows(world, None, "", NOW)
+    after = CHANGES[change](world)
+    project = after.records.projects["p2"]
+    for chosen in (None, project):
+        fresh = SessionRows(present.UNICODE, PROFILES).rows(after, chosen, "", NOW)
+        assert rows.rows(after, chosen, "", NOW) == fresh
+    assert ProjectRows(present.UNICODE).rows(after, "")[0].cells[2].plain == str(len(after.records.live_sessions()))
+
+
+def test_only_what_changed_is_built_anew() -> None:
+    """One state of many: every other row is the object it was, also when its record was read anew."""
+    world = a_world(40)
+    rows = SessionRows(present.UNICODE, PROFILES)
+    before = {row.key: row for row in rows.rows(world, None, "", NOW)}
+    again = Records(
+        world.records.projects, MappingProxyType({k: replace(s) for k, s in world.records.sessions.items()})
+    )
+    after = with_session(replace(world, records=again), "s7", state=SessionState.STOPPED)
+    changed = [row.key for row in rows.rows(after, None, "", NOW) if row is not before[row.key]]
+    assert changed == ["s7"]
+
+
+def test_age_goes_on() -> None:
+    """A row lasts until its age is told in other words, and no longer."""
+    world = a_world()
+    rows = SessionRows(present.UNICODE, PROFILES)
+    (first, *_) = rows.rows(world, None, "", NOW)
+    assert first.cells[-1].plain == "5m"
+    assert rows.rows(world, None, "", NOW + timedelta(seconds=59))[0] is first
+    assert rows.rows(world, None, "", NOW + timedelta(seconds=60))[0].cells[-1].plain == "6m"
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 59.2, 60, 3599, 3601, 86_399, 86_401, 86_400 * 364.5, 86_400 * 400])
+def test_age_lasts_exactly(seconds: float) -> None:
+    """Just before the end the same words, at the end others."""
+    moment = BORN + timedelta(seconds=seconds)
+    since = BORN.isoformat()
+    lasts = present.age_lasts(since, moment)
+    assert present.age(since, moment + timedelta(seconds=lasts - 0.001)) == present.age(since, moment)
+    assert present.age(since, moment + timedelta(seconds=lasts + 0.001)) != present.age(since, moment)
+
+
+def test_order_and_filter() -> None:
+    """All projects: by project name whatever its case, then by age; the filter looks at every word of a row."""
+    world = with_session(a_world(), "s3", branch="fix/Login")
+    rows = SessionRows(present.UNICODE, PROFILES)
+    assert [row.key for row in rows.rows(world, None, "", NOW)] == ["s0", "s2", "s4", "s1", "s3", "s5"]
+    assert [row.key for row in rows.rows(world, None, "LOGIN", NOW)] == ["s3"]
+    assert [row.key for row in rows.rows(world, None, "beta/work-5", NOW)] == ["s5"]
+    assert [row.key for row in rows.rows(world, world.records.projects["p1"], "work", NOW)] == ["s0", "s2", "s4"]
+
+
+def test_projects_filter_keeps_the_row_of_all() -> None:
+    """The first row always leads back to everything."""
+    rows = ProjectRows(present.UNICODE)
+    assert [row.key for row in rows.rows(a_world(), "ALP")] == [present.ALL, "p1"]
+    assert rows.rows(World(), "") == []
+    kept = rows.rows(a_world(), "")
+    assert rows.rows(a_world(), "")[1] is kept[1]
+    stopped = with_session(a_world(), "s0", state=SessionState.ERROR)
+    assert rows.rows(stopped, "")[1].cells[0].plain == present.UNICODE.failed
