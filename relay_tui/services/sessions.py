@@ -385,23 +385,13 @@ class Sessions:
             return []
         return sorted(seen | {session.container_id} - {""})
 
+    def check_removable(self, session_id: str) -> None:
+        """Raise ConflictError when it is the last session of its project."""
+        _removable(self._store.read(), session_id, last=False)
+
     def _mark_for_removal(self, session_id: str, *, last: bool) -> Session:
         with self._store.transaction() as change:
-            session = change.records.sessions.get(session_id)
-            if session is None or session.deleted_at is not None:
-                raise NotFoundError("That session is gone", session_id)
-            staying = [
-                s
-                for s in change.records.live_sessions(session.project_id)
-                if s.desired is not Desired.REMOVED and s.id != session_id
-            ]
-            if not last and not staying and session.desired is not Desired.REMOVED:
-                project = change.records.projects[session.project_id]
-                raise ConflictError(
-                    f"{session.name} is the last session of {project.name}",
-                    "A project keeps at least one session.",
-                    f"Remove the project instead: relay project remove {project.name}.",
-                )
+            session = _removable(change.records, session_id, last=last)
             session = replace(session, desired=Desired.REMOVED, state=SessionState.REMOVING, error_reason=None)
             change.put(session)
         self._bus.publish(RecordsChanged())
@@ -461,6 +451,24 @@ class Sessions:
             change.put(session)
         self._bus.publish(RecordsChanged())
         return session
+
+
+def _removable(records: Records, session_id: str, *, last: bool) -> Session:
+    """The session, if it may be removed: a project keeps one, unless that is the last and the project goes too."""
+    session = records.sessions.get(session_id)
+    if session is None or session.deleted_at is not None:
+        raise NotFoundError("That session is gone", session_id)
+    staying = [
+        s for s in records.live_sessions(session.project_id) if s.desired is not Desired.REMOVED and s.id != session_id
+    ]
+    if not last and not staying and session.desired is not Desired.REMOVED:
+        project = records.projects[session.project_id]
+        raise ConflictError(
+            f"{session.name} is the last session of {project.name}",
+            "A project keeps at least one session.",
+            f"Remove the project instead: relay project remove {project.name}.",
+        )
+    return session
 
 
 def undeleted(session: Session, name: str) -> Session:

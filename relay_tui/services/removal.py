@@ -1,0 +1,93 @@
+"""Removing a session only when nothing is lost with it, or when a person says so all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from relay_tui.errors import ConflictError, NotFoundError, RelayError
+from relay_tui.model import Desired, Session
+from relay_tui.paths import DataDir
+from relay_tui.services.clones import clone_of
+from relay_tui.services.outward import Outward
+from relay_tui.services.ports import Files, Look, Store
+from relay_tui.services.risk_words import describe
+from relay_tui.services.sessions import Sessions
+from relay_tui.services.watch import Watch
+from relay_tui.work import AtRisk, Guarded, Hazard, Rescue
+
+_SAVED = frozenset({Hazard.UNPUSHED, Hazard.STASHED})
+"""What a copy of every branch and stash brings to safety."""
+
+
+class UnsavedWorkError(ConflictError):
+    """Refused: work would go with the session that nothing else has. `guarded` says which."""
+
+    kind = "unsaved-work"
+
+    def __init__(self, name: str, guarded: Guarded, hint: str) -> None:
+        super().__init__(f"{name} holds work that is nowhere else", "\n".join(describe(guarded)), hint)
+        self.guarded = guarded
+
+
+class Removal:
+    """The guard before a removal. Thread-safe."""
+
+    def __init__(
+        self, *, store: Store, look: Look, files: Files, sessions: Sessions, outward: Outward, data_dir: DataDir
+    ) -> None:
+        self._store = store
+        self._look = look
+        self._files = files
+        self._sessions = sessions
+        self._outward = outward
+        self._data_dir = data_dir
+
+    def guard(self, session_id: str) -> Guarded:
+        """What would be lost with the session. What cannot be told counts as unsaved."""
+        session = self._find(session_id)
+        if not self._files.has_clone(Path(session.work_dir)):
+            return Guarded()
+        try:
+            return self._look.guard(clone_of(session, self._data_dir))
+        except RelayError as error:
+            reason = f"{error.title}: {error.detail}" if error.detail else error.title
+            return Guarded(risks=(AtRisk(hazard=Hazard.UNKNOWN, count=1, reason=reason),))
+
+    def remove(
+        self,
+        session_id: str,
+        watch: Watch,
+        *,
+        force: bool = False,
+        rescue: Rescue | None = None,
+        bundle: Path | None = None,
+    ) -> str:
+        """Rescue what is asked for, then remove the session; answer where the rescued work is, in words.
+
+        Raises UnsavedWorkError, unless `force`, when work would still be lost: nothing is removed then.
+        """
+        self._sessions.check_removable(session_id)
+        words = self._outward.rescue(session_id, rescue, watch, bundle=bundle) if rescue else ""
+        if not force and self._find(session_id).desired is not Desired.REMOVED:
+            watch.stage("Looking for unsaved work")
+            self._refuse(session_id, rescue)
+            watch.check()
+        self._sessions.remove(session_id, watch)
+        return words
+
+    def _refuse(self, session_id: str, rescue: Rescue | None) -> None:
+        guarded = self.guard(session_id)
+        copied = rescue in {Rescue.KEEP, Rescue.BUNDLE}
+        left = tuple(risk for risk in guarded.risks if not (copied and risk.hazard in _SAVED))
+        if not left:
+            return
+        hint = "--push, --keep or --bundle FILE saves what is committed or stashed; --force moves it to the trash."
+        if all(risk.hazard not in _SAVED for risk in left):
+            hint = "Commit in the session what is to stay, or add --force: then its clone goes to the trash."
+        raise UnsavedWorkError(self._find(session_id).name, Guarded(risks=left, safe=guarded.safe), hint)
+
+    def _find(self, session_id: str) -> Session:
+        session = self._store.read().sessions.get(session_id)
+        if session is None or session.deleted_at is not None:
+            raise NotFoundError("That session is gone", session_id)
+        return session
