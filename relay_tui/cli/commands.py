@@ -12,6 +12,7 @@ import click
 from relay_tui import __version__
 from relay_tui.cli.doctor import doctor
 from relay_tui.cli.output import Output, fail
+from relay_tui.cli.outward import export, fetch, kept, push, update
 from relay_tui.cli.project import project
 from relay_tui.cli.session import session
 from relay_tui.cli.settings import config, profile
@@ -52,6 +53,10 @@ def relay(context: click.Context, data_dir: Path | None, debug: bool) -> None:
     context.exit(open_screen(data_dir, debug=debug))
 
 
+for command in (fetch, kept):
+    project.add_command(command)
+for command in (push, update, export):
+    session.add_command(command)
 relay.add_command(project)
 relay.add_command(session)
 relay.add_command(config)

@@ -147,6 +147,23 @@ class Outward:
             project = self._project(session.project_id)
             return self._way_out.export(self._wherever(session), project.source, target, watch, name=name)
 
+    def export_kept(self, project_id: str, kept: Kept, target: Path, watch: Watch, *, name: str = "") -> str:
+        """The same, of a session that is on record no more: from what was kept of it."""
+        if name:
+            self._git.check_branch_name(name)
+        target = self._outside(target)
+        project = self._project(project_id)
+        clone = Clone(
+            session_id=kept.session_id,
+            work_dir=self._data_dir.session(project_id, kept.session_id),
+            eye=self._data_dir.eye(project_id, kept.session_id),
+            base=self._data_dir.base(project_id),
+            branch=kept.ref.removeprefix(f"refs/relay/{kept.session_id}/heads/"),
+            base_branch=project.default_branch,
+        )
+        with self._locks.hold(kept.session_id, "exporting what was kept"):
+            return self._way_out.export(clone, project.source, target, watch, name=name)
+
     def _wherever(self, session: Session) -> Clone:
         """The session's clone in place, or in the trash."""
         if session.deleted_at is not None:

@@ -1,0 +1,201 @@
+"""`relay session push | update | export` and `relay project fetch | kept`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from relay_tui import text
+from relay_tui.cli.output import Desk, command, progress, table
+from relay_tui.errors import ConflictError, NotFoundError
+from relay_tui.model import Records, Session
+from relay_tui.services import names
+from relay_tui.services.watch import Watch
+from relay_tui.work import Kept, Pushed, PushPlan
+
+_LISTED = 20  # commits that are shown before a push
+
+
+# --- push ------------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("reference", metavar="SESSION")
+@click.option("--branch", default="", help="Which of its branches [the one that it is on].")
+@click.option("--dry-run", is_flag=True, help="Only show what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@command
+def push(desk: Desk, reference: str, branch: str, dry_run: bool, yes: bool) -> None:
+    """Push a session's commits to the upstream, with this host's credentials. Shows first what goes."""
+    found = names.find_session(desk.relay.store.read(), reference)
+    with progress() as watch:
+        plan = desk.relay.outward.plan_push(found.id, watch, branch=branch)
+    shown = plan_words(plan)
+    if dry_run or nothing_to_push(plan):
+        _tell_push(desk, found, plan, None, shown if dry_run else f"{plan.remote} has all of {plan.branch} already.")
+        return
+    _refuse_diverged(plan, found)
+    if not yes:
+        if desk.output.as_json or not sys.stdin.isatty():
+            raise ConflictError(f"Pushing {plan.branch} needs a yes", shown, "Add --yes, or --dry-run.")
+        click.confirm(f"{shown}\nPush it?", abort=True, err=True)
+    with progress() as watch:
+        pushed = desk.relay.outward.push(found.id, plan, watch)
+    _tell_push(desk, found, plan, pushed, "\n".join([*_clean(pushed.said), f"Pushed {plan.branch} to {plan.remote}."]))
+
+
+def plan_words(plan: PushPlan) -> str:
+    """What a push would send, in lines."""
+    commits = f"{plan.count} {'commit' if plan.count == 1 else 'commits'}"
+    new = "a new branch, " if plan.new_branch else ""
+    lines = [f"To {plan.remote}", f"  {plan.branch}: {new}{commits}"]
+    lines += [f"    {commit.hash[:10]} {commit.subject}  ({commit.author})" for commit in plan.commits[:_LISTED]]
+    if plan.count > _LISTED:
+        lines.append(f"    and {plan.count - _LISTED} more")
+    if plan.diverged:
+        lines.append("  The upstream has commits that the session lacks: it would be rejected.")
+    return "\n".join(_clean(lines))
+
+
+def nothing_to_push(plan: PushPlan) -> bool:
+    """Whether the upstream has all of it."""
+    return not plan.count and not plan.new_branch and not plan.diverged
+
+
+def _refuse_diverged(plan: PushPlan, found: Session) -> None:
+    if plan.diverged:
+        raise ConflictError(
+            f"The upstream's {plan.branch} has commits that the session lacks",
+            plan_words(plan),
+            f"Bring them in first: relay session update {found.name}, or git pull in its shell.",
+        )
+
+
+def _clean(lines: list[str] | tuple[str, ...]) -> list[str]:
+    return [text.clean(text.redact(line)) for line in lines]
+
+
+def _tell_push(desk: Desk, found: Session, plan: PushPlan, pushed: Pushed | None, words: str) -> None:
+    if desk.output.as_json:
+        told = {"said": list(pushed.said), "links": list(pushed.links)} if pushed else {"said": [], "links": []}
+        desk.output.document({"session": found.id, **asdict(plan), "pushed": pushed is not None, **told})
+    desk.output.say(words)
+
+
+# --- fetch, update ---------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("reference", metavar="PROJECT")
+@command
+def fetch(desk: Desk, reference: str) -> None:
+    """Bring a project's base clone up to date with its upstream. Its sessions stay as they are."""
+    found = names.find_project(desk.relay.store.read(), reference)
+    with progress() as watch:
+        changed = desk.relay.outward.fetch_project(found.id, watch)
+    if desk.output.as_json:
+        desk.output.document({"project": found.id, "changed": list(changed)})
+    desk.output.say("\n".join(_clean(changed)) or f"{found.name} is up to date.")
+
+
+@click.command()
+@click.argument("reference", metavar="SESSION")
+@click.option("--rebase", is_flag=True, help="Rebase the session's branch instead of merging into it.")
+@command
+def update(desk: Desk, reference: str, rebase: bool) -> None:
+    """Bring the newest commits of a session's base branch into it: fetched here, merged in its container."""
+    found = names.find_session(desk.relay.store.read(), reference)
+    with progress() as watch:
+        updated = desk.relay.outward.update(found.id, watch, rebase=rebase)
+    if desk.output.as_json:
+        desk.output.document({"session": found.id, **asdict(updated)})
+    if not updated.count:
+        desk.output.say(f"{found.name} has all of {updated.branch} already.")
+        return
+    commits = f"{updated.count} {'commit' if updated.count == 1 else 'commits'}"
+    done = "is rebased onto" if rebase else "has"
+    desk.output.say("\n".join(_clean(updated.said)))
+    desk.output.say(text.clean(f"{found.name} {done} {updated.branch} up to {updated.commit[:10]}: {commits}."))
+
+
+# --- export, kept ----------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("reference", metavar="SESSION")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="A new directory, or your clone.")
+@click.option("--as", "name", default="", help="What to call the branch there [what it is called].")
+@command
+def export(desk: Desk, reference: str, target: Path, name: str) -> None:
+    """Make an ordinary clone of a session's work, or a branch of it in a repository of yours.
+
+    Works for a removed session too: its id is in `relay project kept` and `relay session list --all`.
+    """
+    with progress() as watch:
+        branch = _export(desk, reference, target, name, watch)
+    if desk.output.as_json:
+        desk.output.document({"session": reference, "to": str(target), "branch": branch})
+    desk.output.say(text.clean(f"{target} has the work, on branch {branch}."))
+
+
+def _export(desk: Desk, reference: str, target: Path, name: str, watch: Watch) -> str:
+    records = desk.relay.store.read()
+    outward = desk.relay.outward
+    try:
+        return outward.export(_session(records, reference), target, watch, name=name)
+    except NotFoundError as error:
+        kept = [(p.id, k) for p in records.live_projects() for k in outward.kept(p.id) if k.session_id == reference]
+        if not kept:
+            raise error
+    return outward.export_kept(*kept[0], target, watch, name=name)
+
+
+def _session(records: Records, reference: str) -> Session:
+    """A live session, or else a removed one."""
+    try:
+        return names.find_session(records, reference)
+    except NotFoundError as error:
+        try:
+            return names.find_removed(records, reference)
+        except NotFoundError:
+            raise error from None
+
+
+@click.command()
+@click.argument("reference", metavar="PROJECT")
+@command
+def kept(desk: Desk, reference: str) -> None:
+    """List what a project's base clone holds of its sessions, removed ones too, and the upstream does not have."""
+    records = desk.relay.store.read()
+    found = names.find_project(records, reference)
+    rows = desk.relay.outward.kept(found.id)
+    if desk.output.as_json:
+        desk.output.document([{"name": _name(records, row), **asdict(row)} for row in rows])
+    elif not rows:
+        desk.output.say(f"Nothing is kept in {found.name} that the upstream does not have.")
+    else:
+        cells = [
+            (
+                row.session_id,
+                _name(records, row),
+                _short(row),
+                str(row.count),
+                f"{row.commit.hash[:10]} {row.commit.subject}",
+            )
+            for row in rows
+        ]
+        desk.output.say(table(("SESSION", "NAME", "WHAT", "COMMITS", "NEWEST"), cells))
+        desk.output.say("relay session export SESSION --to DIR brings it out.")
+
+
+def _name(records: Records, row: Kept) -> str:
+    known = records.sessions.get(row.session_id)
+    return known.name if known else ""
+
+
+def _short(row: Kept) -> str:
+    """`topic`, `stash/0`."""
+    return row.ref.removeprefix(f"refs/relay/{row.session_id}/").removeprefix("heads/")
