@@ -16,7 +16,10 @@ class Terminal:
     columns: int
     lines: int
     colours: int
+    locale: str
+    """The variable that names it, as 'LANG=C.UTF-8', or ''."""
     utf8: bool
+    """Whether that is UTF-8."""
     name: str
     """$TERM."""
 
@@ -30,7 +33,7 @@ def this_terminal() -> Terminal:
             break
         except (OSError, ValueError):
             continue
-    return Terminal(columns, lines, colours(os.environ), utf8_locale(), os.environ.get("TERM", ""))
+    return Terminal(columns, lines, colours(os.environ), locale(), utf8_locale(), os.environ.get("TERM", ""))
 
 
 def colours(environ: Mapping[str, str]) -> int:
@@ -44,12 +47,18 @@ def colours(environ: Mapping[str, str]) -> int:
 
 
 def utf8_locale() -> bool:
-    """Whether the locale says UTF-8, as tmux asks: the first of LC_ALL, LC_CTYPE, LANG that is set."""
+    """Whether the locale says UTF-8."""
+    value = locale().lower()
+    return "utf-8" in value or "utf8" in value
+
+
+def locale() -> str:
+    """The locale as tmux asks for it: the first of LC_ALL, LC_CTYPE, LANG that is set, as 'LANG=C.UTF-8', or ''."""
     for variable in ("LC_ALL", "LC_CTYPE", "LANG"):
         value = os.environ.get(variable, "")
         if value and not (variable == "LC_CTYPE" and _set_by_python(value)):
-            return "utf-8" in value.lower() or "utf8" in value.lower()
-    return False
+            return f"{variable}={value}"
+    return ""
 
 
 def _set_by_python(ctype: str) -> bool:

@@ -373,6 +373,13 @@ class Rig:
     events: list[Event]
 
     @property
+    def machine(self) -> FakeMachine:
+        """The machine that the doctor looks at."""
+        machine = self.relay.doctor.machine
+        assert isinstance(machine, FakeMachine)
+        return machine
+
+    @property
     def root(self) -> Path:
         """The data dir."""
         return self.relay.data_dir.root

@@ -15,10 +15,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from fakes import Rig, build
 from fakes_machine import ENGINE, GROUND, FakeMachine
 from faults import small_disk
 from git_servers import make_repository
 from installed_relay import InstalledRelay
+from on_screen import a_project, shown
 from waiting import wait_until
 
 from relay_tui.adapters.machine import commands
@@ -53,7 +55,7 @@ def _with(**values: object) -> Change:
 
 
 def _terminal(columns: int = 120, lines: int = 40, number: int = 256, *, utf8: bool = True) -> Terminal:
-    return Terminal(columns, lines, number, utf8, "xterm-256color")
+    return Terminal(columns, lines, number, "LANG=C.UTF-8" if utf8 else "LC_ALL=C", utf8, "xterm-256color")
 
 
 CHECKS: dict[str, Callable[[FakeMachine], Finding]] = {
@@ -67,7 +69,7 @@ CHECKS: dict[str, Callable[[FakeMachine], Finding]] = {
     "remote a": lambda m: tools.remote(m, Watch(), "a", "https://host.example/a.git"),
     "engine": lambda m: around.engine(m, needed=False),
     "engine, needed": lambda m: around.engine(m, needed=True),
-    "locale": lambda m: around.locale(m, _terminal()),
+    "locale": lambda _: around.locale(_terminal()),
     "data dir": lambda m: place.data_dir(m, DataDir(ROOT)),
     "disk": lambda m: place.disk(m, DataDir(ROOT)),
     "locks": lambda m: place.locks(m, Records()),
@@ -151,7 +153,7 @@ def test_the_terminal(seen: Terminal, verdict: Verdict) -> None:
 
 
 def test_a_locale_that_is_not_utf8() -> None:
-    found = around.locale(FakeMachine(variables={"LC_ALL": "C"}), _terminal(utf8=False))
+    found = around.locale(_terminal(utf8=False))
     assert (found.verdict, found.mend) == (Verdict.WARNING, "export LANG=C.UTF-8")
     assert "LC_ALL=C" in found.found
 
@@ -365,3 +367,63 @@ def test_a_full_disk(sick: InstalledRelay) -> None:
     assert "The disk is full" in found["data dir"][1]
     assert found["disk"][0] == "broken"
     assert found["disk"][1].endswith("too little for a clone")
+
+
+# --- the screen ---
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """A relay over an empty data dir, whose path is the same everywhere."""
+    monkeypatch.chdir(tmp_path)
+    return build(Path("data"))
+
+
+@pytest.mark.parametrize("size", [(160, 45), (80, 24), (40, 12)])
+async def test_the_screen_tells_each_finding_and_what_mends_it(rig: Rig, size: tuple[int, int]) -> None:
+    machine = rig.machine
+    machine.facts = REFUSED
+    machine.programs.discard("tmux")
+    a_project(rig, "alpha")
+    async with shown(rig, size) as screen:
+        await screen.press("H")
+        await screen.sees("✗ broken")  # there is a session that lives in it
+        await screen.sees("→ Join the group.")  # the first row is the engine's
+        await screen.press("y")
+        await screen.until(lambda: screen.app.clipboard == "Join the group.")
+        await screen.press("G")
+        await screen.sees("remote alpha")
+        await screen.press("escape")
+        assert screen.app.screen is screen.main
+
+
+async def test_a_check_that_is_looked_at_is_on_its_row_and_closing_ends_it(rig: Rig) -> None:
+    gate, ended = threading.Event(), threading.Event()
+    machine = rig.machine
+
+    def wait(url: str, watch: Watch) -> None:
+        del url
+        with watch.on_cancel(gate.set):
+            assert gate.wait(10)
+        ended.set()
+        watch.check()
+
+    machine.remote = wait  # type: ignore[method-assign]
+    a_project(rig, "[@click=app.quit]x")
+    async with shown(rig, (140, 40)) as screen:
+        await screen.press("H")
+        await screen.sees("1 still looked at")
+        assert "◌ looking" in screen.row("remote [@click=")
+        await screen.press("q")
+        await screen.until(ended.is_set)
+        assert screen.app.is_running
+
+
+async def test_look_again_after_mending(rig: Rig) -> None:
+    rig.machine.programs.discard("git")
+    async with shown(rig, (140, 40)) as screen:
+        await screen.press("H")
+        await screen.sees("✗ broken git")
+        rig.machine.programs.add("git")
+        await screen.press("r")
+        await screen.sees("● ok git git 2.39.5")

@@ -13,6 +13,7 @@ import click
 from relay_tui import text, wiring
 from relay_tui.cli.output import Output, progress
 from relay_tui.services.doctor import Finding, Verdict
+from relay_tui.services.doctor.findings import summary
 from relay_tui.terminal import this_terminal
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.BROKEN: "red", Verdict.ABSENT: "bright_black"}
@@ -43,14 +44,6 @@ def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout
         output.document(_document(findings))
     output.say(f"\n{summary(findings)}")
     return 1 if any(found.verdict is Verdict.BROKEN for found in findings) else 0
-
-
-def summary(findings: list[Finding]) -> str:
-    """How many there are of each verdict, the worst first."""
-    order = (Verdict.BROKEN, Verdict.WARNING, Verdict.ABSENT, Verdict.OK)
-    counts = [(sum(found.verdict is verdict for found in findings), verdict) for verdict in order]
-    words = {Verdict.WARNING: "to look at", Verdict.ABSENT: "not there but optional"}
-    return ", ".join(f"{count} {words.get(verdict, verdict)}" for count, verdict in counts if count)
 
 
 def _lines(found: Finding, width: int) -> str:

@@ -89,6 +89,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("next_tab", "right_square_bracket", "tab", "Show the next tab: Log, Info", "Screen", frozenset({S, D}), 30),
     Action("zoom", "z", "zoom", "Give the pane the whole screen, or take it back", "Screen", frozenset(), 35),
     Action("back", "escape", "back", "Leave: the filter, the zoom, the pane", "Screen"),
+    Action("doctor", "H", "doctor", "Look at what relay needs on this machine, and what mends it", "Screen"),
     Action("help", "question_mark", "help", "Show every key", "Screen", frozenset(), 100),
     Action("command_palette", "ctrl+p", "palette", "Find any command by name", "Screen", frozenset(), 20),
     Action("quit", "q", "quit", "Leave relay; sessions go on running", "Screen", frozenset(), 65),

@@ -20,6 +20,7 @@ from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS
 from relay_tui.ui.endings import ending_at_once
 from relay_tui.ui.panes import PANES, Panes
+from relay_tui.ui.screens.doctor import DoctorScreen
 from relay_tui.ui.screens.help import HelpScreen
 from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
 from relay_tui.ui.screens.new_session import NewSessionForm
@@ -343,6 +344,10 @@ class MainScreen(Panes):
     def action_help(self) -> None:
         """Show every key."""
         self.app.push_screen(HelpScreen(ascii_only=self.glyphs is present.ASCII))
+
+    def action_doctor(self) -> None:
+        """Look at what relay needs on this machine."""
+        self.app.push_screen(DoctorScreen(self.relay.doctor, ascii_only=self.glyphs is present.ASCII))
 
     async def action_quit(self) -> None:
         """From the key bar."""

@@ -55,10 +55,9 @@ def terminal(seen: Terminal) -> Finding:
     return ok("terminal", found)
 
 
-def locale(machine: Machine, seen: Terminal) -> Finding:
+def locale(seen: Terminal) -> Finding:
     """Whether the terminal is said to read UTF-8."""
-    variables = ("LC_ALL", "LC_CTYPE", "LANG")
-    named = next((f"{name}={machine.variable(name)}" for name in variables if machine.variable(name)), "no $LANG")
+    named = seen.locale or "no $LANG"
     if seen.utf8:
         return ok("locale", f"UTF-8 ({named})")
     return warning("locale", f"Not UTF-8 ({named}): relay draws in ASCII", "export LANG=C.UTF-8")

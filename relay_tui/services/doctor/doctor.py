@@ -55,7 +55,7 @@ class Doctor:
         yield Check("engine", lambda _: around.engine(machine, needed=needed), _ENGINE, restart)
         yield Check("bubblewrap", partial(tools.bubblewrap, machine), _QUICK, "bwrap --ro-bind / / true   # says why")
         yield Check("terminal", lambda _: around.terminal(terminal))
-        yield Check("locale", lambda _: around.locale(machine, terminal))
+        yield Check("locale", lambda _: around.locale(terminal))
 
     def _tools(self, records: Records) -> Iterator[Check]:
         machine = self.machine

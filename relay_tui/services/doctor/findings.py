@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -66,6 +66,8 @@ def absent(name: str, found: str, mend: str = "") -> Finding:
     return Finding(name, Verdict.ABSENT, found, mend)
 
 
-def worst(findings: list[Finding]) -> bool:
-    """Whether anything is broken."""
-    return any(finding.verdict is Verdict.BROKEN for finding in findings)
+def summary(findings: Sequence[Finding]) -> str:
+    """How many there are of each verdict, the worst first."""
+    order = (Verdict.BROKEN, Verdict.WARNING, Verdict.ABSENT, Verdict.OK)
+    counts = [(sum(found.verdict is verdict for found in findings), verdict) for verdict in order]
+    return ", ".join(f"{count} {verdict}" for count, verdict in counts if count)
