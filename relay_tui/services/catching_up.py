@@ -85,7 +85,10 @@ def _taken_back(inside: _Inside, session: Session, parcel: Parcel, verb: str, do
     undone = not began or not inside.git(verb, "--abort", watch=quiet).code
     if not conflicting:
         hint = "Commit or stash in the session what is in the way, then try again."
-        return ConflictError(f"{session.name} cannot {verb} {parcel.branch}", _words(done), hint)
+        words = _words(done)
+        if "tell me who you are" in words:
+            hint = "Set user.name and user.email in its shell with git config, or on this host for sessions to come."
+        return ConflictError(f"{session.name} cannot {verb} {parcel.branch}", words, hint)
     more = len(conflicting) - _SHOWN
     shown = [*conflicting[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
     count = f"{len(conflicting)} {'file conflicts' if len(conflicting) == 1 else 'files conflict'}"

@@ -1,0 +1,210 @@
+"""Bringing work out of sessions and upstream work in, by the installed command, with real containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+from git_servers import make_repository, run_git
+from installed_relay import IMAGE, InstalledRelay, clear_engine
+
+GIT_IMAGE = "relay-test/git"
+
+
+@dataclass(frozen=True)
+class World:
+    """A project `alpha` with an upstream that somebody else works on, and a session `main`."""
+
+    relay: InstalledRelay
+    upstream: Path
+    other: Path
+
+    def session(self, name: str, image: str = GIT_IMAGE) -> Path:
+        """A session on a new branch of that name; answers its clone."""
+        made = self.relay.json("session", "create", "alpha", "--new-branch", name, "--image", image)
+        tree = Path(str(made["work_dir"]))
+        run_git("config", "user.name", "Ada", cwd=tree)
+        run_git("config", "user.email", "ada@example.org", cwd=tree)
+        return tree
+
+    def upstream_moves(self, name: str, text: str) -> str:
+        """Somebody pushes a file to main."""
+        run_git("pull", "--quiet", "--rebase", cwd=self.other)
+        commit(self.other, name, text)
+        run_git("push", "--quiet", "origin", "main", cwd=self.other)
+        return run_git("rev-parse", "HEAD", cwd=self.other)
+
+    def inside(self, session: str, *command: str) -> str:
+        """Run a command in the session's container."""
+        done = self.relay.run("session", "shell", session, "--", *command)
+        assert done.code == 0, done.err
+        return done.out.strip()
+
+
+def commit(tree: Path, name: str, text: str) -> str:
+    """Commit a file; answer the commit."""
+    (tree / name).write_text(text)
+    run_git("add", "--", name, cwd=tree)
+    run_git("commit", "--quiet", "-m", f"Write {name}", cwd=tree)
+    return run_git("rev-parse", "HEAD", cwd=tree)
+
+
+@pytest.fixture(scope="module")
+def world(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One world for all tests; each has sessions of its own."""
+    root = tmp_path_factory.mktemp("outward")
+    relay = InstalledRelay(root / "relay")
+    relay.root.mkdir()
+    upstream = make_repository(root / "upstream.git", branches=("main",), files={"shared.txt": "one\n"}, bare=True)
+    run_git("clone", "--quiet", str(upstream), str(root / "other"), cwd=root)
+    relay.json("project", "add", upstream, "--name", "alpha", "--image", IMAGE)
+    yield World(relay, upstream, root / "other")
+    clear_engine(engine, root)
+
+
+# --- push, fetch, export ---------------------------------------------------------------------------------------------
+
+
+def test_a_push_shows_first_what_goes(world: World) -> None:
+    tree = world.session("shown", IMAGE)
+    made = commit(tree, "a.txt", "a")
+    dry = world.relay.run("session", "push", "shown", "--dry-run")
+    assert dry.out.splitlines() == [
+        f"To {world.upstream}",
+        "  shown: a new branch, 1 commit",
+        f"    {made[:10]} Write a.txt  (Ada)",
+    ]
+    error = world.relay.fails(4, "session", "push", "shown")
+    assert (error["title"], error["detail"]) == ("Pushing shown needs a yes", dry.out.strip())
+    assert run_git("branch", "--list", "shown", cwd=world.upstream) == ""
+    document = world.relay.json("session", "push", "shown", "--yes")
+    assert (document["pushed"], document["commit"], document["count"]) == (True, made, 1)
+    assert run_git("rev-parse", "shown", cwd=world.upstream) == made
+    assert "has all of shown already" in world.relay.run("session", "push", "shown", "--yes").out
+
+
+def test_a_push_that_would_be_rejected_is_not_tried(world: World) -> None:
+    tree = world.session("diverged", IMAGE)
+    run_git("branch", "diverged", "main", cwd=world.upstream)
+    run_git("push", "--quiet", "origin", "HEAD:refs/heads/diverged", cwd=world.other)
+    commit(world.other, "theirs.txt", "x")
+    run_git("push", "--quiet", "origin", "HEAD:refs/heads/diverged", cwd=world.other)
+    run_git("reset", "--quiet", "--hard", "origin/main", cwd=world.other)
+    commit(tree, "ours.txt", "x")
+    assert world.relay.json("session", "push", "diverged", "--dry-run")["diverged"] is True
+    error = world.relay.fails(4, "session", "push", "diverged", "--yes")
+    assert error["title"] == "The upstream's diverged has commits that the session lacks"
+    assert "relay session update diverged" in error["hint"]
+
+
+def test_a_project_is_fetched(world: World) -> None:
+    world.relay.run("project", "fetch", "alpha")
+    world.upstream_moves("news.txt", "n")
+    assert world.relay.json("project", "fetch", "alpha")["changed"] == ["main: 1 new commit"]
+    assert world.relay.run("project", "fetch", "alpha").out == "alpha is up to date.\n"
+
+
+def test_an_export_outlives_its_session(world: World, tmp_path: Path) -> None:
+    tree = world.session("outlived", IMAGE)
+    made = commit(tree, "o.txt", "o")
+    assert world.relay.json("session", "export", "outlived", "--to", tmp_path / "live")["branch"] == "outlived"
+    session_id = tree.name
+    world.relay.json("session", "remove", "outlived", "--force")
+    world.relay.json("session", "export", "outlived", "--to", tmp_path / "trashed")
+    world.relay.json("purge", "--older-than", "0")
+    (row,) = [
+        row for row in world.relay.run("project", "kept", "alpha", "--json").rows if row["session_id"] == session_id
+    ]
+    assert (row["ref"], row["count"]) == (f"refs/relay/{session_id}/heads/outlived", 1)
+    world.relay.json("session", "export", session_id, "--to", tmp_path / "purged")
+    for place in ("live", "trashed", "purged"):
+        assert run_git("rev-parse", "outlived", cwd=tmp_path / place) == made
+    error = world.relay.fails(2, "session", "export", session_id, "--to", world.relay.data / "tmp/x")
+    assert error["title"] == "That is relay's own directory"
+
+
+# --- update: in the container ----------------------------------------------------------------------------------------
+
+
+def test_a_session_is_brought_up_to_date_by_a_merge(world: World) -> None:
+    tree = world.session("merged")
+    mine = commit(tree, "mine.txt", "m")
+    (tree / "mine.txt").write_text("not committed yet")
+    news = world.upstream_moves("merged.txt", "n")
+    updated = world.relay.json("session", "update", "merged")
+    assert (updated["branch"], updated["commit"], updated["count"]) == ("main", news, 1)
+    assert world.inside("merged", "git", "log", "-1", "--format=%P") == f"{mine} {news}"
+    assert world.inside("merged", "git", "rev-parse", "origin/main") == news
+    assert (tree / "mine.txt").read_text() == "not committed yet"
+    assert world.relay.json("session", "update", "merged")["count"] == 0
+
+
+def test_or_by_a_rebase(world: World) -> None:
+    tree = world.session("rebased")
+    commit(tree, "mine.txt", "m")
+    news = world.upstream_moves("rebased.txt", "n")
+    done = world.relay.run("session", "update", "rebased", "--rebase")
+    assert f"rebased is rebased onto main up to {news[:10]}: 1 commit." in done.out
+    assert world.inside("rebased", "git", "log", "-1", "--format=%P %s") == f"{news} Write mine.txt"
+
+
+@pytest.mark.parametrize("how", ["merge", "rebase"])
+def test_conflicts_are_told_and_nothing_is_lost(world: World, how: str) -> None:
+    name = f"conflict-{how}"
+    tree = world.session(name)
+    mine = commit(tree, "shared.txt", f"mine {how}\n")
+    (tree / "untracked.txt").write_text("precious")
+    world.upstream_moves("shared.txt", f"theirs {how}\n")
+    error = world.relay.fails(4, "session", "update", name, *(["--rebase"] if how == "rebase" else []))
+    assert error["title"] == "1 file conflicts with main"
+    assert error["detail"] == "shared.txt\nThe session is as it was."
+    assert f"git {how} origin/main" in error["hint"]
+    assert world.inside(name, "git", "rev-parse", "HEAD") == mine
+    assert world.inside(name, "git", "status", "--porcelain") == "?? untracked.txt"
+
+
+def test_a_merge_of_their_own_is_left_alone(world: World) -> None:
+    tree = world.session("busy")
+    commit(tree, "shared.txt", "busy\n")
+    world.upstream_moves("shared.txt", "also busy\n")
+    world.relay.fails(4, "session", "update", "busy")
+    done = world.relay.run("session", "shell", "busy", "--", "git", "merge", "origin/main")
+    assert done.code == 1
+    world.upstream_moves("later.txt", "x")
+    error = world.relay.fails(4, "session", "update", "busy")
+    assert error["title"] == "busy is in the middle of a merge or rebase"
+    assert (tree / ".git/MERGE_HEAD").exists()
+
+
+def test_who_commits_has_to_be_known(world: World) -> None:
+    tree = world.session("nameless")
+    run_git("config", "--unset", "user.email", cwd=tree)
+    commit(tree, "nameless.txt", "x")
+    world.upstream_moves("named.txt", "x")
+    error = world.relay.fails(4, "session", "update", "nameless")
+    assert "user.email" in error["hint"]
+
+
+def test_what_is_in_the_way_is_told(world: World) -> None:
+    tree = world.session("dirty")
+    (tree / "blocked.txt").write_text("mine, untracked\n")
+    world.upstream_moves("blocked.txt", "theirs\n")
+    error = world.relay.fails(4, "session", "update", "dirty")
+    assert error["title"] == "dirty cannot merge main" and "blocked.txt" in error["detail"]
+    assert (tree / "blocked.txt").read_text() == "mine, untracked\n"
+
+
+def test_an_image_without_git_is_said(world: World) -> None:
+    world.session("gitless", IMAGE)
+    world.upstream_moves("gitless.txt", "x")
+    error = world.relay.fails(1, "session", "update", "gitless")
+    assert error["title"] == "The session's image has no git" and IMAGE in error["detail"]
+    world.relay.json("session", "stop", "gitless")
+    stopped = world.relay.fails(4, "session", "update", "gitless")
+    assert (stopped["title"], stopped["hint"]) == (
+        "gitless is not running",
+        "Start it first: relay session start gitless.",
+    )
