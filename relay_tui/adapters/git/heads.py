@@ -30,7 +30,7 @@ def _read(base: Path) -> list[tuple[Branch, bool]]:
     for line in outcome.stdout.decode(errors="replace").split("\n"):
         if line:
             name, commit, seconds, marker, subject = line.split("\0", 4)
-            heads.append((Branch(name, commit, _utc(seconds), subject), marker == "*"))
+            heads.append((Branch(name, commit, utc(seconds), subject), marker == "*"))
     return heads
 
 
@@ -61,7 +61,7 @@ def is_head(base: Path, name: str) -> bool:
     return process.ask(f"--git-dir={base}", "show-ref", "--verify", "--quiet", reference).code == 0
 
 
-def _utc(seconds: str) -> str:
+def utc(seconds: str) -> str:
     """ISO 8601 of a Unix time; '' for a time that no calendar has."""
     try:
         return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,153 @@
+"""The eye: a git directory of the host's own for each session, through which the host's git looks at its clone.
+
+It holds what git would believe: a configuration, a HEAD, an index. The session can write none of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from relay_tui.adapters.git.faults import from_os
+from relay_tui.adapters.git.look import gitdir, reader
+from relay_tui.adapters.git.look.gitdir import GitDir, Head
+from relay_tui.adapters.git.look.run import Sight
+from relay_tui.services.ports.work import Clone
+
+_CONFIG = """[core]
+\trepositoryformatversion = {version}
+\tfilemode = true
+\tbare = false
+\tlogallrefupdates = false
+{extension}"""
+_SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
+_EMPTY_TREE = {
+    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+_UNBORN = "ref: refs/heads/unborn"
+_STAGED = "staged"
+"""The eye's copy of the session's index: what was `git add`ed there, never what its files are compared with."""
+
+
+def empty_tree(head: Head, width: int) -> str:
+    """What a branch without a commit is compared with."""
+    return head.hash or _EMPTY_TREE[width]
+
+
+def prepare(clone: Clone) -> None:
+    """Make the eye of a fresh clone, which nobody but us has touched: its index saves reading every file later."""
+    with gitdir.open_clone(clone.work_dir) as git:
+        head = git.head()
+        _make(clone, head, _width(clone, head))
+        index = git.index()
+        if index is None:
+            return
+        try:
+            with (clone.eye / "index").open("wb") as copy:
+                copy.write(index)
+            seconds = git.index_stamp()[2]
+            os.utime(clone.eye / "index", ns=(seconds, seconds))  # git reads again what is as young as its index
+            (clone.eye / "at").write_text(head.hash)
+        except OSError as error:
+            raise from_os(error) from error
+
+
+@contextmanager
+def held(clone: Clone, patience: float) -> Iterator[None]:
+    """Look through an eye alone: two gits would be in each other's way. Waits for at most `patience` seconds."""
+    lock = _lock(clone)
+    try:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise reader.refusal("Another relay is looking at it, and does not come to an end.") from None
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(clone: Clone) -> int:
+    try:
+        clone.eye.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(clone.eye.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise from_os(error) from error
+
+
+def turn_to(clone: Clone, head: Head, sight: Sight) -> None:
+    """Let the eye's HEAD and index be those of the session's commit; make the eye if it is missing."""
+    width = _width(clone, head)
+    if not (clone.eye / "HEAD").is_file():
+        _make(clone, head, width)
+    (clone.eye / "index.lock").unlink(missing_ok=True)  # of a git that was ended; nobody else is at it
+    marker = clone.eye / "at"
+    at = marker.read_text() if marker.exists() else None
+    if at == head.hash and (clone.eye / "index").exists():
+        return
+    marker.unlink(missing_ok=True)
+    (clone.eye / "HEAD").write_text(f"{head.hash or _UNBORN}\n")
+    if not head.hash:
+        sight.git("read-tree", "--empty")
+    elif at is None:
+        (clone.eye / "index").unlink(missing_ok=True)
+        sight.git("read-tree", head.hash)
+    else:
+        sight.git("read-tree", "-i", "-m", head.hash)
+    marker.write_text(head.hash)
+
+
+def copy_index(clone: Clone, git: GitDir) -> str:
+    """Copy the session's index into the eye, under another name; '' if there is none."""
+    index = git.index()
+    if index is None:
+        return ""
+    (clone.eye / _STAGED).write_bytes(index)
+    return _STAGED
+
+
+def _make(clone: Clone, head: Head, width: int) -> None:
+    """A new eye, whole or not at all."""
+    path = clone.eye.with_name(f"{clone.eye.name}.new-{secrets.token_hex(4)}")
+    sha256 = width == 64
+    try:
+        path.mkdir(mode=0o700, parents=True)
+        (path / "refs").mkdir()
+        (path / "objects/info").mkdir(parents=True)
+        (path / "config").write_text(_CONFIG.format(version=int(sha256), extension=_SHA256 if sha256 else ""))
+        (path / "objects/info/alternates").write_text(f"{_line(clone.base / 'objects')}\n")
+        (path / "HEAD").write_text(f"{head.hash or _UNBORN}\n")
+        shutil.rmtree(clone.eye, ignore_errors=True)
+        path.rename(clone.eye)
+    except OSError as error:
+        raise from_os(error) from error
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(path)
+
+
+def _line(path: Path) -> str:
+    """A path as a line of info/alternates, which begins with a quote where it must be quoted."""
+    text = str(path)
+    if "\n" not in text and not text.startswith(('"', "#")):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _width(clone: Clone, head: Head) -> int:
+    """How long this repository's hashes are: by HEAD, else by what the base has."""
+    if head.hash:
+        return len(head.hash)
+    with gitdir.open_bare(clone.base) as base:
+        return next((len(hashed) for hashed in base.refs.values()), 40)

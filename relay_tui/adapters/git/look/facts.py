@@ -1,0 +1,127 @@
+"""The facts of a session: what git would say of it, had it not been asked in a place that lies."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+
+from relay_tui.adapters.git.heads import utc
+from relay_tui.adapters.git.look import reader, status
+from relay_tui.adapters.git.look.run import Running
+from relay_tui.adapters.git.look.view import View
+from relay_tui.work import Commit, Facts
+
+_FORMAT = "--format=%H%x00%an%x00%at%x00%s"
+_LOG = ("log", "--no-show-signature", "--no-mailmap", "--no-decorate", "--no-notes", "--no-color", "-z", _FORMAT)
+_KEPT = 1000
+
+_commits: OrderedDict[str, Commit] = OrderedDict()
+_lock = Lock()
+
+
+def look(view: View) -> Facts:
+    """Branch, counts, what is unpushed, the last commit. The questions are asked side by side."""
+    begun = status.begin(view)
+    asked: list[Running] = []
+    try:
+        last = _begin_last(view, asked)
+        ahead = _begin_ahead(view, asked)
+        unpushed = _begin_unpushed(view, asked)
+        found = status.read(view, begun)
+        ahead_behind = _counts(ahead) if ahead is not None else _level(view)
+        return Facts(
+            branch=view.head.branch,
+            head=view.head.hash,
+            changed=len(found.changed),
+            added=len(found.added),
+            deleted=len(found.deleted),
+            untracked=len(found.untracked),
+            conflicted=len(found.conflicted),
+            stashes=len(view.git.stashes()),
+            upstream=view.upstream.name,
+            ahead=ahead_behind[0],
+            behind=ahead_behind[1],
+            unpushed=int(unpushed.result()) if unpushed is not None else 0,
+            last=_keep(last.result()) if last is not None else _commits.get(view.head.hash),
+            notes=tuple(view.notes) + _notes(view, found),
+        )
+    finally:
+        status.end(begun)
+        for running in asked:
+            running.end()
+
+
+def commits(output: bytes) -> list[Commit]:
+    """Commits as `log(…)` wrote them."""
+    fields = output.decode(errors="replace").split("\0")
+    found = []
+    for at in range(0, len(fields) - 3, 4):
+        name, author, seconds, subject = fields[at : at + 4]
+        found.append(Commit(hash=name, subject=subject, author=author, authored_at=utc(seconds)))
+    return found
+
+
+def log(view: View, tips: list[str], most: int) -> list[Commit]:
+    """The newest of the commits that the upstream lacks."""
+    return commits(view.sight.git(*_LOG, f"--max-count={most}", "--stdin", stdin=view.without_fetched(tips)))
+
+
+def _begin_last(view: View, asked: list[Running]) -> Running | None:
+    if not view.head.hash or view.head.hash in _commits:
+        return None
+    asked.append(view.sight.begin(*_LOG, "--max-count=1", view.head.hash, "--"))
+    return asked[-1]
+
+
+def _keep(output: bytes) -> Commit | None:
+    found = commits(output)
+    if not found:
+        return None
+    with _lock:
+        _commits[found[0].hash] = found[0]
+        if len(_commits) > _KEPT:
+            _commits.popitem(last=False)
+    return found[0]
+
+
+def _begin_ahead(view: View, asked: list[Running]) -> Running | None:
+    upstream, head = view.upstream.hash, view.head.hash
+    if not upstream or not head or upstream == head:
+        return None
+    asked.append(view.sight.begin("rev-list", "--left-right", "--count", f"{head}...{upstream}", "--"))
+    return asked[-1]
+
+
+def _level(view: View) -> tuple[int | None, int | None]:
+    return (0, 0) if view.upstream.hash and view.head.hash else (None, None)
+
+
+def _counts(running: Running) -> tuple[int, int]:
+    ahead, behind = running.result().split()
+    return int(ahead), int(behind)
+
+
+def _begin_unpushed(view: View, asked: list[Running]) -> Running | None:
+    if not view.unfetched:
+        return None
+    asked.append(view.sight.begin("rev-list", "--count", "--stdin", stdin=view.without_fetched(view.unfetched)))
+    return asked[-1]
+
+
+def _notes(view: View, found: status.Status) -> tuple[str, ...]:
+    """What the counts leave out, and what git was left in the middle of."""
+    notes = [f"{words}." for words in view.git.under_way()]
+    if found.staged_only:
+        count = len(found.staged_only)
+        notes.append(f"{count} {'file is' if count == 1 else 'files are'} staged otherwise than on disk.")
+    return (*notes, *uncounted(view))
+
+
+def uncounted(view: View) -> tuple[str, ...]:
+    """Places in which there may be work that nobody counts."""
+    notes = []
+    if reader.exists(".gitmodules", view.tree) or view.git.has_entries("modules"):
+        notes.append("Changes within submodules are not counted.")
+    if view.git.has_entries("worktrees"):
+        notes.append("Changes in its linked worktrees are not counted.")
+    return tuple(notes)

@@ -1,0 +1,105 @@
+"""LFS files: git, without its filter, takes each that was touched for changed. We compare size and sum ourselves."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from relay_tui.adapters.git.look import reader
+from relay_tui.adapters.git.look.view import View
+from relay_tui.errors import UnknownStateError
+
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
+)
+_MOST_POINTER = 1024  # bytes: so says the format
+_MOST_FILES = 5_000
+_SECONDS = 20.0
+_KEPT = 10_000
+
+
+class _Sums:
+    """Sums of files by their identity, size and times: the time a file's data last changed cannot be set back."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, ...], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, descriptor: int, deadline: float) -> str:
+        """The file's sha256 in hex; '' when there was no time left."""
+        found = os.fstat(descriptor)
+        key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        with self._lock:
+            if known := self._kept.get(key):
+                return known
+        digest = hashlib.sha256()
+        while piece := os.read(descriptor, 1 << 20):
+            digest.update(piece)
+            if time.monotonic() > deadline:
+                return ""
+        with self._lock:
+            self._kept[key] = digest.hexdigest()
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return digest.hexdigest()
+
+
+_sums = _Sums()
+
+
+def pointed(view: View, blobs: Mapping[str, str]) -> dict[str, tuple[str, int]]:
+    """Of paths and their blobs, those whose blob is a pointer: the sum and size it tells."""
+    wanted = dict(list(blobs.items())[:_MOST_FILES])
+    if not wanted:
+        return {}
+    names = sorted(set(wanted.values()))
+    sizes = view.sight.git("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=_lines(names)).split(b"\n")
+    small = [
+        name
+        for name, line in zip(names, sizes, strict=False)
+        if line.startswith(b"blob ") and int(line.split()[1]) <= _MOST_POINTER
+    ]
+    if not small:
+        return {}
+    output = view.sight.git("cat-file", "--batch", stdin=_lines(small))
+    told: dict[str, tuple[str, int]] = {}
+    at = 0
+    for name in small:
+        head, _, _ = output[at : at + 200].partition(b"\n")
+        size = int(head.rsplit(b" ", 1)[1])
+        begin = at + len(head) + 1
+        content = output[begin : begin + size]
+        at = begin + size + 1
+        if found := _POINTER.fullmatch(content):
+            told[name] = (found[1].decode(), int(found[2]))
+    return {path: told[blob] for path, blob in wanted.items() if blob in told}
+
+
+def unchanged(view: View, blobs: Mapping[str, str]) -> tuple[set[str], int]:
+    """The paths whose file is what the pointer in the commit tells of, and how many could not be read in time."""
+    deadline = time.monotonic() + _SECONDS
+    same, unread = set(), 0
+    for path, (digest, size) in pointed(view, blobs).items():
+        try:
+            descriptor = reader.open_below(view.tree, path)
+        except (FileNotFoundError, UnknownStateError):
+            continue
+        try:
+            if os.fstat(descriptor).st_size != size:
+                continue
+            said = _sums.of(descriptor, deadline)
+        finally:
+            os.close(descriptor)
+        if said == digest:
+            same.add(path)
+        unread += not said
+    return same, unread
+
+
+def _lines(names: list[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()

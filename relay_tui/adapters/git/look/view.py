@@ -1,0 +1,125 @@
+"""One look at one clone: what was read of its `.git`, and git at hand, for as long as the look lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from relay_tui.adapters.git.faults import from_os
+from relay_tui.adapters.git.look import confine, eye, gitdir, reader
+from relay_tui.adapters.git.look.gitdir import GitDir, Head
+from relay_tui.adapters.git.look.reader import refusal
+from relay_tui.adapters.git.look.run import Sight
+from relay_tui.services.ports.work import Clone
+from relay_tui.work import Against
+
+_FROM_UPSTREAM = ("refs/heads/", "refs/tags/")
+_STASH_PARENT = "^1"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The branch of the remote that the session's branch follows; `hash` is what the host last fetched of it."""
+
+    name: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What one look has to go by. Raises UnknownStateError wherever something is refused."""
+
+    clone: Clone
+    sight: Sight
+    git: GitDir
+    head: Head
+    tree: int
+    """The open directory of the work tree."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def commit(self) -> str:
+        """The commit that HEAD is on, or the empty tree."""
+        width = next((len(hashed) for hashed in self.fetched.values()), 40)
+        return eye.empty_tree(self.head, width)
+
+    @cached_property
+    def fetched(self) -> Mapping[str, str]:
+        """What the host fetched from the upstream: every head and tag of the base. The session can write none of it."""
+        with gitdir.open_bare(self.clone.base) as base:
+            return {name: hashed for name, hashed in base.refs.items() if name.startswith(_FROM_UPSTREAM)}
+
+    @cached_property
+    def upstream(self) -> Upstream:
+        """By the session's configuration, else the branch of its own name, if the remote has one."""
+        branch = self.head.branch
+        if not branch:
+            return Upstream()
+        name = branch
+        config = self.git.config()
+        if b"merge" in config.lower():
+            said = self.sight.git(
+                *("config", "--file", "-", "--no-includes", "-z", "--get-regexp", r"^branch\..*\.(remote|merge)$"),
+                stdin=config,
+                fine=(0, 1),
+            )
+            values = dict(entry.partition("\n")[::2] for entry in said.decode(errors="replace").split("\0") if entry)
+            merge = values.get(f"branch.{branch}.merge", "")
+            if merge.startswith("refs/heads/") and values.get(f"branch.{branch}.remote") == "origin":
+                name = merge.removeprefix("refs/heads/")
+        hashed = self.fetched.get(f"refs/heads/{name}", "")
+        return Upstream(name, hashed) if hashed else Upstream()
+
+    @cached_property
+    def unfetched(self) -> list[str]:
+        """Where work may begin that the upstream lacks: every head, tag, HEAD and what the stashes lie on."""
+        known = set(self.fetched.values())
+        tips = ({self.head.hash} | set(self.git.work.values())) - known - {""}
+        stashed = {f"{hashed}{_STASH_PARENT}" for hashed in self.git.stashes()}
+        return sorted(tips | stashed)
+
+    def without_fetched(self, tips: list[str]) -> bytes:
+        """Input for `--stdin`: the commits of `tips` that nothing the host fetched has."""
+        excluded = sorted({f"^{hashed}" for hashed in self.fetched.values()})
+        return "".join(f"{line}\n" for line in (*tips, *excluded)).encode()
+
+    def base_of(self, against: Against) -> str:
+        """The commit that changes are told against."""
+        if against is Against.UPSTREAM:
+            if not self.upstream.hash:
+                raise refusal("Its branch follows none of the upstream's, as far as the host has fetched.")
+            return self.upstream.hash
+        if against is Against.BRANCH_POINT:
+            return self._branch_point()
+        return self.commit
+
+    def _branch_point(self) -> str:
+        begun_at = self.fetched.get(f"refs/heads/{self.clone.base_branch}", "")
+        if not begun_at:
+            raise refusal(f"The upstream no longer has the branch it was begun at: {self.clone.base_branch}.")
+        if not self.head.hash:
+            return self.commit
+        found = self.sight.git("merge-base", self.head.hash, begun_at, fine=(0, 1)).split()
+        if not found:
+            raise refusal(f"It has no commit in common with {self.clone.base_branch}.")
+        return found[0].decode()
+
+
+@contextmanager
+def open_view(clone: Clone, patience: float) -> Iterator[View]:
+    """Check the clone, read its `.git`, turn the eye to its commit. One look at a time for each eye."""
+    try:
+        with (
+            eye.held(clone, patience * 2),
+            reader.directory(clone.work_dir, shown="The clone") as tree,
+            gitdir.open_clone(clone.work_dir) as git,
+        ):
+            git.check()
+            head = git.head()
+            sight = Sight(clone.eye, clone.work_dir, clone.base, patience, confine.best())
+            eye.turn_to(clone, head, sight)
+            yield View(clone=clone, sight=sight, git=git, head=head, tree=tree)
+    except OSError as error:
+        raise from_os(error) from error

@@ -1,0 +1,82 @@
+"""A session's clone and its base, made as relay makes them, and eyes to look at it; no engine needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from git_servers import make_repository
+
+from relay_tui.adapters.git import GitAdapter
+from relay_tui.adapters.git.look.adapter import Looker
+from relay_tui.services.ports import Clone
+from relay_tui.services.watch import Watch
+
+WHO = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One upstream, its base clone, and one session of it."""
+
+    upstream: Path
+    clone: Clone
+    look: Looker
+
+    @property
+    def tree(self) -> Path:
+        """The session's work tree."""
+        return self.clone.work_dir
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        """A file of the session."""
+        path = self.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def git(self, *arguments: str, at: Path | None = None) -> str:
+        """git as the session runs it."""
+        return run_git(at or self.tree, *arguments)
+
+    def commit(self, name: str, text: str | bytes, subject: str) -> str:
+        """A commit of one file; answers its hash."""
+        self.write(name, text)
+        self.git("add", "-A")
+        self.git("commit", "-qm", subject)
+        return self.git("rev-parse", "HEAD")
+
+    def fetch(self) -> None:
+        """What the host does to bring the base up to date."""
+        run_git(self.clone.base, "fetch", "-q", "--prune", "origin")
+
+
+def run_git(tree: Path, *arguments: str) -> str:
+    """Run git in a repository; answer what it wrote."""
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+    done = subprocess.run(("git", *WHO, "-C", str(tree), *arguments), capture_output=True, check=False, env=env)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout.decode(errors="surrogateescape").strip()
+
+
+def bench(root: Path, *, new_branch: str = "", files: dict[str, str | bytes] | None = None) -> Bench:
+    """An upstream with `files` on main, and a session on main or on a branch begun there."""
+    upstream = make_repository(root / "upstream.git", bare=True, files=files or {"a": "1\n", "b": "2\n", "d/c": "3\n"})
+    git = GitAdapter()
+    base = root / "base.git"
+    git.clone_base(git.parse_source(str(upstream)), base, Watch())
+    tree = root / "sessions/s"
+    git.clone_session(base, tree, branch="main", new_branch=new_branch, origin=str(upstream), watch=Watch())
+    clone = Clone(
+        session_id="s",
+        work_dir=tree,
+        eye=root / "eyes/s.git",
+        base=base,
+        branch=new_branch or "main",
+        base_branch="main",
+    )
+    look = Looker(patience=10)
+    look.prepare(clone)
+    return Bench(upstream, clone, look)
