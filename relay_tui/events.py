@@ -79,6 +79,13 @@ class EngineStatusChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class FactsChanged:
+    """Something else is known of what is in a session's clone."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectFetched:
     """A project's base is up to date with its upstream. `changed` has a line for each branch that moved."""
 
@@ -125,6 +132,7 @@ Event = (
     | Removed
     | StraysFound
     | EngineStatusChanged
+    | FactsChanged
     | ProjectFetched
     | PushPlanned
     | WorkPushed

@@ -21,6 +21,7 @@ from relay_tui.paths import DataDir, config_file, default_data_dir, log_file
 from relay_tui.services.claims import Claims
 from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
+from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.outward import Outward
 from relay_tui.services.projects import Projects
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from relay_tui.adapters.engine import DockerRuntime
     from relay_tui.adapters.git import GitAdapter
     from relay_tui.adapters.git.exit import GitExit
+    from relay_tui.adapters.git.look.adapter import Looker
 
 T = TypeVar("T")
 
@@ -64,11 +66,20 @@ def _over(place: DataDir, config: Config) -> Relay:
     bus = Bus()
     store = TinyStore(place.store)
     git = _later(_git)
+    look = _later(_look)
     files = DataFiles(place)
     locks = Claims(FileLocks(place.locks))
     runtime = _later(lambda: _engine(place))
     sessions = Sessions(
-        store=store, git=git, runtime=runtime, files=files, locks=locks, bus=bus, config=config, data_dir=place
+        store=store,
+        git=git,
+        look=look,
+        runtime=runtime,
+        files=files,
+        locks=locks,
+        bus=bus,
+        config=config,
+        data_dir=place,
     )
     projects = Projects(
         store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
@@ -90,6 +101,7 @@ def _over(place: DataDir, config: Config) -> Relay:
         files=files,
         projects=projects,
         sessions=sessions,
+        facts=SessionFacts(store=store, files=files, look=look, bus=bus, data_dir=place),
         outward=outward,
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus),
@@ -114,6 +126,12 @@ def _git() -> GitAdapter:
     from relay_tui.adapters.git import GitAdapter
 
     return GitAdapter()
+
+
+def _look() -> Looker:
+    from relay_tui.adapters.git.look.adapter import Looker
+
+    return Looker()
 
 
 def _way_out(place: DataDir) -> GitExit:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from relay_tui.adapters.files import DataFiles
 from relay_tui.adapters.git import GitAdapter
+from relay_tui.adapters.git.look.adapter import Looker
 from relay_tui.adapters.locks import FileLocks
 from relay_tui.adapters.store import TinyStore
 from relay_tui.config import Config
@@ -335,6 +336,7 @@ def bench(
     sessions = Sessions(
         store=store,
         git=git,
+        look=_fused(Looker(), "look", fuse),
         runtime=runtime,
         files=fused_files,
         locks=locks,

@@ -26,6 +26,7 @@ from relay_tui.paths import DataDir
 from relay_tui.services.claims import Claims
 from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
+from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.outward import Outward
 from relay_tui.services.ports import Answer, ContainerSpec, LogChunk, Observed, Source
@@ -367,6 +368,7 @@ class Rig:
     relay: Relay
     git: FakeGit
     engine: FakeRuntime
+    look: FakeLook
     way_out: FakeExit
     locks: FileLocks
     files: DataFiles
@@ -445,8 +447,17 @@ def build(
     git, engine = git or FakeGit(), engine or FakeRuntime()
     bus, store, files = Bus(), TinyStore(place.store), DataFiles(place)
     locks = Claims(FileLocks(place.locks))
+    look = FakeLook()
     sessions = Sessions(
-        store=store, git=git, runtime=engine, files=files, locks=locks, bus=bus, config=config, data_dir=place
+        store=store,
+        git=git,
+        look=look,
+        runtime=engine,
+        files=files,
+        locks=locks,
+        bus=bus,
+        config=config,
+        data_dir=place,
     )
     way_out = FakeExit()
     outward = Outward(
@@ -468,6 +479,7 @@ def build(
         files=files,
         projects=projects,
         sessions=sessions,
+        facts=SessionFacts(store=store, files=files, look=look, bus=bus, data_dir=place),
         outward=outward,
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus),
@@ -488,4 +500,4 @@ def build(
     )
     events: list[Event] = []
     bus.subscribe(events.append)
-    return Rig(relay, git, engine, way_out, FileLocks(place.locks), files, events)
+    return Rig(relay, git, engine, look, way_out, FileLocks(place.locks), files, events)

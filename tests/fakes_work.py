@@ -52,6 +52,15 @@ class FakeLook(Scripted):
         """What a session's clone holds, to be changed by a test."""
         return self.work.setdefault(session_id, Work())
 
+    def confinement(self) -> str:
+        """Nothing."""
+        return "none"
+
+    def forget(self, clone: Clone) -> None:
+        """Forget what a test put there."""
+        self.begin("forget")
+        self.work.pop(clone.session_id, None)
+
     def prepare(self, clone: Clone) -> None:
         """Note it."""
         self.begin("prepare")

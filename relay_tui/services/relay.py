@@ -15,6 +15,7 @@ from relay_tui.model import Project, Session
 from relay_tui.paths import DataDir
 from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
+from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.outward import Outward
 from relay_tui.services.plan import Act, Step
@@ -48,6 +49,7 @@ class Relay:
     files: Files
     projects: Projects
     sessions: Sessions
+    facts: SessionFacts
     outward: Outward
     jobs: Jobs
     engine: EngineWatch
@@ -69,6 +71,7 @@ class Relay:
         """Interrupt what runs and stop watching."""
         self._closed.set()
         self.engine.close()
+        self.facts.close()
         self.jobs.quit(patience=3.0)
 
     def add_project(self, wanted: NewProject) -> Project:

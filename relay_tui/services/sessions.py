@@ -26,7 +26,8 @@ from relay_tui.model import Branch, CloneState, Desired, Identity, Project, Reco
 from relay_tui.paths import DataDir
 from relay_tui.services import names, observe
 from relay_tui.services.claims import Claims
-from relay_tui.services.ports import ContainerSpec, Files, Git, Runtime, Store, Transaction
+from relay_tui.services.clones import clone_of
+from relay_tui.services.ports import ContainerSpec, Files, Git, Look, Runtime, Store, Transaction
 from relay_tui.services.spec import choose_image, container_spec
 from relay_tui.services.watch import Behind, Watch
 
@@ -55,6 +56,7 @@ class Sessions:
         *,
         store: Store,
         git: Git,
+        look: Look,
         runtime: Runtime,
         files: Files,
         locks: Claims,
@@ -64,6 +66,7 @@ class Sessions:
     ) -> None:
         self._store = store
         self._git = git
+        self._look = look
         self._runtime = runtime
         self._files = files
         self._locks = locks
@@ -227,7 +230,7 @@ class Sessions:
     def _clone(self, session: Session, watch: Watch) -> list[str]:
         project = self._project(session.project_id)
         new_branch = session.branch if session.branch != session.base_branch else ""
-        return self._git.clone_session(
+        notes = self._git.clone_session(
             self._data_dir.base(project.id),
             Path(session.work_dir),
             branch=session.base_branch,
@@ -235,6 +238,15 @@ class Sessions:
             origin=project.source,
             watch=watch,
         )
+        self._prepare_look(session)
+        return notes
+
+    def _prepare_look(self, session: Session) -> None:
+        """While nobody but us has touched the clone. What fails here is made good at the first look."""
+        try:
+            self._look.prepare(clone_of(session, self._data_dir))
+        except RelayError as error:
+            log.warning("no eye for %s yet: %s: %s", session.id, error.title, error.detail)
 
     def _ensure_container(self, session: Session, watch: Watch) -> Session:
         if session.container_id:
@@ -342,6 +354,7 @@ class Sessions:
                 watch.stage("Moving the clone to the trash")
                 with at_step("Moving the clone to the trash"):
                     self._files.to_trash(Path(session.work_dir), session.id)
+                self._look.forget(clone_of(session, self._data_dir))
                 self._change(session_id, deleted_at=stamp or now(), container_id="")
 
     def restore(self, session_id: str) -> Session:

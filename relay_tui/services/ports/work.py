@@ -29,8 +29,13 @@ class Clone:
 class Look(Protocol):
     """Reads a session's clone without trusting it: nothing in it is executed, followed, or believed.
 
-    Every method but prepare() raises GitError, kind 'unknown', with the reason why nothing can be said.
+    facts(), changes() and patch() raise GitError, kind 'unknown', with the reason why nothing can be said; guard() has
+    that as a risk. All raise FileSystemError when the data dir cannot be written.
     """
+
+    def confinement(self) -> str:
+        """What stands around the host's git while it looks: 'Landlock …', 'bubblewrap', or that there is nothing."""
+        ...
 
     def prepare(self, clone: Clone) -> None:
         """Make the eye of a fresh clone, before its container exists. Made anew when it is missing later."""
@@ -50,6 +55,10 @@ class Look(Protocol):
 
     def guard(self, clone: Clone) -> Guarded:
         """What would be lost with the clone."""
+        ...
+
+    def forget(self, clone: Clone) -> None:
+        """Delete the eye of a clone that went to the trash; it is made anew if that comes back."""
         ...
 
 

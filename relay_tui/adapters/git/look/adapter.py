@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from relay_tui.adapters.git.look import confine, eye, facts
-from relay_tui.adapters.git.look.view import open_view
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from relay_tui.adapters.git.look import changes, confine, eye, facts, guard, patch
+from relay_tui.adapters.git.look.changes import Survey
+from relay_tui.adapters.git.look.view import View, open_view
+from relay_tui.errors import UnknownStateError
 from relay_tui.services.ports.work import Clone
-from relay_tui.work import Facts
+from relay_tui.work import Against, Changes, Facts, Guarded, Patch
 
 PATIENCE = 15.0
 """Seconds that one git command may take, however large the clone is."""
+
+_KEPT = 16
 
 
 class Looker:
@@ -16,6 +24,8 @@ class Looker:
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
+        self._surveys: OrderedDict[tuple[Path, Against], Survey] = OrderedDict()
+        self._lock = threading.Lock()
 
     def confinement(self) -> str:
         """What stands around git while it looks, in words."""
@@ -30,3 +40,37 @@ class Looker:
         """Branch, counts, what is unpushed, the last commit."""
         with open_view(clone, self._patience) as view:
             return facts.look(view)
+
+    def changes(self, clone: Clone, against: Against) -> Changes:
+        """The changed files with their line counts."""
+        with open_view(clone, self._patience) as view:
+            return self._survey(view, against).changes()
+
+    def patch(self, clone: Clone, against: Against, path: str = "", *, limit: int = 4 << 20) -> Patch:
+        """The diff of one file, or of all; one file's goes by what the last look at all of them found."""
+        with open_view(clone, self._patience) as view:
+            survey = self._surveys.get((clone.eye, against)) if path else None
+            if survey is None or path not in survey.files or survey.base != view.base_of(against):
+                survey = self._survey(view, against)
+            return patch.look(view, survey, path, limit)
+
+    def guard(self, clone: Clone) -> Guarded:
+        """What would be lost with the clone. Where nothing can be said, that is the risk."""
+        try:
+            with open_view(clone, self._patience) as view:
+                return guard.look(view)
+        except UnknownStateError as error:
+            return guard.unknown(error.detail)
+
+    def forget(self, clone: Clone) -> None:
+        """Delete the eye of a clone that went to the trash."""
+        eye.forget(clone)
+
+    def _survey(self, view: View, against: Against) -> Survey:
+        found = changes.look(view, against)
+        with self._lock:
+            self._surveys[view.clone.eye, against] = found
+            self._surveys.move_to_end((view.clone.eye, against))
+            if len(self._surveys) > _KEPT:
+                self._surveys.popitem(last=False)
+        return found

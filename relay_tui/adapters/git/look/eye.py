@@ -59,6 +59,15 @@ def prepare(clone: Clone) -> None:
             raise from_os(error) from error
 
 
+def forget(clone: Clone) -> None:
+    """Delete the eye; what cannot be deleted is in nobody's way."""
+    shutil.rmtree(clone.eye, ignore_errors=True)
+    with suppress(OSError):
+        _lock_file(clone).unlink()
+    with suppress(OSError):
+        clone.eye.parent.rmdir()  # if it was the last
+
+
 @contextmanager
 def held(clone: Clone, patience: float) -> Iterator[None]:
     """Look through an eye alone: two gits would be in each other's way. Waits for at most `patience` seconds."""
@@ -81,9 +90,13 @@ def held(clone: Clone, patience: float) -> Iterator[None]:
 def _lock(clone: Clone) -> int:
     try:
         clone.eye.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(clone.eye.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        return os.open(_lock_file(clone), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise from_os(error) from error
+
+
+def _lock_file(clone: Clone) -> Path:
+    return clone.eye.with_suffix(".lock")
 
 
 def turn_to(clone: Clone, head: Head, sight: Sight) -> None:

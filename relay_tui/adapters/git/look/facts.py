@@ -66,6 +66,12 @@ def log(view: View, tips: list[str], most: int) -> list[Commit]:
     return commits(view.sight.git(*_LOG, f"--max-count={most}", "--stdin", stdin=view.without_fetched(tips)))
 
 
+def named(view: View, hashes: list[str]) -> list[Commit]:
+    """These commits and no others."""
+    lines = "".join(f"{name}\n" for name in hashes).encode()
+    return commits(view.sight.git(*_LOG, "--no-walk=unsorted", "--stdin", stdin=lines))
+
+
 def _begin_last(view: View, asked: list[Running]) -> Running | None:
     if not view.head.hash or view.head.hash in _commits:
         return None

@@ -1,0 +1,106 @@
+"""The diff of a session's files against a commit, as git writes it; for files that no commit has, as it would."""
+
+from __future__ import annotations
+
+import os
+
+from relay_tui.adapters.git.look import changes, reader
+from relay_tui.adapters.git.look.changes import Survey
+from relay_tui.adapters.git.look.view import View
+from relay_tui.work import Change, Content, FileChange, Patch
+
+_PATCH = (*changes.DIFF, "--patch", "--full-index")
+_MOST_ARGUMENTS = 1 << 20  # bytes
+
+
+def look(view: View, survey: Survey, path: str, limit: int) -> Patch:
+    """The diff of one file, or of all if `path` is ''; at most `limit` bytes. `survey` says what is asked of whom."""
+    files = list(survey.changes().files) if not path else [survey.files.get(path, _plain(path))]
+    compared = [f for f in files if f.path not in survey.loose and f.content is not Content.UNREADABLE]
+    text, cut = _compared(view, survey.base, compared, limit) if compared else (b"", False)
+    for file in files:
+        if cut:
+            break
+        if file.path in survey.loose:
+            text += whole(view, file, limit - len(text))
+            cut = len(text) > limit
+    return Patch(path=path, text=text[:limit], cut=cut)
+
+
+def _plain(path: str) -> FileChange:
+    """A file that was not changed when all were looked at; it may be by now."""
+    return FileChange(path=path, change=Change.MODIFIED)
+
+
+def _compared(view: View, base: str, files: list[FileChange], limit: int) -> tuple[bytes, bool]:
+    """git's own diff of these files; of everything if they do not fit on a command line."""
+    paths = [name for file in files for name in (file.old_path, file.path) if name]
+    if sum(len(os.fsencode(name)) + 1 for name in paths) > _MOST_ARGUMENTS:
+        paths = []
+    return view.sight.begin(*_PATCH, base, "--", *paths).first(limit)
+
+
+def whole(view: View, file: FileChange, limit: int) -> bytes:
+    """The diff of a file that no commit has: every line of it is new."""
+    head = f"diff --git {_name(file.path, 'a/')} {_name(file.path, 'b/')}\nnew file mode "
+    if file.content is Content.SYMLINK:
+        target = _target(view, file.path)
+        mode, body = "120000", f"@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n".encode(errors="replace")
+        return f"{head}{mode}\n--- /dev/null\n+++ {_name(file.path, 'b/')}\n".encode(errors="surrogateescape") + body
+    if file.content is not Content.TEXT:
+        words = f"{head}100644\nBinary files /dev/null and {_name(file.path, 'b/')} differ\n"
+        return words.encode(errors="surrogateescape")
+    data = changes.read(view, file.path, limit + 1)
+    mode = "100755" if _executable(view, file.path) else "100644"
+    start = f"{head}{mode}\n".encode(errors="surrogateescape")
+    if not data:
+        return start
+    lines = data.split(b"\n")
+    ended = lines[-1] == b""
+    lines = lines[:-1] if ended else lines
+    count = f"@@ -0,0 +1{',' + str(len(lines)) if len(lines) > 1 else ''} @@\n".encode()
+    names = f"--- /dev/null\n+++ {_name(file.path, 'b/')}\n".encode(errors="surrogateescape")
+    body = b"".join(b"+" + line + b"\n" for line in lines)
+    return start + names + count + body + (b"" if ended else b"\\ No newline at end of file\n")
+
+
+def _executable(view: View, path: str) -> bool:
+    try:
+        descriptor = reader.open_below(view.tree, path)
+    except FileNotFoundError:
+        return False
+    try:
+        return bool(os.fstat(descriptor).st_mode & 0o100)
+    finally:
+        os.close(descriptor)
+
+
+def _target(view: View, path: str) -> str:
+    """Where a symlink points; it is never followed."""
+    *parents, name = path.split("/")
+    descriptor = os.dup(view.tree)
+    try:
+        for part in parents:
+            inner = reader.open_directory(part, descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        return os.readlink(name, dir_fd=descriptor)
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _name(path: str, prefix: str) -> str:
+    """A file's name in a diff's head, quoted as git quotes it."""
+    if all(map(_plain_letter, path)):
+        return prefix + path
+    return f'"{prefix}{"".join(c if _plain_letter(c) else _quoted(c) for c in path)}"'
+
+
+def _plain_letter(c: str) -> bool:
+    return "\udc80" <= c <= "\udcff" or (c.isprintable() and c not in '"\\')
+
+
+def _quoted(c: str) -> str:
+    return f"\\{c}" if c in '"\\' else "".join(f"\\{byte:03o}" for byte in os.fsencode(c))
