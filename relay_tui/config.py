@@ -58,6 +58,10 @@ class Config:
     """Days that the trash keeps what was removed."""
     trash_share: float = 0.1
     """The share of the disk that the trash may take before relay asks for a purge."""
+    log_lines: int = 100_000
+    """Lines of a log that the screen keeps."""
+    log_bytes: int = 64 << 20
+    """Bytes of a log that the screen keeps; written as a number or like '64m'."""
     profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({"default": DEFAULT_PROFILE}))
 
     def find_profile(self, name: str) -> Profile:
@@ -99,7 +103,7 @@ class _Reader:
         self._path = path
 
     def config(self, document: Mapping[str, object]) -> Config:
-        self._known(document, "", {"image", "profile", "glyphs", "theme", "trash_days", "trash_share", "profiles"})
+        self._known(document, "", set(Config.__dataclass_fields__) - {"path"})
         tables = document.get("profiles", {})
         if not isinstance(tables, dict):
             raise self._wrong("profiles", "must be tables, like [profiles.node]")
@@ -124,6 +128,8 @@ class _Reader:
             theme=self._text(document, "", "theme", ""),
             trash_days=self._number(document, "trash_days", 7.0, 0, 3650),
             trash_share=self._number(document, "trash_share", 0.1, 0, 1),
+            log_lines=self._count(document, "", "log_lines", 100_000, 100),
+            log_bytes=self._size(document, "log_bytes", 64 << 20, 1 << 20),
             profiles=MappingProxyType(profiles),
         )
 
@@ -139,7 +145,7 @@ class _Reader:
             user=self._text(table, where, "user", "host") or "host",
             cpus=self._cpus(table, where),
             memory=self._memory(table, where),
-            pids=self._pids(table, where),
+            pids=self._count(table, where, "pids", 4096, 1),
             network=self._text(table, where, "network", "bridge") or "bridge",
             capabilities=self._capabilities(table, where),
             new_privileges=self._flag(table, where, "new_privileges", False),
@@ -201,18 +207,19 @@ class _Reader:
         return float(value)
 
     def _memory(self, table: Mapping[str, object], where: str) -> int | None:
-        value = table.get("memory")
-        if value is None:
-            return None
+        return None if table.get("memory") is None else self._size(table, "memory", 0, 6 << 20, where)
+
+    def _size(self, table: Mapping[str, object], key: str, default: int, least: int, where: str = "") -> int:
+        value = table.get(key, default)
         size = parse_size(value) if isinstance(value, str) else value
-        if isinstance(size, bool) or not isinstance(size, int) or size < 6 << 20:
-            raise self._wrong(where + "memory", "must be a size like '4g' or '512m', 6m or more")
+        if isinstance(size, bool) or not isinstance(size, int) or size < least:
+            raise self._wrong(where + key, f"must be a size like '4g' or '512m', {least >> 20}m or more")
         return size
 
-    def _pids(self, table: Mapping[str, object], where: str) -> int:
-        value = table.get("pids", 4096)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self._wrong(where + "pids", "must be a whole number, 1 or more")
+    def _count(self, table: Mapping[str, object], where: str, key: str, default: int, least: int) -> int:
+        value = table.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise self._wrong(where + key, f"must be a whole number, {least} or more")
         return value
 
     def _capabilities(self, table: Mapping[str, object], where: str) -> tuple[str, ...]:

@@ -29,7 +29,8 @@ from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.outward import Outward
-from relay_tui.services.ports import Answer, ContainerSpec, LogChunk, Observed, Source
+from relay_tui.services.ports import Answer, ContainerSpec, LogBatch, LogChunk, Observed, Source
+from relay_tui.services.ports.log import packed
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
@@ -199,6 +200,36 @@ class FakeLog:
             self._container.changed.notify_all()
 
 
+class FakeLines(FakeLog):
+    """The same as lines; each has a time of its own, a microsecond after the one before it."""
+
+    def __init__(self, container: Container, *, follow: bool, tail: int | None, since: str, until: str) -> None:
+        super().__init__(container, follow=follow)
+        self._range = (since.encode(), until.encode() or b"3")
+        self._lines = 0
+        present = sum(map(_count, container.output))
+        self._from = 0 if tail is None else present - tail
+
+    def __iter__(self) -> Iterator[LogBatch]:  # type: ignore[override]
+        while fresh := self._more():
+            self._told += len(fresh)
+            for data in fresh:
+                numbered = enumerate(data.removesuffix(b"\n").split(b"\n"), self._lines)
+                lines = [_time(number) + b" " + line for number, line in numbered if number >= self._from]
+                wanted = [line for line in lines if self._range[0] <= line[:30] <= self._range[1]]
+                self._lines += _count(data)
+                if wanted:
+                    yield packed(wanted, bytes(len(wanted)))
+
+
+def _count(data: bytes) -> int:
+    return data.removesuffix(b"\n").count(b"\n") + 1
+
+
+def _time(number: int) -> bytes:
+    return f"2026-11-20T10:{number // 60_000_000:02}:{number // 1_000_000 % 60:02}.{number % 1_000_000:06}000Z".encode()
+
+
 class FakeRuntime(Scripted):
     """The Runtime port over containers in memory. `on_start` is what a container does once it is started."""
 
@@ -326,6 +357,13 @@ class FakeRuntime(Scripted):
         del tail, since, timestamps
         self.begin("logs")
         return FakeLog(self._find(container_id), follow=follow)
+
+    def log_lines(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
+    ) -> FakeLines:
+        """A container's output as lines."""
+        self.begin("log_lines")
+        return FakeLines(self._find(container_id), follow=follow, tail=tail, since=since, until=until)
 
     def attach(self, container_id: str) -> None:
         """Note that the terminal was lent."""

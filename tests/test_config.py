@@ -22,6 +22,8 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         profile = "agent"
         glyphs = "ascii"
         theme = "nord"
+        log_lines = 250000
+        log_bytes = "128m"
         [profiles.agent]
         image = "node:22"
         command = "npm test"
@@ -43,6 +45,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     config = load(written(tmp_path, text))
     agent = config.find_profile("")
     assert (config.image, config.glyphs, config.theme, agent.name) == ("debian:12", "ascii", "nord", "agent")
+    assert (config.log_lines, config.log_bytes) == (250_000, 128 << 20)
     assert (agent.image, agent.command, agent.tty) == ("node:22", ("/bin/sh", "-c", "npm test"), False)
     assert (dict(agent.env), agent.user) == ({"CI": "1", "N": "2"}, "1000:1000")
     assert (agent.cpus, agent.memory, agent.pids) == (1.5, 4 << 30, 100)
@@ -68,6 +71,10 @@ def test_nothing_configured_means_the_hardened_defaults(tmp_path: Path) -> None:
         ('image = "a\\nb"', "image"),
         ("glyphs = 'emoji'", "glyphs"),
         ("profile = 'nope'", "profile"),
+        ("log_lines = 99", "log_lines"),
+        ("log_lines = 1000.5", "log_lines"),
+        ("log_bytes = '1k'", "log_bytes"),
+        ("log_bytes = 'all'", "log_bytes"),
         ("profiles = 3", "profiles"),
         ("profiles.x = 3", "profiles.x"),
         ("[profiles.'a b']", "profiles.a b"),

@@ -2,142 +2,95 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
+from log_batches import batch, kept, moment, parts
 
-from relay_tui.ui.log_buffer import NOTICE, STDERR, STDOUT, LogBuffer, LogLine
-
-
-def kept(buffer: LogBuffer) -> list[str]:
-    return [buffer.line(number).raw for number in range(buffer.first, buffer.end)]
+from relay_tui.services.ports.log import NOTICE, STDERR, STDOUT
+from relay_tui.ui.log_buffer import LogBuffer, LogLine
 
 
-def test_lines_come_out_whole_however_they_were_cut() -> None:
-    said = "plain\n\nüñí 世界 👩\n\x1b[31mred\x1b[0m\r\nlast\n" * 50
-    data = said.encode()
-    chance = random.Random(4)
-    for _ in range(50):
-        buffer = LogBuffer()
-        at = 0
-        while at < len(data):
-            step = chance.randint(1, 9)
-            buffer.feed(data[at : at + step])
-            at += step
-        assert [raw.removesuffix("\r") for raw in kept(buffer)] == said.replace("\r\n", "\n").split("\n")[:-1]
+def numbered(first: int, end: int) -> bytes:
+    return b"".join(b"line %d\n" % number for number in range(first, end))
 
 
-def test_an_unfinished_line_is_there_and_is_completed_where_it_stands() -> None:
+def test_lines_keep_their_stream_their_time_and_whether_they_carry_on() -> None:
     buffer = LogBuffer()
-    buffer.feed(b"Password")
-    assert kept(buffer) == ["Password"]
-    assert buffer.settled == 0
-    buffer.feed(b"oops\nmore\n", STDERR)
-    buffer.feed(b": ok\nnext\n")
-    assert kept(buffer) == ["Password: ok", "oops", "more", "next"]
-    assert [buffer.line(number).stream for number in range(4)] == [STDOUT, STDERR, STDERR, STDOUT]
-    assert buffer.settled == 4
-
-
-def test_an_empty_line_can_end_an_unfinished_one() -> None:
-    buffer = LogBuffer()
-    for data in (b"a", b"\n", b"\n", b"b"):
-        buffer.feed(data)
-    assert kept(buffer) == ["a", "", "b"]
-
-
-def test_a_notice_ends_what_was_unfinished() -> None:
-    buffer = LogBuffer()
-    buffer.feed(b"half \xe4\xb8")
-    buffer.append_notice("ended, exit code 3\n")
-    buffer.feed(b"\x96 new life\n")
-    assert kept(buffer) == ["half \ufffd", "ended, exit code 3", "\ufffd new life"]
-    assert buffer.line(1) == LogLine("ended, exit code 3", NOTICE)
+    buffer.append(batch(b"out\n\nd\xc3\xa9j\xc3\xa0 \xff", at=7))
+    buffer.append(batch(b"err", STDERR))
+    buffer.append(parts(b"long", b"er"))
+    assert kept(buffer) == ["out", "", "déjà \ufffd", "err", "long", "er"]
+    assert buffer.line(2) == LogLine("déjà \ufffd", STDOUT, time=moment(9))
+    assert buffer.line(3).stream == STDERR
+    assert [buffer.line(number).continued for number in (4, 5)] == [False, True]
 
 
 def test_a_notice_is_made_safe() -> None:
     buffer = LogBuffer()
     buffer.append_notice("cannot start: \x1b[2Jfoo\nbar")
     assert kept(buffer) == ["cannot start: foo", "bar"]
+    assert buffer.line(1) == LogLine("bar", NOTICE)
 
 
-def test_old_lines_go_and_numbers_stay() -> None:
+@pytest.mark.parametrize("step", [1, 7, 150])
+def test_old_lines_go_and_numbers_stay(step: int) -> None:
     buffer = LogBuffer(max_lines=100)
-    for number in range(1000):
-        buffer.feed(b"line %d\n" % number)
+    for number in range(0, 1050, step):
+        buffer.append(batch(numbered(number, number + step)))
         assert len(buffer) <= 100
-        assert buffer.line(number).raw == f"line {number}"
+        assert buffer.line(number + step - 1).raw == f"line {number + step - 1}"
         assert buffer.first == buffer.dropped
-    assert len(buffer) >= 98
-    assert buffer.line(buffer.first).raw == f"line {buffer.first}"
-    with pytest.raises(IndexError):
-        buffer.line(buffer.first - 1)
-    with pytest.raises(IndexError):
-        buffer.line(buffer.end)
+    assert len(buffer) == 100
+    assert kept(buffer) == [f"line {number}" for number in range(buffer.first, buffer.end)]
+    for number in (buffer.first - 1, buffer.end):
+        with pytest.raises(IndexError):
+            buffer.line(number)
 
 
-def test_one_feed_may_hold_more_than_the_buffer() -> None:
-    buffer = LogBuffer(max_lines=10)
-    buffer.feed(b"".join(b"%d\n" % number for number in range(1000)))
-    assert kept(buffer)[-1] == "999"
-    assert (len(buffer), buffer.end, buffer.dropped) == (10, 1000, 990)
-
-
-def test_memory_is_bounded_whatever_the_characters() -> None:
+def test_memory_is_bounded_whatever_the_lines() -> None:
     buffer = LogBuffer(max_bytes=1_000_000)
     for _ in range(300):
-        buffer.feed(("👩" * 5_000 + "\n").encode())
-        buffer.feed(b"\n" * 100)
+        buffer.append(batch(b"\xf0\x9f\x91\xa9" * 5_000))
+        buffer.append(batch(b"\n" * 100))
         assert buffer.size <= 1_000_000
     assert buffer.size > 900_000
-    buffer.feed(b"end")
-    assert kept(buffer)[-1] == "end"
+    assert buffer.room < 500
 
 
-def test_a_line_that_was_trimmed_before_its_end_goes_on_as_a_new_one() -> None:
+def test_single_lines_weigh_little_more_than_many_at_once() -> None:
+    single, many = LogBuffer(), LogBuffer()
+    for number in range(5_000):
+        single.append(batch(b"line %d" % number))
+    many.append(batch(numbered(0, 5_000)))
+    assert kept(single) == kept(many)
+    assert single.size < many.size * 1.1
+
+
+def test_older_lines_go_before_the_first_as_far_as_there_is_room() -> None:
+    buffer = LogBuffer(max_lines=100)
+    buffer.append(batch(numbered(50, 100)))
+    assert buffer.prepend([batch(numbered(10, 30)), batch(numbered(30, 50))]) == 40
+    assert (buffer.first, buffer.line(0).raw) == (-40, "line 50")
+    assert buffer.prepend([batch(numbered(-20, -5)), batch(numbered(-5, 10))]) == 10
+    assert kept(buffer) == [f"line {number}" for number in range(100)]
+    buffer.append(batch(numbered(100, 103)))
+    assert kept(buffer) == [f"line {number}" for number in range(3, 103)]
+    assert buffer.prepend([batch(b"never")]) == 0
+
+
+def test_lines_of_a_range_come_with_their_numbers() -> None:
+    buffer = LogBuffer(max_lines=60)
+    for first in range(0, 100, 9):
+        buffer.append(batch(numbered(first, first + 9) + b"x" * 40_000))
+    found = list(buffer.lines(buffer.first + 3, buffer.end - 2))
+    assert [number for number, _ in found] == list(range(buffer.first + 3, buffer.end - 2))
+    assert all(line == buffer.line(number) for number, line in found)
+
+
+def test_clear_forgets_lines_but_numbers_go_on() -> None:
     buffer = LogBuffer(max_lines=10)
-    buffer.feed(b"begin ")
-    buffer.feed(b"x\n" * 50, STDERR)
-    buffer.feed(b"end\n")
-    assert kept(buffer)[-1] == "end"
-    assert buffer.first > 0
-
-
-def test_an_over_long_line_becomes_several() -> None:
-    whole, dripped = LogBuffer(max_line_length=10), LogBuffer(max_line_length=10)
-    whole.feed(b"0123456789abcdefghijXYZ\nnext\n")
-    for byte in b"0123456789abcdefghijXYZ\nnext\n":
-        dripped.feed(bytes([byte]))
-    for buffer in (whole, dripped):
-        assert kept(buffer) == ["0123456789", "abcdefghij", "XYZ", "next"]
-        assert [buffer.line(number).continued for number in range(4)] == [False, True, True, False]
-
-
-def test_a_long_line_without_an_end_takes_no_more_than_its_lines() -> None:
-    buffer = LogBuffer(max_lines=5, max_line_length=100)
-    for _ in range(100):
-        buffer.feed(b"x" * 1000)
-    assert max(map(len, kept(buffer))) == 100
-    assert len(buffer) <= 5
-
-
-def test_an_endless_progress_line_stays_short() -> None:
-    buffer = LogBuffer()
-    for percent in range(10_000):
-        buffer.feed(b"\r%d items" % percent)
-    assert len(buffer) == 1
-    assert len(buffer.line(0).raw) < 100
-    assert buffer.line(0).raw.endswith("\r9999 items")
-    buffer.feed(b"".join(b"%d %%\r" % (number % 100) for number in range(50_000)) + b"done\n", STDERR)
-    assert buffer.line(1).raw.endswith("done")
-    assert len(buffer) == 2
-
-
-def test_clear_forgets_lines_and_halves_but_numbers_go_on() -> None:
-    buffer = LogBuffer(max_lines=10)
-    buffer.feed(b"x\n" * 30 + b"half \xe4")
+    buffer.append(batch(b"x\n" * 30))
     end = buffer.end
     buffer.clear()
     assert (len(buffer), buffer.first, buffer.end, buffer.dropped, buffer.size) == (0, end, end, 0, 0)
-    buffer.feed(b"new\n")
+    buffer.append(batch(b"new"))
     assert buffer.line(end).raw == "new"

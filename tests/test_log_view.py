@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from log_batches import batch, parts
 from rich.cells import cell_len
 from rich.color import Color
 from textual.app import App, ComposeResult
@@ -10,7 +11,8 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.geometry import Size
 from textual.pilot import Pilot
 
-from relay_tui.ui.log_buffer import NOTICE, STDERR, LogBuffer
+from relay_tui.services.ports.log import NOTICE, STDERR, STDOUT
+from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_view import LogView
 
 
@@ -28,9 +30,10 @@ class LogApp(App[None]):
     def on_mount(self) -> None:
         self.view.focus()
 
-    def on_log_view_following_changed(self, message: LogView.FollowingChanged) -> None:
+    def on_log_view_state_changed(self, message: LogView.StateChanged) -> None:
         assert message.control is self.view
-        self.said.append(message.following)
+        if self.said[-1:] != [message.state.following] and (self.said or not message.state.following):
+            self.said.append(message.state.following)
 
 
 def rows(view: LogView) -> list[str]:
@@ -39,6 +42,10 @@ def rows(view: LogView) -> list[str]:
 
 def numbered(first: int, end: int) -> bytes:
     return b"".join(b"line %d\n" % number for number in range(first, end))
+
+
+def say(view: LogView, data: bytes, stream: int = STDOUT) -> None:
+    view.extend([batch(data, stream)])
 
 
 def wheel(turned: type[MouseScrollUp | MouseScrollDown], view: LogView) -> MouseScrollUp | MouseScrollDown:
@@ -54,7 +61,7 @@ async def test_follows_the_end_as_lines_arrive() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
         for first in range(0, 1000, 50):
-            view.write(numbered(first, first + 50))
+            say(view, numbered(first, first + 50))
             await pilot.pause()
             assert rows(view)[-1] == f" line {first + 49}"
         assert view.following
@@ -63,9 +70,9 @@ async def test_follows_the_end_as_lines_arrive() -> None:
 
 async def test_shows_what_was_written_before_it_was_mounted() -> None:
     buffer = LogBuffer()
-    buffer.feed(numbered(0, 100))
+    buffer.append(batch(numbered(0, 100)))
     view = LogView(buffer=buffer)
-    view.write(b"and this\n")
+    say(view, b"and this\n")
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         assert rows(view)[-1] == " and this"
@@ -75,7 +82,7 @@ async def test_a_reader_stays_put_while_lines_arrive_and_old_ones_are_trimmed() 
     view = LogView(buffer=LogBuffer(max_lines=500))
     app = LogApp(view)
     async with app.run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 500))
+        say(view, numbered(0, 500))
         await settled(pilot)
         await pilot.press("pageup", "pageup", "k", "up")
         await settled(pilot)
@@ -83,7 +90,7 @@ async def test_a_reader_stays_put_while_lines_arrive_and_old_ones_are_trimmed() 
         assert not view.following
         assert app.said == [False]
         for first in range(500, 850, 7):
-            view.write(numbered(first, first + 7))
+            say(view, numbered(first, first + 7))
             await pilot.pause()
             assert rows(view)[:-1] == before[:-1]
             assert rows(view)[-1].endswith(f" +{first + 7 - 500} new")
@@ -94,14 +101,14 @@ async def test_a_reader_stays_put_while_lines_arrive_and_old_ones_are_trimmed() 
         assert rows(view)[-1] == " line 849"
         assert view.following
         assert app.said == [False, True]
-        view.write(numbered(850, 900))
+        say(view, numbered(850, 900))
         assert rows(view)[-1] == " line 899"
 
 
 async def test_the_scrollbar_stands_at_the_end_from_the_first_burst_on() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 50))
+        say(view, numbered(0, 50))
         await settled(pilot)
         assert view.max_scroll_y > 0
         assert view.vertical_scrollbar.position == view.max_scroll_y
@@ -110,10 +117,10 @@ async def test_the_scrollbar_stands_at_the_end_from_the_first_burst_on() -> None
 async def test_marks_at_the_right_stand_beside_the_scrollbar() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(40, 10)) as pilot:
-        view.write(b"x" * 100 + b"\n" + numbered(0, 50) + b"y" * 100)
+        say(view, b"x" * 100 + b"\n" + numbered(0, 50) + b"y" * 100)
         await settled(pilot)
         await pilot.press("g")
-        view.write(b"\nz\n")
+        say(view, b"z\n")
         await settled(pilot)
         assert view.scrollable_size.width < view.size.width
         assert view.render_line(0).cell_length == view.scrollable_size.width
@@ -124,7 +131,7 @@ async def test_marks_at_the_right_stand_beside_the_scrollbar() -> None:
 async def test_hidden_it_takes_lines_and_shown_again_it_is_where_it_was() -> None:
     view = LogView(buffer=LogBuffer(max_lines=500))
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 100))
+        say(view, numbered(0, 100))
         for following in (True, False):
             await settled(pilot)
             if not following:
@@ -133,7 +140,7 @@ async def test_hidden_it_takes_lines_and_shown_again_it_is_where_it_was() -> Non
             end = view.buffer.end
             view.display = False
             await settled(pilot)
-            view.write(numbered(end, end + 450))
+            say(view, numbered(end, end + 450))
             await settled(pilot)
             view.display = True
             await settled(pilot)
@@ -145,10 +152,10 @@ async def test_hidden_it_takes_lines_and_shown_again_it_is_where_it_was() -> Non
 async def test_a_reader_whose_lines_are_trimmed_away_sees_the_oldest() -> None:
     view = LogView(buffer=LogBuffer(max_lines=100))
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 100))
+        say(view, numbered(0, 100))
         await settled(pilot)
         await pilot.press("g")
-        view.write(numbered(100, 400))
+        say(view, numbered(100, 400))
         await settled(pilot)
         assert rows(view)[0] == f" line {view.buffer.first}"
         assert not view.following
@@ -157,7 +164,7 @@ async def test_a_reader_whose_lines_are_trimmed_away_sees_the_oldest() -> None:
 async def test_keys_move_by_line_page_and_to_both_ends() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 200))
+        say(view, numbered(0, 200))
         await settled(pilot)
         for key, top in [
             ("g", 0), ("j", 1), ("down", 2), ("k", 1), ("pagedown", 24), ("up", 23), ("pageup", 0),
@@ -172,10 +179,10 @@ async def test_keys_move_by_line_page_and_to_both_ends() -> None:
 async def test_coming_back_to_the_end_by_scrolling_follows_again() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 200))
+        say(view, numbered(0, 200))
         await settled(pilot)
         await pilot.press("k", "k", "k")
-        view.write(numbered(200, 210))
+        say(view, numbered(200, 210))
         assert (view.following, view.unseen) == (False, 10)
         await pilot.press("pagedown")
         assert (view.following, view.unseen) == (True, 0)
@@ -184,7 +191,7 @@ async def test_coming_back_to_the_end_by_scrolling_follows_again() -> None:
 async def test_the_wheel_scrolls_and_stops_following() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 200))
+        say(view, numbered(0, 200))
         await settled(pilot)
         view.post_message(wheel(MouseScrollUp, view))
         await settled(pilot)
@@ -198,7 +205,7 @@ async def test_the_wheel_scrolls_and_stops_following() -> None:
 async def test_long_lines_are_cut_with_a_mark_and_can_be_scrolled_to() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(40, 10)) as pilot:
-        view.write(b"".join(b"%02d " % number for number in range(30)) + b"\nshort\n")
+        say(view, b"".join(b"%02d " % number for number in range(30)) + b"\nshort\n")
         await settled(pilot)
         assert rows(view)[0] == " 00 01 02 03 04 05 06 07 08 09 10 11 12…"
         await pilot.press("right")
@@ -218,7 +225,7 @@ async def test_long_lines_are_cut_with_a_mark_and_can_be_scrolled_to() -> None:
 async def test_text_like_markup_shows_as_it_is() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(b"[ERROR] [/x] [@click=app.quit]y\n")
+        say(view, b"[ERROR] [/x] [@click=app.quit]y\n")
         view.notice("ended: [ERROR] [/x] [@click=app.quit]y")
         view.placeholder = "[/x]"
         await settled(pilot)
@@ -230,8 +237,8 @@ async def test_text_like_markup_shows_as_it_is() -> None:
 async def test_nothing_hostile_reaches_the_terminal() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(b"\x1b]52;c;cm0gLXJm\x07clip\n\x1b[2J\x1b[31mred\x1b[0m\x9b2J\nt\x1bP+q\x1b\\u\n\xe2\x80\xaebidi\n")
-        view.write(b"oops \x1b]0;title", STDERR)
+        say(view, b"\x1b]52;c;cm0gLXJm\x07clip\n\x1b[2J\x1b[31mred\x1b[0m\x9b2J\nt\x1bP+q\x1b\\u\n\xe2\x80\xaebidi\n")
+        say(view, b"oops \x1b]0;title", STDERR)
         await settled(pilot)
         assert rows(view)[:5] == [" clip", " red\ufffd2J", " tu", " \ufffdbidi", "▎oops"]
         for y in range(5):
@@ -243,7 +250,7 @@ async def test_nothing_hostile_reaches_the_terminal() -> None:
 async def test_colours_are_kept() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(b"\x1b[31mred\x1b[1;38;5;208mbold\x1b[0;48;2;1;2;3mtrue\x1b[7;4mback\n")
+        say(view, b"\x1b[31mred\x1b[1;38;5;208mbold\x1b[0;48;2;1;2;3mtrue\x1b[7;4mback\n")
         await settled(pilot)
         styles = {segment.text: segment.style for segment in view.render_line(0) if segment.style}
         assert styles["red"].color == Color.from_ansi(1)
@@ -255,7 +262,7 @@ async def test_colours_are_kept() -> None:
 async def test_wide_characters_keep_their_columns() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(20, 5)) as pilot:
-        view.write(("世界" * 10 + "\n").encode())
+        say(view, ("世界" * 10 + "\n").encode())
         await settled(pilot)
         for _ in range(4):
             assert view.render_line(0).cell_length == 20
@@ -265,10 +272,11 @@ async def test_wide_characters_keep_their_columns() -> None:
 
 
 async def test_streams_and_relays_own_lines_are_told_apart() -> None:
-    view = LogView(buffer=LogBuffer(max_line_length=30))
+    view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(b"out\n" + b"0123456789" * 3 + b"abc\n")
-        view.write(b"err\n", STDERR)
+        say(view, b"out\n")
+        view.extend([parts(b"0123456789" * 3, b"abc")])
+        say(view, b"err\n", STDERR)
         view.notice("── ended, exit code 3 ──")
         await settled(pilot)
         assert rows(view)[:5] == [" out", " " + "0123456789" * 3, "…abc", "▎err", " ── ended, exit code 3 ──"]
@@ -278,30 +286,17 @@ async def test_streams_and_relays_own_lines_are_told_apart() -> None:
 
 
 async def test_on_a_poor_terminal_everything_is_ascii() -> None:
-    view = LogView(ascii=True, buffer=LogBuffer(max_line_length=100), placeholder="idle — e opens a shell")
+    view = LogView(ascii=True, placeholder="idle — e opens a shell")
     async with LogApp(view).run_test(size=(40, 8)) as pilot:
         await settled(pilot)
         assert "".join(rows(view)).isascii()
-        view.write(("Û31m 世\n" + "x" * 150 + "\n").encode())
-        view.write(b"err\n", STDERR)
+        say(view, "Û31m 世\n".encode())
+        view.extend([parts(b"x" * 100, b"x" * 50)])
+        say(view, b"err\n", STDERR)
         view.notice("── ended ──")
         await settled(pilot)
         assert "".join(rows(view)).isascii()
         assert rows(view)[:5] == [" ?31m ?", " " + "x" * 38 + ">", "+" + "x" * 38 + ">", "!err", " -- ended --"]
-
-
-async def test_an_unfinished_line_grows_in_sight_of_a_reader() -> None:
-    view = LogView()
-    async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 50) + b"building ")
-        view.write(b"warning\n" * 5, STDERR)
-        await settled(pilot)
-        await pilot.press("k")
-        await settled(pilot)
-        assert " building" in rows(view)
-        view.write(b"done")
-        await settled(pilot)
-        assert " building done" in rows(view)
 
 
 async def test_the_placeholder_stands_in_the_middle_until_a_line_comes() -> None:
@@ -315,7 +310,7 @@ async def test_the_placeholder_stands_in_the_middle_until_a_line_comes() -> None
         view.placeholder = "Starting"
         await settled(pilot)
         assert "Starting" in "".join(rows(view))
-        view.write(b"hello\n")
+        say(view, b"hello\n")
         await settled(pilot)
         assert [row for row in rows(view) if row] == [" hello"]
         view.clear()
@@ -326,11 +321,11 @@ async def test_the_placeholder_stands_in_the_middle_until_a_line_comes() -> None
 async def test_clear_starts_over_and_follows() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 200))
+        say(view, numbered(0, 200))
         await settled(pilot)
         await pilot.press("g")
         view.clear()
-        view.write(numbered(0, 60))
+        say(view, numbered(0, 60))
         await settled(pilot)
         assert rows(view)[-1] == " line 59"
         assert view.following
@@ -340,7 +335,7 @@ async def test_clear_starts_over_and_follows() -> None:
 async def test_a_new_size_keeps_the_end_in_sight_or_the_readers_place(size: tuple[int, int]) -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
-        view.write(numbered(0, 500))
+        say(view, numbered(0, 500))
         await settled(pilot)
         await pilot.resize_terminal(*size)
         await settled(pilot)
@@ -358,7 +353,7 @@ async def test_a_hundred_thousand_lines_are_taken_and_the_last_is_shown() -> Non
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
         data = b"".join(b"\x1b[32m%06d\x1b[0m %s\n" % (number, b"x" * 80) for number in range(100_000))
         for at in range(0, len(data), 65_536):
-            view.write(data[at : at + 65_536])
+            say(view, data[at : at + 65_536])
         await settled(pilot)
         assert rows(view)[-1].startswith(" 099999 xxx")
         assert len(view.buffer) == 100_000

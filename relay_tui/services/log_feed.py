@@ -1,79 +1,150 @@
-"""A session's live log: one daemon thread reads, the screen drains at its own pace."""
+"""A session's live log: one daemon thread reads, the screen drains at its own pace.
+
+When the connection to the engine breaks, the thread tries again and goes on where it was; when the container ends,
+the feed has ended, until it is told to go on.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from relay_tui.errors import RelayError
-from relay_tui.services.ports import LogChunk, LogStream, Runtime
+from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.services.log_join import OVERLAP, Unknown, newest_edge
+from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
 
 ROOM = 8 << 20  # bytes read ahead of the screen; then the reader waits, and the engine keeps the rest: nothing drops
+BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to reach the engine again
+_RUNNING = frozenset({"running", "paused", "restarting"})
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How a feed is: following, trying to reach the engine again, or ended, with an exit code or an error."""
+
+    word: str = "following"
+    exit_code: int | None = None
+    error: RelayError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more comes by itself."""
+        return self.word == "ended"
 
 
 class LogFeed:
-    """Follows one container's output. `wake` is called (in the reader's thread) when there is something to drain."""
+    """Follows one container's log. `wake` is called (in the reader's thread) when there is something to drain."""
 
-    def __init__(self, runtime: Runtime, container_id: str, wake: Callable[[], None], *, tail: int) -> None:
+    def __init__(
+        self, runtime: Runtime, container_id: str, wake: Callable[[], None], *, tail: int, since: str = ""
+    ) -> None:
         self._runtime = runtime
         self._container_id = container_id
         self._wake = wake
         self._tail = tail
-        self._chunks: deque[LogChunk] = deque()
+        self._since = since
+        self._batches: deque[LogBatch] = deque()
+        self._recent: deque[LogBatch] = deque()
+        self._recent_lines = 0
         self._size = 0
         self._room = threading.Condition()
         self._closed = False
-        self._stream: LogStream | None = None
-        self.ended = False
-        """Whether the stream is over; what is left can still be drained."""
-        self.error: RelayError | None = None
-        """Why it ended, if not because the container did."""
-        threading.Thread(target=self._read, name=f"log {container_id[:12]}", daemon=True).start()
+        self._stream: LineStream | None = None
+        self.status = FeedStatus()
+        """How it is now."""
+        self._begin()
 
-    def _read(self) -> None:
-        try:
-            stream = self._runtime.logs(self._container_id, follow=True, tail=self._tail)
+    def _begin(self) -> None:
+        threading.Thread(target=self._run, name=f"log {self._container_id[:12]}", daemon=True).start()
+
+    def resume(self) -> None:
+        """Go on after the end: the container was started again."""
+        if self.status.ended and not self._closed:
+            self.status = FeedStatus()
+            self._begin()
+
+    def _run(self) -> None:
+        attempt = 0
+        while not self._closed:
+            try:
+                if self._follow():
+                    attempt = 0
+                seen = self._runtime.inspect(self._container_id)
+            except EngineUnreachableError as error:
+                self._say(FeedStatus("reconnecting", error=error))
+            except RelayError as error:
+                self._say(FeedStatus("ended", error=None if isinstance(error, NotFoundError) else error))
+                return
+            else:
+                if seen.status not in _RUNNING:
+                    self._say(_ended(seen))
+                    return
             with self._room:
-                self._stream = stream
-                if self._closed:
-                    stream.close()
-                    return
-            for chunk in stream:
-                if not self._take(chunk):
-                    return
-        except RelayError as error:
-            self.error = error
-        self.ended = True
-        if not self._closed:
-            self._wake()
+                self._room.wait_for(lambda: self._closed, BACKOFF[min(attempt, len(BACKOFF) - 1)])
+            attempt += 1
 
-    def _take(self, chunk: LogChunk) -> bool:
+    def _follow(self) -> bool:
+        """Read until the stream ends; answer whether anything new came. Begins where the last one ended."""
+        edge = newest_edge(self._recent)
+        since, tail = (edge.time, None) if edge is not None else (self._since, self._tail)
+        unknown = Unknown(edge) if edge is not None else None
+        stream = self._runtime.log_lines(self._container_id, follow=True, tail=tail, since=since)
+        with self._room:
+            self._stream = stream
+            if self._closed:
+                stream.close()
+                return False
+        self._say(FeedStatus())
+        came = False
+        for batch in stream:
+            fresh = unknown.sift(batch) if unknown is not None else batch
+            if fresh:
+                came = True
+                if not self._take(fresh):
+                    break
+        return came
+
+    def _take(self, batch: LogBatch) -> bool:
+        self._recent.append(batch)
+        self._recent_lines += len(batch)
+        while self._recent_lines - len(self._recent[0]) > 2 * OVERLAP:
+            self._recent_lines -= len(self._recent.popleft())
         with self._room:
             self._room.wait_for(lambda: self._size < ROOM or self._closed)
             if self._closed:
                 return False
-            first = not self._chunks
-            self._chunks.append(chunk)
-            self._size += len(chunk.data)
+            first = not self._batches
+            self._batches.append(batch)
+            self._size += len(batch.data)
         if first:
             self._wake()
         return True
 
-    def drain(self) -> list[LogChunk]:
+    def _say(self, status: FeedStatus) -> None:
+        if status != self.status and not self._closed:
+            self.status = status
+            self._wake()
+
+    def drain(self) -> list[LogBatch]:
         """Everything read since the last drain, in order."""
         with self._room:
-            chunks = list(self._chunks)
-            self._chunks.clear()
+            batches = list(self._batches)
+            self._batches.clear()
             self._size = 0
             self._room.notify()
-        return chunks
+        return batches
 
     def close(self) -> None:
         """Stop following; `wake` is not called any more."""
         with self._room:
             self._closed = True
             stream = self._stream
-            self._room.notify()
+            self._room.notify_all()
         if stream is not None:
             stream.close()
+
+
+def _ended(seen: Observed) -> FeedStatus:
+    return FeedStatus("ended", seen.exit_code)

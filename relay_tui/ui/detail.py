@@ -8,53 +8,36 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.message import Message
-from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Tab, Tabs
 
-from relay_tui.model import Session, SessionState
-from relay_tui.services.log_feed import LogFeed
+from relay_tui.model import Session
+from relay_tui.services.log_source import LogSource
 from relay_tui.text import clean
 from relay_tui.ui.hanging import Hanging
+from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_pane import LogPane
+from relay_tui.ui.log_state import state_words
 from relay_tui.ui.log_view import LogView
-
-TAIL = 10_000  # lines of history a log is opened with
-DRAIN = 0.05  # seconds between arrival and drawing, so that a burst is drawn in batches
-SETTLE = 0.12  # seconds the cursor rests on a session before its log is opened
-
-OpenFeed = Callable[[str, Callable[[], None], int], LogFeed]
-"""Takes a container id, what to call when there is something to drain, and how many lines to begin with."""
+from relay_tui.ui.present import ASCII, Glyphs
 
 
 class Detail(Vertical):
     """Log and Info of the selected session, or Info alone of a project."""
 
-    class LogArrived(Message):
-        """The feed has something to drain."""
-
-        def __init__(self, feed: LogFeed | None) -> None:
-            super().__init__()
-            self.feed = feed
-
-    def __init__(self, open_feed: OpenFeed, *, ascii_only: bool) -> None:
+    def __init__(self, source: LogSource, buffer: LogBuffer, *, glyphs: Glyphs) -> None:
         super().__init__(id="detail", classes="pane")
-        self._open_feed = open_feed
-        self._ascii = ascii_only
-        self._session: Session | None = None
-        self._feed: LogFeed | None = None
-        self._opened_for = ""
-        self._waiting: Timer | None = None
-        self._draining = False
+        self._source = source
+        self._buffer = buffer
+        self._glyphs = glyphs
         self._wanted = "log"
-        self._epoch = 0
-        self._title = ""
+        self._title = self._state = ""
         self._facts: Callable[[], Content] = Content
 
     def compose(self) -> ComposeResult:
         """A line of tabs over what they show."""
         yield Tabs(Tab("Log", id="log"), Tab("Info", id="info"))
         with ContentSwitcher(initial="log"):
-            yield LogView(id="log", ascii=self._ascii)
+            yield LogPane(self._source, self._buffer, ascii_only=self._glyphs is ASCII)
             with VerticalScroll(id="info"):
                 yield Hanging(id="facts")
 
@@ -66,6 +49,11 @@ class Detail(Vertical):
     def log_view(self) -> LogView:
         """The log."""
         return self.query_one(LogView)
+
+    @property
+    def log_pane(self) -> LogPane:
+        """What follows it."""
+        return self.query_one(LogPane)
 
     # --- what is shown ---
 
@@ -86,80 +74,18 @@ class Detail(Vertical):
             self.query_one("#facts", Hanging).update(self._facts())
 
     def show_log(self, session: Session | None, engine_epoch: int = 0) -> None:
-        """Follow the session's log; None: nobody's. A stream that ended is opened again when there may be more.
+        """Follow the session's log; None: nobody's. `engine_epoch` counts how often the engine came."""
+        self.log_pane.show(session, engine_epoch)
+        self.show_state()
 
-        `engine_epoch` counts how often the engine came: a stream that ended because it went is resumed by that.
-        """
-        self._epoch = engine_epoch
-        previous, self._session = self._session, session
-        changed = (previous.id if previous else None) != (session.id if session else None)
-        if changed:
-            self._close()
-            if len(self.log_view.buffer) or not self.log_view.following:
-                self.log_view.clear()
-        self.log_view.placeholder = _placeholder(session)
-        if session is None or not session.container_id:
-            return
-        stale = self._opened_for and not self._opened_for.startswith(session.container_id)
-        resumed = (
-            self._feed is not None
-            and self._feed.ended
-            and session.state is SessionState.RUNNING
-            and self._opened_for != self._opening(session)
-        )
-        if stale or resumed:
-            self._close()
-        if self._feed is None and self._waiting is None:
-            self._waiting = self.set_timer(SETTLE, self._open)
-
-    def _open(self) -> None:
-        self._waiting = None
-        session = self._session
-        if session is None or not session.container_id:
-            return
-        self.log_view.clear()
-        self._opened_for = self._opening(session)
-        box: list[LogFeed] = []
-        self._feed = self._open_feed(
-            session.container_id, lambda: void(self.post_message(self.LogArrived(box[0] if box else None))), TAIL
-        )
-        box.append(self._feed)
-
-    def _close(self) -> None:
-        if self._waiting is not None:
-            self._waiting.stop()
-            self._waiting = None
-        if self._feed is not None:
-            self._feed.close()
-            self._feed = None
-        self._opened_for = ""
-
-    def on_unmount(self) -> None:
-        """Let go of the stream."""
-        self._close()
-
-    def _opening(self, session: Session) -> str:
-        return f"{session.container_id} {session.updated_at} {self._epoch}"
-
-    # --- the log as it comes ---
-
-    @on(LogArrived)
-    def drain_soon(self) -> None:
-        """Draw in batches."""
-        if not self._draining:
-            self._draining = True
-            self.set_timer(DRAIN, self._drain)
-
-    def _drain(self) -> None:
-        self._draining = False
-        feed = self._feed
-        if feed is None:
-            return
-        ended = feed.ended
-        for chunk in feed.drain():
-            self.log_view.write(chunk.data, chunk.stream)
-        if ended:
-            self.log_view.notice(_ending(feed, self._session))
+    @on(LogView.StateChanged)
+    def show_state(self) -> None:
+        """Tell in the border what the log's view does."""
+        shown = self.query_one(ContentSwitcher).current == "log" and self.log_pane.session is not None
+        words = state_words(self.log_view.state, self._glyphs.dot) if shown else ""
+        if words != self._state:
+            self._state = words
+            self.border_subtitle = Content(words)
 
     # --- tabs ---
 
@@ -169,6 +95,7 @@ class Detail(Vertical):
         chosen = event.tab.id or "log"
         self.query_one(ContentSwitcher).current = chosen
         self._tell_facts()
+        self.show_state()
         if event.tabs.query_one("#log", Tab).display:
             self._wanted = chosen
 
@@ -187,31 +114,7 @@ class Detail(Vertical):
     def take_focus(self) -> None:
         """Focus whatever the present tab shows."""
         current = self.query_one(ContentSwitcher).visible_content
+        if isinstance(current, LogPane):
+            current = current.log_view
         if current is not None:
             self.screen.set_focus(current)  # at once: widget.focus() would come after the next key
-
-
-def void(_: object) -> None:
-    """Drop a result."""
-
-
-def _ending(feed: LogFeed, session: Session | None) -> str:
-    if feed.error is not None:
-        return f"{feed.error.title} {feed.error.detail}".strip()
-    if session is not None and session.exit_code is not None:
-        return f"ended, exit code {session.exit_code}"
-    return "ended"
-
-
-def _placeholder(session: Session | None) -> str:
-    if session is None:
-        return ""
-    if session.state is SessionState.STARTING:
-        return "Starting …"
-    if session.error_reason is not None:
-        return f"{clean(session.error_reason.title)}\n\nThe Info tab ( ] ) has it in full."
-    if not session.container_id:
-        return "There is no container yet."
-    if session.state is SessionState.STOPPED:
-        return "The session is stopped, and its log is empty.\n\nS starts it."
-    return "No output yet.\n\ne opens a shell in the session; a attaches to its command, if its profile has one."

@@ -1,82 +1,64 @@
-"""A log on the screen: drawn line by line from a bounded buffer, following its end or holding a reader's place."""
+"""A log on the screen: follows its end or holds a reader's place, filters and seeks, and knows its keys."""
 
 from __future__ import annotations
 
-import textwrap
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
-from rich.color import Color
-from rich.segment import Segment
-from rich.style import Style
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.cache import LRUCache
-from textual.events import Resize
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 from textual.widget import Widget
 
-from relay_tui.text import PLAIN, TRUE_COLOUR, TextStyle, ascii_only, clean_block, log_runs
-from relay_tui.ui.log_buffer import NOTICE, STDERR, STDOUT, LogBuffer, LogLine
+from relay_tui.services.ports import LogBatch
+from relay_tui.ui import log_place
+from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_canvas import LogCanvas
+from relay_tui.ui.log_match import AllLines, Lines, Matches, Pattern
+from relay_tui.ui.log_place import Place
+from relay_tui.ui.log_state import LogState
+from relay_tui.ui.log_strip import line_strip
 
-_GUTTER = 1
 _SIDEWAYS = 8
-_MOST_RUNS = 500  # a line with more changes of style goes on in plain text: hostile ones would fill the cache
-_STRIPS = 512
+_WHEEL = 3
+_SLICE = 0.006  # seconds of looking for matches at once
+_PAUSE = 0.004  # seconds between, for everything else
+_NEAR = 200  # lines from the first at which older ones are wanted
 
 
-class LogView(ScrollView, can_focus=True):
+class LogView(LogCanvas, can_focus=True):
     """Shows what a container wrote. At the end it follows; scrolled up, the reader's lines stay where they are."""
 
-    ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "log-view--stderr",
-        "log-view--notice",
-        "log-view--placeholder",
-        "log-view--new",
-        "log-view--cut",
-    }
-    DEFAULT_CSS = """
-    LogView {
-        overflow-x: auto;
-        overflow-y: auto;
-        scrollbar-size-horizontal: 0;
-        & > .log-view--stderr { color: $error; }
-        & > .log-view--notice { color: $text-muted; text-style: italic; }
-        & > .log-view--placeholder { color: $text-muted; }
-        & > .log-view--new { color: $button-color-foreground; background: $primary; text-style: bold; }
-        & > .log-view--cut { color: $text-muted; }
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "scroll_down", "Line down", show=False),
         Binding("up,k", "scroll_up", "Line up", show=False),
         Binding("pagedown,ctrl+f", "page_down", "Page down", show=False),
         Binding("pageup,ctrl+b", "page_up", "Page up", show=False),
+        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False),
+        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False),
         Binding("home,g", "scroll_home", "First line", show=False),
         Binding("end,G", "scroll_end", "Follow the end", show=False),
         Binding("left", "scroll_left", "Left", show=False),
         Binding("right", "scroll_right", "Right", show=False),
     ]
 
-    placeholder: reactive[str] = reactive("", layout=False)
-    """What stands in the middle while there is no line; may have several lines."""
+    class StateChanged(Message):
+        """What the view does, or how much there is of what, is another."""
 
-    class FollowingChanged(Message):
-        """The view began to follow the end of the log, or stopped."""
-
-        def __init__(self, log_view: LogView, following: bool) -> None:
+        def __init__(self, log_view: LogView, state: LogState) -> None:
             super().__init__()
             self.log_view = log_view
-            self.following = following
+            self.state = state
 
         @property
         def control(self) -> LogView:
             """The view it is about."""
             return self.log_view
+
+    class OlderWanted(Message):
+        """The reader comes near the first line."""
 
     def __init__(
         self,
@@ -88,14 +70,66 @@ class LogView(ScrollView, can_focus=True):
         id: str | None = None,  # noqa: A002
         classes: str | None = None,
     ) -> None:
-        self.buffer = LogBuffer() if buffer is None else buffer
-        self._ascii = ascii
-        self._following = True
+        super().__init__(placeholder=placeholder, buffer=buffer, ascii=ascii, name=name, id=id, classes=classes)
+        self._filter: Pattern | None = None
+        self._filtered: Matches | None = None
+        self._found: Matches | None = None
+        self._looking = False
+        self._seeking = False
+        self._at_home = False
+        self._may_be_older = False
         self._left_at = 0
-        self._widest = 0
-        self._strips: LRUCache[int, tuple[LogLine, Strip]] = LRUCache(_STRIPS)
-        super().__init__(name=name, id=id, classes=classes)
-        self.set_reactive(LogView.placeholder, placeholder)
+
+    # --- what it is given ---
+
+    def extend(self, batches: Sequence[LogBatch]) -> None:
+        """Show more lines."""
+        for batch in batches:
+            self.buffer.append(batch)
+        self._changed()
+
+    def prepend(self, batches: list[LogBatch], *, complete: bool) -> None:
+        """Put older lines before the first; `complete`: there are no older ones."""
+        self.buffer.prepend(batches)
+        self.expect_older(not complete and self.buffer.room > 0)
+        if self._at_home and len(self._lines):
+            self._top = (self._lines.at(0), 0)
+        self._changed()
+
+    def expect_older(self, expected: bool) -> None:
+        """Whether to ask for older lines when the reader comes near the first."""
+        self._may_be_older = expected
+        self._changed()
+
+    def notice(self, text: str) -> None:
+        """Add lines of relay's own, such as `── ended, exit code 3 ──`."""
+        self.buffer.append_notice(text)
+        self._changed()
+
+    def clear(self) -> None:
+        """Forget every line and follow again."""
+        self.buffer.clear()
+        self._strips.clear()
+        self._widest = self._left = 0
+        self._may_be_older = False
+        self._restart_matches()
+        self.follow()
+
+    def set_state(
+        self, *, since: str | None = None, loading: bool | None = None, connection: str | None = None
+    ) -> None:
+        """What the view cannot know by itself."""
+        state = self.state
+        self._say(
+            replace(
+                state,
+                since=state.since if since is None else since,
+                loading=state.loading if loading is None else loading,
+                connection=state.connection if connection is None else connection,
+            )
+        )
+
+    # --- what a reader does ---
 
     @property
     def following(self) -> bool:
@@ -105,95 +139,170 @@ class LogView(ScrollView, can_focus=True):
     @property
     def unseen(self) -> int:
         """How many lines came since the view stopped following."""
-        return 0 if self._following else self.buffer.end - self._left_at
-
-    def write(self, data: bytes, stream: str = STDOUT) -> None:
-        """Take what a stream sent, cut anywhere."""
-        first, settled = self.buffer.first, self.buffer.settled
-        self.buffer.feed(data, stream)
-        self._settle(first, settled)
-
-    def notice(self, text: str) -> None:
-        """Add lines of relay's own, such as `── ended, exit code 3 ──`."""
-        first, settled = self.buffer.first, self.buffer.settled
-        self.buffer.append_notice(text)
-        self._settle(first, settled)
-
-    def clear(self) -> None:
-        """Forget every line and follow again."""
-        self.buffer.clear()
-        self._strips.clear()
-        self._widest = 0
-        self.virtual_size = Size(0, 0)
-        self.scroll_to(0, 0, animate=False, force=True)
-        self._set_following(True)
-        self.refresh()
+        return 0 if self._following else len(self._lines) - self._lines.index(self._left_at)
 
     def follow(self) -> None:
         """Go to the end and stay there."""
-        self._set_following(True)
-        self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
-        self.refresh()
+        self._following, self._at_home = True, False
+        self._changed()
 
-    def render_line(self, y: int) -> Strip:
-        """One row of the screen."""
-        width, height = self.scrollable_size
-        scroll_x, scroll_y = self.scroll_offset
-        number = self.buffer.first + scroll_y + y
-        if not len(self.buffer):
-            return self._placeholder_row(y, width, height)
-        if number >= self.buffer.end:
-            row = Strip.blank(width, self.rich_style)
+    def pause(self) -> None:
+        """Stay at the present lines."""
+        self._stay(self._place())
+
+    def set_wrap(self, wrap: bool) -> None:
+        """Fold long lines, or cut them at the edge."""
+        self._say(replace(self.state, wrap=wrap))
+        self._left = 0
+        self._top = (self._top[0], 0)
+        self._changed()
+
+    def set_times(self, times: bool) -> None:
+        """Show when each line was written, or not."""
+        self._say(replace(self.state, times=times))
+        self._changed()
+
+    def set_filter(self, pattern: Pattern | None) -> None:
+        """Show only the lines that a pattern accepts, now and from now on; None: all of them."""
+        top = self._lines.at(self._place().line) if len(self._lines) else 0
+        self._filter = pattern
+        self._say(replace(self.state, filter=pattern.text if pattern else ""))
+        self._restart_matches()
+        self._top = (top, 0)
+        self._changed()
+
+    def set_search(self, pattern: Pattern | None) -> None:
+        """Seek a pattern: its matches stand out and are counted; None: nothing any more."""
+        self._search = pattern
+        self._current = None
+        self._strips.clear()
+        self._restart_matches()
+        self._changed()
+
+    def seek(self) -> None:
+        """Go to the last line found at or above the bottom, as soon as there is one."""
+        self._seeking = not self.find(0)
+
+    def find(self, step: int) -> bool:
+        """Go to the next line found (1), the one before (-1), or the last at or above the bottom (0); False: none."""
+        found = self._found
+        if found is None or not len(found):
+            return False
+        if self._current is None or step == 0:
+            rows = self._visible()
+            at = found.index(self._lines.at(rows[-1].line) + 1 if rows else self.buffer.end) - 1
         else:
-            row = self._line_row(number, scroll_x, width)
-        return self._with_unseen(row, width) if y == height - 1 and self.unseen else row
+            at = found.index(self._current)
+            if step < 0 or (at < len(found) and found.at(at) == self._current):
+                at += step
+        self._current = found.at(at % len(found))
+        self._show(self._current)
+        return True
 
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Whoever leaves the end stops following, and follows again on coming back."""
-        super().watch_scroll_y(old_value, new_value)
-        if self.size:
-            self._set_following(round(new_value) >= self.max_scroll_y)
+    def _show(self, number: int) -> None:
+        """Bring a line into sight, a third down the screen unless it is there."""
+        index = self._lines.index(number)
+        if all(place.line != index for place in self._visible()):
+            self._stay(log_place.moved(Place(index), -self.size.height // 3, len(self._lines), self._height))
+        else:
+            self._stay(self._place())
+
+    def visible_text(self) -> str:
+        """The lines on the screen, whole and plain."""
+        indexes = dict.fromkeys(place.line for place in self._visible())
+        lines = [self.buffer.line(self._lines.at(index)) for index in indexes]
+        return "\n".join(line_strip(line.raw, ascii=False).text for line in lines)
+
+    @property
+    def shown_numbers(self) -> Lines:
+        """The lines that are shown: those of the filter, or all."""
+        return self._lines
+
+    # --- moving ---
+
+    def _stay(self, top: Place) -> None:
+        """Make a row the topmost; whoever comes to the end follows."""
+        last = self._last()
+        top = min(top, last)
+        self._at_home = self._seeking = False
+        if self._following:
+            self._left_at = self.buffer.end
+        if len(self._lines):
+            self._top = (self._lines.at(top.line), top.row)
+        self._following = False
+        self._changed()
+
+    def _move(self, by: int) -> None:
+        top = self._place()
+        last = self._last()
+        wanted = log_place.moved(top, by, len(self._lines), self._height)
+        if wanted >= last:
+            self.follow()
+        else:
+            self._stay(wanted)
+
+    def scroll_to(self, x: float | None = None, y: float | None = None, **_: object) -> None:
+        """What the scrollbar asks for: a line."""
+        del x
+        if y is not None:
+            if y >= self.max_scroll_y:
+                self.follow()
+            else:
+                self._stay(Place(max(0, round(y))))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel moves by rows, and sideways with shift."""
+        self._wheel(event, 1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel moves by rows, and sideways with shift."""
+        self._wheel(event, -1)
+
+    def _wheel(self, event: events.MouseEvent, direction: int) -> None:
+        event.stop()
+        event.prevent_default()
+        if event.shift or event.ctrl:
+            self._sideways(direction * _SIDEWAYS)
+        else:
+            self._move(direction * _WHEEL)
+
+    def on_mount(self) -> None:
+        """Show what the buffer held before."""
+        self._changed()
 
     def watch_show_vertical_scrollbar(self, shown: bool) -> None:
         """A scrollbar that appears learns where we are; it is only told of later moves."""
         if shown:
-            self.vertical_scrollbar.position = self.scroll_y
+            self.vertical_scrollbar.position = min(self._place().line, self.max_scroll_y)
 
-    def watch_placeholder(self) -> None:
-        """Draw it, if it is to be seen."""
-        if not len(self.buffer):
-            self.refresh()
+    def on_resize(self, _event: events.Resize) -> None:
+        """Keep the end, or the reader's lines, in sight."""
+        self._changed()
 
-    def on_mount(self) -> None:
-        """Show what the buffer held before."""
-        self._resize_content()
-        self.follow()
-
-    def on_resize(self, _event: Resize) -> None:
-        """Keep the end at the bottom when following."""
-        if self._following:
-            self.follow()
-
-    # Not animated: over a slow line every step between is bytes, and while lines arrive the end is never reached.
     def action_scroll_down(self) -> None:
         """One line down."""
-        self.scroll_relative(y=1, animate=False)
+        self._move(1)
 
     def action_scroll_up(self) -> None:
         """One line up."""
-        self.scroll_relative(y=-1, animate=False)
+        self._move(-1)
 
     def action_page_down(self) -> None:
         """One page down, one line kept."""
-        self.scroll_relative(y=max(1, self.size.height - 1), animate=False)
+        self._move(max(1, self._room - 1))
 
     def action_page_up(self) -> None:
         """One page up, one line kept."""
-        self.scroll_relative(y=-max(1, self.size.height - 1), animate=False)
+        self._move(-max(1, self._room - 1))
+
+    def action_half_page(self, direction: int) -> None:
+        """Half a page."""
+        self._move(direction * max(1, self._room // 2))
 
     def action_scroll_home(self) -> None:
-        """To the oldest line."""
-        self.scroll_to(0, 0, animate=False)
+        """To the oldest line, and to those before it as they are loaded."""
+        self._stay(Place(0))
+        self._at_home = True
 
     def action_scroll_end(self) -> None:
         """To the newest line, and stay with it."""
@@ -201,118 +310,86 @@ class LogView(ScrollView, can_focus=True):
 
     def action_scroll_left(self) -> None:
         """A few columns left."""
-        self.scroll_relative(x=-_SIDEWAYS, animate=False)
+        self._sideways(-_SIDEWAYS)
 
     def action_scroll_right(self) -> None:
         """A few columns right."""
-        self.scroll_relative(x=_SIDEWAYS, animate=False)
+        self._sideways(_SIDEWAYS)
 
-    def _settle(self, first: int, settled: int) -> None:
-        """Bring size and place up to date; `first` and `settled` are the buffer's from before."""
+    def _sideways(self, by: int) -> None:
+        most = 0 if self.state.wrap else max(0, self._widest - self._text_width)
+        self._left = max(0, min(self._left + by, most))
+        self.refresh()
+
+    # --- keeping up ---
+
+    def _changed(self) -> None:
+        """Draw anew; tell the scrollbar and whoever shows the state."""
+        self._rows = None
         if not self.is_mounted:
             return
-        trimmed = self.buffer.first - first
-        if trimmed and not self._following:
-            self.scroll_to(y=max(0, round(self.scroll_y) - trimmed), animate=False, force=True)
-        self._resize_content()
-        if self._following:
-            self.follow()
-            return
-        width, height = self.scrollable_size
-        if self.buffer.first + self.scroll_offset.y + height > settled:
-            self.refresh()
-        else:
-            self.refresh(Region(0, height - 1, width, 1))
+        if not self._looking and any(m is not None and not m.complete for m in (self._filtered, self._found)):
+            self._looking = True
+            self._look()
+        self._tell_scrollbar()
+        found = self._found
+        at = found.index(self._current) + 1 if found is not None and self._current is not None else 0
+        self._say(
+            replace(
+                self.state,
+                following=self._following,
+                unseen=self.unseen,
+                found=None if found is None else len(found),
+                current=at,
+                sought=self._search.text if self._search else "",
+                searching=self._looking or (found is not None and self._may_be_older),
+                dropped=self.buffer.dropped,
+            )
+        )
+        self._ask_for_older()
+        self.refresh()
 
-    def _resize_content(self) -> None:
-        """Tell the scrollbar alone while it is there anyway: a layout for each batch of lines redraws the screen."""
-        size = Size(self._widest + _GUTTER, len(self.buffer))
-        if self.show_vertical_scrollbar and size.width == self.virtual_size.width and size.height > self.size.height:
+    def _say(self, state: LogState) -> None:
+        if state != self.state:
+            self.state = state
+            self._rows = None
+            self.post_message(self.StateChanged(self, state))
+
+    def _ask_for_older(self) -> None:
+        near = not self._following and self._lines.index(self._top[0]) < _NEAR
+        if self._may_be_older and (near or self._filter is not None or self._search is not None):
+            self._may_be_older = False
+            self.post_message(self.OlderWanted())
+
+    def _restart_matches(self) -> None:
+        self._filtered = Matches(self.buffer, self._filter) if self._filter else None
+        patterns = [pattern for pattern in (self._filter, self._search) if pattern is not None]
+        self._found = Matches(self.buffer, *patterns) if self._search else None
+        self._lines = self._filtered if self._filtered is not None else AllLines(self.buffer)
+
+    def _look(self) -> None:
+        """Look for matches for a moment; go on when everybody else had theirs."""
+        all_seen = all(m is None or m.advance(_SLICE) for m in (self._filtered, self._found))
+        self._looking = not all_seen
+        if not all_seen:
+            self.set_timer(_PAUSE, self._look_on)
+
+    def _look_on(self) -> None:
+        self._look()
+        if self._seeking and not self.find(0):
+            self._seeking = self._looking
+        self._changed()
+
+    def _tell_scrollbar(self) -> None:
+        """Size and position; without a layout while the bar is there anyway: that would redraw the whole screen."""
+        size = Size(self.size.width, len(self._lines))
+        if self.show_vertical_scrollbar and size.height > self.size.height:
             self.set_reactive(Widget.virtual_size, size)
             self.vertical_scrollbar.window_virtual_size = size.height
-        else:
+        elif size != self.virtual_size:
             self.virtual_size = size
-
-    def _set_following(self, following: bool) -> None:
-        if following == self._following:
-            return
-        self._following = following
-        self._left_at = self.buffer.end
-        self.post_message(self.FollowingChanged(self, following))
-
-    def _line_row(self, number: int, scroll_x: int, width: int) -> Strip:
-        line, strip = self._line_strip(number)
-        room = max(0, width - _GUTTER)
-        is_notice = line.stream == NOTICE
-        style = self.get_component_rich_style("log-view--notice") if is_notice else self.rich_style
-        shown = strip.crop_extend(scroll_x, scroll_x + room, None).apply_style(style)
-        if strip.cell_length > scroll_x + room and room > 1:
-            mark = Segment(">" if self._ascii else "…", self.get_component_rich_style("log-view--cut"))
-            shown = Strip([*shown.crop(0, room - 1), mark], room)
-        return Strip([self._gutter(line), *shown], room + _GUTTER)
-
-    def _gutter(self, line: LogLine) -> Segment:
-        """What is told about a line at its left: that it went to stderr, or carries on the one before."""
-        if line.stream == STDERR:
-            return Segment("!" if self._ascii else "▎", self.get_component_rich_style("log-view--stderr"))
-        if line.continued:
-            return Segment("+" if self._ascii else "…", self.get_component_rich_style("log-view--cut"))
-        return Segment(" ", self.rich_style)
-
-    def _line_strip(self, number: int) -> tuple[LogLine, Strip]:
-        """A line drawn whole, without the widget's own colours. An unfinished one is drawn anew when it has grown."""
-        line = self.buffer.line(number)
-        cached = self._strips.get(number)
-        if cached is not None and cached[0].raw is line.raw:
-            return cached
-        runs = log_runs(line.raw)
-        if len(runs) > _MOST_RUNS:
-            runs[_MOST_RUNS:] = [("".join(text for text, _ in runs[_MOST_RUNS:]), PLAIN)]
-        convert = ascii_only if self._ascii else str
-        strip = Strip([Segment(convert(text), rich_style(style)) for text, style in runs])
-        if strip.cell_length > self._widest:
-            self._widest = strip.cell_length
-            self.call_next(self._resize_content)
-        self._strips[number] = (line, strip)
-        return line, strip
-
-    def _with_unseen(self, row: Strip, width: int) -> Strip:
-        text = f" +{self.unseen:,} new "[:width]
-        mark = Segment(text, self.get_component_rich_style("log-view--new"))
-        return Strip([*row.crop(0, width - len(text)), mark], width)
-
-    def _placeholder_row(self, y: int, width: int, height: int) -> Strip:
-        style = self.get_component_rich_style("log-view--placeholder")
-        paragraphs = clean_block(self.placeholder).split("\n")
-        lines = [line for text in paragraphs for line in textwrap.wrap(text, max(1, width - 2)) or [""]]
-        index = y - max(0, (height - len(lines)) // 2)
-        if not 0 <= index < len(lines):
-            return Strip.blank(width, self.rich_style)
-        text = ascii_only(lines[index]) if self._ascii else lines[index]
-        strip = Strip([Segment(text, style)])
-        return strip.text_align(width, "center").crop_extend(0, width, style).apply_style(self.rich_style)
-
-
-@lru_cache(maxsize=4096)
-def rich_style(style: TextStyle) -> Style | None:
-    """A log's style in rich's terms; nothing for plain text."""
-    if style == PLAIN:
-        return None
-    return Style(
-        color=_colour(style.foreground),
-        bgcolor=_colour(style.background),
-        bold=style.bold or None,
-        dim=style.dim or None,
-        italic=style.italic or None,
-        underline=style.underline or None,
-        reverse=style.reverse or None,
-        strike=style.strike or None,
-    )
-
-
-def _colour(number: int | None) -> Color | None:
-    if number is None:
-        return None
-    if number & TRUE_COLOUR:
-        return Color.from_rgb(number >> 16 & 255, number >> 8 & 255, number & 255)
-    return Color.from_ansi(number)
+        at = min(self._place().line, self.max_scroll_y)
+        self.set_reactive(Widget.scroll_y, at)
+        self.set_reactive(Widget.scroll_target_y, at)
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = at

@@ -16,7 +16,7 @@ from textual.widgets import Input
 
 from relay_tui.model import Project, Session, SessionState
 from relay_tui.services import names
-from relay_tui.services.log_feed import LogFeed
+from relay_tui.services.log_source import LogSource
 from relay_tui.services.relay import Relay
 from relay_tui.text import clean
 from relay_tui.ui import info, present
@@ -24,6 +24,7 @@ from relay_tui.ui.actions import ACTIONS, Action
 from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.detail import Detail
 from relay_tui.ui.kept_rows import ProjectRows, SessionRows
+from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.present import ALL, Glyphs
 from relay_tui.ui.row_table import RowTable
 from relay_tui.ui.world import World, WorldChanged
@@ -61,7 +62,11 @@ class Panes(Screen[None]):
             yield RowTable(present.PROJECT_COLUMNS, ascii=ascii_only, show_header=False, id="projects", classes="pane")
             with Vertical(id="right"):
                 yield RowTable(ascii=ascii_only, id="sessions", classes="pane")
-                yield Detail(self._open_feed, ascii_only=ascii_only)
+                yield Detail(
+                    LogSource(self.relay.runtime),
+                    LogBuffer(self.relay.config.log_lines, self.relay.config.log_bytes),
+                    glyphs=self.glyphs,
+                )
         yield Input(id="filter", placeholder="show only what contains", compact=True)
         yield KeyBar(ascii_only=ascii_only)
 
@@ -71,10 +76,6 @@ class Panes(Screen[None]):
         live = self.world.records.live_projects()
         self.set_focus(self.sessions if live else self.projects)
         self.set_interval(10, self.draw)  # ages move on
-
-    def _open_feed(self, container_id: str, wake: object, tail: int) -> LogFeed:
-        assert callable(wake)
-        return LogFeed(self.relay.runtime, container_id, wake, tail=tail)
 
     # --- the parts ---
 

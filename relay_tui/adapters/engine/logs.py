@@ -9,9 +9,10 @@ from datetime import datetime
 
 from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.create import SESSION
+from relay_tui.adapters.engine.log_lines import FramedLines, TerminalLines
 from relay_tui.adapters.engine.wire import Stream
 from relay_tui.errors import InvalidInputError
-from relay_tui.services.ports import LogChunk
+from relay_tui.services.ports import LogBatch, LogChunk
 
 _HEADER = 8
 _STREAMS = ("stdin", "stdout", "stderr", "stderr")
@@ -74,6 +75,27 @@ class EngineLog:
                     yield LogChunk("stdout", data)
                 else:
                     yield from frames.feed(data)
+
+    def close(self) -> None:
+        """End it, and an iteration that waits in another thread."""
+        self._stream.close()
+
+
+class EngineLines:
+    """A container's output as lines; fulfils LineStream."""
+
+    def __init__(self, engine: Engine, stream: Stream, *, tty: bool) -> None:
+        self._engine = engine
+        self._stream = stream
+        self._lines = TerminalLines() if tty else FramedLines()
+
+    def __iter__(self) -> Iterator[LogBatch]:
+        with self._stream, self._engine.translated("The log cannot be read"):
+            while data := self._stream.recv():
+                if batch := self._lines.feed(data):
+                    yield batch
+            if not self._stream.closed and (batch := self._lines.finish()):
+                yield batch
 
     def close(self) -> None:
         """End it, and an iteration that waits in another thread."""

@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from relay_tui.adapters.engine import asking, logs
+from relay_tui.adapters.engine import asking, logs, wire
 from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.create import DATA_DIR, IDLE, PROJECT, SESSION, Creator
 from relay_tui.adapters.engine.facts import FactsCache
 from relay_tui.adapters.engine.terminal import Terminal
 from relay_tui.errors import ConflictError, EngineError
-from relay_tui.services.ports import Answer, ContainerSpec, EventStream, LogStream, Observed
+from relay_tui.services.ports import Answer, ContainerSpec, EventStream, LineStream, LogStream, Observed
 from relay_tui.services.watch import Watch
 
 _STOP_SECONDS = 10
@@ -115,20 +115,30 @@ class DockerRuntime:
         self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
     ) -> LogStream:
         """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
-        params = {
-            "stdout": "1",
-            "stderr": "1",
-            "follow": str(int(follow)),
-            "timestamps": str(int(timestamps)),
-            "tail": "all" if tail is None else str(tail),
-        }
+        wanted = {"follow": str(int(follow)), "timestamps": str(int(timestamps))}
+        stream, tty = self._log(container_id, wanted, tail, since)
+        return logs.EngineLog(self._engine, stream, tty=tty)
+
+    def log_lines(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
+    ) -> LineStream:
+        """Its output as lines with their times: of the last `tail` those from `since` to `until`, both included."""
+        wanted = {"follow": str(int(follow)), "timestamps": "1"}
+        if until:
+            wanted["until"] = logs.engine_time(until)
+        stream, tty = self._log(container_id, wanted, tail, since)
+        return logs.EngineLines(self._engine, stream, tty=tty)
+
+    def _log(
+        self, container_id: str, wanted: Mapping[str, str], tail: int | None, since: str
+    ) -> tuple[wire.Stream, bool]:
+        params = {"stdout": "1", "stderr": "1", "tail": "all" if tail is None else str(tail), **wanted}
         if since:
             params["since"] = logs.engine_time(since)
         title = "The log cannot be read"
         with self._engine.client(title) as client:
             tty = bool(client.inspect_container(container_id)["Config"]["Tty"])
-        stream = self._engine.stream(title, "GET", f"/containers/{container_id}/logs", params=params)
-        return logs.EngineLog(self._engine, stream, tty=tty)
+        return self._engine.stream(title, "GET", f"/containers/{container_id}/logs", params=params), tty
 
     def delete_tree(self, path: Path, image: str) -> None:
         """Delete a directory whose files belong to other users, from a throw-away container that may do only that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relay_tui.services.ports.files import Disk, Files, TrashEntry
 from relay_tui.services.ports.git import Git, Source
+from relay_tui.services.ports.log import LineStream, LogBatch
 from relay_tui.services.ports.runtime import Answer, ContainerSpec, EventStream, LogChunk, LogStream, Observed, Runtime
 from relay_tui.services.ports.store import Locks, Store, Transaction
 from relay_tui.services.ports.work import Clone, Exit, Look, Parcel
@@ -17,7 +18,9 @@ __all__ = [
     "Exit",
     "Files",
     "Git",
+    "LineStream",
     "Locks",
+    "LogBatch",
     "LogChunk",
     "LogStream",
     "Look",

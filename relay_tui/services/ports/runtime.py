@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from relay_tui.model import Identity
+from relay_tui.services.ports.log import LineStream
 from relay_tui.services.watch import Watch
 
 
@@ -139,6 +140,12 @@ class Runtime(Protocol):
         self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
     ) -> LogStream:
         """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
+        ...
+
+    def log_lines(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
+    ) -> LineStream:
+        """Its output as lines with their times: of the last `tail` those from `since` to `until`, both included."""
         ...
 
     def delete_tree(self, path: Path, image: str) -> None:

@@ -1,0 +1,218 @@
+"""One session's log in its pane: opened, followed, drained in batches, loaded backwards, resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.timer import Timer
+
+from relay_tui.errors import RelayError
+from relay_tui.model import Session, SessionState
+from relay_tui.services.log_feed import FeedStatus, LogFeed
+from relay_tui.services.log_history import STEP
+from relay_tui.services.log_join import Edge, oldest_edge, rfc3339
+from relay_tui.services.log_source import LogSource
+from relay_tui.text import clean
+from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_view import LogView
+
+TAIL = 1_000  # lines of history a log is opened with; more come as one scrolls up
+DRAIN = 0.05  # seconds between two drawings, so that a burst is drawn in batches
+SETTLE = 0.12  # seconds the cursor rests on a session before its log is opened, if it moved just before
+
+
+class LogPane(Vertical):
+    """Follows the log of whichever session it is shown."""
+
+    class Arrived(Message):
+        """A feed has something to drain, or another status."""
+
+        def __init__(self, feed: LogFeed | None) -> None:
+            super().__init__()
+            self.feed = feed
+
+    def __init__(self, source: LogSource, buffer: LogBuffer, *, ascii_only: bool) -> None:
+        super().__init__(id="log")
+        self._source = source
+        self._buffer = buffer
+        self._ascii = ascii_only
+        self._session: Session | None = None
+        self._feed: LogFeed | None = None
+        self._status = FeedStatus()
+        self._opened_for = ""
+        self._waiting: Timer | None = None
+        self._moved_at = self._drained_at = 0.0
+        self._draining = False
+        self._since = 0.0  # seconds before now; 0: all
+        self._began = ""  # the moment that was, as the engine takes it
+
+    def compose(self) -> ComposeResult:
+        """The log alone."""
+        yield LogView(id="log-view", ascii=self._ascii, buffer=self._buffer)
+
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        return self.query_one(LogView)
+
+    @property
+    def session(self) -> Session | None:
+        """Whose log it is."""
+        return self._session
+
+    # --- which log ---
+
+    def show(self, session: Session | None, engine_epoch: int = 0) -> None:
+        """Follow the session's log; None: nobody's. A log that ended goes on when there may be more.
+
+        `engine_epoch` counts how often the engine came: a log that ended because it went is resumed by that.
+        """
+        previous, self._session = self._session, session
+        if (previous.id if previous else None) != (session.id if session else None):
+            self._close()
+            if len(self._buffer) or not self.log_view.following:
+                self.log_view.clear()
+            self.log_view.set_state(connection="")
+        self.log_view.placeholder = _placeholder(session)
+        if session is None or not session.container_id:
+            return
+        opening = f"{session.container_id} {session.updated_at} {engine_epoch}"
+        if self._opened_for and not self._opened_for.startswith(session.container_id):
+            self._close()
+            self.log_view.clear()
+        if self._feed is not None:
+            if self._feed.status.ended and session.state is SessionState.RUNNING and self._opened_for != opening:
+                self._opened_for = opening
+                self._feed.resume()
+        elif self._waiting is None:
+            self._open_soon()
+        if self._feed is None:
+            self._opened_for = opening
+
+    def _open_soon(self) -> None:
+        """At once, unless the cursor is passing by."""
+        now, before = time.monotonic(), self._moved_at
+        self._moved_at = now
+        if now - before > SETTLE:
+            self._open()
+        else:
+            self._waiting = self.set_timer(SETTLE, self._open)
+
+    def _open(self) -> None:
+        self._waiting = None
+        session = self._session
+        if session is None or not session.container_id:
+            return
+        self._began = rfc3339(time.time() - self._since) if self._since else ""
+        self._status = FeedStatus()
+        box: list[LogFeed] = []
+
+        def wake() -> None:
+            self.post_message(self.Arrived(box[0] if box else None))
+
+        self._drained_at = 0.0
+        self._feed = self._source.follow(session.container_id, wake, tail=TAIL, since=self._began)
+        box.append(self._feed)
+
+    def reopen(self, since: float, words: str) -> None:
+        """Show what was written in the last `since` seconds and what comes; 0: all of it."""
+        self._since = since
+        self._close()
+        self.log_view.clear()
+        self.log_view.set_state(since=words, connection="")
+        self._open()
+
+    def _close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.stop()
+            self._waiting = None
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+        self._opened_for = ""
+
+    def on_unmount(self) -> None:
+        """Let go of the stream."""
+        self._close()
+
+    # --- the lines as they come ---
+
+    @on(Arrived)
+    def drain_soon(self) -> None:
+        """Draw in batches, the first of them at once."""
+        if not self._draining:
+            due = self._drained_at + DRAIN - time.monotonic()
+            if due <= 0:
+                self._drain()
+            else:
+                self._draining = True
+                self.set_timer(due, self._drain)
+
+    def _drain(self) -> None:
+        self._draining = False
+        self._drained_at = time.monotonic()
+        feed = self._feed
+        if feed is None:
+            return
+        status = feed.status
+        batches = feed.drain()
+        if batches:
+            opened = not len(self._buffer)
+            self.log_view.extend(batches)
+            if opened:
+                self.log_view.expect_older(True)
+        if status != self._status:
+            self._status = status
+            if status.ended:
+                self.log_view.notice(_ending(status))
+            self.log_view.set_state(connection="" if status.word == "following" else status.word)
+
+    @on(LogView.OlderWanted)
+    def load_older(self) -> None:
+        """Read the lines before the first, in the background."""
+        feed, session = self._feed, self._session
+        edge = oldest_edge(self._buffer.blocks)
+        if feed is None or session is None or edge is None:
+            return
+        wanted = min(max(STEP, len(self._buffer)), self._buffer.room)
+        self.log_view.set_state(loading=True)
+        self.run_worker(self._load(feed, session.container_id, edge, wanted), group="older lines", exclusive=True)
+
+    async def _load(self, feed: LogFeed, container_id: str, edge: Edge, wanted: int) -> None:
+        held, since = len(self._buffer), self._began
+        try:
+            older = await asyncio.to_thread(
+                self._source.older, container_id, edge, held=held, wanted=wanted, since=since
+            )
+        except RelayError:
+            older = None  # the engine went, or the container: its feed says so
+        self.log_view.set_state(loading=False)
+        if self._feed is feed and older is not None and len(self._buffer):
+            self.log_view.prepend(older.batches, complete=older.complete)
+
+
+def _ending(status: FeedStatus) -> str:
+    if status.error is not None:
+        return f"── {status.error.title} {status.error.detail}".strip()
+    if status.exit_code is not None:
+        return f"── ended, exit code {status.exit_code} ──"
+    return "── ended ──"
+
+
+def _placeholder(session: Session | None) -> str:
+    if session is None:
+        return ""
+    if session.state is SessionState.STARTING:
+        return "Starting …"
+    if session.error_reason is not None:
+        return f"{clean(session.error_reason.title)}\n\nThe Info tab ( ] ) has it in full."
+    if not session.container_id:
+        return "There is no container yet."
+    if session.state is SessionState.STOPPED:
+        return "The session is stopped, and its log is empty.\n\nS starts it."
+    return "No output yet.\n\ne opens a shell in the session; a attaches to its command, if its profile has one."

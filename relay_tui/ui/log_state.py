@@ -1,0 +1,45 @@
+"""What a log's view is doing, as the words in its pane's border."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """Everything that changes what is seen of a log."""
+
+    following: bool = True
+    unseen: int = 0
+    filter: str = ""
+    found: int | None = None
+    """Lines that the search finds; None: nothing is sought."""
+    current: int = 0
+    """Which of them one stands on, from 1; 0: none yet."""
+    sought: str = ""
+    searching: bool = False
+    """Whether lines are still being looked at."""
+    wrap: bool = False
+    times: bool = False
+    since: str = ""
+    dropped: int = 0
+    loading: bool = False
+    connection: str = ""
+    """'' while all is well, else 'reconnecting' or 'ended'."""
+
+
+def state_words(state: LogState, dot: str) -> str:
+    """The line in the border: nothing that goes without saying but whether it follows."""
+    parts = [state.connection or ("following" if state.following else "paused")]
+    if state.loading:
+        parts.append("loading older lines")
+    if state.found is not None:
+        of = f"{state.current:,} of {state.found:,}" if state.current else f"{state.found:,}"
+        parts.append(f"/{state.sought} {of}" + ("+" if state.searching else ""))
+    if state.filter:
+        parts.append(f"&{state.filter}")
+    parts += ["wrap"] if state.wrap else []
+    parts += ["time"] if state.times else []
+    parts += [f"since {state.since}"] if state.since else []
+    parts += [f"{state.dropped:,} dropped"] if state.dropped else []
+    return f" {dot} ".join(parts)
