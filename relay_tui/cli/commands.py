@@ -11,6 +11,7 @@ import click
 
 from relay_tui import __version__
 from relay_tui.cli.doctor import doctor
+from relay_tui.cli.look import diff, status
 from relay_tui.cli.output import Output, fail
 from relay_tui.cli.outward import export, fetch, kept, push, update
 from relay_tui.cli.project import project
@@ -55,7 +56,7 @@ def relay(context: click.Context, data_dir: Path | None, debug: bool) -> None:
 
 for command in (fetch, kept):
     project.add_command(command)
-for command in (push, update, export):
+for command in (status, diff, push, update, export):
     session.add_command(command)
 relay.add_command(project)
 relay.add_command(session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import sys
@@ -27,6 +28,14 @@ from relay_tui.services.watch import Watch
 P = ParamSpec("P")
 
 
+_NOT_ASCII = re.compile(r"[^\n -~]")
+
+
+def _as_json(character: str) -> str:
+    """A character that is neither shown nor sent as it is: a terminal would obey it, or no encoding has it."""
+    return character if character.isprintable() else json.dumps(character)[1:-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """Where results go. `as_json`: one JSON document on stdout, errors as one on stderr."""
@@ -35,7 +44,8 @@ class Output:
 
     def document(self, value: object) -> None:
         """Print `value` as the command's one JSON document."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        words = json.dumps(value, indent=2, ensure_ascii=False)
+        click.echo(_NOT_ASCII.sub(lambda found: _as_json(found[0]), words))
 
     def say(self, words: str) -> None:
         """Print a line for a person; nothing with --json."""
