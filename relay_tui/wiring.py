@@ -27,6 +27,7 @@ from relay_tui.services.outward import Outward
 from relay_tui.services.projects import Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
+from relay_tui.services.removal import Removal
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
@@ -88,6 +89,7 @@ def _over(place: DataDir, config: Config) -> Relay:
     outward = Outward(
         store=store, git=git, way_out=way_out, runtime=runtime, files=files, locks=locks, bus=bus, data_dir=place
     )
+    removal = Removal(store=store, look=look, files=files, sessions=sessions, outward=outward, data_dir=place)
     reconciler = Reconciler(
         store=store, files=files, runtime=runtime, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
@@ -103,6 +105,7 @@ def _over(place: DataDir, config: Config) -> Relay:
         sessions=sessions,
         facts=SessionFacts(store=store, files=files, look=look, bus=bus, data_dir=place),
         outward=outward,
+        removal=removal,
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus),
         reconciler=reconciler,

@@ -34,6 +34,7 @@ from relay_tui.services.ports.log import packed
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
+from relay_tui.services.removal import Removal
 from relay_tui.services.sessions import NewSession, Sessions
 from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
@@ -504,6 +505,7 @@ def build(
     projects = Projects(
         store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
     )
+    removal = Removal(store=store, look=look, files=files, sessions=sessions, outward=outward, data_dir=place)
     reconciler = Reconciler(
         store=store, files=files, runtime=engine, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
@@ -519,6 +521,7 @@ def build(
         sessions=sessions,
         facts=SessionFacts(store=store, files=files, look=look, bus=bus, data_dir=place),
         outward=outward,
+        removal=removal,
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus),
         reconciler=reconciler,

@@ -208,3 +208,61 @@ def test_an_image_without_git_is_said(world: World) -> None:
         "gitless is not running",
         "Start it first: relay session start gitless.",
     )
+
+
+# --- the guard -------------------------------------------------------------------------------------------------------
+
+
+def test_work_that_is_nowhere_else_is_not_removed(world: World) -> None:
+    tree = world.session("guarded", IMAGE)
+    made = commit(tree, "g.txt", "g")
+    (tree / "g.txt").write_text("changed")
+    (tree / "new.txt").write_text("untracked")
+    error = world.relay.fails(4, "session", "remove", "guarded")
+    assert (error["kind"], error["title"]) == ("unsaved-work", "guarded holds work that is nowhere else")
+    assert error["detail"].splitlines() == [
+        "1 changed file: g.txt",
+        "1 untracked file: new.txt",
+        f"1 commit on guarded that the upstream lacks: {made[:10]} Write g.txt",
+    ]
+    assert all(word in error["hint"] for word in ("--push", "--keep", "--bundle", "--force"))
+    assert (tree / "new.txt").exists()
+    error = world.relay.fails(4, "session", "remove", "guarded", "--keep")
+    assert error["detail"].splitlines() == ["1 changed file: g.txt", "1 untracked file: new.txt"]
+    assert "Commit in the session" in error["hint"]
+    world.relay.json("session", "remove", "guarded", "--force")
+    back = world.relay.json("session", "restore", "guarded")
+    assert Path(str(back["work_dir"]), "new.txt").read_text() == "untracked"
+
+
+@pytest.mark.parametrize("rescue", ["--push", "--keep", "--bundle"])
+def test_rescued_first_it_may_go(world: World, tmp_path: Path, rescue: str) -> None:
+    name = f"rescued{rescue[1:]}"
+    made = commit(world.session(name, IMAGE), "r.txt", rescue)
+    file = tmp_path / "rescue.bundle"
+    done = world.relay.run("session", "remove", name, rescue, *([file] if rescue == "--bundle" else []))
+    assert done.code == 0, done.err
+    if rescue == "--push":
+        assert run_git("rev-parse", name, cwd=world.upstream) == made
+        return
+    if rescue == "--bundle":
+        assert f"git clone {file} DIR" in done.out
+        run_git("clone", "--quiet", str(file), str(tmp_path / "out"), cwd=tmp_path)
+    else:
+        said = done.out.splitlines()[0]
+        reference = said.partition("relay session export ")[2].split()[0]
+        world.relay.json("session", "export", reference, "--to", tmp_path / "out")
+    assert run_git("rev-parse", "HEAD", cwd=tmp_path / "out") == made
+
+
+def test_what_cannot_be_told_counts_as_unsaved(world: World) -> None:
+    tree = world.session("untold", IMAGE)
+    (tree / ".git/commondir").write_text("/")
+    error = world.relay.fails(4, "session", "remove", "untold")
+    assert error["detail"].startswith("unknown: ")
+    world.relay.json("session", "remove", "untold", "--force")
+
+
+def test_a_session_without_work_just_goes(world: World) -> None:
+    world.session("clean", IMAGE)
+    assert world.relay.run("session", "remove", "clean").out.startswith("Removed clean.")

@@ -61,7 +61,7 @@ def test_a_removed_session_comes_back_with_its_work(relay: InstalledRelay) -> No
     relay.json("session", "create", "demo", "--name", "fox", "--branch", "topic")
     clone = work_dir(relay, "fox")
     (clone / "untracked").write_bytes(b"\x00work")
-    relay.json("session", "remove", "fox")
+    relay.json("session", "remove", "fox", "--force")
     assert not clone.exists()
     relay.json("session", "create", "demo", "--name", "fox")
     back = relay.json("session", "restore", "fox")
@@ -84,7 +84,7 @@ def test_a_removed_project_comes_back_with_its_sessions(relay: InstalledRelay) -
 def test_purge_frees_what_it_says(relay: InstalledRelay) -> None:
     relay.json("session", "create", "demo", "--name", "fox")
     (work_dir(relay, "fox") / "large").write_bytes(bytes(3 << 20))
-    relay.json("session", "remove", "fox")
+    relay.json("session", "remove", "fox", "--force")
     assert relay.json("purge") == {"entries": 0, "freed": 0, "left": []}  # its time is not up
     purged = relay.json("purge", "--older-than", "0")
     assert purged["entries"] == 1
@@ -110,7 +110,7 @@ def test_what_nobody_knows_is_reported_and_goes_only_when_asked(
     found = sessions(relay)["main-2"]
     assert (found["id"], found["state"]) == ("stray", "stopped")
     assert relay.json("session", "start", "main-2")["state"] == "running"
-    relay.json("session", "remove", "main-2")
+    relay.json("session", "remove", "main-2", "--force")
     make_repository(stray)
     relay.json("reconcile", "--trash-unknown")
     assert not stray.exists()
@@ -133,7 +133,7 @@ def test_a_second_relay_says_who_is_at_work(relay: InstalledRelay) -> None:
 
 def test_a_trash_that_takes_too_much_of_the_disk_is_said(relay: InstalledRelay) -> None:
     relay.json("session", "create", "demo", "--name", "fox")
-    assert relay.run("session", "remove", "fox").err == ""
+    assert relay.run("session", "remove", "fox", "--force").err == ""
     relay.config.write_text("trash_share = 0.0\n")
     relay.json("session", "create", "demo", "--name", "fox")
     done = relay.run("session", "remove", "fox")

@@ -15,6 +15,7 @@ from relay_tui.cli.look import diff, status
 from relay_tui.cli.output import Output, fail
 from relay_tui.cli.outward import export, fetch, kept, push, update
 from relay_tui.cli.project import project
+from relay_tui.cli.removal import remove
 from relay_tui.cli.session import session
 from relay_tui.cli.settings import config, profile
 from relay_tui.cli.upkeep import purge, reconcile
@@ -56,7 +57,7 @@ def relay(context: click.Context, data_dir: Path | None, debug: bool) -> None:
 
 for command in (fetch, kept):
     project.add_command(command)
-for command in (status, diff, push, update, export):
+for command in (status, diff, push, update, export, remove):
     session.add_command(command)
 relay.add_command(project)
 relay.add_command(session)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from relay_tui import text
-from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table, warn_of_trash
+from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table
 from relay_tui.errors import ConflictError, InvalidInputError
 from relay_tui.model import Desired, Session
 from relay_tui.services import names
@@ -123,28 +123,6 @@ def retry(desk: Desk, reference: str, image: str) -> None:
     with progress() as watch:
         desk.relay.sessions.retry(found.id, watch, image=image)
     _tell(desk, found.id, f"{found.name} is {'removed' if found.desired is Desired.REMOVED else 'running'}.")
-
-
-@session.command()
-@click.argument("reference", metavar="SESSION")
-@click.option("--force", is_flag=True, help="Do not ask.")
-@command
-def remove(desk: Desk, reference: str, force: bool) -> None:
-    """Remove a session: its container goes, its clone moves to the trash."""
-    records = desk.relay.store.read()
-    found = names.find_session(records, reference)
-    if not force and sys.stdin.isatty() and not desk.output.as_json:
-        click.confirm(
-            f"{names.full_name(records, found)} goes with its container; its clone moves to the trash.\nRemove it?",
-            abort=True,
-            err=True,
-        )
-    with progress() as watch:
-        desk.relay.sessions.remove(found.id, watch)
-    warn_of_trash(desk.relay)
-    if desk.output.as_json:
-        desk.output.document(session_document(desk.relay.store.read().sessions[found.id], records))
-    desk.output.say(f"Removed {found.name}. Its clone lies in {desk.relay.data_dir.trash}.")
 
 
 @session.command()

@@ -22,6 +22,7 @@ from relay_tui.services.plan import Act, Step
 from relay_tui.services.ports import Files, Git, Runtime, Store
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
+from relay_tui.services.removal import Removal
 from relay_tui.services.sessions import NewSession, Sessions
 from relay_tui.services.strays import Settled, Strays
 from relay_tui.services.trash import Trash
@@ -51,6 +52,7 @@ class Relay:
     sessions: Sessions
     facts: SessionFacts
     outward: Outward
+    removal: Removal
     jobs: Jobs
     engine: EngineWatch
     reconciler: Reconciler

@@ -68,16 +68,23 @@ class Removal:
         """
         self._sessions.check_removable(session_id)
         words = self._outward.rescue(session_id, rescue, watch, bundle=bundle) if rescue else ""
-        if not force and self._find(session_id).desired is not Desired.REMOVED:
+        if not force:
             watch.stage("Looking for unsaved work")
-            self._refuse(session_id, rescue)
+            self.check(session_id, rescue)
             watch.check()
         self._sessions.remove(session_id, watch)
         return words
 
-    def _refuse(self, session_id: str, rescue: Rescue | None) -> None:
+    def check(self, session_id: str, rescued: Rescue | None = None) -> None:
+        """Raise UnsavedWorkError when work would be lost beyond what was `rescued`; ConflictError for the last session.
+
+        A removal that has begun already is not asked about again.
+        """
+        self._sessions.check_removable(session_id)
+        if self._find(session_id).desired is Desired.REMOVED:
+            return
         guarded = self.guard(session_id)
-        copied = rescue in {Rescue.KEEP, Rescue.BUNDLE}
+        copied = rescued in {Rescue.KEEP, Rescue.BUNDLE}
         left = tuple(risk for risk in guarded.risks if not (copied and risk.hazard in _SAVED))
         if not left:
             return
