@@ -13,6 +13,7 @@ from relay_tui.paths import log_file
 
 def open_screen(data_dir: Path | None, *, debug: bool = False) -> int:
     """Run the TUI over `data_dir`; answer the exit code."""
+    gc.disable()  # until the first paint, which makes nothing but what stays
     try:
         relay = wiring.build(data_dir)
         relay.store.read()
@@ -20,11 +21,8 @@ def open_screen(data_dir: Path | None, *, debug: bool = False) -> int:
         sys.stderr.write("\n".join(filter(None, (f"relay: {error.title}", error.detail, error.hint))) + "\n")
         return error.exit_code
     wiring.log_to_file(debug=debug)
-    gc.disable()
     from relay_tui.ui.app import run_screen
 
-    gc.freeze()  # what is imported stays: it need not be looked through for garbage
-    gc.enable()
     code = run_screen(relay)
     if debug:
         sys.stderr.write(f"relay: its own log is {log_file()}\n")

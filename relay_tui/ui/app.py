@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gc
 import sys
 from collections.abc import Iterable
 from typing import ClassVar
@@ -21,6 +22,8 @@ from relay_tui.ui.endings import on_ending
 from relay_tui.ui.main_screen import MainScreen
 from relay_tui.ui.screens.question import Question
 from relay_tui.ui.world import Bridge, World, WorldChanged, snapshot
+
+HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
 
 
 class RelayApp(App[int]):
@@ -54,9 +57,19 @@ class RelayApp(App[int]):
         main = MainScreen(self.relay, self.glyphs, world)
         self.push_screen(main)
         self._bridge = Bridge(self.relay, main.post_message)
-        self.call_after_refresh(self.relay.start)
+        self.call_after_refresh(self._painted)
         if not self.is_headless:
             on_ending(lambda code: self.exit(return_code=code))
+
+    def _painted(self) -> None:
+        """The first paint is made; what begins now must not hold it up on its way to the terminal.
+
+        What there is by now stays for long: it need not be looked through for garbage again and again.
+        """
+        if not self.is_headless:
+            gc.freeze()
+            gc.enable()
+        self.set_timer(HEADWAY, self.relay.start)
 
     def _choose_theme(self) -> str:
         wanted = self.relay.config.theme

@@ -47,6 +47,7 @@ class Panes(Screen[None]):
         self._about = "sessions"  # the pane whose selection the detail is about
         self._filters = {"projects": "", "sessions": ""}
         self._filtering = "sessions"
+        self._typing = False
         self._last_session: dict[str, str] = {}
         self._shown_project: str | None = None
         self._titles: dict[str, tuple[str, str]] = {}
@@ -278,13 +279,19 @@ class Panes(Screen[None]):
         self._filtering = self.place if self.place in self._filters else "sessions"
         bar = self.query_one("#filter", Input)
         bar.value = self._filters[self._filtering]
-        self.add_class("-filtering")
+        self._show_filter(True)
         self.set_focus(bar)
+
+    def _show_filter(self, shown: bool) -> None:
+        """Swap the two lines by themselves: a class of the screen would have every widget styled anew."""
+        self._typing = shown
+        self.query_one("#filter").display = shown
+        self.query_one(KeyBar).display = not shown
 
     @on(Input.Changed, "#filter")
     def filter_typed(self, event: Input.Changed) -> None:
         """Show what matches as it is typed."""
-        if self.has_class("-filtering"):
+        if self._typing:
             self._filters[self._filtering] = event.value
             (self._draw_projects if self._filtering == "projects" else self._draw_sessions)()
 
@@ -295,12 +302,12 @@ class Panes(Screen[None]):
 
     def close_filter(self, *, clear: bool = False) -> bool:
         """Leave the filter's line; `clear` drops the filter. False if there was nothing to leave."""
-        place = self._filtering if self.has_class("-filtering") else self.place
-        was_open = self.has_class("-filtering")
+        place = self._filtering if self._typing else self.place
+        was_open = self._typing
         had = bool(self._filters.get(place, ""))
         if clear and place in self._filters:
             self._filters[place] = ""
-        self.remove_class("-filtering")
+        self._show_filter(False)
         if was_open:
             self.set_focus(self.query_one(f"#{place}"))
         self.draw()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from relay_tui.config import Profile
 from relay_tui.events import EngineStatus, Job
@@ -127,14 +128,14 @@ def session_row(
     """A session as a row; what is under way or went wrong takes the place of branch, image and age."""
     state = session_state(session, world, glyphs)
     project = world.records.projects.get(session.project_id)
-    image: list[tuple[str, Tone]] = [(clean(session.image), "dim")]
+    image = _cell(session.image, "dim")
     if profile is not None and loosened(profile):
-        image.append((" loosened", "busy"))
-    cells = [cell(f"{state.glyph} {state.word}", state.tone), cell(clean(session.name), "bold")]
+        image = Cell((*image.spans, (" loosened", "busy")))
+    cells = [_cell(f"{state.glyph} {state.word}", state.tone), _cell(session.name, "bold")]
     if with_project:
-        cells.append(cell(clean(project.name) if project else "?"))
+        cells.append(_cell(project.name if project else "?", ""))
     wide_from = len(cells)
-    cells += [cell(clean(session.branch)), Cell(tuple(image)), cell(age(session.created_at, moment), "dim")]
+    cells += [_cell(session.branch, ""), image, _cell(age(session.created_at, moment), "dim")]
     job = world.jobs.get(session.id)
     wide, progress = None, None
     if job is not None:
@@ -142,6 +143,12 @@ def session_row(
     elif session.error_reason is not None:
         wide = cell(trouble(session.error_reason.title, session.error_reason.detail), "bad")
     return Row(session.id, tuple(cells), wide=wide, wide_from=wide_from, progress=progress)
+
+
+@lru_cache(maxsize=8192)
+def _cell(text: str, tone: Tone) -> Cell:
+    """A cell of cleaned text. Thousands of rows have the same images, states and ages in common."""
+    return cell(clean(text), tone)
 
 
 def trouble(title: str, detail: str) -> str:

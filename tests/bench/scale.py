@@ -52,11 +52,11 @@ def cpu(pid: int, *, main_alone: bool = False) -> float:
 
 
 def memory(pid: int) -> float:
-    """MB that are the process's own or its share of what it shares."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+    """MB in memory, what is shared with others included: what others run is not to change the figure."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise SystemExit("no Pss")
+    raise SystemExit("no VmRSS")
 
 
 def rest(pid: int, longest: float = 10.0) -> None:

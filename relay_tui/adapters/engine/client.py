@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -117,6 +119,16 @@ class Engine:
                 self.address, method, path, params=params, body=body, headers=headers, hijack=hijack
             )
 
+    def ask(self, doing: str, path: str, params: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - any JSON
+        """The JSON that a GET answers; errors as with client(). For looking on: it needs none of docker-py."""
+        with self.stream(doing, "GET", path, params=params) as answer, self.translated(doing):
+            answer.socket.settimeout(wire.ANSWER_SECONDS)
+            body = b"".join(iter(answer.recv, b""))
+            try:
+                return json.loads(body)
+            except ValueError as error:
+                raise ConnectionResetError("the connection ended within the answer") from error
+
     def rootless(self) -> bool:
         """Whether its root is an ordinary user of the machine it runs on. Asked at most once."""
         if self._rootless is None:
@@ -147,6 +159,8 @@ class Engine:
 
     def _from_library(self, error: Exception, doing: str) -> RelayError:
         """The RelayError for one of docker-py's, requests', urllib3's or the socket's."""
+        if not _is_docker_error(error):
+            return self.unreachable(error)
         from docker.errors import APIError, DockerException
 
         if isinstance(error, APIError) and error.response is not None:
@@ -175,6 +189,9 @@ def refusal(status: int, words: str, doing: str) -> RelayError:
 
 
 def _is_docker_error(error: Exception) -> bool:
+    """Whether docker-py or what it stands on raised it; as long as nobody imported them, they did not."""
+    if "docker" not in sys.modules:
+        return False
     from docker.errors import DockerException
     from urllib3.exceptions import HTTPError
 

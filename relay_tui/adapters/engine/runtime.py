@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from relay_tui.adapters.engine import asking, logs, wire
 from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.create import DATA_DIR, IDLE, PROJECT, SESSION, Creator
 from relay_tui.adapters.engine.facts import FactsCache
 from relay_tui.adapters.engine.terminal import Terminal
-from relay_tui.errors import ConflictError, EngineError
+from relay_tui.errors import ConflictError, EngineError, NotFoundError
 from relay_tui.services.ports import Answer, ContainerSpec, EventStream, LineStream, LogStream, Observed
 from relay_tui.services.watch import Watch
 
@@ -73,9 +74,11 @@ class DockerRuntime:
 
     def inspect(self, container_id: str) -> Observed:
         """How it is now."""
-        with self._engine.client("The container cannot be inspected") as client:
-            found = client.inspect_container(container_id)
-        return _observed(found)
+        return _observed(self._inspected(container_id, "The container cannot be inspected"))
+
+    def _inspected(self, container_id: str, doing: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._engine.ask(doing, f"/containers/{quote(container_id, safe='')}/json")
+        return found
 
     def wait(self, container_id: str, seconds: float) -> Observed:
         """How it is once it ended, or after `seconds` at the latest."""
@@ -88,20 +91,18 @@ class DockerRuntime:
 
     def observe(self) -> list[Observed]:
         """Every container that carries this data dir's label. `started_at` is known only of some that do not run."""
-        with self._engine.client("The containers cannot be listed") as client:
-            listed = client.containers(all=True, filters={"label": [f"{DATA_DIR}={self._data_dir}"]})
-            return [self._listed(client, found) for found in listed if SESSION in (found.get("Labels") or {})]
+        params = {"all": "1", "filters": json.dumps({"label": [f"{DATA_DIR}={self._data_dir}"]})}
+        listed = self._engine.ask("The containers cannot be listed", "/containers/json", params)
+        return [self._listed(found) for found in listed if SESSION in (found.get("Labels") or {})]
 
-    def _listed(self, client: Any, found: Mapping[str, Any]) -> Observed:  # noqa: ANN401
+    def _listed(self, found: Mapping[str, Any]) -> Observed:
         """From the list's entry when that says it all: 137 may be the kernel's doing, 'created' a failed start."""
-        from docker.errors import NotFound
-
         status, labels = str(found["State"]), found["Labels"]
         exited = _EXITED.match(str(found.get("Status", "")))
         code = int(exited[1]) if exited else None
         if status in ("created", "dead") or (status == "exited" and code in (None, 137)):
-            with suppress(NotFound):
-                return _observed(client.inspect_container(found["Id"]))
+            with suppress(NotFoundError):
+                return self.inspect(str(found["Id"]))
         return Observed(found["Id"], labels[SESSION], labels.get(PROJECT, ""), status, code)
 
     def events(self) -> EventStream:
@@ -136,8 +137,7 @@ class DockerRuntime:
         if since:
             params["since"] = logs.engine_time(since)
         title = "The log cannot be read"
-        with self._engine.client(title) as client:
-            tty = bool(client.inspect_container(container_id)["Config"]["Tty"])
+        tty = bool(self._inspected(container_id, title)["Config"]["Tty"])
         return self._engine.stream(title, "GET", f"/containers/{container_id}/logs", params=params), tty
 
     def delete_tree(self, path: Path, image: str) -> None:
@@ -181,8 +181,7 @@ class DockerRuntime:
         return asking.ask(self._engine, self._running(container_id), command, watch, given)
 
     def _running(self, container_id: str) -> Mapping[str, Any]:
-        with self._engine.client("The container cannot be inspected") as client:
-            found: Mapping[str, Any] = client.inspect_container(container_id)
+        found = self._inspected(container_id, "The container cannot be inspected")
         status = found["State"]["Status"]
         if status != "running":
             hint = "Start it first." if status != "paused" else "Unpause it first: docker unpause."
