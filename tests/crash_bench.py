@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from relay_tui.adapters.files import DataFiles
 from relay_tui.adapters.git import GitAdapter
+from relay_tui.adapters.git.exit import GitExit
 from relay_tui.adapters.git.look.adapter import Looker
 from relay_tui.adapters.locks import FileLocks
 from relay_tui.adapters.store import TinyStore
@@ -24,6 +25,7 @@ from relay_tui.events import Bus
 from relay_tui.model import CloneState, Project, Records, Session, SessionState
 from relay_tui.paths import DataDir
 from relay_tui.services.claims import Claims
+from relay_tui.services.outward import Outward
 from relay_tui.services.ports import Answer, ContainerSpec, Locks, LogChunk, Observed, Runtime, Store, Transaction
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
@@ -272,6 +274,7 @@ class Bench:
     engine: FileRuntime
     projects: Projects
     sessions: Sessions
+    outward: Outward
     reconciler: Reconciler
     trash: Trash
 
@@ -354,8 +357,19 @@ def bench(
         data_dir=place,
         sessions=sessions,
     )
+    way_out = _fused(GitExit(place.tmp), "exit", fuse)
+    outward = Outward(
+        store=store,
+        git=git,
+        way_out=way_out,
+        runtime=runtime,
+        files=fused_files,
+        locks=locks,
+        bus=bus,
+        data_dir=place,
+    )
     reconciler = Reconciler(
         store=store, files=fused_files, runtime=runtime, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
     trash = Trash(store=store, files=fused_files, runtime=runtime, locks=locks, bus=bus, config=config, clock=clock)
-    return Bench(root, store, files, engine, projects, sessions, reconciler, trash)
+    return Bench(root, store, files, engine, projects, sessions, outward, reconciler, trash)

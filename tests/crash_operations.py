@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crash_bench import Bench
+from git_servers import run_git
 
 from relay_tui.errors import CancelledError
 from relay_tui.model import CloneState, Desired, Records, SessionState, now
@@ -83,6 +84,47 @@ def _in_need(relay: Bench) -> None:
     extra = relay.engine.rows()[idle.container_id] | {"status": "created"}
     relay.engine.put("e" * 64, **extra)
     relay.engine.remove(relay.session("main").container_id)
+
+
+def _with_commits(relay: Bench) -> None:
+    """As little as may be, with a commit in `idle` that nothing else has."""
+    _lay_little(relay)
+    tree = Path(relay.session("idle").work_dir)
+    run_git("switch", "--quiet", "--create", "topic", cwd=tree)
+    run_git("add", "work", cwd=tree)
+    run_git("commit", "--quiet", "-m", "Work", cwd=tree)
+
+
+def _push(relay: Bench) -> None:
+    session_id = relay.session("idle").id
+    relay.outward.push(session_id, relay.outward.plan_push(session_id, Watch()), Watch())
+
+
+def _export(relay: Bench) -> None:
+    relay.outward.export(relay.session("idle"), relay.root.parent / "world/out", Watch())
+
+
+def _bring_out(relay: Bench) -> None:
+    _push(relay)
+    _export(relay)
+
+
+def _pushed_at_last(relay: Bench) -> bool:
+    """Whether it can be pushed, again or after all, and nothing that is in the base is broken."""
+    _push(relay)
+    base, tree = relay.place.base(relay.project("alpha").id), Path(relay.session("idle").work_dir)
+    run_git("fsck", "--strict", cwd=base)
+    return run_git("rev-parse", "topic", cwd=base) == run_git("rev-parse", "topic", cwd=tree)
+
+
+def _exported_at_last(relay: Bench) -> bool:
+    """Whether there is a whole clone, or nothing, and no trace of an attempt."""
+    out = relay.root.parent / "world/out"
+    if not out.exists():
+        _export(relay)
+    run_git("fsck", "--strict", cwd=out)
+    names = {path.name for path in out.parent.iterdir()}
+    return run_git("status", "--porcelain", cwd=out) == "" and names == {"data", "engine.json", "out"}
 
 
 Do = Callable[[Bench], object]
@@ -179,6 +221,12 @@ OPERATIONS: dict[str, Operation] = {
         _lay_little,
         lambda relay: relay.restore([relay.sessions.restore(relay.session("gone").id)]),
         _running("gone"),
+    ),
+    "session push, export": Operation(
+        _with_commits,
+        _bring_out,
+        lambda relay: _pushed_at_last(relay) and _exported_at_last(relay),
+        always=True,
     ),
     "purge": Operation(
         _lay_little,

@@ -72,7 +72,7 @@ class GitExit:
 
     def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> str:
         """Make an ordinary clone at `target`, or a branch in the repository that is there; answer the branch's name."""
-        return export(clone, self._present(clone, watch), source, target, watch, name=name)
+        return export(clone, self._present(clone, watch), source, target, self._tmp, watch, name=name)
 
     def _present(self, clone: Clone, watch: Watch) -> Brought:
         """What the session holds now, or what was kept of it if its clone is gone."""

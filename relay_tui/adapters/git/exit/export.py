@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from relay_tui.adapters.git import process
 from relay_tui.adapters.git.exit import own
 from relay_tui.adapters.git.exit.intake import Brought
-from relay_tui.adapters.git.faults import translate
+from relay_tui.adapters.git.faults import from_os, translate
 from relay_tui.adapters.git.place import partial
 from relay_tui.errors import ConflictError, NotFoundError
 from relay_tui.services.ports import Clone
@@ -21,7 +22,7 @@ _STASH = "refs/relay-stash/"
 _HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false", "-c", "gc.auto=0")
 
 
-def export(clone: Clone, brought: Brought, source: str, target: Path, watch: Watch, *, name: str) -> str:
+def export(clone: Clone, brought: Brought, source: str, target: Path, tmp: Path, watch: Watch, *, name: str) -> str:
     """Put the branch that the session is on at `target`; answer what it is called there."""
     branch, ref = _chosen(clone, brought)
     name = name or branch
@@ -32,9 +33,29 @@ def export(clone: Clone, brought: Brought, source: str, target: Path, watch: Wat
             f"{target} is neither empty nor a git repository", hint="Choose a new directory, or your own clone."
         )
     else:
-        with partial(target) as path:
+        with _room(target, tmp, clone.session_id) as path:
             _clone(path, clone, ref, source, name, watch)
     return name
+
+
+@contextmanager
+def _room(target: Path, tmp: Path, session_id: str) -> Iterator[Path]:
+    """Where the clone is made before it appears at `target` whole: in our own directory, where leftovers are cleared.
+
+    On another file system it is made beside `target`.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        near = target.parent.stat().st_dev == tmp.stat().st_dev
+    except OSError as error:
+        raise from_os(error) from error
+    if not near:
+        with partial(target) as path:
+            yield path
+        return
+    with own.scratch(tmp, session_id) as scratch:
+        yield scratch / "clone"
+        (scratch / "clone").rename(target)
 
 
 def _chosen(clone: Clone, brought: Brought) -> tuple[str, str]:
