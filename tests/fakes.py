@@ -29,7 +29,7 @@ from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.outward import Outward
-from relay_tui.services.ports import Answer, ContainerSpec, LogBatch, LogChunk, Observed, Source
+from relay_tui.services.ports import Answer, ContainerSpec, LogBatch, LogChunk, Observed, Source, Stats
 from relay_tui.services.ports.log import packed
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
@@ -121,12 +121,19 @@ class Container:
     oom_killed: bool = False
     error: str = ""
     output: list[bytes] = field(default_factory=list)
+    readings: list[Stats] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def say(self, data: bytes) -> None:
         """Write to its log."""
         with self.changed:
             self.output.append(data)
+            self.changed.notify_all()
+
+    def measure(self, *readings: Stats) -> None:
+        """Be read."""
+        with self.changed:
+            self.readings += readings
             self.changed.notify_all()
 
     def become(self, status: str, exit_code: int | None = None, *, oom_killed: bool = False) -> None:
@@ -201,6 +208,35 @@ class FakeLog:
             self._container.changed.notify_all()
 
 
+class FakeStats:
+    """A container's readings so far, then what measure() adds, until it stops."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._told = 0
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Stats]:
+        while True:
+            with self._container.changed:
+                self._container.changed.wait_for(
+                    lambda: (
+                        self._told < len(self._container.readings) or self.closed or self._container.status != "running"
+                    )
+                )
+                fresh = self._container.readings[self._told :]
+            if self.closed or not fresh:
+                return
+            self._told += len(fresh)
+            yield from fresh
+
+    def close(self) -> None:
+        """End it."""
+        with self._container.changed:
+            self.closed = True
+            self._container.changed.notify_all()
+
+
 class FakeLines(FakeLog):
     """The same as lines; each has a time of its own, a microsecond after the one before it."""
 
@@ -243,6 +279,7 @@ class FakeRuntime(Scripted):
         self.asked: list[str] = []
         self.answers: dict[str, Answer] = {"rev-parse": Answer(1, b"", b"")}
         self.deleted: list[str] = []
+        self.measured: dict[str, FakeStats] = {}
         self._made = 0
         self._streams: list[FakeEvents] = []
 
@@ -365,6 +402,13 @@ class FakeRuntime(Scripted):
         """A container's output as lines."""
         self.begin("log_lines")
         return FakeLines(self._find(container_id), follow=follow, tail=tail, since=since, until=until)
+
+    def stats(self, container_id: str) -> FakeStats:
+        """A container's readings."""
+        self.begin("stats")
+        stream = FakeStats(self._find(container_id))
+        self.measured[container_id] = stream
+        return stream
 
     def attach(self, container_id: str) -> None:
         """Note that the terminal was lent."""

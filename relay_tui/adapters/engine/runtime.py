@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from relay_tui.adapters.engine import asking, logs, wire
+from relay_tui.adapters.engine import asking, logs, stats, wire
 from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.create import DATA_DIR, IDLE, PROJECT, SESSION, Creator
 from relay_tui.adapters.engine.facts import FactsCache
 from relay_tui.adapters.engine.terminal import Terminal
 from relay_tui.errors import ConflictError, EngineError, NotFoundError
-from relay_tui.services.ports import Answer, ContainerSpec, EventStream, LineStream, LogStream, Observed
+from relay_tui.services.ports import Answer, ContainerSpec, EventStream, LineStream, LogStream, Observed, StatsStream
 from relay_tui.services.watch import Watch
 
 _STOP_SECONDS = 10
@@ -139,6 +139,13 @@ class DockerRuntime:
         title = "The log cannot be read"
         tty = bool(self._inspected(container_id, title)["Config"]["Tty"])
         return self._engine.stream(title, "GET", f"/containers/{container_id}/logs", params=params), tty
+
+    def stats(self, container_id: str) -> StatsStream:
+        """Begin to read what it takes; the engine sends a reading a second."""
+        title = "The readings of the container cannot be had"
+        found = self._inspected(container_id, title)
+        stream = self._engine.stream(title, "GET", f"/containers/{found['Id']}/stats", params={"stream": "1"})
+        return stats.EngineStats(self._engine, stream, stats.cpus_allowed(found.get("HostConfig") or {}))
 
     def delete_tree(self, path: Path, image: str) -> None:
         """Delete a directory whose files belong to other users, from a throw-away container that may do only that."""

@@ -6,6 +6,7 @@ from relay_tui.services.ports.files import Disk, Files, TrashEntry
 from relay_tui.services.ports.git import Git, Source
 from relay_tui.services.ports.log import LineStream, LogBatch
 from relay_tui.services.ports.runtime import Answer, ContainerSpec, EventStream, LogChunk, LogStream, Observed, Runtime
+from relay_tui.services.ports.stats import Stats, StatsStream
 from relay_tui.services.ports.store import Locks, Store, Transaction
 from relay_tui.services.ports.work import Clone, Exit, Look, Parcel
 
@@ -28,6 +29,8 @@ __all__ = [
     "Parcel",
     "Runtime",
     "Source",
+    "Stats",
+    "StatsStream",
     "Store",
     "Transaction",
     "TrashEntry",

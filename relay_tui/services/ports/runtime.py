@@ -10,6 +10,7 @@ from typing import Protocol
 
 from relay_tui.model import Identity
 from relay_tui.services.ports.log import LineStream
+from relay_tui.services.ports.stats import StatsStream
 from relay_tui.services.watch import Watch
 
 
@@ -146,6 +147,10 @@ class Runtime(Protocol):
         self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
     ) -> LineStream:
         """Its output as lines with their times: of the last `tail` those from `since` to `until`, both included."""
+        ...
+
+    def stats(self, container_id: str) -> StatsStream:
+        """Begin to read what it takes of the machine; ends when it is not running any more."""
         ...
 
     def delete_tree(self, path: Path, image: str) -> None:

@@ -1,0 +1,117 @@
+"""What running sessions take: one daemon thread reads for each that is looked at, and none for the others."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from relay_tui.errors import RelayError
+from relay_tui.services.ports import Runtime, Stats, StatsStream
+
+log = logging.getLogger(__name__)
+
+KEPT = 60
+"""Readings kept of each: about a minute."""
+MOST = 64
+"""How many are read at once, whatever is wanted."""
+PATIENCE = 5.0  # seconds before a reading that failed is begun again
+
+
+class StatsFeed:
+    """Reads what is wanted. `wake` is called, in a reader's thread, when there is a new reading, or one ended."""
+
+    def __init__(
+        self, runtime: Runtime, wake: Callable[[], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._runtime = runtime
+        self._wake = wake
+        self._clock = clock
+        self._readers: dict[str, _Reader] = {}
+
+    def want(self, running: Mapping[str, str]) -> None:
+        """Read these from now on, and nothing else: container ids by session id, the most important first."""
+        chosen = dict(list(running.items())[:MOST])
+        for key in [key for key, reader in self._readers.items() if chosen.get(key) != reader.container_id]:
+            self._readers.pop(key).close()
+        for key, container_id in chosen.items():
+            reader = self._readers.get(key)
+            if reader is None or reader.over_since(self._clock() - PATIENCE):
+                self._readers[key] = _Reader(self._runtime, container_id, self._wake, self._clock)
+
+    def history(self, session_id: str) -> tuple[Stats, ...]:
+        """The last readings of a session that is wanted, the oldest first; () where there is none (yet)."""
+        reader = self._readers.get(session_id)
+        return reader.history if reader is not None else ()
+
+    def trouble(self, session_id: str) -> RelayError | None:
+        """Why there are no readings of a session that is wanted."""
+        reader = self._readers.get(session_id)
+        return reader.error if reader is not None else None
+
+    def close(self) -> None:
+        """Stop reading."""
+        self.want({})
+
+
+class _Reader:
+    """The readings of one container."""
+
+    def __init__(
+        self, runtime: Runtime, container_id: str, wake: Callable[[], None], clock: Callable[[], float]
+    ) -> None:
+        self.container_id = container_id
+        self.error: RelayError | None = None
+        self._runtime = runtime
+        self._wake = wake
+        self._clock = clock
+        self._readings: deque[Stats] = deque(maxlen=KEPT)
+        self._lock = threading.Lock()
+        self._stream: StatsStream | None = None
+        self._closed = False
+        self._over: float | None = None
+        threading.Thread(target=self._read, name=f"stats {container_id[:12]}", daemon=True).start()
+
+    @property
+    def history(self) -> tuple[Stats, ...]:
+        """The last readings, the oldest first; none of what has ended."""
+        with self._lock:
+            return tuple(self._readings)
+
+    def over_since(self, moment: float) -> bool:
+        """Whether it ended by itself, at that moment or before."""
+        return self._over is not None and self._over <= moment
+
+    def _read(self) -> None:
+        try:
+            stream = self._runtime.stats(self.container_id)
+            with self._lock:
+                self._stream = stream
+                if self._closed:
+                    stream.close()
+                    return
+            for stats in stream:
+                with self._lock:
+                    self._readings.append(stats)
+                self._tell()
+        except RelayError as error:
+            self.error = error
+            log.debug("no readings of %s: %s: %s", self.container_id[:12], error.title, error.detail)
+        with self._lock:
+            self._readings.clear()
+        self._over = self._clock()
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._closed:
+            self._wake()
+
+    def close(self) -> None:
+        """Stop reading; `wake` is not called any more."""
+        with self._lock:
+            self._closed = True
+            stream = self._stream
+        if stream is not None:
+            stream.close()
