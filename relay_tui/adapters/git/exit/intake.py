@@ -173,7 +173,8 @@ def _fetch(base: Path, copy: Path, mine: str, watch: Watch) -> None:
         *("--", own.address(copy), f"+refs/*:{mine}*"),
     )
     watch.stage("Checking the session's objects")
-    outcome = work((*own.STRICT, *strict, f"--git-dir={base}", "fetch", *options), watch, own.closed("file"))
+    command = (*own.STRICT, *strict, f"--git-dir={base}", "fetch", *options)
+    outcome = work(command, watch, own.closed("file"), begin=own.within_walls(copy, base))
     if outcome.code:
         error = translate(outcome, "The session's commits cannot be brought out")
         error.hint = error.hint or "Look at the session's repository in its shell: git fsck."

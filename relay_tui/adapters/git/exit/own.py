@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import secrets
 import shutil
+import subprocess
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from relay_tui.adapters.git import process
 from relay_tui.adapters.git.faults import from_os, translate
-from relay_tui.errors import FileSystemError
+from relay_tui.adapters.git.look import confine
+from relay_tui.errors import FileSystemError, GitError
 from relay_tui.services.watch import Watch
 
 STRICT = (
@@ -23,6 +26,15 @@ STRICT = (
     *("-c", "submodule.recurse=false"),
     *("-c", "gc.auto=0"),  # what looks unreachable in a base may be all that a session's eye has
 )
+_MODEST = """
+[core]
+	packedGitLimit = 1g
+	packedGitWindowSize = 64m
+	commitGraph = false
+	multiPackIndex = false
+[pack]
+	threads = 1
+"""
 _ALONE = 0.05  # seconds between looks whether another fetch of the base is over
 
 
@@ -96,6 +108,28 @@ def make(path: Path, base: Path) -> None:
     alternates = path / "objects/info/alternates"
     alternates.parent.mkdir(exist_ok=True)
     alternates.write_bytes(os.fsencode(base / "objects") + b"\n")
+    with (path / "config").open("a") as config:  # upload-pack, which runs in here, reads no other one
+        config.write(_MODEST)
+
+
+def within_walls(copy: Path, base: Path) -> process.Start:
+    """Starts git where it can read nothing but `copy`, and write nothing but `base`: what it parses is hostile."""
+
+    def begin(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
+        assert not pass_fds
+        try:
+            started = confine.best().start(command, env, confine.Room((copy,), base))
+        except OSError as error:
+            raise GitError("git cannot be started", str(error), "Look at relay doctor.") from error
+        for pipe in (started.stdin, started.stdout):
+            if pipe is not None:
+                pipe.close()
+        started.stdin = started.stdout = None
+        with suppress(ProcessLookupError, PermissionError, ValueError):
+            resource.prlimit(started.pid, resource.RLIMIT_AS, (confine.MEMORY, confine.MEMORY))
+        return started
+
+    return begin
 
 
 def write_refs(path: Path, wanted: Mapping[str, str]) -> None:

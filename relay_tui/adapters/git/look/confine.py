@@ -60,6 +60,7 @@ class Landlock:
         """Start it within a rule set."""
         allowed = dict.fromkeys(_programs(), landlock.READ_EXECUTE)
         allowed |= dict.fromkeys(_LOADER, landlock.READ_FILE)
+        allowed[Path("/dev/urandom")] = landlock.READ_FILE  # git's names for temporary files
         allowed[Path("/dev/null")] = landlock.READ_FILE | landlock.WRITE_FILE
         allowed |= dict.fromkeys(room.read, landlock.READ)
         allowed[room.write] = landlock.EVERYTHING & ~landlock.EXECUTE
