@@ -26,19 +26,17 @@ class Source:
     def __init__(self, look: FakeLook) -> None:
         self.look = look
 
-    def changes(self, session: Session, against: Against) -> Changes:
+    def changes(self, session_id: str, against: Against) -> Changes:
         """As the port does."""
-        return self.look.changes(_clone(session), against)
+        return self.look.changes(_clone(session_id), against)
 
-    def patch(self, session: Session, against: Against, path: str) -> Patch:
+    def patch(self, session_id: str, against: Against, path: str = "") -> Patch:
         """As the port does."""
-        return self.look.patch(_clone(session), against, path)
+        return self.look.patch(_clone(session_id), against, path)
 
 
-def _clone(session: Session) -> Clone:
-    return Clone(
-        session_id=session.id, work_dir=NOWHERE, eye=NOWHERE, base=NOWHERE, branch=session.branch, base_branch="main"
-    )
+def _clone(session_id: str) -> Clone:
+    return Clone(session_id=session_id, work_dir=NOWHERE, eye=NOWHERE, base=NOWHERE, branch="topic", base_branch="main")
 
 
 def a_session(name: str = "topic") -> Session:

@@ -25,7 +25,6 @@ from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS, SHARED_KEYS
 from relay_tui.ui.app import RelayApp
 from relay_tui.ui.screens.help import HelpScreen
-from relay_tui.ui.screens.question import Question
 
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m\r\n\ttail"
 CLONE_FAILED = Fault("git", "The repository cannot be cloned", "fatal: unable to access\nfatal: early EOF", "Check it.")
@@ -76,7 +75,7 @@ async def test_a_failed_session_in_full(rig: Rig) -> None:
         await screen.press("j", "j", "right_square_bracket")
         await screen.sees("Mend it, then R.")
         await screen.same_as("failed")
-        assert "The command failed (exit code 2): make: No…" in screen.row("✗ failed    broken")
+        assert "The command failed (exit code 2): make: No" in screen.row("✗ failed    broken")
 
 
 async def test_a_failed_clone_in_full(rig: Rig) -> None:
@@ -292,14 +291,16 @@ async def test_removing_a_session_names_what_goes_and_no_keeps_it(rig: Rig) -> N
     async with shown(peopled(rig)) as screen:
         for answer in ("n", "escape", "enter", "q"):  # Enter says No unless one moved to the other button
             await screen.press("D")
-            await screen.until(lambda: isinstance(screen.app.screen, Question))
+            await screen.sees("Nothing would be lost")
             for words in ("Remove main?", "alpha/main", "data/projects/p.alpha/sessions", "kept for 7 days; u undoes"):
                 assert words in screen.text
             await screen.press(answer)
             assert screen.app.screen is screen.main
         assert rig.session("s.alpha.main").deleted_at is None
         assert not rig.relay.jobs.running()
-        await screen.press("D", "l", "enter")
+        await screen.press("D")
+        await screen.sees("Nothing would be lost")
+        await screen.press("l", "enter")
         await screen.until(lambda: rig.session("s.alpha.main").deleted_at)
         await screen.sees("Removed main. u brings it back.")
         await screen.until(lambda: "s.alpha.main" not in [row.key for row in screen.main.sessions.rows])
@@ -338,7 +339,9 @@ async def test_the_last_session_is_refused_with_what_to_do_instead(rig: Rig) -> 
 async def test_a_removal_that_fails_says_so_on_the_row_and_goes_on(rig: Rig) -> None:
     async with shown(peopled(rig), (200, 36)) as screen:
         rig.engine.failures["remove"] = EngineError("The container cannot be removed", "device or resource busy")
-        await screen.press("D", "y")
+        await screen.press("D")
+        await screen.sees("Nothing would be lost")
+        await screen.press("y")
         await screen.sees("The container cannot be removed: device or resource busy")
         rig.engine.failures.clear()
         await screen.press("R")

@@ -17,7 +17,7 @@ class Action:
     """A sentence, for help, palette and README."""
     group: str
     places: frozenset[str] = frozenset()
-    """'projects', 'sessions', 'detail'; empty: everywhere."""
+    """'projects', 'sessions', 'detail', or one of the detail's tabs: 'changes'; empty: everywhere."""
     footer: int = 0
     """How much it deserves a place in the footer; 0: none."""
 
@@ -28,6 +28,9 @@ class Action:
 
 
 P, S, D = "projects", "sessions", "detail"
+TABS = frozenset({"changes"})
+"""Tabs of the detail that have keys of their own: those mean something only while the tab has the focus."""
+C = TABS
 
 ACTIONS: tuple[Action, ...] = (
     Action("new_session", "n", "new session", "Create a session on any branch", "Sessions", frozenset({P, S, D}), 90),
@@ -62,6 +65,17 @@ ACTIONS: tuple[Action, ...] = (
         frozenset({P, S, D}),
         40,
     ),
+    Action("push", "p", "push", "Push the session's commits; shows first what goes", "Sessions", frozenset({S, D}), 48),
+    Action(
+        "update",
+        "M",
+        "update",
+        "Merge or rebase what is new upstream, in the container",
+        "Sessions",
+        frozenset({S, D}),
+        12,
+    ),
+    Action("look_again", "ctrl+r", "look again", "Look again at what changed", "Sessions", frozenset({S, D}), 10),
     Action("undo", "u", "undo", "Bring back what was removed last", "Sessions", frozenset(), 15),
     Action("strays", "U", "strays", "Adopt or remove what no record knows", "Projects", frozenset(), 55),
     Action(
@@ -82,11 +96,36 @@ ACTIONS: tuple[Action, ...] = (
         frozenset({P, D}),
         72,
     ),
+    Action(
+        "fetch",
+        "f",
+        "fetch",
+        "Fetch what is new upstream into the project's base",
+        "Projects",
+        frozenset({P, S, D}),
+        42,
+    ),
+    Action("next_file", "right_curly_bracket", "file", "The next changed file", "Changes", C, 94),
+    Action("previous_file", "left_curly_bracket", "file before", "The changed file before", "Changes", C),
+    Action("next_hunk", "right_parenthesis", "hunk", "The next hunk, then the next file's first", "Changes", C, 93),
+    Action("previous_hunk", "left_parenthesis", "hunk before", "The hunk before", "Changes", C),
+    Action("compare", "b", "compare", "Compare with: last commit, branch point, upstream", "Changes", C, 92),
+    Action("edit_file", "o", "edit", "Open the file in $EDITOR", "Changes", C, 91),
+    Action("copy_hunk", "y", "copy hunk", "Copy the marked hunk to the clipboard", "Changes", C, 89),
+    Action("copy_path", "Y", "copy path", "Copy the file's path to the clipboard", "Changes", C, 11),
     Action("filter", "slash", "filter", "Show only rows that contain what you type", "Screen", frozenset({P, S}), 60),
     Action("next_pane", "l,right", "next pane", "Go to the pane on the right (also tab)", "Screen"),
     Action("previous_pane", "h,left", "previous pane", "Go to the pane on the left (also shift+tab)", "Screen"),
     Action("previous_tab", "left_square_bracket", "previous tab", "Show the tab before", "Screen"),
-    Action("next_tab", "right_square_bracket", "tab", "Show the next tab: Log, Info", "Screen", frozenset({S, D}), 30),
+    Action(
+        "next_tab",
+        "right_square_bracket",
+        "tab",
+        "Show the next tab: Log, Info, Changes",
+        "Screen",
+        frozenset({S, D}),
+        30,
+    ),
     Action("zoom", "z", "zoom", "Give the pane the whole screen, or take it back", "Screen", frozenset(), 35),
     Action("back", "escape", "back", "Leave: the filter, the zoom, the pane", "Screen"),
     Action("doctor", "H", "doctor", "Look at what relay needs on this machine, and what mends it", "Screen"),
@@ -94,6 +133,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("command_palette", "ctrl+p", "palette", "Find any command by name", "Screen", frozenset(), 20),
     Action("quit", "q", "quit", "Leave relay; sessions go on running", "Screen", frozenset(), 65),
 )
+
+BY_NAME = {action.name: action for action in ACTIONS}
 
 SHARED_KEYS: tuple[tuple[str, str], ...] = (
     ("j k ↓ ↑", "Move the cursor, scroll the log"),
@@ -107,6 +148,10 @@ _SYMBOLS = {
     "question_mark": "?",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+    "left_parenthesis": "(",
+    "right_parenthesis": ")",
     "escape": "esc",
     "right": "→",
     "left": "←",

@@ -13,6 +13,7 @@ from textual.widgets import ContentSwitcher, Tab, Tabs
 from relay_tui.model import Session
 from relay_tui.services.log_source import LogSource
 from relay_tui.text import clean
+from relay_tui.ui.changes.tab import ChangesOf, ChangesTab
 from relay_tui.ui.hanging import Hanging
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_pane import LogPane
@@ -24,10 +25,11 @@ from relay_tui.ui.present import ASCII, Glyphs
 class Detail(Vertical):
     """Log and Info of the selected session, or Info alone of a project."""
 
-    def __init__(self, source: LogSource, buffer: LogBuffer, *, glyphs: Glyphs) -> None:
+    def __init__(self, source: LogSource, buffer: LogBuffer, changes: ChangesOf, *, glyphs: Glyphs) -> None:
         super().__init__(id="detail", classes="pane")
         self._source = source
         self._buffer = buffer
+        self._changes_of = changes
         self._glyphs = glyphs
         self._wanted = "log"
         self._title = self._state = ""
@@ -35,9 +37,10 @@ class Detail(Vertical):
 
     def compose(self) -> ComposeResult:
         """A line of tabs over what they show."""
-        yield Tabs(Tab("Log", id="log"), Tab("Info", id="info"))
+        yield Tabs(Tab("Log", id="log"), Tab("Info", id="info"), Tab("Changes", id="changes"))
         with ContentSwitcher(initial="log"):
             yield LogPane(self._source, self._buffer, ascii_only=self._glyphs is ASCII)
+            yield ChangesTab(self._changes_of, plain=self._glyphs is ASCII)
             with VerticalScroll(id="info"):
                 yield Hanging(id="facts")
 
@@ -55,6 +58,16 @@ class Detail(Vertical):
         """What follows it."""
         return self.query_one(LogPane)
 
+    @property
+    def changes(self) -> ChangesTab:
+        """The Changes tab."""
+        return self.query_one(ChangesTab)
+
+    @property
+    def tab(self) -> str:
+        """Which of the tabs is seen."""
+        return self.query_one(ContentSwitcher).current or ""
+
     # --- what is shown ---
 
     def show_facts(self, title: str, facts: Callable[[], Content], *, only: bool) -> None:
@@ -65,7 +78,8 @@ class Detail(Vertical):
         self._facts = facts
         tabs = self.query_one(Tabs)
         if tabs.query_one("#log", Tab).display == only:
-            (tabs.hide if only else tabs.show)("log")
+            for name in ("log", "changes"):
+                (tabs.hide if only else tabs.show)(name)
         self._switch("info" if only else self._wanted)
 
     def _tell_facts(self) -> None:
@@ -111,10 +125,16 @@ class Detail(Vertical):
         self.query_one(ContentSwitcher).current = name
         self._tell_facts()
 
+    def back(self) -> bool:
+        """Leave a part of the tab for the part it belongs to; False if there is none."""
+        return self.tab == "changes" and self.changes.back()
+
     def take_focus(self) -> None:
         """Focus whatever the present tab shows."""
         current = self.query_one(ContentSwitcher).visible_content
         if isinstance(current, LogPane):
             current = current.log_view
-        if current is not None:
+        if isinstance(current, ChangesTab):
+            current.take_focus()
+        elif current is not None:
             self.screen.set_focus(current)  # at once: widget.focus() would come after the next key

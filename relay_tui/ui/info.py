@@ -16,6 +16,7 @@ from relay_tui.services.spec import container_spec, describe, loosened
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
 from relay_tui.ui.bars import TONES
+from relay_tui.ui.facts_words import facts_pairs
 from relay_tui.ui.present import Glyphs, job_words, project_state, session_state, when
 from relay_tui.ui.world import World
 
@@ -36,18 +37,24 @@ def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -
     pairs += [
         ("branch", session.branch, ""),
         ("begun at", session.base_branch if session.base_branch != session.branch else "", ""),
-        ("upstream", project.source if project else "", ""),
+        ("repository", project.source if project else "", ""),
         ("clone", session.work_dir, ""),
         ("container", session.container_id[:12], ""),
         ("created", when(session.created_at, present.now()), ""),
         ("id", session.id, "$foreground-muted"),
     ]
     parts = [_job(world.jobs.get(session.id)), _fault(session.error_reason), _notes(session.notes), _pairs(pairs)]
+    parts.append(_work(session, world))
     if profile is None:
         parts.append(Content.styled(f"The profile '{clean(session.profile)}' is no longer configured.", "$text-error"))
     elif project is not None:
         parts.append(_container(session, project, profile, relay))
     return _join(parts)
+
+
+def _work(session: Session, world: World) -> Content:
+    pairs = facts_pairs(session, world.facts.get(session.id), present.now())
+    return _join([Content.styled("Work", "bold $foreground-muted"), _pairs(pairs)], "\n")
 
 
 def _container(session: Session, project: Project, profile: Profile, relay: Relay) -> Content:

@@ -12,6 +12,7 @@ from relay_tui.model import Project, Records, Session
 from relay_tui.services import names
 from relay_tui.ui import present
 from relay_tui.ui.columns import Row
+from relay_tui.ui.facts_words import Known
 from relay_tui.ui.present import Glyphs
 from relay_tui.ui.world import World
 
@@ -19,7 +20,7 @@ from relay_tui.ui.world import World
 class _Kept(NamedTuple):
     """A row, what it was made from, when its age has to be told anew (seconds since 1970), what a filter looks in."""
 
-    made_from: tuple[Session, Job | None, Project | None, Profile | None, bool, bool]
+    made_from: tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool]
     until: float
     row: Row
     words: str
@@ -46,6 +47,7 @@ class SessionRows:
                 jobs.get(session.id),
                 records.projects.get(session.project_id),
                 self._profiles.get(session.profile),
+                world.facts.get(session.id),
                 down,
                 with_project,
             )
@@ -60,11 +62,11 @@ class SessionRows:
 
     def _build(
         self,
-        made_from: tuple[Session, Job | None, Project | None, Profile | None, bool, bool],
+        made_from: tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool],
         world: World,
         moment: datetime,
     ) -> _Kept:
-        session, _, _, profile, _, with_project = made_from
+        session, _, _, profile, _, _, with_project = made_from
         row = present.session_row(session, world, self._glyphs, moment, profile, with_project=with_project)
         words = f"{names.full_name(world.records, session)} {session.branch} {session.image}".casefold()
         return _Kept(made_from, moment.timestamp() + present.age_lasts(session.created_at, moment), row, words)

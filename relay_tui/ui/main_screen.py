@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import sys
 from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
-from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from relay_tui.errors import ConflictError, Fault, RelayError
+from relay_tui.errors import ConflictError
 from relay_tui.model import CloneState, Desired, Project, Session, SessionState
 from relay_tui.services import names
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS
-from relay_tui.ui.endings import ending_at_once
-from relay_tui.ui.panes import PANES, Panes
+from relay_tui.ui.actions import ACTIONS, BY_NAME, TABS
+from relay_tui.ui.panes import PANES
 from relay_tui.ui.screens.doctor import DoctorScreen
 from relay_tui.ui.screens.help import HelpScreen
 from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
 from relay_tui.ui.screens.new_session import NewSessionForm
 from relay_tui.ui.screens.question import Question
 from relay_tui.ui.screens.strays import StraysScreen
+from relay_tui.ui.work_keys import WorkKeys
 from relay_tui.ui.world import Found, JobFailed, RecordRemoved, Warned, snapshot
 
 log = logging.getLogger(__name__)
 
 
-class MainScreen(Panes):
+class MainScreen(WorkKeys):
     """Delegates: a key press, a service call."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,23 +37,13 @@ class MainScreen(Panes):
         if a.name not in {"command_palette", "quit"}
     ]
 
-    # --- getting things done ---
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A tab's own keys mean something only while it has the focus; else they are somebody else's."""
+        del parameters
+        found = BY_NAME.get(action)
+        return found is None or not found.places or not found.places <= TABS or self.offered(found)
 
-    def perform(self, call: Callable[[], object]) -> None:
-        """Make a service call in a thread; what it refuses is told in a toast."""
-
-        async def calling() -> None:
-            try:
-                await asyncio.to_thread(call)
-            except RelayError as error:
-                self.tell(error.fault)
-
-        self.run_worker(calling(), group="actions")
-
-    def tell(self, fault: Fault) -> None:
-        """A toast: what was refused, and what to do."""
-        words = "\n".join(filter(None, (clean_block(fault.detail, lines=6), clean(fault.hint))))
-        self.notify(words or clean(fault.title), title=clean(fault.title), severity="error", timeout=8, markup=False)
+    # --- what services announce ---
 
     @on(JobFailed)
     def job_failed(self, message: JobFailed) -> None:
@@ -105,12 +92,6 @@ class MainScreen(Panes):
         """Bring back what was removed last."""
         self.perform(self.relay.undo)
 
-    def _session_or_say(self) -> Session | None:
-        found = self.session
-        if found is None:
-            self.notify("Choose a session first.", severity="warning")
-        return found
-
     # --- projects and sessions ---
 
     def action_new_project(self) -> None:
@@ -141,7 +122,7 @@ class MainScreen(Panes):
 
     def action_stop_start(self) -> None:
         """Stop what runs; start what does not."""
-        found = self._session_or_say()
+        found = self.session_or_say()
         if found is None:
             return
         running = found.state is SessionState.RUNNING
@@ -149,7 +130,7 @@ class MainScreen(Panes):
 
     def action_restart(self) -> None:
         """Stop and start."""
-        found = self._session_or_say()
+        found = self.session_or_say()
         if found is not None:
             self.perform(lambda: self.relay.restart_session(found))
 
@@ -204,16 +185,7 @@ class MainScreen(Panes):
                 ).fault
             )
             return
-        goes = [
-            ("session", names.full_name(self.world.records, found)),
-            ("branch", found.branch),
-            ("container", found.container_id[:12] or "none"),
-            (
-                "clone",
-                f"{found.work_dir}\n{self._kept}",
-            ),
-        ]
-        self._ask(f"Remove {found.name}?", goes, lambda: self.relay.remove_session(found))
+        self.ask_to_remove(found, self._kept)
 
     def _remove_project(self, found: Project) -> None:
         sessions = self.world.records.live_sessions(found.id)
@@ -246,47 +218,26 @@ class MainScreen(Panes):
 
     def action_attach(self) -> None:
         """Give the terminal to the session's main process."""
-        found = self._session_or_say()
+        found = self.session_or_say()
         if found is not None:
             self._lend_terminal(found, lambda: self.relay.runtime.attach(found.container_id))
 
     def action_shell(self) -> None:
         """Give the terminal to a shell in the session."""
-        found = self._session_or_say()
+        found = self.session_or_say()
         if found is not None:
             name = clean(names.full_name(self.world.records, found))
             words = f"a shell in {name}; exit comes back to relay"
             self._lend_terminal(found, lambda: self.relay.runtime.run(found.container_id, ()), words)
 
     def _lend_terminal(self, found: Session, use: Callable[[], object], words: str = "") -> None:
-        """Suspend the screen while `use` has the terminal; whatever happens, the screen comes back."""
+        """Lend the terminal for something that needs the session's container to run."""
         if found.state is not SessionState.RUNNING:
             self.tell(
                 ConflictError(f"{found.name} is not running", hint="S starts it; R goes on from what failed.").fault
             )
             return
-        failed: RelayError | OSError | None = None
-        try:
-            with self.app.suspend(), ending_at_once():
-                try:
-                    if words:
-                        self._write_plain(f"\x1b[2J\x1b[H\x1b[2m{words}\x1b[0m\r\n")
-                    use()
-                except (RelayError, OSError) as error:  # suspend() has no finally: nothing may pass through it
-                    failed = error
-        except SuspendNotSupported:
-            self.notify("This terminal cannot be lent out.", severity="error")
-        self.refresh()
-        if isinstance(failed, RelayError):
-            self.tell(failed.fault)
-        elif failed is not None:
-            self.tell(Fault("file-system", "The terminal failed", str(failed)))
-
-    @staticmethod
-    def _write_plain(words: str) -> None:
-        if sys.__stdout__ is not None:
-            sys.__stdout__.write(words)
-            sys.__stdout__.flush()
+        self.lend_terminal(use, words)
 
     # --- the screen itself ---
 
@@ -333,8 +284,8 @@ class MainScreen(Panes):
         self.open_filter()
 
     def action_back(self) -> None:
-        """Leave the innermost thing: the filter, the zoom, the pane."""
-        if self.close_filter(clear=True):
+        """Leave the innermost thing: the filter, the diff, the zoom, the pane."""
+        if self.close_filter(clear=True) or self.detail.back():
             return
         if self.has_class("-zoom"):
             self._zoom("")

@@ -11,10 +11,11 @@ from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input
 
-from relay_tui.model import Project, Session, SessionState
+from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services import names
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.relay import Relay
@@ -30,6 +31,7 @@ from relay_tui.ui.row_table import RowTable
 from relay_tui.ui.world import World, WorldChanged
 
 PANES = ("projects", "sessions", "detail")
+REST = 0.25  # seconds the cursor rests on a session before its clone is looked at
 
 
 class Panes(Screen[None]):
@@ -50,6 +52,7 @@ class Panes(Screen[None]):
         self._typing = False
         self._last_session: dict[str, str] = {}
         self._shown_project: str | None = None
+        self._resting: Timer | None = None
         self._titles: dict[str, tuple[str, str]] = {}
         self._engine_epoch = 0
         self._project_rows = ProjectRows(glyphs)
@@ -66,6 +69,7 @@ class Panes(Screen[None]):
                 yield Detail(
                     LogSource(self.relay.runtime),
                     LogBuffer(self.relay.config.log_lines, self.relay.config.log_bytes),
+                    self.relay.facts,
                     glyphs=self.glyphs,
                 )
         yield Input(id="filter", placeholder="show only what contains", compact=True)
@@ -77,6 +81,7 @@ class Panes(Screen[None]):
         live = self.world.records.live_projects()
         self.set_focus(self.sessions if live else self.projects)
         self.set_interval(10, self.draw)  # ages move on
+        self.watch(self.sessions, "scroll_y", self._say_what_is_seen, init=False)
 
     # --- the parts ---
 
@@ -103,6 +108,11 @@ class Panes(Screen[None]):
             if focused is not None and self.query_one(f"#{name}") in focused.ancestors_with_self:
                 return name
         return self._about
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The pane that has the focus, and its tab."""
+        return frozenset({self.place, self.detail.tab} if self.place == "detail" else {self.place})
 
     @property
     def project(self) -> Project | None:
@@ -162,6 +172,7 @@ class Panes(Screen[None]):
             self._shown_project = key
             self.sessions.move_to(self._last_session.get(key, rows[0].key if rows else ""))
         self._entitle(self.sessions, f"Sessions of {chosen.name}" if chosen else "Sessions", count, "sessions")
+        self._say_what_is_seen()
 
     def _nothing(self, chosen: Project | None, *, hidden: bool) -> str:
         if hidden:
@@ -188,7 +199,9 @@ class Panes(Screen[None]):
             title = names.full_name(world.records, subject)
             self.detail.show_facts(title, partial(info.session_info, subject, world, relay, glyphs), only=False)
             self.detail.show_log(subject, self._engine_epoch)
+            self.detail.changes.show(subject, world.facts.get(subject.id))
             return
+        self.detail.changes.show(None)
         self.detail.show_log(None)
         if isinstance(subject, Project):
             facts = partial(info.project_info, subject, world, relay, glyphs)
@@ -202,7 +215,7 @@ class Panes(Screen[None]):
 
     def offered(self, action: Action) -> bool:
         """Whether the action means something here and now."""
-        if action.places and self.place not in action.places:
+        if action.places and action.places.isdisjoint(self.places):
             return False
         subject = self.subject
         running = isinstance(subject, Session) and subject.state is SessionState.RUNNING
@@ -216,6 +229,10 @@ class Panes(Screen[None]):
             "stop_start": isinstance(subject, Session),
             "restart": isinstance(subject, Session),
             "remove": subject is not None,
+            "push": isinstance(subject, Session) and job is None,
+            "update": running and job is None,
+            "look_again": isinstance(subject, Session),
+            "fetch": self.fetchable() is not None,
             "retry": failed and job is None,
             "edit_source": failed and isinstance(subject, Project),
             "cancel": job is not None and job.cancellable,
@@ -223,6 +240,16 @@ class Panes(Screen[None]):
             "undo": self.relay.can_undo,
             "strays": bool(self.world.strays),
         }.get(action.name, True)
+
+    def fetchable(self) -> Project | None:
+        """The project whose base a fetch would bring up to date: the subject, or that of the subject."""
+        subject = self.subject
+        project = self.world.project(subject.project_id) if isinstance(subject, Session) else subject
+        return project if project is not None and project.clone_state is CloneState.READY else None
+
+    def _say_what_is_seen(self) -> None:
+        """Facts are looked for in the background of sessions that are on the screen, no others."""
+        self.relay.facts.show(self.sessions.visible_keys)
 
     # --- the cursor and the focus ---
 
@@ -238,9 +265,16 @@ class Panes(Screen[None]):
         """The detail pane follows the sessions pane."""
         if self.session is not None:
             self._last_session[self._shown_project or ALL] = self.session.id
+            self._rest_then_look(self.session.id)
         if not isinstance(self.subject, Project):
             self._draw_detail()
             self.offer_keys()
+
+    def _rest_then_look(self, session_id: str) -> None:
+        """Look at a session's clone once the cursor rests on it."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(REST, partial(self.relay.facts.ask, session_id))
 
     @on(RowTable.RowChosen, "#projects")
     def project_chosen(self) -> None:

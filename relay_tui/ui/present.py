@@ -13,6 +13,7 @@ from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services.spec import loosened
 from relay_tui.text import clean
 from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
+from relay_tui.ui.facts_words import branch_cell, facts_cell
 from relay_tui.ui.world import World
 
 ALL = "*"
@@ -116,6 +117,7 @@ def session_columns(*, with_project: bool) -> tuple[Column, ...]:
         Column("name", "NAME", min_width=8, max_width=40, grow=1, priority=99),
         Column("project", "PROJECT", min_width=6, max_width=28, priority=60),
         Column("branch", "BRANCH", min_width=10, max_width=60, grow=2, priority=80, ellipsis="middle"),
+        Column("work", "WORK", min_width=5, max_width=26, priority=70),
         Column("image", "IMAGE", min_width=10, max_width=44, priority=20, ellipsis="middle"),
         Column("age", "AGE", width=4, priority=40, align="right"),
     ]
@@ -135,7 +137,13 @@ def session_row(
     if with_project:
         cells.append(_cell(project.name if project else "?", ""))
     wide_from = len(cells)
-    cells += [_cell(session.branch, ""), image, _cell(age(session.created_at, moment), "dim")]
+    known = world.facts.get(session.id)
+    cells += [
+        branch_cell(session, known),
+        facts_cell(known, plain=glyphs is ASCII),
+        image,
+        _cell(age(session.created_at, moment), "dim"),
+    ]
     job = world.jobs.get(session.id)
     wide, progress = None, None
     if job is not None:

@@ -178,6 +178,11 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._rows
 
     @property
+    def visible_keys(self) -> tuple[str, ...]:
+        """The keys of the rows that are on the screen."""
+        return tuple(row.key for row in self._window(self.scroll_offset.y))
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """The columns as they were set last, whether there is room for them or not."""
         return self._columns

@@ -9,10 +9,26 @@ from dataclasses import dataclass, field, replace
 from textual.message import Message
 
 from relay_tui.errors import Fault, RelayError
-from relay_tui.events import EngineStatus, Event, Job, JobEnded, Removed, StraysFound
+from relay_tui.events import (
+    EngineStatus,
+    Event,
+    Job,
+    JobEnded,
+    ProjectFetched,
+    PushPlanned,
+    Removed,
+    SessionUpdated,
+    StraysFound,
+    WorkPushed,
+    WorkRescued,
+)
 from relay_tui.model import Project, Records, Session
 from relay_tui.services.plan import Step
 from relay_tui.services.relay import Relay
+from relay_tui.work import Facts
+
+WorkEvent = ProjectFetched | PushPlanned | WorkPushed | SessionUpdated | WorkRescued
+"""What a person is told when it happens."""
 
 BATCH = 0.05  # seconds that changes are gathered before the screen hears of them
 
@@ -27,6 +43,8 @@ class World:
     trouble: Fault | None = None
     strays: tuple[Step, ...] = ()
     """Clones and containers that no record knows."""
+    facts: Mapping[str, Facts | Fault] = field(default_factory=dict)
+    """What is known of sessions' clones, or why nothing is."""
 
     def project(self, project_id: str | None) -> Project | None:
         """A live project."""
@@ -78,6 +96,14 @@ class Found(Message):
         self.words = words
 
 
+class Announced(Message):
+    """Work went somewhere, or could."""
+
+    def __init__(self, event: WorkEvent) -> None:
+        super().__init__()
+        self.event = event
+
+
 class Warned(Message):
     """Something was wrong, and was mended: the store came back from its copy."""
 
@@ -92,7 +118,19 @@ def snapshot(relay: Relay) -> World:
         records, trouble = relay.store.read(), None
     except RelayError as error:
         records, trouble = Records(), error.fault
-    return World(records, relay.jobs.running(), relay.engine.status, trouble, relay.strays.found)
+    return World(
+        records, relay.jobs.running(), relay.engine.status, trouble, relay.strays.found, _facts(relay, records)
+    )
+
+
+def _facts(relay: Relay, records: Records) -> Mapping[str, Facts | Fault]:
+    found: dict[str, Facts | Fault] = {}
+    for session in records.live_sessions():
+        known = relay.facts.known(session.id)
+        value = known and (known.facts or known.fault)
+        if value:
+            found[session.id] = value
+    return found
 
 
 def _on_row(relay: Relay, subject: str, fault: Fault) -> bool:
@@ -122,6 +160,8 @@ class Bridge:
             self._post(RecordRemoved(event.name, event.warning))
         elif isinstance(event, StraysFound) and event.words:
             self._post(Found(event.words))
+        elif isinstance(event, WorkEvent):
+            self._post(Announced(event))
         self._stirred.set()
 
     def _carry(self) -> None:

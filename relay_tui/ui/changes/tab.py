@@ -35,11 +35,11 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class ChangesOf(Protocol):
     """Where changes come from. Both take their time, and raise RelayError where nothing can be said."""
 
-    def changes(self, session: Session, against: Against) -> Changes:
+    def changes(self, session_id: str, against: Against) -> Changes:
         """The changed files of a session."""
         ...
 
-    def patch(self, session: Session, against: Against, path: str) -> Patch:
+    def patch(self, session_id: str, against: Against, path: str = "") -> Patch:
         """The diff of one of them, or with '' of all."""
         ...
 
@@ -157,7 +157,7 @@ class ChangesTab(Vertical):
         if self._changes is None:
             self._entitle(("Looking at what changed …", "dim"))
         try:
-            changes = await asyncio.to_thread(self._source.changes, session, against)
+            changes = await asyncio.to_thread(self._source.changes, session.id, against)
         except RelayError as error:
             if asked == self._asked:
                 self._unknown(error.fault)
@@ -224,7 +224,7 @@ class ChangesTab(Vertical):
         if self._shown != about:
             self.view.say("…")
         try:
-            patch = await asyncio.to_thread(self._source.patch, session, changes.against, path)
+            patch = await asyncio.to_thread(self._source.patch, session.id, changes.against, path)
             diff = await asyncio.to_thread(parse, patch.text)
         except RelayError as error:
             if self._is_still(about):
