@@ -113,6 +113,10 @@ class FileSystemError(RelayError):
     kind = "file-system"
 
 
+class ForeignFilesError(FileSystemError):
+    """A directory belongs to another user: its session gave it away."""
+
+
 class StoreError(RelayError):
     """The store file cannot be read or written."""
 

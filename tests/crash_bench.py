@@ -247,6 +247,9 @@ class FileRuntime:
     def ask(self, container_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
         raise EngineError("Nothing runs in a file", f"{container_id} {command} {watch} {given}")
 
+    def take_back(self, path: Path, image: str) -> None:
+        raise EngineError("Nothing here belongs to another user", f"{path} {image}")
+
     def delete_tree(self, path: Path, image: str) -> None:
         raise EngineError("Nothing here belongs to another user", f"{path} {image}")
 

@@ -434,6 +434,11 @@ class FakeRuntime(Scripted):
         self.begin("delete_tree")
         self.deleted.append(f"{path} {image}")
 
+    def take_back(self, path: Path, image: str) -> None:
+        """Note what it was asked to take back."""
+        self.begin("take_back")
+        self.deleted.append(f"{path} {image}")
+
     def _find(self, container_id: str) -> Container:
         if container_id not in self.containers:
             raise NotFoundError("No such container", container_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from relay_tui.adapters.durable import refused
-from relay_tui.errors import FileSystemError, NotFoundError
+from relay_tui.errors import FileSystemError, ForeignFilesError, NotFoundError
 from relay_tui.paths import DataDir
 from relay_tui.services.ports import Disk, TrashEntry
 
@@ -29,8 +30,14 @@ class DataFiles:
         self._place = place
 
     def has_clone(self, path: Path) -> bool:
-        """Whether a whole clone lies at `path`: clones get their name only when they are whole."""
-        return (path / "HEAD").is_file() or (path / ".git").is_dir()
+        """Whether a whole clone lies at `path`: clones get their name only when they are whole.
+
+        One that its session closed to us counts: only what is whole was ever open to a session.
+        """
+        try:
+            return (path / "HEAD").is_file() or (path / ".git").is_dir()
+        except PermissionError:
+            return True
 
     def make_directory(self, path: Path) -> None:
         """Make `path` and its parents, readable by their owner alone; fine if it exists."""
@@ -63,9 +70,14 @@ class DataFiles:
 
     def to_trash(self, path: Path, name: str) -> None:
         """Move `path` aside into the trash in one step, as `name` and the time; fine if it is not there."""
+        target = self._place.trash / f"{name}-{int(time.time())}-{time.monotonic_ns() % 10**9:09}"
         try:
             self._place.trash.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.rename(self._place.trash / f"{name}-{int(time.time())}-{time.monotonic_ns() % 10**9:09}")
+            try:
+                path.rename(target)
+            except PermissionError as error:  # a directory that moves has to be writable itself
+                _open_up(path, error)
+                path.rename(target)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -151,6 +163,19 @@ def _directories(path: Path) -> list[Path]:
         return []
     except OSError as error:
         raise refused(error, f"{path} cannot be read", path) from error
+
+
+def _open_up(path: Path, error: PermissionError) -> None:
+    """Make a directory of ours writable for us. Raises ForeignFilesError when it is another user's."""
+    status = path.lstat()
+    if status.st_uid != os.geteuid() != 0:
+        raise ForeignFilesError(
+            f"{path} belongs to another user",
+            f"Its session gave it to uid {status.st_uid}, and only its owner may move it.",
+            f"Give it back, then try again: sudo chown {os.geteuid()} {path}",
+        ) from error
+    if stat.S_ISDIR(status.st_mode):  # never through a symlink
+        path.chmod(stat.S_IRWXU)
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[bytes]:

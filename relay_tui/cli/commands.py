@@ -20,6 +20,7 @@ from relay_tui.cli.session import session
 from relay_tui.cli.settings import config, profile
 from relay_tui.cli.upkeep import purge, reconcile
 from relay_tui.errors import Fault, RelayError
+from relay_tui.paths import log_file
 
 log = logging.getLogger(__name__)
 logging.getLogger("relay_tui").addHandler(logging.NullHandler())  # until its file is open: not standard error
@@ -90,5 +91,10 @@ def run(arguments: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         sys.stderr.close()
+        return 1
+    except Exception as error:  # the last line of defence: nobody is shown a traceback
+        log.exception("relay itself failed")
+        words = f"{type(error).__name__}: {error}"
+        fail(output, Fault("internal", "relay itself failed", words, f"Its log says where: {log_file()}"))
         return 1
     return result if isinstance(result, int) else 0

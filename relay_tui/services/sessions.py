@@ -15,6 +15,7 @@ from relay_tui.errors import (
     ConflictError,
     EngineUnreachableError,
     Fault,
+    ForeignFilesError,
     InvalidInputError,
     NameTakenError,
     NotFoundError,
@@ -353,9 +354,17 @@ class Sessions:
                         self._runtime.remove(container_id)
                 watch.stage("Moving the clone to the trash")
                 with at_step("Moving the clone to the trash"):
-                    self._files.to_trash(Path(session.work_dir), session.id)
+                    self._to_trash(session)
                 self._look.forget(clone_of(session, self._data_dir))
                 self._change(session_id, deleted_at=stamp or now(), container_id="")
+
+    def _to_trash(self, session: Session) -> None:
+        work_dir = Path(session.work_dir)
+        try:
+            self._files.to_trash(work_dir, session.id)
+        except ForeignFilesError:
+            self._runtime.take_back(work_dir, session.image)
+            self._files.to_trash(work_dir, session.id)
 
     def restore(self, session_id: str) -> Session:
         """Undo a removal: put the session back on record; build() brings its clone out of the trash."""

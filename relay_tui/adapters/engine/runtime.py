@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -148,17 +149,27 @@ class DockerRuntime:
         return stats.EngineStats(self._engine, stream, stats.cpus_allowed(found.get("HostConfig") or {}))
 
     def delete_tree(self, path: Path, image: str) -> None:
-        """Delete a directory whose files belong to other users, from a throw-away container that may do only that."""
+        """Delete what is in a directory of other users, from a throw-away container that may do only that."""
         title = "The files of other users cannot be deleted"
+        command = ("/bin/rm", "-rf", "--", "/trash")  # all in it: itself, a mount, stays
+        self._throw_away(title, path, image, command, "DAC_OVERRIDE")
+
+    def take_back(self, path: Path, image: str) -> None:
+        """Make ourselves the owner of a directory, from a throw-away container that may do only that."""
+        command = ("/bin/chown", f"{os.geteuid()}:{os.getegid()}", "/trash")
+        self._throw_away("The clone cannot be taken back from another user", path, image, command, "CHOWN")
+
+    def _throw_away(self, title: str, path: Path, image: str, command: Sequence[str], capability: str) -> None:
+        """Run a command of the image's as root, with nothing mounted but `path`, at /trash, and one capability."""
         config = {
             "Image": image,
-            "Entrypoint": ["/bin/rm", "-rf", "--", "/trash"],  # all in it: itself, a mount, stays
+            "Entrypoint": list(command),
             "User": "0:0",
             "NetworkDisabled": True,
             "HostConfig": {
                 "Mounts": [{"Type": "bind", "Source": str(path), "Target": "/trash"}],
                 "CapDrop": ["ALL"],
-                "CapAdd": ["DAC_OVERRIDE"],
+                "CapAdd": [capability],
                 "SecurityOpt": ["no-new-privileges"],
                 "NetworkMode": "none",
                 "ReadonlyRootfs": True,

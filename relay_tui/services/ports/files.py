@@ -48,7 +48,10 @@ class Files(Protocol):
         ...
 
     def to_trash(self, path: Path, name: str) -> None:
-        """Move `path` aside into the trash in one step, as `name`; fine if it is not there."""
+        """Move `path` aside into the trash in one step, as `name`; fine if it is not there.
+
+        Raises ForeignFilesError when it is another user's: Runtime.take_back() mends that.
+        """
         ...
 
     def survey(self) -> Disk:

@@ -160,6 +160,13 @@ class Runtime(Protocol):
         """
         ...
 
+    def take_back(self, path: Path, image: str) -> None:
+        """Make a directory of the data dir that a session gave away ours again, from a throw-away container.
+
+        Its owner alone: nothing below it is touched. The container has no right but to change owners.
+        """
+        ...
+
     def attach(self, container_id: str) -> None:
         """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
         ...
