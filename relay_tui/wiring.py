@@ -31,6 +31,7 @@ from relay_tui.services.removal import Removal
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
+from relay_tui.services.unsaved import Unsaved
 from relay_tui.text import redact
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _over(place: DataDir, config: Config) -> Relay:
     reconciler = Reconciler(
         store=store, files=files, runtime=runtime, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
+    unsaved = Unsaved(files=files, bus=bus)
     return Relay(
         config=config,
         data_dir=place,
@@ -107,7 +109,8 @@ def _over(place: DataDir, config: Config) -> Relay:
         outward=outward,
         removal=removal,
         jobs=Jobs(bus),
-        engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus),
+        engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
+        unsaved=unsaved,
         reconciler=reconciler,
         doctor=Doctor(machine=Host(place), store=store, place=place, config_path=config.path, plan=reconciler.plan),
         trash=Trash(store=store, files=files, runtime=runtime, locks=locks, bus=bus, config=config),

@@ -38,6 +38,7 @@ from relay_tui.services.removal import Removal
 from relay_tui.services.sessions import NewSession, Sessions
 from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
+from relay_tui.services.unsaved import Unsaved
 from relay_tui.services.watch import Watch
 
 SOURCE = "https://host.example/team/alpha.git"
@@ -558,6 +559,7 @@ def build(
     reconciler = Reconciler(
         store=store, files=files, runtime=engine, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
+    unsaved = Unsaved(files=files, bus=bus, again=0.05)
     relay = Relay(
         config=config,
         data_dir=place,
@@ -572,7 +574,8 @@ def build(
         outward=outward,
         removal=removal,
         jobs=Jobs(bus),
-        engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus),
+        engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
+        unsaved=unsaved,
         reconciler=reconciler,
         doctor=Doctor(machine=FakeMachine(), store=store, place=place, config_path=config.path, plan=reconciler.plan),
         trash=Trash(store=store, files=files, runtime=engine, locks=locks, bus=bus, config=config),

@@ -209,4 +209,7 @@ def test_a_store_that_cannot_be_written_does_not_end_the_watch(
         rig.relay.engine.start()
         wait_until(lambda: rig.relay.engine.status == UP)  # it is not the engine that failed
         assert rig.session(session.id).state is SessionState.RUNNING
+        shown = rig.relay.unsaved.over(rig.relay.store.read()).sessions[session.id]
+        assert shown.state is SessionState.ERROR  # the screen tells what is, whether it can be written or not
     until_said(rig, session, SessionState.ERROR, "exit code 1")
+    wait_until(lambda: rig.relay.unsaved.fault is None)

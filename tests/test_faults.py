@@ -69,9 +69,8 @@ def test_disk_full_while_cloning_a_session(
 
 
 @pytest.mark.engine
-@pytest.mark.usefixtures("client")
 def test_disk_full_while_writing_the_store(
-    relay: InstalledRelay, disk: SmallDisk, tmp_path: Path, open_screen: Open
+    relay: InstalledRelay, disk: SmallDisk, client: docker.DockerClient, tmp_path: Path, open_screen: Open
 ) -> None:
     add_demo(relay, make_repository(tmp_path / "demo"))
     screen = open_screen()
@@ -90,8 +89,15 @@ def test_disk_full_while_writing_the_store(
     screen.press("S")
     screen.wait_for("The disk is full")
     screen.wait_for("Free some space")
+    client.containers.get(str(only_session(relay)["container_id"])).kill()
+    screen.wait_for("✗ failed +main")  # what is, whether it can be written or not
+    screen.wait_for("relay .* The disk is full")
+    assert only_session(relay)["state"] == "running"
 
     disk.make_room()
+    screen.wait_gone("The disk is full")
+    screen.press("R")
+    screen.wait_for("● running +main")
     assert relay.json("session", "create", "demo", "--name", "second")["state"] == "running"
     screen.wait_for("● running +second", timeout=2)
     screen.press("S")
@@ -131,6 +137,7 @@ def test_data_dir_that_became_read_only(
         assert error["hint"]
     screen = open_screen()
     screen.wait_for("● running +main")
+    screen.wait_for("relay .* The data directory cannot be written")
     screen.press("S")
     screen.wait_for("Read-only file system")
     assert screen.shows("● running +main")

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,21 @@ class DataFiles:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise refused(error, f"{path} cannot be made", path) from error
+
+    def try_writing(self) -> None:
+        """Write as much as a change of the store would, and take it back."""
+        probe = self._place.tmp / f"probe-{os.getpid()}-{threading.get_ident()}"
+        try:
+            size = self._place.store.stat().st_size if self._place.store.exists() else 0
+            try:
+                with probe.open("wb") as file:
+                    file.write(bytes(2 * size + 65_536))
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError as error:
+            raise refused(error, "The data directory cannot be written", probe) from error
 
     def survey(self) -> Disk:
         """Every clone, whole or cut or in the trash, that the data dir holds."""

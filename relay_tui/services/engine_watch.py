@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from relay_tui.errors import EngineError, EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.errors import EngineError, EngineUnreachableError, FileSystemError, NotFoundError, RelayError
 from relay_tui.events import Bus, EngineStatus, EngineStatusChanged, RecordsChanged
-from relay_tui.model import Session
+from relay_tui.model import Desired, Session
 from relay_tui.services import observe
 from relay_tui.services.claims import Claims
 from relay_tui.services.ports import EventStream, Observed, Runtime, Store
 from relay_tui.services.sessions import Sessions
+from relay_tui.services.unsaved import Unsaved
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class EngineWatch:
         sessions: Sessions,
         locks: Claims,
         bus: Bus,
+        unsaved: Unsaved,
         on_connect: Callable[[], None] | None = None,
     ) -> None:
         self._runtime = runtime
@@ -38,8 +40,12 @@ class EngineWatch:
         self._sessions = sessions
         self._locks = locks
         self._bus = bus
+        self._unsaved = unsaved
+        unsaved.on_writable.append(self.look_again)
         self.on_connect = on_connect or self.look_at_all
         """Called each time the engine came; what it does is done before the engine is said to be up."""
+        self.on_drift: Callable[[], None] = lambda: None
+        """Called when a session runs that is to be stopped: a reconcile stops it."""
         self._closed = threading.Event()
         self._stream: EventStream | None = None
         self.status = EngineStatus("connecting")
@@ -76,6 +82,9 @@ class EngineWatch:
             except RelayError as error:  # not the engine's fault: the store is full, read-only or unreadable
                 log.log(logging.DEBUG if attempt else logging.WARNING, "not noted: %s: %s", error.title, error.detail)
                 self._say(EngineStatus("up", words))  # the rows stay as they are, and are looked at again
+            except Exception:  # a bug here must not leave the rows as they are for ever
+                log.exception("the watch stumbled")
+                self._say(EngineStatus("up", words) if words else EngineStatus("down", "relay's log says why"))
             self._closed.wait(BACKOFF[min(attempt, len(BACKOFF) - 1)])
             attempt += 1
 
@@ -106,12 +115,27 @@ class EngineWatch:
         except NotFoundError:
             seen = None
         self._settle(session, seen)
+        if seen is not None and seen.status == "running" and session.desired is Desired.STOPPED:
+            self.on_drift()
+
+    def look_again(self, session_ids: Collection[str]) -> None:
+        """Look at what could not be written when it was seen."""
+        for session_id in session_ids:
+            self._look_at(session_id)
 
     def _settle(self, session: Session, seen: Observed | None) -> None:
         update = observe.judge(session, seen)
         if update is None or self._locks.holder(session.id):
             return  # as it says already, or someone is at work on it and will say so
         words = self._sessions.last_words(seen.container_id) if update.reason is not None and seen is not None else ""
+        try:
+            self._write(session, seen, words)
+        except FileSystemError as error:
+            if update.reason is not None and not update.reason.detail:
+                update = replace(update, reason=replace(update.reason, detail=words))
+            self._unsaved.keep(session.id, update, error)
+
+    def _write(self, session: Session, seen: Observed | None, words: str) -> None:
         with self._store.transaction() as change:
             present = change.records.sessions.get(session.id)
             if present is None or present.deleted_at is not None or present.container_id != session.container_id:

@@ -26,6 +26,7 @@ from relay_tui.services.removal import Removal
 from relay_tui.services.sessions import NewSession, Sessions
 from relay_tui.services.strays import Settled, Strays
 from relay_tui.services.trash import Trash
+from relay_tui.services.unsaved import Unsaved
 from relay_tui.services.watch import Watch
 from relay_tui.work import PushPlan, Rescue
 
@@ -59,6 +60,7 @@ class Relay:
     doctor: Doctor
     trash: Trash
     strays: Strays
+    unsaved: Unsaved
     _reconciling: threading.Lock = field(default_factory=threading.Lock)
     _removed: list[Project | Session] = field(default_factory=list)
     _closed: threading.Event = field(default_factory=threading.Event)
@@ -66,12 +68,14 @@ class Relay:
     def start(self) -> None:
         """Begin to watch the engine and the other relays, and go on with what a killed one left."""
         self.engine.on_connect = self.reconcile
+        self.engine.on_drift = self.reconcile
         threading.Thread(target=self._tidy_then_watch, name="store watch", daemon=True).start()
         self.engine.start()
 
     def close(self) -> None:
         """Interrupt what runs and stop watching."""
         self._closed.set()
+        self.unsaved.close()
         self.engine.close()
         self.facts.close()
         self.jobs.quit(patience=3.0)
@@ -254,6 +258,7 @@ class Relay:
 
     def _tidy_then_watch(self) -> None:
         """Notice what other relays write. First, what does not need the engine, and the trash whose time is up."""
+        self.unsaved.look()
         self._tidy()
         last: object = None
         warned = self.store.warning()
@@ -275,3 +280,5 @@ class Relay:
             self.trash.purge(None, Watch())
         except RelayError as error:  # said again by the next action that needs the disk or the store
             log.warning("tidying up failed: %s: %s", error.title, error.detail)
+        except Exception:  # a bug here must not end the watch over the store
+            log.exception("tidying up stumbled")

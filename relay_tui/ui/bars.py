@@ -9,6 +9,7 @@ from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
+from relay_tui.text import clean
 from relay_tui.ui.actions import Action, key_words
 from relay_tui.ui.columns import Tone
 from relay_tui.ui.present import Glyphs, counts, engine_words
@@ -50,6 +51,8 @@ class StatusLine(Static):
         for count in counts(world):
             spans += [(f" {self._glyphs.dot} ", "dim"), count]
         left = Content.assemble((" relay  ", "bold $primary-lighten-1"), *((text, TONES[t]) for text, t in spans[1:]))
+        if world.unsaved is not None:
+            left = Content.assemble(left, (f" {self._glyphs.dot} {clean(world.unsaved.title)}", "$error-lighten-2"))
         if world.trouble is not None:
             left = Content.assemble((" relay  ", "bold"), (world.trouble.title, "$error-lighten-2"))
         room = max(0, self.size.width or self.app.size.width)

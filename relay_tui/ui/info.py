@@ -104,7 +104,8 @@ def overview(world: World, relay: Relay) -> Content:
         down = Fault("engine", "The engine does not answer", engine.words, engine.hint)
     store = relay.store.warning()
     warning = Content.styled(clean_block(store), "$text-warning") if store else Content("")
-    return _join([_fault(world.trouble), _fault(down), warning, _strays(world.strays), _pairs(pairs)])
+    troubles = [_fault(world.trouble), _fault(world.unsaved), _fault(down), warning, _strays(world.strays)]
+    return _join([*troubles, _pairs(pairs)])
 
 
 def _strays(strays: Sequence[Step]) -> Content:

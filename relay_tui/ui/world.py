@@ -41,6 +41,8 @@ class World:
     jobs: Mapping[str, Job] = field(default_factory=dict)
     engine: EngineStatus = field(default_factory=lambda: EngineStatus("connecting"))
     trouble: Fault | None = None
+    unsaved: Fault | None = None
+    """Why nothing can be written; the records show what was observed all the same."""
     strays: tuple[Step, ...] = ()
     """Clones and containers that no record knows."""
     facts: Mapping[str, Facts | Fault] = field(default_factory=dict)
@@ -115,11 +117,17 @@ class Warned(Message):
 def snapshot(relay: Relay) -> World:
     """Everything as it is now."""
     try:
-        records, trouble = relay.store.read(), None
+        records, trouble = relay.unsaved.over(relay.store.read()), None
     except RelayError as error:
         records, trouble = Records(), error.fault
     return World(
-        records, relay.jobs.running(), relay.engine.status, trouble, relay.strays.found, _facts(relay, records)
+        records,
+        relay.jobs.running(),
+        relay.engine.status,
+        trouble,
+        relay.unsaved.fault,
+        relay.strays.found,
+        _facts(relay, records),
     )
 
 

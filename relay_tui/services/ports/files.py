@@ -54,6 +54,10 @@ class Files(Protocol):
         """
         ...
 
+    def try_writing(self) -> None:
+        """Write as much as a change of the store would, and take it back. Raises FileSystemError: why it cannot be."""
+        ...
+
     def survey(self) -> Disk:
         """Every clone, whole or cut or in the trash, that the data dir holds."""
         ...
