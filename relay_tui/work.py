@@ -209,8 +209,17 @@ class Updated:
     said: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescued:
+    """What was brought to safety. `words` say where it is, and how to get at it."""
+
+    words: str
+    saved: frozenset[Hazard]
+    """The kinds of work that nobody need miss now."""
+
+
 class Rescue(StrEnum):
-    """How a session's commits and stashes are brought to safety before it is removed."""
+    """How a session's work is brought to safety before it is removed."""
 
     PUSH = "push"
     KEEP = "keep"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -239,3 +240,97 @@ def test_a_parcel_has_what_the_session_lacks(ground: Ground) -> None:
         run_git("index-pack", "--stdin", "--fix-thin", cwd=ground.clone.work_dir, stdin=pack.read_bytes())
     assert ground.git("rev-list", "--count", f"HEAD..{commits[-1]}") == "3"
     assert not pack.exists()
+
+
+# --- what is not committed -------------------------------------------------------------------------------------------
+
+
+def messy(ground: Ground) -> dict[str, object]:
+    """Leave a bit of everything uncommitted in the session; answer what lies in its work tree."""
+    tree = ground.clone.work_dir
+    (tree / "deep/er").mkdir(parents=True)
+    for name in ("gone.txt", "changed.txt", "deep/er/kept.txt", "was-file"):
+        (tree / name).write_text(name)
+    (tree / ".gitignore").write_text("ignored\n")
+    ground.git("add", "-A")
+    ground.git("commit", "--quiet", "-m", "Before the mess")
+    (tree / "gone.txt").unlink()
+    (tree / "changed.txt").write_bytes(b"a\r\nb\0\xff")
+    (tree / "was-file").unlink()
+    (tree / "was-file").symlink_to("/etc/hostname")
+    (tree / 'deep/new "q" \\ é\n.sh').write_text("#!/bin/sh\n")
+    (tree / 'deep/new "q" \\ é\n.sh').chmod(0o755)
+    (tree / "staged").write_text("staged")
+    ground.git("add", "staged")
+    (tree / "empty").touch()
+    (tree / "ignored").write_text("of no account")
+    return seen(tree)
+
+
+def seen(tree: Path) -> dict[str, object]:
+    """Every file of a work tree but the ignored one: its bytes and whether it can be run, or where a link leads."""
+    found: dict[str, object] = {}
+    for path in sorted(tree.rglob("*")):
+        name = str(path.relative_to(tree))
+        if path.is_symlink():
+            found[name] = str(path.readlink())
+        elif path.is_file() and not name.startswith(".git/") and name != "ignored":
+            found[name] = (path.read_bytes(), path.stat().st_mode & 0o111 != 0)
+    return found
+
+
+def test_an_export_has_what_is_not_committed_uncommitted(ground: Ground, tmp_path: Path) -> None:
+    before = messy(ground)
+    ground.exit.export(ground.clone, "unused", tmp_path / "mine", Watch())
+    assert seen(tmp_path / "mine") == before
+    assert ground.git("rev-parse", "HEAD") == run_git("rev-parse", "HEAD", cwd=tmp_path / "mine")
+    status = run_git("status", "--porcelain", "-z", cwd=tmp_path / "mine").split("\0")
+    told = {entry.strip() for entry in status}
+    assert {"M changed.txt", "D gone.txt", "?? staged", "?? empty", "T was-file"} <= told
+    assert run_git("branch", "--list", "relay-*", cwd=tmp_path / "mine") == ""
+
+
+def test_and_so_has_what_was_kept_and_bundled(ground: Ground, tmp_path: Path) -> None:
+    before = messy(ground)
+    refs = ground.exit.keep(ground.clone, Watch())
+    assert f"{KEPT}/uncommitted" in refs
+    ground.exit.bundle(ground.clone, tmp_path / "all.bundle", Watch())
+    status = ground.git("status", "--porcelain")
+    ground.clone.work_dir.rename(tmp_path / "gone")
+    ground.exit.export(ground.clone, "unused", tmp_path / "kept", Watch())
+    assert seen(tmp_path / "kept") == before
+    run_git("clone", "--quiet", "--branch", "uncommitted", str(tmp_path / "all.bundle"), "out", cwd=tmp_path)
+    assert seen(tmp_path / "out") == before
+    assert run_git("status", "--porcelain", cwd=tmp_path / "gone") == status
+
+
+def test_once_it_is_committed_it_is_no_longer_kept_apart(ground: Ground) -> None:
+    messy(ground)
+    ground.exit.keep(ground.clone, Watch())
+    ground.git("add", "-A")
+    ground.git("commit", "--quiet", "-m", "All of it")
+    assert f"{KEPT}/uncommitted" not in ground.exit.keep(ground.clone, Watch())
+    assert ground.in_base("for-each-ref", f"{KEPT}/uncommitted") == ""
+
+
+def test_what_cannot_be_saved_whole_is_not_called_whole(ground: Ground) -> None:
+    (ground.clone.work_dir / "inner").mkdir()
+    run_git("init", "--quiet", cwd=ground.clone.work_dir / "inner")
+    ground.commit(ground.clone.work_dir / "inner")
+    (ground.clone.work_dir / "fine.txt").write_text("fine")
+    refs = ground.exit.keep(ground.clone, Watch())
+    assert f"{KEPT}/uncommitted" not in refs
+    assert ground.in_base("show", f"{KEPT}/uncommitted-partly:fine.txt") == "fine"
+
+
+def test_links_are_saved_as_links_and_pipes_not_at_all(ground: Ground, tmp_path: Path) -> None:
+    secret = tmp_path / "outside"
+    secret.mkdir()
+    (secret / "secret.txt").write_text("nobody may read this")
+    (ground.clone.work_dir / "way").symlink_to(secret)
+    (ground.clone.work_dir / "file").symlink_to(secret / "secret.txt")
+    os.mkfifo(ground.clone.work_dir / "pipe")
+    ground.exit.keep(ground.clone, Watch())
+    assert ground.in_base("show", f"{KEPT}/uncommitted:file") == str(secret / "secret.txt")
+    names = ground.in_base("ls-tree", "-r", "--name-only", f"{KEPT}/uncommitted").splitlines()
+    assert names == ["README.md", "file", "way"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from relay_tui.services.claims import Claims
 from relay_tui.services.clones import clone_of
 from relay_tui.services.ports import Clone, Exit, Files, Git, Runtime, Source, Store
 from relay_tui.services.watch import Watch
-from relay_tui.work import Kept, Pushed, PushPlan, Rescue, Updated
+from relay_tui.work import Hazard, Kept, Pushed, PushPlan, Rescue, Rescued, Updated
 
 
 class Outward:
@@ -107,19 +107,19 @@ class Outward:
         self._bus.publish(WorkPushed(session_id, pushed))
         return pushed
 
-    def rescue(self, session_id: str, rescue: Rescue, watch: Watch, *, bundle: Path | None = None) -> str:
-        """Bring the session's commits and stashes to safety; answer in words where they are, and how to get at them."""
+    def rescue(self, session_id: str, rescue: Rescue, watch: Watch, *, bundle: Path | None = None) -> Rescued:
+        """Bring the session's work to safety: a push saves its branch, the others all branches, stashes and files."""
         if rescue is Rescue.PUSH:
             pushed = self.push(session_id, self.plan_push(session_id, watch), watch)
-            return f"Pushed {pushed.branch} ({pushed.commit[:10]})."
-        if rescue is Rescue.KEEP:
-            kept = self.keep(session_id, watch)
-            count = f"{len(kept)} {'ref' if len(kept) == 1 else 'refs'}"
-            return f"Kept {count} in the base clone: relay session export {session_id} --to DIR brings them out."
-        if bundle is None:
+            return Rescued(words=f"Pushed {pushed.branch} ({pushed.commit[:10]}).", saved=frozenset())
+        if rescue is Rescue.BUNDLE and bundle is None:
             raise InvalidInputError("bundle", "A file for the bundle is needed")
-        self.bundle(session_id, bundle, watch)
-        return f"Saved in {bundle}: git clone {bundle} DIR brings it out."
+        saved = _saved(self.keep(session_id, watch), session_id)
+        words = f"Kept in the base clone: relay session export {session_id} --to DIR brings it out."
+        if bundle is not None:
+            self.bundle(session_id, bundle, watch)
+            words = f"Saved in {bundle}: git clone {bundle} DIR brings it out."
+        return Rescued(words=words, saved=saved)
 
     def keep(self, session_id: str, watch: Watch) -> dict[str, str]:
         """Keep every head and stash of the session in the base; answer ref → commit."""
@@ -200,3 +200,9 @@ class Outward:
         if session is None or session.deleted_at is not None:
             raise NotFoundError("That session is gone", session_id)
         return session
+
+
+def _saved(refs: Mapping[str, str], session_id: str) -> frozenset[Hazard]:
+    """What a copy of these refs saves; files only if all of them could be read."""
+    files = {Hazard.DIRTY, Hazard.UNTRACKED} if f"refs/relay/{session_id}/uncommitted" in refs else set()
+    return frozenset({Hazard.UNPUSHED, Hazard.STASHED, *files})

@@ -172,8 +172,8 @@ class Relay:
         """Begin to bring its commits to safety, WorkRescued tells where; then to remove it, if `remove`."""
 
         def work(watch: Watch) -> None:
-            words = self.outward.rescue(session.id, rescue, watch, bundle=bundle)
-            self.bus.publish(WorkRescued(session.id, words))
+            rescued = self.outward.rescue(session.id, rescue, watch, bundle=bundle)
+            self.bus.publish(WorkRescued(session.id, rescued.words))
             if remove:
                 watch.check()
                 self.sessions.remove(session.id, watch)

@@ -15,9 +15,6 @@ from relay_tui.services.sessions import Sessions
 from relay_tui.services.watch import Watch
 from relay_tui.work import AtRisk, Guarded, Hazard, Rescue
 
-_SAVED = frozenset({Hazard.UNPUSHED, Hazard.STASHED})
-"""What a copy of every branch and stash brings to safety."""
-
 
 class UnsavedWorkError(ConflictError):
     """Refused: work would go with the session that nothing else has. `guarded` says which."""
@@ -67,16 +64,16 @@ class Removal:
         Raises UnsavedWorkError, unless `force`, when work would still be lost: nothing is removed then.
         """
         self._sessions.check_removable(session_id)
-        words = self._outward.rescue(session_id, rescue, watch, bundle=bundle) if rescue else ""
+        rescued = self._outward.rescue(session_id, rescue, watch, bundle=bundle) if rescue else None
         if not force:
             watch.stage("Looking for unsaved work")
-            self.check(session_id, rescue)
+            self.check(session_id, rescued.saved if rescued else frozenset())
             watch.check()
         self._sessions.remove(session_id, watch)
-        return words
+        return rescued.words if rescued else ""
 
-    def check(self, session_id: str, rescued: Rescue | None = None) -> None:
-        """Raise UnsavedWorkError when work would be lost beyond what was `rescued`; ConflictError for the last session.
+    def check(self, session_id: str, saved: frozenset[Hazard] = frozenset()) -> None:
+        """Raise UnsavedWorkError when work would be lost that is not `saved`; ConflictError for the last session.
 
         A removal that has begun already is not asked about again.
         """
@@ -84,12 +81,11 @@ class Removal:
         if self._find(session_id).desired is Desired.REMOVED:
             return
         guarded = self.guard(session_id)
-        copied = rescued in {Rescue.KEEP, Rescue.BUNDLE}
-        left = tuple(risk for risk in guarded.risks if not (copied and risk.hazard in _SAVED))
+        left = tuple(risk for risk in guarded.risks if risk.hazard not in saved)
         if not left:
             return
-        hint = "--push, --keep or --bundle FILE saves what is committed or stashed; --force moves it to the trash."
-        if all(risk.hazard not in _SAVED for risk in left):
+        hint = "--keep or --bundle FILE saves it, --push what is committed; --force moves it to the trash."
+        if saved:
             hint = "Commit in the session what is to stay, or add --force: then its clone goes to the trash."
         raise UnsavedWorkError(self._find(session_id).name, Guarded(risks=left, safe=guarded.safe), hint)
 

@@ -29,7 +29,7 @@ class GitExit:
 
     def keep(self, clone: Clone, watch: Watch) -> dict[str, str]:
         """Copy every head and stash of the session into the base as refs/relay/<session id>/*; answer ref → commit."""
-        return dict(bring_in(clone, self._tmp, watch).refs)
+        return dict(bring_in(clone, self._tmp, watch, files=True).refs)
 
     def kept(self, base: Path) -> list[Kept]:
         """What a base holds of sessions, removed or not, and the upstream does not have."""
@@ -44,7 +44,7 @@ class GitExit:
 
     def bundle(self, clone: Clone, target: Path, watch: Watch) -> int:
         """Save every head and stash of the session as a git bundle at `target`; answer its bytes."""
-        return bundle(clone, bring_in(clone, self._tmp, watch), target, self._tmp, watch)
+        return bundle(clone, bring_in(clone, self._tmp, watch, files=True), target, self._tmp, watch)
 
     def fetch(self, base: Path, source: Source, watch: Watch) -> Sequence[str]:
         """Bring the base up to date with its upstream; answer what changed, a line for each branch."""
@@ -77,7 +77,7 @@ class GitExit:
     def _present(self, clone: Clone, watch: Watch) -> Brought:
         """What the session holds now, or what was kept of it if its clone is gone."""
         if clone.work_dir.is_dir():
-            return bring_in(clone, self._tmp, watch)
+            return bring_in(clone, self._tmp, watch, files=True)
         kept = own.refs(clone.base, f"{_KEPT}{clone.session_id}/")
         if not kept:
             raise NotFoundError("Nothing of that session is left", hint="Its clone is gone, and nothing was kept.")

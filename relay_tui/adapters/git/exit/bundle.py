@@ -9,6 +9,7 @@ from pathlib import Path
 
 from relay_tui.adapters.git.exit import own
 from relay_tui.adapters.git.exit.intake import Brought
+from relay_tui.adapters.git.exit.uncommitted import PARTLY, WHOLE
 from relay_tui.adapters.git.faults import from_os
 from relay_tui.errors import ConflictError, GitError
 from relay_tui.services.ports import Clone
@@ -23,6 +24,9 @@ def bundle(clone: Clone, brought: Brought, target: Path, tmp: Path, watch: Watch
         raise GitError("The session has no commits", hint="There is nothing to save in a bundle.")
     mine = f"refs/relay/{clone.session_id}/"
     wanted = {f"refs/{name.removeprefix(mine)}": commit for name, commit in brought.refs.items()}
+    for name in (WHOLE, PARTLY):
+        if name in wanted:  # as a branch, so that a clone of the bundle brings it
+            wanted.setdefault(name.replace("refs/", "refs/heads/"), wanted.pop(name))
     with own.scratch(tmp, clone.session_id) as path:
         view = path / "view.git"
         own.make(view, clone.base)

@@ -18,6 +18,7 @@ from relay_tui.services.ports import Clone
 from relay_tui.services.watch import Watch
 
 _FETCH = ("fetch", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--no-write-fetch-head", "--progress")
+_UNCOMMITTED = "refs/heads/relay-uncommitted"
 _STASH = "refs/relay-stash/"
 _HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false", "-c", "gc.auto=0")
 
@@ -82,6 +83,7 @@ def _clone(path: Path, clone: Clone, ref: str, source: str, name: str, watch: Wa
     wanted = [
         *("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*", f"+{mine}/tags/*:refs/tags/*"),
         *(f"+{mine}/heads/*:refs/heads/*", f"+{ref}:refs/heads/{name}", f"+{mine}/stash/*:{_STASH}*"),
+        f"+{mine}/uncommitted*:{_UNCOMMITTED}*",
     ]
     git = path / ".git"
     _work(git, *_FETCH, "--update-head-ok", "--", own.address(clone.base), *wanted, watch=watch)
@@ -104,6 +106,19 @@ def _clone(path: Path, clone: Clone, ref: str, source: str, name: str, watch: Wa
     )
     if outcome.code:
         raise translate(outcome, "The files cannot be written")
+    _lay_out(git, path)
+
+
+def _lay_out(git: Path, path: Path) -> None:
+    """Let the files be as they were in the session, where what was not committed was begun at this commit."""
+    for ref, commit in own.refs(git, f"{_UNCOMMITTED}*").items():
+        if own.holds(git, "rev-parse", "--verify", "--quiet", f"{commit}^"):
+            head, parent = (_run(f"--git-dir={git}", "rev-parse", name).strip() for name in ("HEAD", f"{commit}^"))
+            if head != parent:
+                continue
+        restore = ("restore", "--worktree", f"--source={commit}", "--", ":/")
+        _run(f"--git-dir={git}", f"--work-tree={path}", *restore)
+        _run(f"--git-dir={git}", "update-ref", "-d", ref)
 
 
 def _by_number(stashes: Mapping[str, str]) -> list[tuple[str, str]]:

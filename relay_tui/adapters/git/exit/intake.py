@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from relay_tui.adapters.git.exit import own
+from relay_tui.adapters.git.exit.uncommitted import PARTLY, WHOLE, add_uncommitted
 from relay_tui.adapters.git.faults import from_os, translate
 from relay_tui.adapters.git.look.gitdir import GitDir, ObjectFile, open_clone
 from relay_tui.adapters.git.names import check_branch_name
@@ -34,25 +35,28 @@ class Brought:
     refs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def bring_in(clone: Clone, tmp: Path, watch: Watch) -> Brought:
-    """Put every ref, stash and detached HEAD of the session into its base as refs/relay/<session id>/*."""
+def bring_in(clone: Clone, tmp: Path, watch: Watch, *, files: bool = False) -> Brought:
+    """Put every ref, stash and detached HEAD of the session into its base as refs/relay/<session id>/*.
+
+    With `files`, also what is not committed, as a commit of its own.
+    """
     for attempt in range(1, _TRIES + 1):
         try:
-            return _bring_in(clone, tmp, watch)
+            return _bring_in(clone, tmp, watch, files=files)
         except GitError:
             if attempt == _TRIES:
                 raise
     raise AssertionError
 
 
-def _bring_in(clone: Clone, tmp: Path, watch: Watch) -> Brought:
+def _bring_in(clone: Clone, tmp: Path, watch: Watch, *, files: bool) -> Brought:
     watch.check()
     with own.scratch(tmp, clone.session_id) as path, open_clone(clone.work_dir) as git_dir:
         head = git_dir.head()
         wanted = _wanted(git_dir, own.refs(clone.base, "refs/tags/"))
         if head.hash and not head.branch:
             wanted["refs/detached"] = head.hash
-        if not wanted:
+        if not wanted and not files:
             return Brought(head.branch)
         copy = path / "copy.git"
         own.make(copy, clone.base)
@@ -60,6 +64,11 @@ def _bring_in(clone: Clone, tmp: Path, watch: Watch) -> Brought:
         git_dir.check()
         _copy(git_dir, copy / "objects", clone.base / "objects", watch)
         mine = f"refs/relay/{clone.session_id}/"
+        if files:
+            wanted |= add_uncommitted(clone, copy, watch)
+            own.forget(clone.base, *(f"{mine}{name.removeprefix('refs/')}" for name in (WHOLE, PARTLY)))
+        if not wanted:
+            return Brought(head.branch)
         _fetch(clone.base, copy, mine, watch)
         brought = {mine + name.removeprefix("refs/"): commit for name, commit in wanted.items()}
         return Brought(head.branch, MappingProxyType(brought))

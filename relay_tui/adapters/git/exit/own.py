@@ -81,6 +81,12 @@ def refs(git_dir: Path, *patterns: str) -> dict[str, str]:
     return {name: commit for commit, _, name in (line.partition(" ") for line in listed.splitlines())}
 
 
+def forget(git_dir: Path, *names: str) -> None:
+    """Delete refs; fine if they are not there."""
+    for name in refs(git_dir, *names):
+        ask(git_dir, "update-ref", "-d", name, title="A ref of the base cannot be deleted")
+
+
 def address(git_dir: Path) -> str:
     """The address under which git fetches from a directory by its own protocol, and hashes what comes."""
     return f"file://{quote(os.fsencode(git_dir))}"
