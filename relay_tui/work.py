@@ -172,6 +172,8 @@ class PushPlan:
     """Whether the remote has no such branch yet."""
     diverged: bool
     """Whether the remote has commits that the session lacks: it would be rejected."""
+    lfs_files: int = 0
+    """Contents of LFS files that are sent along."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

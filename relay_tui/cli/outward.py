@@ -55,6 +55,8 @@ def plan_words(plan: PushPlan) -> str:
     lines += [f"    {commit.hash[:10]} {commit.subject}  ({commit.author})" for commit in plan.commits[:_LISTED]]
     if plan.count > _LISTED:
         lines.append(f"    and {plan.count - _LISTED} more")
+    if plan.lfs_files:
+        lines.append(f"  and the content of {plan.lfs_files} LFS {'file' if plan.lfs_files == 1 else 'files'}")
     if plan.diverged:
         lines.append("  The upstream has commits that the session lacks: it would be rejected.")
     return "\n".join(_clean(lines))

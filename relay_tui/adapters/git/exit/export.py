@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from relay_tui.adapters.git import process
-from relay_tui.adapters.git.exit import own
+from relay_tui.adapters.git.exit import lfs, own
 from relay_tui.adapters.git.exit.intake import Brought
 from relay_tui.adapters.git.faults import from_os, translate
 from relay_tui.adapters.git.place import partial
@@ -98,6 +98,7 @@ def _clone(path: Path, clone: Clone, ref: str, source: str, name: str, watch: Wa
     for stash, commit in _by_number(own.refs(git, _STASH)):
         _run(f"--git-dir={git}", "stash", "store", "-m", "from the session", commit)
         _run(f"--git-dir={git}", "update-ref", "-d", stash)
+    lfs.copy_to(clone.base, git, list(own.refs(git, "refs/heads/").values()))
     watch.stage("Writing the files")
     outcome = process.work(
         (*_HARMLESS, f"--git-dir={git}", f"--work-tree={path}", "reset", "--hard", "--quiet"),

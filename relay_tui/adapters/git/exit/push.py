@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from relay_tui.adapters.git.credentials import spellings
-from relay_tui.adapters.git.exit import commits, own, upstream
+from relay_tui.adapters.git.exit import commits, lfs, own, upstream
 from relay_tui.adapters.git.exit.refusals import refusal
 from relay_tui.adapters.git.faults import redact
 from relay_tui.services.ports import Source
@@ -30,6 +30,7 @@ def plan(base: Path, source: Source, branch: str, commit: str) -> PushPlan:
         commits=commits.read(base, commit, *commits.UPSTREAM, limit=_LISTED),
         count=commits.count(base, commit, *commits.UPSTREAM),
         new_branch=not theirs,
+        lfs_files=len(lfs.to_send(base, commit)),
         diverged=bool(theirs) and not commits.is_ancestor(base, theirs, commit),
     )
 
@@ -37,6 +38,7 @@ def plan(base: Path, source: Source, branch: str, commit: str) -> PushPlan:
 def push(base: Path, source: Source, wanted: PushPlan, watch: Watch) -> Pushed:
     """Send it; afterwards the base knows that the upstream has it."""
     watch.check()
+    lfs.send(base, source, lfs.to_send(base, wanted.commit), watch)
     watch.stage("Connecting")
     target = f"refs/heads/{wanted.branch}"
     command = ("push", *_OPTIONS, "--", source.url, f"{wanted.commit}:{target}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -181,6 +181,19 @@ class GitDir:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def open_lfs(self, name: str) -> Iterator[int]:
+        """Open the content of an LFS file, by its sum, for reading. FileNotFoundError if it is not there."""
+        with ExitStack() as stack:
+            inner = self._git
+            for part in ("lfs", "objects", name[:2], name[2:4]):
+                if not reader.exists(part, inner):
+                    raise FileNotFoundError(name)
+                inner = stack.enter_context(reader.directory(part, inner, shown=f".git/lfs/…/{part}"))
+            descriptor = reader.open_file(name, inner, shown=f".git/lfs/objects/…/{name}")
+            stack.callback(os.close, descriptor)
+            yield descriptor
 
     def _loose(self, descriptor: int, prefix: str, found: dict[str, str], depth: int) -> None:
         if depth > _DEEPEST:
