@@ -62,6 +62,11 @@ class DataDir:
         """Removed clones, one directory each, until their retention ends."""
         return self.root / "trash"
 
+    @property
+    def processes(self) -> Path:
+        """Sessions that run as processes: what runs, their logs and homes, one directory each."""
+        return self.root / "processes"
+
     def project(self, project_id: str) -> Path:
         """A project's directory."""
         return self.root / "projects" / project_id
@@ -84,7 +89,7 @@ class DataDir:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.root.stat().st_mode & 0o777 != 0o700:
                 self.root.chmod(0o700)  # only then: the file system may be read-only
-            for directory in (self.locks, self.tmp, self.cache, self.trash, self.root / "projects"):
+            for directory in (self.locks, self.tmp, self.cache, self.trash, self.processes, self.root / "projects"):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise FileSystemError(

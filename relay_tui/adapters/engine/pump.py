@@ -14,9 +14,7 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
-
-from relay_tui.adapters.engine.wire import Stream
+from typing import Any, Protocol
 
 _READ = 64 * 1024
 CTRL_Q = re.compile(rb"\x11|\x1b\[113(?::\d*)*;(\d+)(?::1)?u|\x1b\[27;5;113~")
@@ -30,10 +28,23 @@ Resize = Callable[[int, int], bool]
 """Takes rows and columns; answers whether the engine took them."""
 
 
+class Connection(Protocol):
+    """What a conversation runs over."""
+
+    @property
+    def socket(self) -> socket.socket:
+        """The connection itself."""
+        ...
+
+    def take_ahead(self) -> bytes:
+        """What was read of it already."""
+        ...
+
+
 class Pump:
     """One conversation. `write` gets what comes; `stdin` is the descriptor to send from, None for nothing at all."""
 
-    def __init__(self, stream: Stream, write: Callable[[bytes], None], stdin: int | None) -> None:
+    def __init__(self, stream: Connection, write: Callable[[bytes], None], stdin: int | None) -> None:
         self._stream = stream
         self._socket = stream.socket
         self._write = write

@@ -41,6 +41,10 @@ class ContainerSpec:
     """Bytes it may use; None: all there is."""
     network: str = "bridge"
     """The engine's network name; 'none' cuts it off."""
+    runtime: str = "docker"
+    """What is to run it: 'docker' or 'process'."""
+    isolated: bool = True
+    """Whether a process runs in a sandbox; a container always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class Observed:
     error: str = ""
     """The engine's words when it could not start it, else ''."""
     started_at: str = ""
+    signal: str = ""
+    """The signal that ended it, like 'SIGKILL', where the runtime knows; else ''."""
+    lost: bool = False
+    """Whether it ended without leaving word how: it was killed together with what kept it, or the machine went down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,103 @@
+"""relay's side of a conversation with a supervisor."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from relay_tui.adapters.process.guests import MOST_ORDER
+from relay_tui.adapters.process.launch import receive
+from relay_tui.adapters.process.place import Near, Place
+from relay_tui.errors import ConflictError, EngineError
+
+_CONNECT_SECONDS = 5.0
+_READ = 1 << 16
+
+
+def connect(place: Place) -> socket.socket | None:
+    """A connection to the session's supervisor; None if there is none: then the command has ended, or never began."""
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    line.settimeout(_CONNECT_SECONDS)
+    try:
+        with Near(place.root) as near:
+            line.connect(near(place.socket_name))
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        line.close()
+        return None
+    except OSError as error:
+        line.close()
+        raise EngineError("The session's supervisor does not answer", str(error), "Stop the session.") from error
+    line.settimeout(None)
+    return line
+
+
+def call(place: Place, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> socket.socket | None:
+    """A connection on which `request` has been made; None as connect() says."""
+    line = connect(place)
+    if line is None:
+        return None
+    data = json.dumps(request).encode() + b"\n"
+    if len(data) > MOST_ORDER:
+        line.close()
+        raise EngineError("The command is too long", f"{len(data)} bytes with its environment.", "Put it in a file.")
+    try:
+        sent = socket.send_fds(line, [data], list(descriptors)) if descriptors else line.send(data)
+        line.sendall(data[sent:])
+    except OSError:  # it ended this very moment
+        line.close()
+        return None
+    return line
+
+
+def not_running() -> ConflictError:
+    """What to say when a session's supervisor is gone."""
+    return ConflictError("The session is not running", "Its process has ended.", "Start it first.")
+
+
+class Answers:
+    """The JSON lines that come on a connection."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._heard = b""
+        self.lent: list[int] = []
+        """Descriptors that came with what was said."""
+
+    def next(self) -> dict[str, Any] | None:
+        """The next one; None when the connection ends."""
+        while b"\n" not in self._heard:
+            try:
+                data, lent = receive(self._line, _READ)
+            except OSError:
+                data, lent = b"", []
+            self.lent += lent
+            if not data:
+                return None
+            self._heard += data
+        words, _, self._heard = self._heard.partition(b"\n")
+        said = json.loads(words)
+        return said if isinstance(said, dict) else {}
+
+
+def resize(place: Place, rows: int, columns: int) -> bool:
+    """Tell the command's terminal its size; False if there is nobody to tell."""
+    line = call(place, {"do": "resize", "rows": rows, "columns": columns})
+    if line is None:
+        return False
+    with line:
+        return Answers(line).next() is not None
+
+
+def hang_up(line: socket.socket) -> None:
+    """End a connection, also for a thread that waits on it."""
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def place_of(root: Path, process_id: str) -> Place:
+    """The directory of the process that services know by that id."""
+    return Place(root / process_id.partition("-")[2])

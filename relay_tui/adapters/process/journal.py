@@ -1,0 +1,212 @@
+"""A process's output on disk: what came on which stream and when, in segments of bounded size.
+
+A segment is a row of records: stream, length and time, then the bytes, then the length once more, so that the last
+lines are found from the end. Segments are numbered; the oldest are deleted when there are too many.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+STDOUT, STDERR = 1, 2
+SEGMENT = 4 << 20
+KEPT = 8
+"""At most 32 MiB of a session's log are kept."""
+_HEAD = struct.Struct("<BxxxIQ")
+_FOOT = struct.Struct("<I")
+_FRAME = _HEAD.size + _FOOT.size
+_BLOCK = 1 << 18  # more than any record
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Bytes that came on a stream at a time (ns since 1970)."""
+
+    stream: int
+    time: int
+    data: bytes
+
+
+class Writer:
+    """Appends to a log directory; begins a new segment each time it is made, and each time one is full."""
+
+    def __init__(self, directory: Path, *, segment: int = SEGMENT, kept: int = KEPT) -> None:
+        self._directory = directory
+        self._segment = segment
+        self._kept = kept
+        directory.mkdir(mode=0o700, exist_ok=True)
+        self._number = max(segments(directory), default=0)
+        self._file = -1
+        self._size = 0
+        self._lost = 0
+        self._turn()
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Append what came. What a full disk does not take is counted, and told in the log once there is room."""
+        if self._lost:
+            words = f"relay: {self._lost} bytes of output are not in this log: the disk was full\n".encode()
+            if not self._append(STDERR, words):
+                self._lost += len(data)
+                return
+            self._lost = 0
+        if not self._append(stream, data):
+            self._lost += len(data)
+
+    def _append(self, stream: int, data: bytes) -> bool:
+        record = _HEAD.pack(stream, len(data), time.time_ns()) + data + _FOOT.pack(len(data))
+        try:
+            if self._size and self._size + len(record) > self._segment:
+                self._turn()
+            rest = memoryview(record)
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            return False
+        self._size += len(record)
+        return True
+
+    def _turn(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(self._directory / _name(self._number + 1), flags, 0o600)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._size, self._number = file, 0, self._number + 1
+        for old in sorted(segments(self._directory))[: -self._kept]:
+            with suppress(OSError):
+                (self._directory / _name(old)).unlink()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+
+class Reader:
+    """Reads a log from its beginning or its last lines, and goes on from there each time it is asked."""
+
+    def __init__(self, directory: Path, *, tail: int | None = None, since: int = 0) -> None:
+        self._directory = directory
+        self._since = since
+        self._file = -1
+        self._number = 0
+        self._at = 0
+        self._first = [] if tail is None else self._from_end(tail)
+
+    def entries(self) -> Iterator[Entry]:
+        """What is there by now and was not answered yet, the oldest first."""
+        ready, self._first = self._first, []
+        yield from ready
+        while True:
+            newer = max(segments(self._directory), default=0) > self._number  # asked before this one is read to its end
+            before = self._at
+            if self._file >= 0:
+                yield from self._next_entries()
+            if self._at == before:
+                if not newer:
+                    return
+                self._open_next()
+
+    def _next_entries(self) -> Iterator[Entry]:
+        """The whole records in the next block. One under way, or cut by a kill or a full disk, is left where it is."""
+        data = os.pread(self._file, _BLOCK, self._at)
+        at = 0
+        while len(data) - at >= _HEAD.size:
+            stream, length, moment = _HEAD.unpack_from(data, at)
+            end = at + _FRAME + length
+            if end > len(data):
+                break
+            self._at += end - at
+            if moment >= self._since:
+                yield Entry(stream, moment, data[at + _HEAD.size : end - _FOOT.size])
+            at = end
+
+    def _open_next(self) -> None:
+        """Open the segment after the present one; one that was deleted meanwhile is passed over."""
+        for number in sorted(n for n in segments(self._directory) if n > self._number):
+            self._number = number
+            try:
+                file = os.open(self._directory / _name(number), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            self.close()
+            self._file, self._at = file, 0
+            return
+
+    def _from_end(self, lines: int) -> list[Entry]:
+        """The last `lines` lines, and stand behind them. Of the segments before only those are read that are needed."""
+        found: list[Entry] = []
+        numbers = sorted(segments(self._directory), reverse=True)
+        wanted = lines
+        for number in numbers:
+            try:
+                content = (self._directory / _name(number)).read_bytes()
+            except FileNotFoundError:
+                break
+            whole = _whole(content)
+            if not self._number:
+                self._number = number
+                self._file = os.open(self._directory / _name(number), os.O_RDONLY | os.O_CLOEXEC)
+                self._at = whole
+            wanted = self._collect(content[:whole], wanted, found)
+            if wanted <= 0:
+                break
+        found.reverse()
+        return found
+
+    def _collect(self, content: bytes, wanted: int, found: list[Entry]) -> int:
+        """Put the records that hold the last `wanted` lines on `found`, the last first; answer how many are wanting."""
+        at = len(content)
+        while at > 0 and wanted > 0:
+            (length,) = _FOOT.unpack_from(content, at - _FOOT.size)
+            begin = at - _FRAME - length
+            stream, _, moment = _HEAD.unpack_from(content, begin)
+            if moment < self._since:
+                return 0
+            data = content[begin + _HEAD.size : at - _FOOT.size]
+            breaks = data.count(b"\n") - (data.endswith(b"\n") and not found)
+            if breaks >= wanted:
+                cut = len(data) - (1 if data.endswith(b"\n") and not found else 0)
+                for _ in range(wanted):
+                    cut = data.rindex(b"\n", 0, cut)
+                data = data[cut + 1 :]
+            if data:
+                found.append(Entry(stream, moment, data))
+            wanted -= breaks
+            at = begin
+        return wanted
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _whole(content: bytes) -> int:
+    """How far the content holds whole records: the last one may be under way, or cut by a kill."""
+    at = 0
+    while len(content) - at >= _HEAD.size:
+        end = at + _FRAME + _HEAD.unpack_from(content, at)[1]
+        if end > len(content):
+            break
+        at = end
+    return at
+
+
+def segments(directory: Path) -> list[int]:
+    """The numbers of the segments that are there."""
+    try:
+        return [int(path.name) for path in directory.iterdir() if path.name.isdigit()]
+    except FileNotFoundError:
+        return []
+
+
+def _name(number: int) -> str:
+    return f"{number:08}"

@@ -1,0 +1,100 @@
+"""Where one session's process keeps what it is: its directory below the data dir, read and written whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PREFIX = "process-"
+"""Begins the id by which services know a session's process, where a container's is a hash."""
+LISTENERS = ".listeners"
+"""Holds the sockets of relays that want to hear of changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The directory of one session's process; it lives as long as a container would: its log and home go with it."""
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        """What is to run; written once, when it is created."""
+        return self.root / "spec.json"
+
+    @property
+    def state(self) -> Path:
+        """What runs or ran; written by its supervisor alone."""
+        return self.root / "state.json"
+
+    @property
+    def log(self) -> Path:
+        """The directory of the log's segments."""
+        return self.root / "log"
+
+    @property
+    def home(self) -> Path:
+        """The command's own HOME."""
+        return self.root / "home"
+
+    @property
+    def tmp(self) -> Path:
+        """The command's own /tmp, where it is isolated."""
+        return self.root / "tmp"
+
+    @property
+    def lock(self) -> Path:
+        """Held by its supervisor as long as that lives."""
+        return self.root / "lock"
+
+    @property
+    def complaints(self) -> Path:
+        """What the supervisor said when it broke: empty."""
+        return self.root / "supervisor.err"
+
+    @property
+    def socket_name(self) -> str:
+        """The supervisor's socket, to be reached through near(): its path may be too long for an address."""
+        return "sock"
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None if there is no such file, or nothing whole in it."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write(path: Path, values: dict[str, Any]) -> None:
+    """Make `values` the content of a file (0600), whole or not at all. Raises OSError."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(values, file)
+        staged.replace(path)
+    finally:
+        with suppress(OSError):
+            staged.unlink()
+
+
+class Near:
+    """Addresses of sockets in a directory, however long its path: an address has room for 107 bytes only."""
+
+    def __init__(self, directory: Path) -> None:
+        self._descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> Near:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def __call__(self, name: str) -> str:
+        """The address of the socket called `name`."""
+        return f"/proc/self/fd/{self._descriptor}/{name}"

@@ -1,0 +1,276 @@
+"""The Runtime port over processes of this machine, in a sandbox where bubblewrap works."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from relay_tui.adapters import durable
+from relay_tui.adapters.engine.logs import engine_time
+from relay_tui.adapters.engine.people import git_config
+from relay_tui.adapters.files import DataFiles
+from relay_tui.adapters.process import alive, client, conversation, people, sandbox
+from relay_tui.adapters.process.client import place_of
+from relay_tui.adapters.process.listeners import announce
+from relay_tui.adapters.process.place import PREFIX, Place, read, write
+from relay_tui.adapters.process.streams import ProcessEvents, ProcessLog, directories
+from relay_tui.errors import ConflictError, EngineError, NotFoundError
+from relay_tui.paths import DataDir
+from relay_tui.services.ports import ContainerSpec, EventStream, LogStream, Observed
+from relay_tui.services.watch import Watch
+
+GRACE = 10.0
+"""Seconds between asking a command to end and making it."""
+_OVERDUE = 5.0
+_NOT_STARTED = "The command did not start"
+
+
+class ProcessRuntime:
+    """Runs the sessions of one data dir as processes; fulfils Runtime."""
+
+    def __init__(self, place: DataDir) -> None:
+        self._data_dir = place
+        self._root = place.processes
+        self._files = DataFiles(place)
+        self._probing = threading.Lock()
+        self._sandbox: sandbox.Sandbox | None = None
+
+    def ping(self) -> str:
+        """Answer 'processes in bubblewrap 0.8.0', or 'processes, not isolated'."""
+        return f"processes in {self.sandbox.words}" if self.sandbox.works else "processes, not isolated"
+
+    @property
+    def sandbox(self) -> sandbox.Sandbox:
+        """What bubblewrap can do here; tried once in this relay's life."""
+        with self._probing:
+            if self._sandbox is None:
+                self._sandbox = sandbox.probe()
+            return self._sandbox
+
+    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+        """Put on disk what is to run; answer its id. Nothing runs yet. The log and home of an earlier one go."""
+        watch.stage("Preparing")
+        session_id = spec.labels["relay.session"]
+        process_id = PREFIX + session_id
+        self.remove(process_id)
+        place = Place(self._root / session_id)
+        try:
+            for directory in (self._root, place.root, place.log, place.home):
+                directory.mkdir(mode=0o700, exist_ok=True)
+            (place.home / ".gitconfig").write_text(git_config(spec.identity, ""))
+            write(place.spec, self._order(spec, place))
+        except OSError as error:
+            raise durable.refused(error, "The process cannot be prepared", place.root) from error
+        announce(self._root, session_id)
+        return process_id
+
+    def _order(self, spec: ContainerSpec, place: Place) -> dict[str, Any]:
+        return {
+            "session_id": spec.labels["relay.session"],
+            "project_id": spec.labels["relay.project"],
+            "name": spec.name,
+            "argv": list(spec.command),
+            "tty": spec.tty and bool(spec.command),
+            "env": people.environment(place.home, spec.env),
+            "cwd": str(spec.workspace.resolve()),
+            "isolated": spec.isolated,
+            "network": spec.network != "none",
+        }
+
+    def start(self, process_id: str) -> None:
+        """Start it; fine if it runs already."""
+        place, spec = self._known(process_id)
+        state = read(place.state) or {}
+        if _runs(state):
+            return
+        if state.get("token"):
+            alive.kill_marked(str(state["token"]))
+        order = {"wrap": self._wrap(place, spec), "token": secrets.token_hex(16)}
+        said = self._spawn(place, order)
+        if not said.keys() & {"started", "already"}:
+            raise self._refusal(place, said)
+
+    def _wrap(self, place: Place, spec: Mapping[str, Any]) -> list[str] | None:
+        """The sandbox's command; None if the session was made without one. Never less isolated than it was made."""
+        if not spec["isolated"]:
+            return None
+        if not self.sandbox.works:
+            hint = self.sandbox.hint or "Create a session with --not-isolated, or one in a container."
+            raise EngineError("Its sandbox cannot be made", self.sandbox.words, hint)
+        self._files.delete(place.tmp)  # fresh each time, as after a boot: what lay there may be a trap for mounts
+        place.tmp.mkdir(mode=0o700)
+        real = place.root.resolve()
+        return sandbox.wrap(
+            self.sandbox,
+            data_dir=self._data_dir.root,
+            clone=Path(spec["cwd"]),
+            home=real / place.home.name,
+            tmp=real / place.tmp.name,
+            network=bool(spec["network"]),
+        )
+
+    def _spawn(self, place: Place, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a supervisor and hear whether its command started."""
+        main = Path(__file__).with_name("__main__.py")
+        command = (sys.executable, "-I", "-S", str(main), str(place.root.resolve()))
+        try:
+            done = subprocess.run(
+                command, input=json.dumps(order).encode(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                cwd="/", env={"LANG": "C.UTF-8"}, start_new_session=True, check=False,
+            )  # fmt: skip
+        except OSError as error:
+            raise EngineError(_NOT_STARTED, str(error), "Try again.") from error
+        said = json.loads(done.stdout or b"{}")
+        return said if isinstance(said, dict) else {}
+
+    def _refusal(self, place: Place, said: Mapping[str, Any]) -> Exception:
+        if said.get("errno"):
+            return durable.refused(OSError(said["errno"], os.strerror(said["errno"])), _NOT_STARTED, place.root)
+        words = str(said.get("words") or "")
+        if not words:
+            with suppress(OSError):
+                words = place.complaints.read_text(errors="replace")[-2000:].strip()
+        hint = "Check the profile's command: this machine has no such program." if said.get("code") == 127 else ""
+        return EngineError(_NOT_STARTED, words, hint or "R tries again.")
+
+    def stop(self, process_id: str) -> None:
+        """Ask it to end, kill it after ten seconds; fine if it is not running."""
+        place, _ = self._known(process_id)
+        self._stop(place, GRACE)
+
+    def _stop(self, place: Place, grace: float) -> None:
+        state = read(place.state) or {}
+        line = client.call(place, {"do": "stop", "grace": grace})
+        if line is not None:
+            with line:
+                line.settimeout(grace + _OVERDUE)
+                with suppress(OSError):
+                    while line.recv(4096):
+                        pass
+        if _runs(state) and _runs(read(place.state) or {}):
+            with suppress(OSError):
+                os.kill(state["pid"], signal.SIGKILL)
+            deadline = time.monotonic() + _OVERDUE
+            while _runs(state) and time.monotonic() < deadline:
+                time.sleep(0.01)
+        if state.get("token"):
+            alive.kill_marked(str(state["token"]))
+
+    def remove(self, process_id: str) -> None:
+        """Kill it, and delete its log and home; fine if it is gone."""
+        place = place_of(self._root, process_id)
+        if not place.root.exists():
+            return
+        self._stop(place, 0.0)
+        if not self._files.delete(place.root):
+            raise EngineError(
+                "Not all of the process's files can be deleted", str(place.root), "Delete them by hand, then R."
+            )
+        announce(self._root, place.root.name)
+
+    def inspect(self, process_id: str) -> Observed:
+        """How it is now."""
+        place, spec = self._known(process_id)
+        return _observed(process_id, spec, read(place.state))
+
+    def wait(self, process_id: str, seconds: float) -> Observed:
+        """How it is once it ended, or after `seconds` at the latest."""
+        place, _ = self._known(process_id)
+        line = client.call(place, {"do": "wait"})
+        if line is not None:
+            with line:
+                line.settimeout(max(seconds, 0.001))
+                with suppress(OSError):
+                    line.recv(1)
+        return self.inspect(process_id)
+
+    def observe(self) -> list[Observed]:
+        """Every process of this data dir's sessions."""
+        found = []
+        for directory in directories(self._root):
+            place = Place(directory)
+            spec = read(place.spec)
+            if spec is not None:
+                found.append(_observed(PREFIX + directory.name, spec, read(place.state)))
+        return found
+
+    def events(self) -> EventStream:
+        """Begin to listen for changes of this data dir's processes. Connected when it returns."""
+        return ProcessEvents(self._root)
+
+    def logs(
+        self, process_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
+    ) -> LogStream:
+        """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
+        place, _ = self._known(process_id)
+        moment = int(engine_time(since).replace(".", "")) if since else 0
+        return ProcessLog(place, follow=follow, tail=tail, since=moment, timestamps=timestamps)
+
+    def delete_tree(self, path: Path, image: str) -> None:
+        """Delete a directory: what a process made is its user's own, so this can do no more than relay itself."""
+        del image
+        shutil.rmtree(path, ignore_errors=True)
+
+    def attach(self, process_id: str) -> None:
+        """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
+        place, spec = self._running(process_id)
+        if not spec["argv"]:
+            raise ConflictError("There is nothing to attach to: the session idles", "", "e opens a shell in it.")
+        conversation.attach(place, str(spec["name"]), tty=bool(spec["tty"]))
+
+    def run(self, process_id: str, command: Sequence[str]) -> int:
+        """Run `command` beside it with the caller's standard streams (() is a login shell); answer the exit code."""
+        place, _ = self._running(process_id)
+        return conversation.run(place, list(command) or people.login_shell())
+
+    def _known(self, process_id: str) -> tuple[Place, dict[str, Any]]:
+        place = place_of(self._root, process_id)
+        spec = read(place.spec)
+        if spec is None:
+            raise NotFoundError("The process is gone", process_id)
+        return place, spec
+
+    def _running(self, process_id: str) -> tuple[Place, dict[str, Any]]:
+        place, spec = self._known(process_id)
+        seen = _observed(process_id, spec, read(place.state))
+        if seen.status != "running":
+            raise ConflictError("The session is not running", f"Its process is {seen.status}.", "Start it first.")
+        return place, spec
+
+
+def _runs(state: Mapping[str, Any]) -> bool:
+    """Whether the supervisor that wrote this still lives: another process may have its pid by now."""
+    alive_now = alive.is_alive(state.get("pid"), state.get("start"), state.get("boot"))
+    return state.get("status") == "running" and alive_now
+
+
+def _observed(process_id: str, spec: Mapping[str, Any], state: Mapping[str, Any] | None) -> Observed:
+    """A supervisor that is gone without a word was killed, or the machine went down."""
+    status, code, lost = "created", None, False
+    if state is not None:
+        status, code = str(state.get("status")), state.get("exit_code")
+        if status == "running" and not _runs(state):
+            status, code, lost = "exited", None, True
+    state = state or {}
+    return Observed(
+        container_id=process_id,
+        session_id=str(spec.get("session_id", "")),
+        project_id=str(spec.get("project_id", "")),
+        status=status,
+        exit_code=code if isinstance(code, int) else None,
+        error=str(state.get("error") or ""),
+        started_at=str(state.get("started_at") or ""),
+        signal=str(state.get("signal") or ""),
+        lost=lost,
+    )

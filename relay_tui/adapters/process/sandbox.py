@@ -1,0 +1,166 @@
+"""bubblewrap around a session's processes: what they may see and write, and whether it works here at all.
+
+The whole file system is there to be read, but for what is hidden: every home directory, relay's data dir, /run with its
+sockets, /tmp. Of these only the session's own clone, home and tmp come back, writable.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay_tui.adapters.process import launch
+
+INSTALL = "Install it: sudo apt-get install bubblewrap."
+_LAUNCHER = "/run/relay/launch.py"
+_PROBE_SECONDS = 10.0
+_HIDDEN = ("/home", "/root", "/run", "/tmp", "/var/tmp", "/mnt", "/media")
+_SHOWN_OF_RUN = ("/run/current-system", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager/resolv.conf")
+"""Parts of /run that programs need to be found and names to be resolved."""
+_SECRETS_OF_ROOT = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
+_DIRECTORIES_OF_ROOT = ("/var/lib/docker", "/var/lib/containerd", "/etc/ssl/private", "/var/spool", "/var/backups")
+_SECRET_PLACES = ("GNUPGHOME", "DOCKER_CONFIG", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "KUBECONFIG", "NETRC")
+_NAMESPACES = (
+    "--unshare-user",
+    "--unshare-pid",
+    "--unshare-ipc",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    "--die-with-parent",
+    "--new-session",
+    "--cap-drop",
+    "ALL",
+)
+_NEWER = ("--disable-userns", "--size", str(64 << 20), "--tmpfs", "/dev/shm")
+"""What only newer versions know, to come behind --dev."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Whether processes can be isolated here. `words` say with what, or why not; `hint` what would mend it."""
+
+    works: bool
+    words: str
+    hint: str = ""
+    program: str = ""
+    newer: bool = False
+    """Whether its version knows how to forbid further namespaces and to bound what memory /dev/shm takes."""
+
+
+def probe() -> Sandbox:
+    """Really run something in a sandbox like those of sessions: that it is installed says nothing."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return Sandbox(False, "bubblewrap is not installed", INSTALL)
+    said = ""
+    for newer in (True, False):
+        found = Sandbox(True, _version(program), "", program, newer)
+        command = (program, *_frame(found, network=False), "--tmpfs", "/tmp", "--", "/bin/true")
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Sandbox(False, f"bubblewrap does not run: {error}", "See whether it runs by hand: bwrap --version.")
+        if done.returncode == 0:
+            return found
+        said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+    hint = (
+        "The kernel may forbid user namespaces to ordinary users: sysctl kernel.apparmor_restrict_unprivileged_userns."
+    )
+    return Sandbox(False, f"bubblewrap does not work here: {said}", hint)
+
+
+def _version(program: str) -> str:
+    done = subprocess.run((program, "--version"), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return done.stdout.decode(errors="replace").strip() or "bubblewrap"
+
+
+def _frame(sandbox: Sandbox, *, network: bool) -> list[str]:
+    """Own namespaces, no capability, everything read-only, devices that are none of the machine's."""
+    options = [*_NAMESPACES, *(() if network else ("--unshare-net",))]
+    options += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", *(_NEWER if sandbox.newer else ())]
+    return [*options, "--remount-ro", "/dev"]
+
+
+def wrap(
+    sandbox: Sandbox,
+    *,
+    data_dir: Path,
+    clone: Path,
+    home: Path,
+    tmp: Path,
+    network: bool,
+    readable: Sequence[Path] = (),
+) -> list[str]:
+    """The program of the sandbox, then its arguments; it starts the launcher, whose channel is at descriptor 3."""
+    python = Path(sys.executable).resolve()
+    prefix = Path(sys.base_prefix).resolve()
+    hidden = _hidden(data_dir)
+    shown = [path for path in (prefix, python, *readable) if any(path.is_relative_to(place) for place in hidden)]
+    command = [sandbox.program, *_frame(sandbox, network=network)]
+    for place in hidden:
+        command += ["--tmpfs", str(place)]
+    for secret in _secret_files():
+        command += ["--ro-bind", "/dev/null", str(secret)]
+    for path in (*map(Path, _SHOWN_OF_RUN), *shown):
+        if path.exists():
+            command += ["--ro-bind", str(path), str(path)]
+    if (resolver := Path("/etc/resolv.conf").resolve()).is_relative_to("/run") and resolver.exists():
+        command += ["--ro-bind", str(resolver), str(resolver)]
+    command += ["--bind", str(tmp), "/tmp", "--bind", str(tmp), "/var/tmp"]
+    for path in (clone, home):
+        command += ["--bind", str(path), str(path)]
+    command += ["--ro-bind", str(Path(launch.__file__).resolve()), _LAUNCHER]
+    for place in hidden:
+        if str(place) not in ("/tmp", "/var/tmp"):
+            command += ["--remount-ro", str(place)]
+    return [*command, "--chdir", "/", "--", str(python), "-I", "-S", _LAUNCHER]
+
+
+def _hidden(data_dir: Path) -> list[Path]:
+    """The real directories that an empty one takes the place of; outer ones first, none within another."""
+    places = {Path(name) for name in _HIDDEN} | {Path(entry) for entry in _homes()} | {data_dir}
+    places |= set(_directories_of_secrets())
+    if os.getuid() == 0:
+        places |= {Path(name) for name in _DIRECTORIES_OF_ROOT}
+    real = sorted({place.resolve() for place in places if place.is_dir()})
+    return [place for place in real if not any(place != other and place.is_relative_to(other) for other in real)]
+
+
+def _homes() -> Iterator[str]:
+    """Our own home, wherever it is, and whatever the variables of the desktop call so."""
+    yield pwd.getpwuid(os.getuid()).pw_dir
+    for variable in ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        if (value := os.environ.get(variable, "")).startswith("/") and value != "/":
+            yield value
+
+
+def _secret_paths() -> Iterator[Path]:
+    for variable in _SECRET_PLACES:
+        for name in os.environ.get(variable, "").split(":"):
+            if name.startswith("/"):
+                yield Path(name).resolve()
+    for variable in ("SSH_AUTH_SOCK", "GOOGLE_APPLICATION_CREDENTIALS", "GIT_ASKPASS", "RELAY_CONFIG"):
+        if (name := os.environ.get(variable, "")).startswith("/"):
+            yield Path(name).resolve()
+
+
+def _directories_of_secrets() -> list[Path]:
+    return [path for path in _secret_paths() if path.is_dir()]
+
+
+def _secret_files() -> list[Path]:
+    """Files of our user that hold secrets outside of what is hidden anyway; those of root if that is who we are."""
+    files = [path for path in _secret_paths() if path.exists() and not path.is_dir()]
+    if os.getuid() == 0:
+        files += [Path(name) for name in _SECRETS_OF_ROOT]
+        files += sorted(Path("/etc/ssh").glob("ssh_host_*_key"))
+    hidden = [Path(name).resolve() for name in _HIDDEN]
+    return [path for path in files if path.exists() and not any(path.is_relative_to(place) for place in hidden)]

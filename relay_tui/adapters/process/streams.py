@@ -1,0 +1,166 @@
+"""Output and events of processes as streams that another thread can end."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from relay_tui.adapters.process import alive, client, listeners
+from relay_tui.adapters.process.journal import STDERR, Entry, Reader
+from relay_tui.adapters.process.place import LISTENERS, Place, read
+from relay_tui.errors import EngineError
+from relay_tui.services.ports import LogChunk
+
+_READ = 1 << 16
+
+
+class ProcessLog:
+    """A command's output; fulfils LogStream."""
+
+    def __init__(self, place: Place, *, follow: bool, tail: int | None, since: int, timestamps: bool) -> None:
+        # connected before the log is read: nothing comes in between unseen
+        self._line = client.call(place, {"do": "follow"}) if follow else None
+        self._reader = Reader(place.log, tail=tail, since=since)
+        self._stamped: set[int] | None = set() if timestamps else None  # streams in the midst of a line
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[LogChunk]:
+        try:
+            yield from self._chunks()
+            while self._line is not None and not self._closed.is_set():
+                try:
+                    more = self._line.recv(_READ)
+                except OSError:
+                    more = b""
+                if not self._closed.is_set():
+                    yield from self._chunks()
+                if not more:
+                    return
+        finally:
+            self._reader.close()
+            if self._line is not None:
+                self._line.close()
+
+    def _chunks(self) -> Iterator[LogChunk]:
+        for entry in self._reader.entries():
+            if self._closed.is_set():
+                return
+            data = entry.data if self._stamped is None else self._with_times(entry, self._stamped)
+            yield LogChunk("stderr" if entry.stream == STDERR else "stdout", data)
+
+    def _with_times(self, entry: Entry, within: set[int]) -> bytes:
+        """Each line that begins in it with its time in front, as engines write it."""
+        moment = datetime.fromtimestamp(entry.time // 10**9, UTC)
+        stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{entry.time % 10**9:09}Z ".encode()
+        lines = entry.data.splitlines(keepends=True) if b"\r" not in entry.data else _lines(entry.data)
+        stamped = [line if not number and entry.stream in within else stamp + line for number, line in enumerate(lines)]
+        if entry.data.endswith(b"\n"):
+            within.discard(entry.stream)
+        else:
+            within.add(entry.stream)
+        return b"".join(stamped)
+
+    def close(self) -> None:
+        """End it, and an iteration that waits in another thread."""
+        self._closed.set()
+        if self._line is not None:
+            client.hang_up(self._line)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Split behind each newline and nowhere else."""
+    lines = [piece + b"\n" for piece in data.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return [line for line in lines if line]
+
+
+class ProcessEvents:
+    """Ids of sessions whose process changed; fulfils EventStream.
+
+    What others do is announced to our socket. That a supervisor was killed nobody announces: the kernel tells, for a
+    descriptor of each one that runs is watched too.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._name = f"{os.getpid()}-{time.monotonic_ns()}"
+        try:
+            self._ear = listeners.listen(root, self._name)
+        except OSError as error:
+            raise EngineError(
+                "Processes cannot be watched", str(error), f"See whether {root} can be written."
+            ) from error
+        self._closing, self._close = os.pipe()
+        self._watched: dict[int, str] = {}
+        self._lock = threading.Lock()
+        for directory in directories(root):
+            self._watch(directory.name)
+
+    def _watch(self, session_id: str) -> None:
+        state = read(Place(self._root / session_id).state) or {}
+        pid = state.get("pid")
+        if state.get("status") != "running" or session_id in self._watched.values():
+            return
+        if isinstance(pid, int) and alive.is_alive(pid, state.get("start"), state.get("boot")):
+            with suppress(OSError):
+                self._watched[os.pidfd_open(pid)] = session_id
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            while True:
+                poller = select.poll()
+                for descriptor in (self._closing, self._ear.fileno(), *self._watched):
+                    poller.register(descriptor, select.POLLIN)
+                ready = {descriptor for descriptor, _ in poller.poll()}
+                if self._closing in ready:
+                    return
+                changed = {self._watched.pop(d): d for d in ready if d in self._watched}
+                for descriptor in changed.values():
+                    os.close(descriptor)
+                if self._ear.fileno() in ready:
+                    changed |= dict.fromkeys(self._heard(), 0)
+                for session_id in changed:
+                    self._watch(session_id)
+                    yield session_id
+        finally:
+            self._end()
+
+    def _heard(self) -> Iterator[str]:
+        """Every announcement that waits."""
+        while True:
+            try:
+                yield self._ear.recv(256, socket.MSG_DONTWAIT).decode(errors="replace")
+            except BlockingIOError:
+                return
+
+    def _end(self) -> None:
+        with self._lock:
+            if self._closing < 0:
+                return
+            for descriptor in (self._closing, self._close, *self._watched):
+                os.close(descriptor)
+            self._closing = self._close = -1
+            self._watched.clear()
+            self._ear.close()
+            with suppress(OSError):
+                (self._root / LISTENERS / self._name).unlink()
+
+    def close(self) -> None:
+        """End it, and an iteration that waits in another thread."""
+        with self._lock:
+            if self._close >= 0:
+                os.write(self._close, b"\0")
+
+
+def directories(root: Path) -> list[Path]:
+    try:
+        return sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir())
+    except FileNotFoundError:
+        return []
