@@ -37,6 +37,8 @@ class Profile:
     network: str = "bridge"
     capabilities: tuple[str, ...] = ()
     """Capabilities given back, of which none are left by default."""
+    runtime: str = ""
+    """'docker', 'process' or 'auto'; '' takes the project's, else the configured one."""
     new_privileges: bool = False
     """Whether programs in the container may gain privileges (setuid, sudo)."""
 
@@ -51,6 +53,8 @@ class Config:
     path: Path
     image: str = DEFAULT_IMAGE
     profile: str = DEFAULT_PROFILE.name
+    runtime: str = "auto"
+    """What sessions run on: 'docker' (the engine), 'process', or 'auto': the engine when it answers, else a process."""
     glyphs: str = "auto"
     """'unicode', 'ascii', or 'auto': by the locale."""
     theme: str = ""
@@ -124,6 +128,7 @@ class _Reader:
             path=self._path,
             image=self._text(document, "", "image", DEFAULT_IMAGE),
             profile=chosen,
+            runtime=self._runtime(document, "", "auto"),
             glyphs=glyphs,
             theme=self._text(document, "", "theme", ""),
             trash_days=self._number(document, "trash_days", 7.0, 0, 3650),
@@ -148,6 +153,7 @@ class _Reader:
             pids=self._count(table, where, "pids", 4096, 1),
             network=self._text(table, where, "network", "bridge") or "bridge",
             capabilities=self._capabilities(table, where),
+            runtime=self._runtime(table, where, ""),
             new_privileges=self._flag(table, where, "new_privileges", False),
         )
 
@@ -163,6 +169,12 @@ class _Reader:
         value = table.get(key, default)
         if not isinstance(value, str) or any(ord(character) < 32 for character in value):
             raise self._wrong(where + key, "must be a string on one line")
+        return value
+
+    def _runtime(self, table: Mapping[str, object], where: str, default: str) -> str:
+        value = self._text(table, where, "runtime", default)
+        if value not in {"auto", "docker", "process", default}:
+            raise self._wrong(where + "runtime", "must be 'auto', 'docker' or 'process'")
         return value
 
     def _number(self, table: Mapping[str, object], key: str, default: float, least: float, most: float) -> float:

@@ -82,6 +82,14 @@ class NameTakenError(ConflictError):
     field: ClassVar[str] = "name"
 
 
+class NeedsConsentError(ConflictError):
+    """Refused until a person agrees; `consent` is what they agree to."""
+
+    def __init__(self, consent: str, title: str, detail: str = "", hint: str = "") -> None:
+        super().__init__(title, detail, hint)
+        self.consent = consent
+
+
 class GitError(RelayError):
     """git failed; `detail` holds its own words, with secrets taken out."""
 

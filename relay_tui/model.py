@@ -54,6 +54,8 @@ class Project:
     default_branch: str = ""
     default_image: str = ""
     default_profile: str = ""
+    default_runtime: str = ""
+    """What its sessions run on unless said otherwise: 'docker', 'process', 'auto'; '' is as configured."""
     clone_state: CloneState = CloneState.PENDING
     clone_error: Fault | None = None
     desired: Desired = Desired.RUNNING
@@ -76,6 +78,9 @@ class Session:
     profile: str
     work_dir: str
     runtime: str = "docker"
+    """'docker' or 'process'; it keeps the kind it was made with."""
+    isolated: bool = True
+    """False for a process that runs without a sandbox."""
     container_id: str = ""
     desired: Desired = Desired.RUNNING
     state: SessionState = SessionState.STARTING

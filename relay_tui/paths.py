@@ -63,6 +63,11 @@ class DataDir:
         return self.root / "trash"
 
     @property
+    def not_isolated(self) -> Path:
+        """Is there once somebody agreed to run sessions without a sandbox."""
+        return self.root / "not-isolated"
+
+    @property
     def processes(self) -> Path:
         """Sessions that run as processes: what runs, their logs and homes, one directory each."""
         return self.root / "processes"

@@ -28,6 +28,7 @@ from relay_tui.services.projects import Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
 from relay_tui.services.removal import Removal
+from relay_tui.services.runtimes import PROCESS, Runtimes
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from relay_tui.adapters.git import GitAdapter
     from relay_tui.adapters.git.exit import GitExit
     from relay_tui.adapters.git.look.adapter import Looker
+    from relay_tui.adapters.process.runtime import ProcessRuntime
 
 T = TypeVar("T")
 
@@ -71,7 +73,9 @@ def _over(place: DataDir, config: Config) -> Relay:
     look = _later(_look)
     files = DataFiles(place)
     locks = Claims(FileLocks(place.locks))
-    runtime = _later(lambda: _engine(place))
+    engine = _later(lambda: _engine(place))
+    processes = _later(lambda: _processes(place))
+    runtime = Runtimes(docker=engine, process=processes)
     sessions = Sessions(
         store=store,
         git=git,
@@ -109,7 +113,10 @@ def _over(place: DataDir, config: Config) -> Relay:
         outward=outward,
         removal=removal,
         jobs=Jobs(bus),
-        engine=EngineWatch(runtime=runtime, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
+        engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
+        processes=EngineWatch(
+            runtime=processes, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved, kind=PROCESS
+        ),
         unsaved=unsaved,
         reconciler=reconciler,
         doctor=Doctor(machine=Host(place), store=store, place=place, config_path=config.path, plan=reconciler.plan),
@@ -150,6 +157,12 @@ def _engine(place: DataDir) -> DockerRuntime:
     from relay_tui.adapters.engine import DockerRuntime
 
     return DockerRuntime(place.root, place.cache)
+
+
+def _processes(place: DataDir) -> ProcessRuntime:
+    from relay_tui.adapters.process.runtime import ProcessRuntime
+
+    return ProcessRuntime(place)
 
 
 class _Later:

@@ -18,12 +18,24 @@ from installed_relay import IMAGE, PROGRAM, InstalledRelay, clear_engine
 from waiting import wait_until
 
 PROJECT_FIELDS = [
-    *("id", "name", "source", "default_branch", "default_image", "default_profile", "clone_state", "clone_error"),
-    *("desired", "created_at", "updated_at", "deleted_at", "sessions"),
+    *("id", "name", "source", "default_branch", "default_image", "default_profile", "default_runtime"),
+    *("clone_state", "clone_error", "desired", "created_at", "updated_at", "deleted_at", "sessions"),
 ]
 SESSION_FIELDS = [
-    *("id", "project_id", "name", "branch", "base_branch", "image", "profile", "work_dir", "runtime", "container_id"),
-    *("desired", "state", "error_reason", "exit_code", "notes", "created_at", "updated_at", "deleted_at", "project"),
+    *("id", "project_id", "name", "branch", "base_branch", "image", "profile", "work_dir", "runtime"),
+    *(
+        "isolated",
+        "container_id",
+        "desired",
+        "state",
+        "error_reason",
+        "exit_code",
+        "notes",
+        "created_at",
+        "updated_at",
+        "deleted_at",
+        "project",
+    ),
 ]
 SECRET = "s3cret-w0rd"
 
@@ -31,7 +43,9 @@ SECRET = "s3cret-w0rd"
 @pytest.fixture
 def relay(tmp_path: Path) -> InstalledRelay:
     """relay over an empty data dir, and an engine that is nowhere."""
-    return InstalledRelay(tmp_path, {"DOCKER_HOST": f"unix://{tmp_path}/no.sock"})
+    relay = InstalledRelay(tmp_path, {"DOCKER_HOST": f"unix://{tmp_path}/no.sock"})
+    relay.config.write_text('runtime = "docker"\n')
+    return relay
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
 
+from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
 from relay_tui.cli.output import Desk, command, fault_words, listing, progress, project_document, table, warn_of_trash
 from relay_tui.errors import ConflictError
 from relay_tui.model import Project
 from relay_tui.services import names
 from relay_tui.services.projects import NewProject
+from relay_tui.services.sessions import NewSession
 
 
 @click.group()
@@ -24,15 +27,25 @@ def project() -> None:
 @click.option("--branch", default="", help="The default branch [the one upstream says].")
 @click.option("--image", default="", help="The image of its sessions.")
 @click.option("--profile", default="", help="The profile of its sessions.")
+@on_runtime
 @command
-def add(desk: Desk, source: str, name: str, branch: str, image: str, profile: str) -> None:
+def add(
+    desk: Desk, source: str, name: str, branch: str, image: str, profile: str, runtime: str, not_isolated: bool
+) -> None:
     """Clone SOURCE, a URL or a local path, and start a first session on its default branch."""
-    wanted = NewProject(source=source, name=name, branch=branch, image=image, profile=profile)
+    first = NewSession(project="", profile=profile, runtime=runtime, agreed=agreed(not_isolated))
+    choice = desk.relay.sessions.choose(first)
+    if choice.asks is not None:
+        first = replace(first, agreed=f"{first.agreed} {ask(desk, choice.asks)}")
+    tell_choice(choice)
+    wanted = NewProject(
+        source=source, name=name, branch=branch, image=image, profile=profile, runtime=runtime, agreed=first.agreed
+    )
     with progress() as watch:
         added = desk.relay.projects.register(wanted)
-        first = desk.relay.projects.clone(added.id, watch)
-        desk.relay.sessions.build(first.id, watch)
-    _tell(desk, added.id, f"Added {added.name}; its first session {first.name} is running.")
+        made = desk.relay.projects.clone(added.id, watch)
+        desk.relay.sessions.build(made.id, watch)
+    _tell(desk, added.id, f"Added {added.name}; its first session {made.name} is running.")
 
 
 @project.command("list")

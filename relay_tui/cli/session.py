@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from relay_tui import text
+from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
 from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table
 from relay_tui.errors import ConflictError, InvalidInputError
 from relay_tui.model import Desired, Session
 from relay_tui.services import names
+from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.sessions import NewSession
-from relay_tui.services.spec import loosened
+from relay_tui.services.spec import loosened, runs_on
 from relay_tui.services.watch import Watch
 
 
@@ -32,9 +35,19 @@ def session() -> None:
 @click.option("--from", "from_branch", default="", help="Where the new branch begins [the project's default].")
 @click.option("--image", default="", help="The container's image.")
 @click.option("--profile", default="", help="The container's profile.")
+@on_runtime
 @command
 def create(
-    desk: Desk, project: str, name: str, branch: str, new_branch: str, from_branch: str, image: str, profile: str
+    desk: Desk,
+    project: str,
+    name: str,
+    branch: str,
+    new_branch: str,
+    from_branch: str,
+    image: str,
+    profile: str,
+    runtime: str,
+    not_isolated: bool,
 ) -> None:
     """Clone PROJECT's branch into a new session and start its container."""
     if branch and new_branch:
@@ -51,7 +64,13 @@ def create(
         new_branch=new_branch,
         image=image,
         profile=profile,
+        runtime=runtime,
+        agreed=agreed(not_isolated),
     )
+    choice = desk.relay.sessions.choose(wanted)
+    if choice.asks is not None:
+        wanted = replace(wanted, agreed=f"{wanted.agreed} {ask(desk, choice.asks)}")
+    tell_choice(choice)
     with progress() as watch:
         made = desk.relay.sessions.register(wanted)
         made = desk.relay.sessions.build(made.id, watch)
@@ -77,10 +96,21 @@ def list_(desk: Desk, project: str, everything: bool) -> None:
         desk.output.say("No sessions yet. Add a project, which brings its first: relay project add SOURCE")
     else:
         cells = [
-            (s.id, names.full_name(records, s), "removed" if s.deleted_at else s.state, s.branch, s.image, _trouble(s))
+            (
+                s.id,
+                names.full_name(records, s),
+                "removed" if s.deleted_at else s.state,
+                s.branch,
+                runs_on(s),
+                _trouble(s),
+            )
             for s in rows
         ]
-        desk.output.say(table(("ID", "SESSION", "STATE", "BRANCH", "IMAGE", ""), cells))
+        desk.output.say(table(("ID", "SESSION", "STATE", "BRANCH", "RUNS ON", ""), cells))
+
+
+def _word(shown: Session) -> str:
+    return "removed" if shown.deleted_at else str(shown.state)
 
 
 def _trouble(shown: Session) -> str:
@@ -231,9 +261,10 @@ def _tell(desk: Desk, session_id: str, words: str = "") -> None:
         "exit code": "" if found.exit_code is None else str(found.exit_code),
         "branch": found.branch,
         "begun at": found.base_branch,
+        "runtime": found.runtime if found.isolated else f"{found.runtime}, not isolated",
         "image": found.image,
         "profile": found.profile,
-        "loosened": "; ".join(loosened(profile)) if profile else "",
+        "loosened": "; ".join(loosened(profile)) if profile and found.runtime == DOCKER else "",
         "notes": "\n".join(found.notes),
         "clone": found.work_dir,
         "container": found.container_id,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from relay_tui.errors import ConflictError, GitError
 from relay_tui.model import Session
 from relay_tui.services.ports import Answer, Parcel, Runtime
-from relay_tui.services.spec import WORKSPACE
+from relay_tui.services.spec import workspace
 from relay_tui.services.watch import Watch
 from relay_tui.work import Updated
 
-_GIT = ("git", "-c", "core.editor=true", "-c", "advice.mergeConflict=false", "-C", WORKSPACE)
+_GIT = ("git", "-c", "core.editor=true", "-c", "advice.mergeConflict=false", "-C")
 _SHOWN = 20  # of the files that conflict, and of git's lines
 _NO_PROGRAM = 127
 _STOPPED = 1  # git's exit code for what it began and could not finish; it refuses to begin with others
@@ -48,7 +48,10 @@ class _Inside:
     def git(self, *arguments: str, given: Parcel | None = None, watch: Watch | None = None) -> Answer:
         """Run it; raises GitError when the image has none."""
         answer = self._runtime.ask(
-            self._session.container_id, (*_GIT, *arguments), watch or self._watch, given=given.pack if given else None
+            self._session.container_id,
+            (*_GIT, workspace(self._session), *arguments),
+            watch or self._watch,
+            given=given.pack if given else None,
         )
         if answer.code == _NO_PROGRAM:
             raise GitError(

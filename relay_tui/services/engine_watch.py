@@ -13,6 +13,7 @@ from relay_tui.model import Desired, Session
 from relay_tui.services import observe
 from relay_tui.services.claims import Claims
 from relay_tui.services.ports import EventStream, Observed, Runtime, Store
+from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.unsaved import Unsaved
 
@@ -34,7 +35,9 @@ class EngineWatch:
         bus: Bus,
         unsaved: Unsaved,
         on_connect: Callable[[], None] | None = None,
+        kind: str = DOCKER,
     ) -> None:
+        self._kind = kind
         self._runtime = runtime
         self._store = store
         self._sessions = sessions
@@ -101,9 +104,9 @@ class EngineWatch:
             self._bus.publish(EngineStatusChanged(status))
 
     def look_at_all(self) -> None:
-        """Compare every session with the engine's containers, and write what differs."""
+        """Compare every session of its kind with what runs there, and write what differs."""
         seen = {container.session_id: container for container in self._runtime.observe()}
-        for session in self._store.read().live_sessions():
+        for session in [s for s in self._store.read().live_sessions() if s.runtime == self._kind]:
             self._settle(session, seen.get(session.id))
 
     def _look_at(self, session_id: str) -> None:

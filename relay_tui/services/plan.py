@@ -70,11 +70,17 @@ class Step:
     """The session's record as it was when the step was planned."""
 
 
-def plan(records: Records, disk: Disk, containers: Sequence[Observed] | None, busy: Collection[str]) -> list[Step]:
+def plan(
+    records: Records,
+    disk: Disk,
+    containers: Sequence[Observed] | None,
+    busy: Collection[str],
+    unseen: Collection[str] = (),
+) -> list[Step]:
     """The steps, in the order in which they are to be taken; [] when all is well.
 
-    `containers` is None when no engine answers: then nothing is concluded from their absence. `busy` holds the ids
-    that some process is at work on: they are left alone.
+    `containers` is None when nothing answers, and `unseen` names the runtimes that do not: then nothing is concluded
+    from the absence of what is theirs. `busy` holds the ids that some process is at work on: they are left alone.
     """
     by_session: dict[str, list[Observed]] = {}
     for container in containers or ():
@@ -87,7 +93,8 @@ def plan(records: Records, disk: Disk, containers: Sequence[Observed] | None, bu
         owner = records.projects.get(session.project_id)
         project_busy = session.project_id in busy or (owner is not None and _leaving(owner))
         if session.deleted_at is None and session.id not in busy and not project_busy:
-            own = None if containers is None else by_session.get(session.id, [])
+            hidden = containers is None or session.runtime in unseen
+            own = None if hidden else by_session.get(session.id, [])
             gone = owner is not None and owner.deleted_at is not None
             steps += _session(session, disk, own, orphaned=gone)
     steps += _strays(records, disk, containers or (), busy)

@@ -35,6 +35,9 @@ class NewProject:
     branch: str = ""
     image: str = ""
     profile: str = ""
+    runtime: str = ""
+    agreed: str = ""
+    """What the person agreed to when asked, in the words of NeedsConsentError.consent, with spaces between."""
 
 
 class Projects:
@@ -72,6 +75,8 @@ class Projects:
         if wanted.branch:
             self._git.check_branch_name(wanted.branch)
         self._config.find_profile(wanted.profile)
+        first = NewSession(project="", profile=wanted.profile, runtime=wanted.runtime, agreed=wanted.agreed)
+        self._sessions.settle(first)
         if wanted.name:
             names.check_name(wanted.name)
         with self._locks.while_written(), self._store.transaction() as change:
@@ -85,6 +90,7 @@ class Projects:
                 default_branch=wanted.branch,
                 default_image=wanted.image,
                 default_profile=wanted.profile,
+                default_runtime=wanted.runtime,
                 created_at=stamp,
                 updated_at=stamp,
             )
@@ -209,6 +215,7 @@ class Projects:
     def _make_ready(self, project_id: str, head: str, base: Path) -> Session:
         """Ready and first session become true in one transaction: a ready project always has a session."""
         heads = {branch.name for branch in self._git.branches(base)}
+        choice = self._sessions.settle_first(project_id)
         with self._locks.while_written(), self._store.transaction() as change:
             project = change.records.projects[project_id]
             branch = project.default_branch or head
@@ -225,7 +232,7 @@ class Projects:
             live = [s for s in change.records.live_sessions(project_id) if s.desired is not Desired.REMOVED]
             if live:
                 return live[0]
-            first = self._sessions.draft(NewSession(project=project_id), change.records, heads)
+            first = self._sessions.draft(NewSession(project=project_id), change.records, heads, choice)
             self._sessions.put_claimed(first, change)
         self._bus.publish(RecordsChanged())
         return first

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.errors import NotFoundError, RelayError
 from relay_tui.events import Bus, RecordsChanged
 from relay_tui.model import Records, Session
-from relay_tui.services import observe
+from relay_tui.services import observe, runtimes
 from relay_tui.services.claims import Claims
 from relay_tui.services.plan import ASKS, BASE_GONE, Act, Step, plan
-from relay_tui.services.ports import Files, Observed, Runtime, Store
+from relay_tui.services.ports import Files, Runtime, Store
 from relay_tui.services.projects import Projects
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.watch import Watch
@@ -44,21 +44,17 @@ class Reconciler:
         self._sessions = sessions
 
     def plan(self) -> list[Step]:
-        """The steps that are due now, in order. An engine that does not answer only hides the containers.
+        """The steps that are due now, in order. A runtime that does not answer only hides what is its own.
 
         What another relay changed while we looked is left to it: we saw half of it before and half afterwards.
         """
         before = self._store.read()
-        containers: list[Observed] | None
-        try:
-            containers = self._runtime.observe()
-        except EngineUnreachableError:
-            containers = None
+        sight = runtimes.look(self._runtime)
         disk = self._files.survey()
         records = self._store.read()
         ids = {*records.projects, *records.sessions, *disk.bases, *disk.clones, *disk.clones.values()}
         busy = {found for found in ids if self._locks.holder(found)} | _changed(before, records)
-        return plan(records, disk, containers, busy)
+        return plan(records, disk, sight.seen, busy, sight.unseen)
 
     def carry_out(self, step: Step, watch: Watch) -> None:
         """Take one step. Steps that only a person decides on are left alone, and those that came too late."""

@@ -56,6 +56,7 @@ class Relay:
     removal: Removal
     jobs: Jobs
     engine: EngineWatch
+    processes: EngineWatch | None = None
     reconciler: Reconciler
     doctor: Doctor
     trash: Trash
@@ -71,12 +72,16 @@ class Relay:
         self.engine.on_drift = self.reconcile
         threading.Thread(target=self._tidy_then_watch, name="store watch", daemon=True).start()
         self.engine.start()
+        if self.processes is not None:
+            self.processes.start()
 
     def close(self) -> None:
         """Interrupt what runs and stop watching."""
         self._closed.set()
         self.unsaved.close()
         self.engine.close()
+        if self.processes is not None:
+            self.processes.close()
         self.facts.close()
         self.jobs.quit(patience=3.0)
 

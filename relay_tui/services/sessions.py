@@ -29,7 +29,8 @@ from relay_tui.services import names, observe
 from relay_tui.services.claims import Claims
 from relay_tui.services.clones import clone_of
 from relay_tui.services.ports import ContainerSpec, Files, Git, Look, Runtime, Store, Transaction
-from relay_tui.services.spec import choose_image, container_spec
+from relay_tui.services.runtimes import DOCKER, ENGINE, PROCESS, Choice, Runtimes, of_kind
+from relay_tui.services.spec import choose_image, container_spec, notes_of
 from relay_tui.services.watch import Behind, Watch
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,10 @@ class NewSession:
     new_branch: str = ""
     image: str = ""
     profile: str = ""
+    runtime: str = ""
+    """'docker', 'process' or 'auto'."""
+    agreed: str = ""
+    """What the person agreed to when asked, in the words of NeedsConsentError.consent, with spaces between."""
 
 
 class Sessions:
@@ -85,7 +90,33 @@ class Sessions:
         """A free name for a session on `branch`."""
         return names.suggest_session(project_id, branch, self._store.read())
 
-    def draft(self, wanted: NewSession, records: Records, heads: Collection[str]) -> Session:
+    def choose(self, wanted: NewSession, records: Records | None = None) -> Choice:
+        """What the session would run on, and why. Asks the engine whether it is there: not within a transaction."""
+        if not isinstance(self._runtime, Runtimes):
+            return ENGINE
+        records = records or self._store.read()
+        project = records.projects.get(wanted.project)
+        profile = self._config.find_profile(wanted.profile or (project.default_profile if project else ""))
+        default = project.default_runtime if project else ""
+        kind = wanted.runtime or profile.runtime or default or self._config.runtime
+        others = {session.runtime for session in records.live_sessions(wanted.project)} if project else set()
+        return self._runtime.choose(kind, others, wanted.agreed.split())
+
+    def settle(self, wanted: NewSession) -> Choice:
+        """The same, once it is agreed to. Raises NeedsConsentError; agreeing to do without a sandbox is remembered."""
+        choice = self.choose(wanted)
+        if choice.asks is not None:
+            raise choice.asks
+        if choice.runtime == PROCESS and not choice.isolated and isinstance(self._runtime, Runtimes):
+            self._runtime.agree()
+        return choice
+
+    def settle_first(self, project_id: str) -> Choice:
+        """The choice for a project's first session, which is made unasked: without consent it waits for the engine."""
+        choice = self.choose(NewSession(project=project_id))
+        return choice if choice.asks is None else ENGINE
+
+    def draft(self, wanted: NewSession, records: Records, heads: Collection[str], choice: Choice = ENGINE) -> Session:
         """The session that `wanted` asks for, checked field by field, not yet on record.
 
         Raises InvalidInputError or NameTakenError with `field` set, or ConflictError.
@@ -122,8 +153,11 @@ class Sessions:
             name=name,
             branch=branch,
             base_branch=base_branch,
-            image=choose_image(wanted.image, profile, project, self._config),
+            image=choose_image(wanted.image, profile, project, self._config) if choice.runtime == DOCKER else "",
             profile=profile.name,
+            runtime=choice.runtime,
+            isolated=choice.isolated,
+            notes=notes_of(choice.runtime, choice.isolated, profile),
             work_dir=str(self._data_dir.session(project.id, session_id)),
             created_at=stamp,
             updated_at=stamp,
@@ -132,7 +166,8 @@ class Sessions:
     def preview(self, wanted: NewSession) -> tuple[Session, ContainerSpec, Profile]:
         """What register() and build() would make of `wanted`. Raises as draft() does."""
         records = self._store.read()
-        session = self.draft(wanted, records, {branch.name for branch in self.branches(wanted.project)})
+        heads = {branch.name for branch in self.branches(wanted.project)}
+        session = self.draft(wanted, records, heads, self.choose(wanted, records))
         profile = self._config.find_profile(session.profile)
         return session, self._spec(session, records.projects[session.project_id], Identity()), profile
 
@@ -164,8 +199,9 @@ class Sessions:
     def register(self, wanted: NewSession) -> Session:
         """Put the session on record; nothing is cloned yet. Raises as draft() does."""
         heads = {branch.name for branch in self.branches(self._project(wanted.project).id)}
+        choice = self.settle(wanted)
         with self._locks.while_written(), self._store.transaction() as change:
-            session = self.draft(wanted, change.records, heads)
+            session = self.draft(wanted, change.records, heads, choice)
             self.put_claimed(session, change)
         self._bus.publish(RecordsChanged())
         return session
@@ -225,7 +261,7 @@ class Sessions:
             raise
         finally:
             clone.join()
-        return replace(session, notes=tuple(clone.result()))
+        return replace(session, notes=(*session.notes, *clone.result()))
 
     @at_step("Cloning")
     def _clone(self, session: Session, watch: Watch) -> list[str]:
@@ -400,7 +436,11 @@ class Sessions:
         Without an engine, a session that has none on record can go: a reconcile removes what it has after all.
         """
         try:
-            seen = {seen.container_id for seen in self._runtime.observe() if seen.session_id == session.id}
+            seen = {
+                seen.container_id
+                for seen in of_kind(self._runtime, session.runtime).observe()
+                if seen.session_id == session.id
+            }
         except EngineUnreachableError:
             if session.container_id:
                 raise

@@ -13,6 +13,11 @@ from relay_tui.services.ports import ContainerSpec
 WORKSPACE = "/workspace"
 
 
+def workspace(session: Session) -> str:
+    """Where the session's programs find its clone: mounted in a container, as it lies for a process."""
+    return session.work_dir if session.runtime == "process" else WORKSPACE
+
+
 def container_spec(
     session: Session, project: Project, profile: Profile, identity: Identity, data_dir: Path
 ) -> ContainerSpec:
@@ -28,7 +33,7 @@ def container_spec(
         env=MappingProxyType(
             dict(profile.env)
             | {
-                "RELAY_WORKSPACE_DIR": WORKSPACE,
+                "RELAY_WORKSPACE_DIR": workspace(session),
                 "RELAY_SESSION": session.name,
                 "RELAY_PROJECT": project.name,
                 "RELAY_BRANCH": session.branch,
@@ -48,12 +53,56 @@ def container_spec(
         cpus=profile.cpus,
         memory=profile.memory,
         network=profile.network,
+        runtime=session.runtime,
+        isolated=session.isolated,
     )
 
 
 def choose_image(wanted: str, profile: Profile, project: Project, config: Config) -> str:
     """What was asked for, else the profile's, else the project's, else the configured image."""
     return wanted or profile.image or project.default_image or config.image
+
+
+def unheld(profile: Profile) -> list[str]:
+    """In words, what the profile sets and a process cannot have; [] when nothing."""
+    words = []
+    if profile.image:
+        words.append(f"image {profile.image}")
+    if profile.user != "host":
+        words.append(f"user {profile.user}")
+    if profile.memory is not None:
+        words.append(f"memory {format_size(profile.memory)}")
+    if profile.cpus is not None:
+        words.append(f"cpus {profile.cpus:g}")
+    if profile.pids != DEFAULT_PROFILE.pids:
+        words.append(f"pids {profile.pids}")
+    if profile.network not in {"bridge", "none"}:
+        words.append(f"network {profile.network}")
+    if profile.capabilities:
+        words.append(f"capabilities {', '.join(profile.capabilities)}")
+    if profile.new_privileges:
+        words.append("new privileges")
+    return words
+
+
+def runs_on(session: Session) -> str:
+    """A session's image, or that it is a process, and whether that is isolated, in few words."""
+    if session.runtime != "process":
+        return session.image
+    return "process" if session.isolated else "process, not isolated"
+
+
+def notes_of(runtime: str, isolated: bool, profile: Profile) -> tuple[str, ...]:
+    """What a session is told to do without, to be kept with it."""
+    if runtime != "process":
+        return ()
+    notes = [] if isolated else ["It is not isolated: its command can read and write whatever you can."]
+    missing = unheld(profile)
+    if not isolated and profile.network == "none":
+        missing.append("network none")
+    if missing:
+        notes.append(f"A process cannot have what the profile sets: {'; '.join(missing)}.")
+    return tuple(notes)
 
 
 def loosened(profile: Profile) -> list[str]:
@@ -76,8 +125,11 @@ def loosened(profile: Profile) -> list[str]:
 
 def describe(spec: ContainerSpec, profile: Profile) -> list[tuple[str, str]]:
     """The effective container in label and value, for the form and for Info."""
+    if spec.runtime == "process":
+        return _describe_process(spec, profile)
     loose = loosened(profile)
     rows = [
+        ("runtime", "container"),
         ("image", spec.image),
         ("profile", profile.name),
         ("command", shlex.join(spec.command) if spec.command else "none: stays alive, idle"),
@@ -92,6 +144,29 @@ def describe(spec: ContainerSpec, profile: Profile) -> list[tuple[str, str]]:
         ("privileges", "cannot be gained" if spec.no_new_privileges else "CAN be gained"),
         ("env", " ".join(f"{key}={shlex.quote(value)}" for key, value in sorted(profile.env.items()))),
         ("hardening", "LOOSENED: " + "; ".join(loose) if loose else "full"),
+    ]
+    return [(label, value) for label, value in rows if value]
+
+
+def _describe_process(spec: ContainerSpec, profile: Profile) -> list[tuple[str, str]]:
+    network = "this machine's, its own services included"
+    if spec.network == "none":
+        network = "none: cut off" if spec.isolated else "this machine's: it cannot be cut off without a sandbox"
+    seen = "everything you can read and write"
+    if spec.isolated:
+        seen = "this machine read-only, without homes, data dir, /run and /tmp"
+    rows = [
+        ("runtime", "process in a sandbox" if spec.isolated else "process, NOT ISOLATED"),
+        ("profile", profile.name),
+        ("command", shlex.join(spec.command) if spec.command else "none: stays alive, idle"),
+        ("terminal", ("yes" if spec.tty else "no") if spec.command else ""),
+        ("user", "yours"),
+        ("workspace", f"{spec.workspace}: its own clone"),
+        ("sees", seen),
+        ("network", network),
+        ("limits", "none hold for a process: memory, CPUs, number of processes"),
+        ("does not hold", "; ".join(unheld(profile))),
+        ("env", " ".join(f"{key}={shlex.quote(value)}" for key, value in sorted(profile.env.items()))),
     ]
     return [(label, value) for label, value in rows if value]
 

@@ -15,6 +15,7 @@ from relay_tui.services import names
 from relay_tui.services.plan import ASKS, Act, Step
 from relay_tui.services.ports import Files, Git, Runtime, Store
 from relay_tui.services.projects import Projects
+from relay_tui.services.runtimes import DOCKER, PROCESS, PROCESS_ID
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.spec import choose_image
 from relay_tui.services.watch import Watch
@@ -159,6 +160,7 @@ class Strays:
                 image=choose_image("", profile, project, self._config),
                 profile=profile.name,
                 work_dir=str(self._data_dir.session(project_id, session_id)),
+                runtime=PROCESS if container_id.startswith(PROCESS_ID) else DOCKER,
                 container_id=container_id,
                 desired=Desired.RUNNING if runs else Desired.STOPPED,
                 state=SessionState.RUNNING if runs else SessionState.STOPPED,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from relay_tui.adapters.engine import pump
@@ -16,9 +17,12 @@ from relay_tui.adapters.engine.modes import Modes
 from relay_tui.adapters.process import client
 from relay_tui.adapters.process.place import Place
 from relay_tui.adapters.process.supervise import set_size
+from relay_tui.services.ports import Answer
+from relay_tui.services.watch import Watch
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _READ = 1 << 16
+_MOST_KEPT = 256 << 10
 _KILLED, _BROKEN_PIPE = 137, 141
 
 
@@ -63,7 +67,7 @@ def run(place: Place, command: Sequence[str]) -> int:
     """Run a program where the session's command runs; answer its exit code as a shell would."""
     modes = Modes()
     with ExitStack() as stack:
-        talk = _Terminal(modes) if _is_terminal() else _Pipes()
+        talk = _Terminal(modes) if _is_terminal() else _Pipes(_STDIN if _is_piped(_STDIN) else None)
         stack.callback(talk.close)
         request = {"do": "exec", "argv": list(command), "tty": talk.tty, "env": talk.variables()}
         line = client.call(place, request, talk.theirs)
@@ -74,6 +78,7 @@ def run(place: Place, command: Sequence[str]) -> int:
         answers = client.Answers(line)
         said = answers.next()
         if said is None or "started" not in said:
+            talk.complain(str((said or {}).get("words", "")))
             return _code(said)
         if isinstance(talk, _Terminal):
             talk.lend(answers.lent)
@@ -86,17 +91,39 @@ def run(place: Place, command: Sequence[str]) -> int:
             return _BROKEN_PIPE
 
 
+def ask(place: Place, command: Sequence[str], watch: Watch, given: Path | None) -> Answer:
+    """Run a program to its end with a file for its stdin; answer its code and the last of what it wrote."""
+    with ExitStack() as stack:
+        source = None if given is None else os.open(given, os.O_RDONLY | os.O_CLOEXEC)
+        if source is not None:
+            stack.callback(os.close, source)
+        talk = _Kept(source)
+        stack.callback(talk.close)
+        line = client.call(place, {"do": "exec", "argv": list(command), "tty": False, "env": {}}, talk.theirs)
+        talk.close_theirs()
+        if line is None:
+            raise client.not_running()
+        stack.enter_context(line)
+        with watch.on_cancel(lambda: client.hang_up(line)):
+            code = _converse(line, client.Answers(line), talk)
+        watch.check()
+        return Answer(code, bytes(talk.out), bytes(talk.err))
+
+
 class _Ends:
     """The ends of a program's standard streams: ours, and the ones that are sent to it and then closed here."""
 
     tty = False
 
-    def __init__(self, theirs: list[int], outputs: dict[int, Callable[[bytes], None]], feed: int | None) -> None:
+    def __init__(
+        self, theirs: list[int], outputs: dict[int, Callable[[bytes], None]], feed: int | None, source: int = _STDIN
+    ) -> None:
+        self._source = source
         self.theirs = theirs
         self.outputs = outputs
         self.feed = feed
         self.typed = b""
-        self.stdin: int | None = _STDIN if feed is not None else None
+        self.stdin: int | None = source if feed is not None else None
         self.size: pump.Size | None = None
         for descriptor in {*outputs, *([] if feed is None else [feed])}:
             os.set_blocking(descriptor, False)
@@ -108,6 +135,10 @@ class _Ends:
     def resize(self, rows: int, columns: int) -> bool:
         """Nothing has a size here."""
         return bool(rows and columns)
+
+    def complain(self, words: str) -> None:
+        """Say why there is no program, where it would have complained itself."""
+        pump.write_all(_STDERR, f"{words}\n".encode() if words else b"")
 
     def close_theirs(self) -> None:
         """Once they are sent: a copy kept open would keep their end from being seen."""
@@ -134,7 +165,7 @@ class _Ends:
     def read(self) -> None:
         """Take in what was typed or piped."""
         try:
-            self.typed = os.read(_STDIN, _READ)
+            self.typed = os.read(self._source, _READ)
         except OSError:
             self.typed = b""
         if self.typed:
@@ -202,18 +233,44 @@ class _Terminal(_Ends):
 class _Pipes(_Ends):
     """Pipes of the program's own; never our files, which it could open anew for writing."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: int | None) -> None:
         out, err = os.pipe(), os.pipe()
-        outputs: dict[int, Callable[[bytes], None]] = {
-            out[0]: lambda data: pump.write_all(_STDOUT, data),
-            err[0]: lambda data: pump.write_all(_STDERR, data),
-        }
+        outputs: dict[int, Callable[[bytes], None]] = {out[0]: self.hear_out, err[0]: self.hear_err}
         feed = None
-        if _is_piped(_STDIN):
+        if source is not None:
             stdin, feed = os.pipe()
         else:
             stdin = os.open("/dev/null", os.O_RDONLY)
-        super().__init__([stdin, out[1], err[1]], outputs, feed)
+        super().__init__([stdin, out[1], err[1]], outputs, feed, source or _STDIN)
+
+    def hear_out(self, data: bytes) -> None:
+        """What it says goes where what we say goes."""
+        pump.write_all(_STDOUT, data)
+
+    def hear_err(self, data: bytes) -> None:
+        """What it complains of, too."""
+        pump.write_all(_STDERR, data)
+
+
+class _Kept(_Pipes):
+    """Pipes whose last bytes are kept instead of shown."""
+
+    def __init__(self, source: int | None) -> None:
+        self.out = bytearray()
+        self.err = bytearray()
+        super().__init__(source)
+
+    def hear_out(self, data: bytes) -> None:
+        """Keep the last of it."""
+        self.out = (self.out + data)[-_MOST_KEPT:]
+
+    def hear_err(self, data: bytes) -> None:
+        """Keep the last of it."""
+        self.err = (self.err + data)[-_MOST_KEPT:]
+
+    def complain(self, words: str) -> None:
+        """As its own complaints."""
+        self.hear_err(words.encode())
 
 
 def _converse(line: socket.socket, answers: client.Answers, talk: _Ends) -> int:
@@ -231,6 +288,8 @@ def _converse(line: socket.socket, answers: client.Answers, talk: _Ends) -> int:
         if line.fileno() in ready:
             said = answers.next()
             if said is None or "started" not in said:
+                if said is not None and "failed" in said:
+                    talk.complain(str(said.get("words", "")))
                 for descriptor in list(talk.outputs):
                     while talk.take(descriptor):
                         pass
@@ -256,8 +315,6 @@ def _poll(line: socket.socket, talk: _Ends) -> dict[int, int]:
 def _code(said: dict[str, Any] | None) -> int:
     if said is None:  # the session ended, and the program with it
         return _KILLED
-    if "failed" in said:
-        pump.write_all(_STDERR, f"{said.get('words', '')}\n".encode())
     code = said.get("code")
     if not isinstance(code, int):
         return 1

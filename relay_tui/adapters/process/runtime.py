@@ -27,7 +27,7 @@ from relay_tui.adapters.process.place import PREFIX, Place, read, write
 from relay_tui.adapters.process.streams import ProcessEvents, ProcessLog, directories
 from relay_tui.errors import ConflictError, EngineError, NotFoundError
 from relay_tui.paths import DataDir
-from relay_tui.services.ports import ContainerSpec, EventStream, LogStream, Observed
+from relay_tui.services.ports import Answer, ContainerSpec, EventStream, Isolation, LogStream, Observed
 from relay_tui.services.watch import Watch
 
 GRACE = 10.0
@@ -49,6 +49,18 @@ class ProcessRuntime:
     def ping(self) -> str:
         """Answer 'processes in bubblewrap 0.8.0', or 'processes, not isolated'."""
         return f"processes in {self.sandbox.words}" if self.sandbox.works else "processes, not isolated"
+
+    def isolation(self) -> Isolation:
+        """Whether bubblewrap works here, and if not, whether somebody agreed to do without."""
+        found = self.sandbox
+        return Isolation(found.works, found.words, found.hint, self._data_dir.not_isolated.exists())
+
+    def agree(self) -> None:
+        """Remember that somebody agreed to run sessions of this data dir without a sandbox."""
+        try:
+            self._data_dir.not_isolated.touch(mode=0o600)
+        except OSError as error:
+            raise durable.refused(error, "That you agreed cannot be kept", self._data_dir.not_isolated) from error
 
     @property
     def sandbox(self) -> sandbox.Sandbox:
@@ -217,6 +229,13 @@ class ProcessRuntime:
         moment = int(engine_time(since).replace(".", "")) if since else 0
         return ProcessLog(place, follow=follow, tail=tail, since=moment, timestamps=timestamps)
 
+    def stats(self, process_id: str) -> StatsStream:
+        """What all its processes together take of the machine, about once a second; ends when they do."""
+        from relay_tui.adapters.process.usage import ProcessStats
+
+        place, _ = self._running(process_id)
+        return ProcessStats(int((read(place.state) or {}).get("pid", 0)))
+
     def delete_tree(self, path: Path, image: str) -> None:
         """Delete a directory: what a process made is its user's own, so this can do no more than relay itself."""
         del image
@@ -233,6 +252,11 @@ class ProcessRuntime:
         """Run `command` beside it with the caller's standard streams (() is a login shell); answer the exit code."""
         place, _ = self._running(process_id)
         return conversation.run(place, list(command) or people.login_shell())
+
+    def ask(self, process_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
+        """Run `command` beside it to its end; `given` is a file for its stdin. Cancelled, the command is killed."""
+        place, _ = self._running(process_id)
+        return conversation.ask(place, command, watch, given)
 
     def _known(self, process_id: str) -> tuple[Place, dict[str, Any]]:
         place = place_of(self._root, process_id)
@@ -272,5 +296,6 @@ def _observed(process_id: str, spec: Mapping[str, Any], state: Mapping[str, Any]
         error=str(state.get("error") or ""),
         started_at=str(state.get("started_at") or ""),
         signal=str(state.get("signal") or ""),
+        isolated=bool(spec.get("isolated")),
         lost=lost,
     )

@@ -33,6 +33,7 @@ def decode_project(row: Row) -> Project:
         default_branch=_text(row, "default_branch", ""),
         default_image=_text(row, "default_image", ""),
         default_profile=_text(row, "default_profile", ""),
+        default_runtime=_text(row, "default_runtime", ""),
         clone_state=_choice(row, "clone_state", CloneState.PENDING),
         clone_error=_fault(row, "clone_error"),
         desired=_choice(row, "desired", Desired.RUNNING),
@@ -54,6 +55,7 @@ def decode_session(row: Row) -> Session:
         profile=_text(row, "profile"),
         work_dir=_text(row, "work_dir"),
         runtime=_text(row, "runtime", "docker"),
+        isolated=_flag(row, "isolated", True),
         container_id=_text(row, "container_id", ""),
         desired=_choice(row, "desired", Desired.RUNNING),
         state=_choice(row, "state", SessionState.STARTING),
@@ -87,6 +89,13 @@ def _text(row: Row, name: str, default: str | None = None) -> str:
 
 def _text_or_none(row: Row, name: str) -> str | None:
     return None if row.get(name) is None else _text(row, name)
+
+
+def _flag(row: Row, name: str, default: bool) -> bool:
+    value = row.get(name, default)
+    if isinstance(value, bool):
+        return value
+    raise _wrong(name, value, "true or false")
 
 
 def _texts(row: Row, name: str) -> tuple[str, ...]:

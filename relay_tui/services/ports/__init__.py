@@ -5,7 +5,17 @@ from __future__ import annotations
 from relay_tui.services.ports.files import Disk, Files, TrashEntry
 from relay_tui.services.ports.git import Git, Source
 from relay_tui.services.ports.log import LineStream, LogBatch
-from relay_tui.services.ports.runtime import Answer, ContainerSpec, EventStream, LogChunk, LogStream, Observed, Runtime
+from relay_tui.services.ports.runtime import (
+    Answer,
+    ContainerSpec,
+    EventStream,
+    Isolation,
+    LogChunk,
+    LogStream,
+    Observed,
+    Processes,
+    Runtime,
+)
 from relay_tui.services.ports.stats import Stats, StatsStream
 from relay_tui.services.ports.store import Locks, Store, Transaction
 from relay_tui.services.ports.work import Clone, Exit, Look, Parcel
@@ -19,6 +29,7 @@ __all__ = [
     "Exit",
     "Files",
     "Git",
+    "Isolation",
     "LineStream",
     "Locks",
     "LogBatch",
@@ -27,6 +38,7 @@ __all__ = [
     "Look",
     "Observed",
     "Parcel",
+    "Processes",
     "Runtime",
     "Source",
     "Stats",

@@ -62,8 +62,21 @@ class Observed:
     started_at: str = ""
     signal: str = ""
     """The signal that ended it, like 'SIGKILL', where the runtime knows; else ''."""
+    isolated: bool = True
+    """Whether it is a container, or a process in a sandbox."""
     lost: bool = False
     """Whether it ended without leaving word how: it was killed together with what kept it, or the machine went down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """Whether processes can be isolated here. `words` say with what, or why not; `hint` what would mend that."""
+
+    works: bool
+    words: str
+    hint: str = ""
+    agreed: bool = False
+    """Whether somebody agreed to run sessions of this data dir without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,4 +204,16 @@ class Runtime(Protocol):
 
         Raises ConflictError when it is not running, CancelledError when cancelled (the command may then go on).
         """
+        ...
+
+
+class Processes(Runtime, Protocol):
+    """The runtime of processes, which may have no sandbox to run them in."""
+
+    def isolation(self) -> Isolation:
+        """What isolates them here."""
+        ...
+
+    def agree(self) -> None:
+        """Remember that somebody agreed to run them without a sandbox."""
         ...

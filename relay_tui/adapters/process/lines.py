@@ -1,0 +1,71 @@
+"""A process's output as lines, each with its time before it: put as an engine puts it, then taken apart like that."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator
+
+from relay_tui.adapters.engine.log_lines import PART, FramedLines
+from relay_tui.adapters.process.journal import STDERR, Entry
+from relay_tui.services.ports import LogBatch
+
+_HEADER = struct.Struct(">BxxxI").pack
+
+
+class Stamp:
+    """Writes times as engines do; most lines of a busy log share their second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._words = b""
+
+    def __call__(self, moment: int) -> bytes:
+        """RFC 3339 with nine digits of a time in ns since 1970."""
+        second, rest = divmod(moment, 10**9)
+        if second != self._second:
+            self._second = second
+            self._words = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        return b"%b.%09dZ" % (self._words, rest)
+
+
+class Lines:
+    """From entries to lines. The lines of one entry are a nanosecond apart, so that no two of a log share a time."""
+
+    def __init__(self, *, tty: bool, since: int = 0, until: int = 0) -> None:
+        self._end = b"\r" if tty else b""
+        self._since = since
+        self._until = until or 1 << 63
+        self._stamp = Stamp()
+        self._open: dict[int, tuple[int, bytes]] = {}  # by stream: when its unfinished line began, and its text
+        self._frames = FramedLines()
+
+    def feed(self, entries: Iterator[Entry]) -> LogBatch:
+        """The lines that the entries complete."""
+        said = bytearray()
+        for entry in entries:
+            *whole, rest = entry.data.split(b"\n")
+            for index, piece in enumerate(whole):
+                moment, begun = self._open.pop(entry.stream, (entry.time + index, b""))
+                self._put(said, entry.stream, moment, (begun + piece).removesuffix(self._end) + b"\n")
+            if rest:
+                moment, begun = self._open.pop(entry.stream, (entry.time + len(whole), b""))
+                text = begun + rest
+                while len(text) > PART:
+                    self._put(said, entry.stream, moment, text[:PART])
+                    text = text[PART:]
+                self._open[entry.stream] = (moment, text)
+        return self._frames.feed(bytes(said))
+
+    def _put(self, said: bytearray, stream: int, moment: int, text: bytes) -> None:
+        if self._since <= moment <= self._until:
+            line = self._stamp(moment) + b" " + text
+            said += _HEADER(2 if stream == STDERR else 1, len(line)) + line
+
+    def finish(self) -> LogBatch:
+        """What was left incomplete at the log's end."""
+        said = bytearray()
+        for stream, (moment, text) in self._open.items():
+            self._put(said, stream, moment, text + b"\n")
+        self._open.clear()
+        return self._frames.feed(bytes(said))

@@ -1,0 +1,207 @@
+"""The runtimes side by side, and which of them a new session gets. A session keeps the kind it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay_tui.errors import ConflictError, EngineUnreachableError, NeedsConsentError
+from relay_tui.services.ports import (
+    Answer,
+    ContainerSpec,
+    EventStream,
+    LogStream,
+    Observed,
+    Processes,
+    Runtime,
+    StatsStream,
+)
+from relay_tui.services.watch import Watch
+
+DOCKER, PROCESS, AUTO = "docker", "process", "auto"
+KINDS = (AUTO, DOCKER, PROCESS)
+"""What can be asked for; a session on record is one of the last two."""
+PROCESS_ID = "process-"
+"""Begins the id of a process, where a container's is a hash."""
+NOT_ISOLATED, INSTEAD = "not-isolated", "instead"
+"""What a person can be asked to agree to: a session without a sandbox; a process in a project of containers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Every container and process that was seen, and the kinds that did not answer: of those nothing is known."""
+
+    seen: tuple[Observed, ...] = ()
+    unseen: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a new session runs on, and why. `asks`: a person has to agree to it first."""
+
+    runtime: str
+    isolated: bool = True
+    why: str = ""
+    asks: NeedsConsentError | None = None
+
+
+ENGINE = Choice(DOCKER)
+
+
+class Runtimes:
+    """Fulfils Runtime over several: an id tells whose it is, a specification which one is to have it."""
+
+    def __init__(self, *, docker: Runtime, process: Processes) -> None:
+        self._docker = docker
+        self._process = process
+        self._kinds: Mapping[str, Runtime] = {DOCKER: docker, PROCESS: process}
+
+    def of(self, kind: str) -> Runtime:
+        """The runtime of that kind. Raises ConflictError when this relay has none."""
+        found = self._kinds.get(kind)
+        if found is None:
+            raise ConflictError(f"This relay knows no runtime '{kind}'", hint=f"It knows {DOCKER} and {PROCESS}.")
+        return found
+
+    def _whose(self, container_id: str) -> Runtime:
+        return self._process if container_id.startswith(PROCESS_ID) else self._docker
+
+    # --- the choice ---
+
+    def choose(self, wanted: str, others: Collection[str], agreed: Collection[str]) -> Choice:
+        """What a session gets whose project's other sessions are of the kinds `others`."""
+        why, asks = "", None
+        if wanted == AUTO:
+            try:
+                self._docker.ping()
+            except EngineUnreachableError as error:
+                why = f"no engine answers ({error.detail or error.title})"
+                if DOCKER in others and INSTEAD not in agreed:
+                    asks = _instead(error)
+            else:
+                return Choice(DOCKER, why="the engine answers")
+        elif wanted == DOCKER:
+            return ENGINE
+        isolation = self._process.isolation()
+        if isolation.works:
+            return Choice(PROCESS, True, why, asks)
+        if not asks and NOT_ISOLATED not in agreed and not isolation.agreed:
+            asks = _not_isolated(isolation.words, isolation.hint)
+        return Choice(PROCESS, False, why, asks)
+
+    def agree(self) -> None:
+        """Remember that sessions without a sandbox were agreed to."""
+        self._process.agree()
+
+    # --- what is there ---
+
+    def look(self) -> Sight:
+        """Everything that can be seen; a kind that does not answer hides no other."""
+        seen: list[Observed] = []
+        unseen: set[str] = set()
+        for kind, runtime in self._kinds.items():
+            try:
+                seen += runtime.observe()
+            except EngineUnreachableError:
+                unseen.add(kind)
+        return Sight(tuple(seen), frozenset(unseen))
+
+    def ping(self) -> str:
+        """The engine's name, version and address."""
+        return self._docker.ping()
+
+    def observe(self) -> list[Observed]:
+        """All of every kind. Raises when one does not answer."""
+        return [seen for runtime in self._kinds.values() for seen in runtime.observe()]
+
+    def events(self) -> EventStream:
+        """The engine's; processes are watched on their own."""
+        return self._docker.events()
+
+    # --- one of them ---
+
+    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+        """By the runtime that the specification names."""
+        return self.of(spec.runtime).create(spec, watch)
+
+    def start(self, container_id: str) -> None:
+        """Start it."""
+        self._whose(container_id).start(container_id)
+
+    def stop(self, container_id: str) -> None:
+        """Stop it."""
+        self._whose(container_id).stop(container_id)
+
+    def remove(self, container_id: str) -> None:
+        """Remove it."""
+        self._whose(container_id).remove(container_id)
+
+    def inspect(self, container_id: str) -> Observed:
+        """How it is now."""
+        return self._whose(container_id).inspect(container_id)
+
+    def wait(self, container_id: str, seconds: float) -> Observed:
+        """How it is once it ended, or after `seconds`."""
+        return self._whose(container_id).wait(container_id, seconds)
+
+    def logs(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
+    ) -> LogStream:
+        """Its output."""
+        return self._whose(container_id).logs(
+            container_id, follow=follow, tail=tail, since=since, timestamps=timestamps
+        )
+
+    def stats(self, container_id: str) -> StatsStream:
+        """What it takes of the machine."""
+        return self._whose(container_id).stats(container_id)
+
+    def delete_tree(self, path: Path, image: str) -> None:
+        """Files of other users come from containers, so it is the engine that deletes them."""
+        self._docker.delete_tree(path, image)
+
+    def attach(self, container_id: str) -> None:
+        """Give it the terminal."""
+        self._whose(container_id).attach(container_id)
+
+    def run(self, container_id: str, command: Sequence[str]) -> int:
+        """Run a command in it."""
+        return self._whose(container_id).run(container_id, command)
+
+    def ask(self, container_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
+        """Run a command in it to its end."""
+        return self._whose(container_id).ask(container_id, command, watch, given=given)
+
+
+def look(runtime: Runtime) -> Sight:
+    """What a runtime sees; one that stands alone is the engine."""
+    if isinstance(runtime, Runtimes):
+        return runtime.look()
+    try:
+        return Sight(tuple(runtime.observe()))
+    except EngineUnreachableError:
+        return Sight(unseen=frozenset({DOCKER}))
+
+
+def of_kind(runtime: Runtime, kind: str) -> Runtime:
+    """The part of a runtime that has the sessions of one kind."""
+    return runtime.of(kind) if isinstance(runtime, Runtimes) else runtime
+
+
+def _instead(error: EngineUnreachableError) -> NeedsConsentError:
+    return NeedsConsentError(
+        INSTEAD,
+        "No engine answers, and the project's other sessions are containers",
+        error.detail or error.title,
+        "Start the engine, or say that a process will do: --runtime process.",
+    )
+
+
+def _not_isolated(words: str, hint: str) -> NeedsConsentError:
+    return NeedsConsentError(
+        NOT_ISOLATED,
+        "The session would not be isolated",
+        f"{words}. Its command could read and write whatever you can.",
+        f"{hint} Or agree to it once: --not-isolated.",
+    )
