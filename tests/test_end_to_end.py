@@ -198,6 +198,7 @@ def test_small_old_terminal_without_unicode(
 
 def test_without_an_engine_the_rest_goes_on(relay: InstalledRelay, open_screen: Open, tmp_path: Path) -> None:
     source = make_repository(tmp_path / "demo")
+    relay.config.write_text('runtime = "docker"\n')
     screen = open_screen(120, 36, DOCKER_HOST="unix:///nonexistent")
     screen.wait_for("engine down: .*/nonexistent")
     _add_project(screen, str(source))

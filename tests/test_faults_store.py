@@ -31,6 +31,7 @@ def relay(tmp_path: Path) -> InstalledRelay:
     """relay with two projects, whose sessions no engine could run."""
     relay = InstalledRelay(tmp_path / "relay", {"DOCKER_HOST": "unix:///nonexistent"})
     relay.root.mkdir()
+    relay.config.write_text('runtime = "docker"\n')
     for name in ("one", "two"):
         assert relay.run("project", "add", make_repository(tmp_path / name)).code == 5
     return relay

@@ -29,6 +29,7 @@ def relay(tmp_path: Path) -> InstalledRelay:
     """relay where no engine answers: a clone is looked at without one."""
     relay = InstalledRelay(tmp_path / "relay", {"DOCKER_HOST": "unix:///nonexistent"})
     relay.root.mkdir()
+    relay.config.write_text('runtime = "docker"\n')
     return relay
 
 

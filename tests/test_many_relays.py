@@ -79,6 +79,7 @@ def test_two_screens_show_each_others_changes_within_a_second(
 
 def test_whoever_is_second_is_told_who_is_first(relay: InstalledRelay, open_screen: Open, tmp_path: Path) -> None:
     make_repository(tmp_path / "served/demo.git", bare=True, files={"big": os.urandom(400_000)})
+    relay.config.write_text('runtime = "docker"\n')
     alone = InstalledRelay(relay.root, {"DOCKER_HOST": "unix:///nonexistent"})
     with http_server(tmp_path / "served", hold_after=100_000) as server:
         first = alone.begin("project", "add", f"{server.url}/demo.git", "--image", IMAGE)

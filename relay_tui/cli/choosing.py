@@ -43,8 +43,8 @@ def ask(desk: Desk, question: NeedsConsentError) -> str:
     return question.consent
 
 
-def tell_choice(choice: Choice) -> None:
+def tell_choice(desk: Desk, choice: Choice) -> None:
     """Say on stderr what was chosen, where it was not asked for."""
-    if choice.runtime == PROCESS and choice.why:
+    if choice.runtime == PROCESS and choice.why and not desk.output.as_json:
         kind = "in a sandbox" if choice.isolated else "not isolated"
         click.echo(f"note: it runs as a process, {kind}: {text.clean(choice.why)}", err=True)

@@ -37,7 +37,7 @@ def add(
     choice = desk.relay.sessions.choose(first)
     if choice.asks is not None:
         first = replace(first, agreed=f"{first.agreed} {ask(desk, choice.asks)}")
-    tell_choice(choice)
+    tell_choice(desk, choice)
     wanted = NewProject(
         source=source, name=name, branch=branch, image=image, profile=profile, runtime=runtime, agreed=first.agreed
     )

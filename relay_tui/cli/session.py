@@ -70,7 +70,7 @@ def create(
     choice = desk.relay.sessions.choose(wanted)
     if choice.asks is not None:
         wanted = replace(wanted, agreed=f"{wanted.agreed} {ask(desk, choice.asks)}")
-    tell_choice(choice)
+    tell_choice(desk, choice)
     with progress() as watch:
         made = desk.relay.sessions.register(wanted)
         made = desk.relay.sessions.build(made.id, watch)

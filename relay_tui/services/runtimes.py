@@ -11,6 +11,7 @@ from relay_tui.services.ports import (
     Answer,
     ContainerSpec,
     EventStream,
+    LineStream,
     LogStream,
     Observed,
     Processes,
@@ -157,9 +158,19 @@ class Runtimes:
         """What it takes of the machine."""
         return self._whose(container_id).stats(container_id)
 
+    def log_lines(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
+    ) -> LineStream:
+        """Its output as lines."""
+        return self._whose(container_id).log_lines(container_id, follow=follow, tail=tail, since=since, until=until)
+
     def delete_tree(self, path: Path, image: str) -> None:
         """Files of other users come from containers, so it is the engine that deletes them."""
         self._docker.delete_tree(path, image)
+
+    def take_back(self, path: Path, image: str) -> None:
+        """What was given away a container gave, so it is the engine that takes it back."""
+        self._docker.take_back(path, image)
 
     def attach(self, container_id: str) -> None:
         """Give it the terminal."""

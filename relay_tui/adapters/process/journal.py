@@ -26,7 +26,7 @@ _BLOCK = 1 << 18  # more than any record
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Bytes that came on a stream at a time (ns since 1970)."""
+    """Bytes that came on a stream at a time (ns since 1970); each newline in them counts one ns more."""
 
     stream: int
     time: int
@@ -45,6 +45,7 @@ class Writer:
         self._file = -1
         self._size = 0
         self._lost = 0
+        self._after = 0
         self._turn()
 
     def write(self, stream: int, data: bytes) -> None:
@@ -59,7 +60,8 @@ class Writer:
             self._lost += len(data)
 
     def _append(self, stream: int, data: bytes) -> bool:
-        record = _HEAD.pack(stream, len(data), time.time_ns()) + data + _FOOT.pack(len(data))
+        moment = max(time.time_ns(), self._after)
+        record = _HEAD.pack(stream, len(data), moment) + data + _FOOT.pack(len(data))
         try:
             if self._size and self._size + len(record) > self._segment:
                 self._turn()
@@ -71,6 +73,7 @@ class Writer:
                 os.ftruncate(self._file, self._size)
             return False
         self._size += len(record)
+        self._after = moment + data.count(b"\n") + 1
         return True
 
     def _turn(self) -> None:
@@ -123,8 +126,9 @@ class Reader:
             if end > len(data):
                 break
             self._at += end - at
-            if moment >= self._since:
-                yield Entry(stream, moment, data[at + _HEAD.size : end - _FOOT.size])
+            entry = Entry(stream, moment, data[at + _HEAD.size : end - _FOOT.size])
+            if moment >= self._since or moment + entry.data.count(b"\n") >= self._since:
+                yield entry
             at = end
 
     def _open_next(self) -> None:
@@ -167,14 +171,15 @@ class Reader:
             (length,) = _FOOT.unpack_from(content, at - _FOOT.size)
             begin = at - _FRAME - length
             stream, _, moment = _HEAD.unpack_from(content, begin)
-            if moment < self._since:
-                return 0
             data = content[begin + _HEAD.size : at - _FOOT.size]
+            if moment + data.count(b"\n") < self._since:
+                return 0
             breaks = data.count(b"\n") - (data.endswith(b"\n") and not found)
             if breaks >= wanted:
                 cut = len(data) - (1 if data.endswith(b"\n") and not found else 0)
                 for _ in range(wanted):
                     cut = data.rindex(b"\n", 0, cut)
+                moment += data.count(b"\n", 0, cut + 1)
                 data = data[cut + 1 :]
             if data:
                 found.append(Entry(stream, moment, data))

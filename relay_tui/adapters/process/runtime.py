@@ -22,12 +22,22 @@ from relay_tui.adapters.engine.people import git_config
 from relay_tui.adapters.files import DataFiles
 from relay_tui.adapters.process import alive, client, conversation, people, sandbox
 from relay_tui.adapters.process.client import place_of
+from relay_tui.adapters.process.lines import Lines
 from relay_tui.adapters.process.listeners import announce
 from relay_tui.adapters.process.place import PREFIX, Place, read, write
-from relay_tui.adapters.process.streams import ProcessEvents, ProcessLog, directories
+from relay_tui.adapters.process.streams import ProcessEvents, ProcessLines, ProcessLog, directories
 from relay_tui.errors import ConflictError, EngineError, NotFoundError
 from relay_tui.paths import DataDir
-from relay_tui.services.ports import Answer, ContainerSpec, EventStream, Isolation, LogStream, Observed
+from relay_tui.services.ports import (
+    Answer,
+    ContainerSpec,
+    EventStream,
+    Isolation,
+    LineStream,
+    LogStream,
+    Observed,
+    StatsStream,
+)
 from relay_tui.services.watch import Watch
 
 GRACE = 10.0
@@ -226,8 +236,15 @@ class ProcessRuntime:
     ) -> LogStream:
         """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
         place, _ = self._known(process_id)
-        moment = int(engine_time(since).replace(".", "")) if since else 0
-        return ProcessLog(place, follow=follow, tail=tail, since=moment, timestamps=timestamps)
+        return ProcessLog(place, follow=follow, tail=tail, since=_moment(since), timestamps=timestamps)
+
+    def log_lines(
+        self, process_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
+    ) -> LineStream:
+        """Its output as lines with their times: of the last `tail` those from `since` to `until`, both included."""
+        place, spec = self._known(process_id)
+        lines = Lines(tty=bool(spec["tty"]), since=_moment(since), until=_moment(until))
+        return ProcessLines(place, lines, follow=follow, tail=tail, since=_moment(since))
 
     def stats(self, process_id: str) -> StatsStream:
         """What all its processes together take of the machine, about once a second; ends when they do."""
@@ -240,6 +257,9 @@ class ProcessRuntime:
         """Delete a directory: what a process made is its user's own, so this can do no more than relay itself."""
         del image
         shutil.rmtree(path, ignore_errors=True)
+
+    def take_back(self, path: Path, image: str) -> None:
+        """Nothing to do: a process gives nothing away, for it may not change owners."""
 
     def attach(self, process_id: str) -> None:
         """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
@@ -271,6 +291,10 @@ class ProcessRuntime:
         if seen.status != "running":
             raise ConflictError("The session is not running", f"Its process is {seen.status}.", "Start it first.")
         return place, spec
+
+
+def _moment(stamp: str) -> int:
+    return int(engine_time(stamp).replace(".", "")) if stamp else 0
 
 
 def _runs(state: Mapping[str, Any]) -> bool:

@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from relay_tui.adapters.process import alive, client, listeners
 from relay_tui.adapters.process.journal import STDERR, Entry, Reader
+from relay_tui.adapters.process.lines import Lines, Stamp
 from relay_tui.adapters.process.place import LISTENERS, Place, read
 from relay_tui.errors import EngineError
-from relay_tui.services.ports import LogChunk
+from relay_tui.services.ports import LogBatch, LogChunk
 
 _READ = 1 << 16
 
@@ -29,18 +29,26 @@ class ProcessLog:
         self._line = client.call(place, {"do": "follow"}) if follow else None
         self._reader = Reader(place.log, tail=tail, since=since)
         self._stamped: set[int] | None = set() if timestamps else None  # streams in the midst of a line
+        self._stamp = Stamp()
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[LogChunk]:
+        for entries in self._told():
+            for entry in entries:
+                data = entry.data if self._stamped is None else self._with_times(entry, self._stamped)
+                yield LogChunk("stderr" if entry.stream == STDERR else "stdout", data)
+
+    def _told(self) -> Iterator[Iterator[Entry]]:
+        """What is there, then what comes each time we are told that there is more; ends with the log."""
         try:
-            yield from self._chunks()
+            yield self._present()
             while self._line is not None and not self._closed.is_set():
                 try:
                     more = self._line.recv(_READ)
                 except OSError:
                     more = b""
                 if not self._closed.is_set():
-                    yield from self._chunks()
+                    yield self._present()
                 if not more:
                     return
         finally:
@@ -48,19 +56,19 @@ class ProcessLog:
             if self._line is not None:
                 self._line.close()
 
-    def _chunks(self) -> Iterator[LogChunk]:
+    def _present(self) -> Iterator[Entry]:
         for entry in self._reader.entries():
             if self._closed.is_set():
                 return
-            data = entry.data if self._stamped is None else self._with_times(entry, self._stamped)
-            yield LogChunk("stderr" if entry.stream == STDERR else "stdout", data)
+            yield entry
 
     def _with_times(self, entry: Entry, within: set[int]) -> bytes:
         """Each line that begins in it with its time in front, as engines write it."""
-        moment = datetime.fromtimestamp(entry.time // 10**9, UTC)
-        stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{entry.time % 10**9:09}Z ".encode()
-        lines = entry.data.splitlines(keepends=True) if b"\r" not in entry.data else _lines(entry.data)
-        stamped = [line if not number and entry.stream in within else stamp + line for number, line in enumerate(lines)]
+        lines = _lines(entry.data)
+        stamped = [
+            line if not number and entry.stream in within else self._stamp(entry.time + number) + b" " + line
+            for number, line in enumerate(lines)
+        ]
         if entry.data.endswith(b"\n"):
             within.discard(entry.stream)
         else:
@@ -72,6 +80,35 @@ class ProcessLog:
         self._closed.set()
         if self._line is not None:
             client.hang_up(self._line)
+
+
+class ProcessLines(ProcessLog):
+    """The same as lines; fulfils LineStream."""
+
+    def __init__(self, place: Place, lines: Lines, *, follow: bool, tail: int | None, since: int) -> None:
+        super().__init__(place, follow=follow, tail=tail, since=since, timestamps=False)
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[LogBatch]:  # type: ignore[override]
+        for entries in self._told():
+            for some in _in_portions(entries):
+                if batch := self._lines.feed(iter(some)):
+                    yield batch
+        if not self._closed.is_set() and (batch := self._lines.finish()):
+            yield batch
+
+
+def _in_portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    """So many at a time that nobody waits long for the first."""
+    portion: list[Entry] = []
+    size = 0
+    for entry in entries:
+        portion.append(entry)
+        size += len(entry.data)
+        if size > _READ:
+            yield portion
+            portion, size = [], 0
+    yield portion
 
 
 def _lines(data: bytes) -> list[bytes]:

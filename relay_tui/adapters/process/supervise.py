@@ -33,6 +33,7 @@ _READY_SECONDS = 20.0
 _DRAIN_SECONDS = 2.0
 _HANG_UP_SECONDS = 2.0
 _REAP_SECONDS = 5.0
+_LOOK_SECONDS = 60.0
 _MOST_TYPED = 1 << 20
 
 
@@ -63,6 +64,7 @@ class Supervisor:
         self._guests: Guests
         self._kill_at: float | None = None
         self._hang_ups: dict[int, float] = {}
+        self._look_at = time.monotonic() + _LOOK_SECONDS
         self._end: int | None = None
         self._state: dict[str, Any] = {}
 
@@ -214,14 +216,18 @@ class Supervisor:
             self._guests.serve(ready)
             self._make_end()
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         """Milliseconds until something is due by itself."""
-        due = [moment for moment in (self._kill_at, *self._hang_ups.values()) if moment is not None]
-        return max(0.0, min(due) - time.monotonic()) * 1000 if due else None
+        due = [moment for moment in (self._look_at, self._kill_at, *self._hang_ups.values()) if moment is not None]
+        return max(0.0, min(due) - time.monotonic()) * 1000
 
     def _make_end(self) -> None:
         """Kill what did not end in its time."""
         moment = time.monotonic()
+        if self._look_at <= moment:
+            self._look_at = moment + _LOOK_SECONDS
+            if not self._place.spec.exists():  # somebody deleted the data dir: nobody will ever ask us to end
+                self.stop(10.0)
         for number in [n for n, due in self._hang_ups.items() if due <= moment]:
             del self._hang_ups[number]
             self._signal(number, signal.SIGKILL)
@@ -308,7 +314,8 @@ class Supervisor:
             self._state["finished_at"] = moment
         token = self._order["token"] if not self._order["wrap"] else ""
         self._state = {**self._state, "status": status, "token": token, "exit_code": None, **more}
-        write(self._place.state, self._state)
+        with suppress(FileNotFoundError):  # the data dir was deleted
+            write(self._place.state, self._state)
         announce(self._place.root.parent, str(self._spec["session_id"]))
 
 
