@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import click
 
+from relay_tui import text
 from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
 from relay_tui.cli.output import Desk, command, fault_words, listing, progress, project_document, table, warn_of_trash
 from relay_tui.errors import ConflictError
 from relay_tui.model import Project
 from relay_tui.services import names
 from relay_tui.services.projects import NewProject
+from relay_tui.services.risk_words import describe
 from relay_tui.services.sessions import NewSession
 
 
@@ -95,6 +97,9 @@ def remove(desk: Desk, reference: str, yes: bool) -> None:
     sessions = desk.relay.projects.sessions_of(found.id)
     goes = removal_words(found, [session.name for session in sessions])
     if not yes:
+        for name, guarded in desk.relay.removal.unsaved(found.id).items():
+            goes += f"\n{name} holds work that is nowhere else:"
+            goes += "".join(f"\n  {text.clean(line)}" for line in describe(guarded))
         if desk.output.as_json or not sys.stdin.isatty():
             raise ConflictError(f"Removing {found.name} needs a yes", goes, "Add --yes.")
         click.confirm(f"{goes}\nRemove it?", abort=True, err=True)

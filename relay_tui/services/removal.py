@@ -50,6 +50,12 @@ class Removal:
             reason = f"{error.title}: {error.detail}" if error.detail else error.title
             return Guarded(risks=(AtRisk(hazard=Hazard.UNKNOWN, count=1, reason=reason),))
 
+    def unsaved(self, project_id: str) -> dict[str, Guarded]:
+        """By session name, what would be lost with each session of a project; sessions that lose nothing left out."""
+        sessions = [s for s in self._store.read().live_sessions(project_id) if s.desired is not Desired.REMOVED]
+        guarded = {session.name: self.guard(session.id) for session in sessions}
+        return {name: found for name, found in guarded.items() if found.risks}
+
     def remove(
         self,
         session_id: str,

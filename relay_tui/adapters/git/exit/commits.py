@@ -8,7 +8,7 @@ from pathlib import Path
 from relay_tui.adapters.git.exit.own import ask, holds
 from relay_tui.work import Commit
 
-_FORMAT = "%H%n%at%n%an%n%s"
+_FORMAT = "%H%n%at%n%<(200,trunc)%an%n%<(500,trunc)%s"  # a subject may be gigabytes long
 UPSTREAM = ("--not", "--branches", "--tags")
 """But for what the upstream has, as the base knows it."""
 
@@ -41,4 +41,4 @@ def _commit(entry: str) -> Commit:
         moment = datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         moment = ""
-    return Commit(hash=commit, subject=subject, author=author, authored_at=moment)
+    return Commit(hash=commit, subject=subject.rstrip(), author=author.rstrip(), authored_at=moment)

@@ -35,6 +35,7 @@ _MODEST = """
 [pack]
 	threads = 1
 """
+_MOST_SECONDS = 1800  # of processor time for what a session wrote: nothing honest takes so long
 _ALONE = 0.05  # seconds between looks whether another fetch of the base is over
 
 
@@ -133,6 +134,7 @@ def within_walls(copy: Path, base: Path) -> process.Start:
         started.stdin = started.stdout = None
         with suppress(ProcessLookupError, PermissionError, ValueError):
             resource.prlimit(started.pid, resource.RLIMIT_AS, (confine.MEMORY, confine.MEMORY))
+            resource.prlimit(started.pid, resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
         return started
 
     return begin
