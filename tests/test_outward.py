@@ -88,6 +88,20 @@ def test_a_rescue_that_fails_removes_nothing(rig: Rig, session: Session) -> None
     assert fault is not None and fault.title == "The upstream's hook declined the push"
 
 
+def test_files_that_a_copy_could_not_save_are_not_removed(rig: Rig, session: Session) -> None:
+    rig.look.of(session.id).guarded = Guarded(risks=(DIRTY, UNPUSHED))
+    rig.relay.rescue(session, Rescue.KEEP, remove=True)
+    rig.idle()
+    fault = rig.ended()[-1].fault
+    assert fault is not None and fault.kind == "unsaved-work"
+    assert rig.session(session.id).deleted_at is None
+    ignored = AtRisk(hazard=Hazard.IGNORED, count=1, size=1 << 30)
+    rig.look.of(session.id).guarded = Guarded(risks=(ignored, UNPUSHED))
+    rig.relay.rescue(session, Rescue.KEEP, remove=True)
+    rig.idle()
+    assert rig.session(session.id).deleted_at is not None
+
+
 def test_it_can_be_cancelled(rig: Rig, session: Session) -> None:
     rig.way_out.gates["push"] = threading.Event()
     rig.relay.push(session, rig.way_out.plan)

@@ -28,13 +28,15 @@ from relay_tui.services.strays import Settled, Strays
 from relay_tui.services.trash import Trash
 from relay_tui.services.unsaved import Unsaved
 from relay_tui.services.watch import Watch
-from relay_tui.work import PushPlan, Rescue
+from relay_tui.work import Hazard, PushPlan, Rescue
 
 log = logging.getLogger(__name__)
 
 LONG = frozenset(
     {Act.FINISH_CLONE, Act.FIRST_SESSION, Act.BUILD, Act.STOP, Act.FINISH_REMOVAL, Act.FINISH_PROJECT_REMOVAL}
 )
+_KNOWN_TO_GO = frozenset({Hazard.IGNORED, Hazard.UNKNOWN})
+"""Work that no copy saves: whoever removes a session all the same was told so."""
 LOOK = 0.4  # seconds between looks whether another relay wrote the store
 
 
@@ -181,6 +183,8 @@ class Relay:
             self.bus.publish(WorkRescued(session.id, rescued.words))
             if remove:
                 watch.check()
+                if rescue is not Rescue.PUSH:  # of a push the person knows that it saves no files
+                    self.removal.check(session.id, rescued.saved | _KNOWN_TO_GO)
                 self.sessions.remove(session.id, watch)
                 self._was_removed(session)
 

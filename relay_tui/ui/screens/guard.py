@@ -21,8 +21,8 @@ from relay_tui.text import ascii_only, clean
 from relay_tui.work import AtRisk, Guarded, Hazard
 
 _EXAMPLES = 4
-_SAVED = frozenset({Hazard.UNPUSHED, Hazard.STASHED})
-"""What a push, a copy in the base or a bundle brings to safety; files that no commit has go with the clone."""
+_SAVED = frozenset({Hazard.UNPUSHED, Hazard.STASHED, Hazard.DIRTY, Hazard.UNTRACKED})
+"""What a copy in the base or a bundle brings to safety; a push brings its branch, nothing brings ignored files."""
 
 ANSWERS = ("push", "keep", "bundle", "remove")
 
@@ -145,9 +145,11 @@ def guarded_words(guarded: Guarded, bundle: Path) -> Content:
         lines += [Content(""), Content.styled("Safe:", "bold $text-success")]
         lines += [Content(f"  {clean(words, limit=300)}") for words in guarded.safe]
     if any(risk.hazard in _SAVED | {Hazard.UNKNOWN} for risk in guarded.risks):
-        words = ["p, k and b bring commits and stashes to safety first: upstream, into the base, to", f"{bundle}."]
-        if any(risk.hazard not in _SAVED for risk in guarded.risks):
-            words.append("Files that no commit has go to the trash.")
+        words = ["k and b bring it to safety first, files too: into the base, to", f"{bundle}."]
+        if any(risk.hazard is Hazard.UNPUSHED for risk in guarded.risks):
+            words.append("p pushes the branch; the rest goes to the trash.")
+        if any(risk.hazard is Hazard.IGNORED for risk in guarded.risks):
+            words.append("Ignored files go to the trash in any case.")
         lines += [Content(""), Content.styled(clean(" ".join(words)), "$foreground-muted")]
     return Content("\n").join(lines)
 
