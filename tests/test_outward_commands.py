@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,3 +276,50 @@ def test_a_project_says_what_goes_with_it(world: World) -> None:
     (world.session("doomed", IMAGE) / "precious.txt").write_text("x")
     error = world.relay.fails(4, "project", "remove", "alpha")
     assert "doomed holds work that is nowhere else:\n  1 untracked file: precious.txt" in error["detail"]
+
+
+# --- planted from inside ---------------------------------------------------------------------------------------------
+
+PLANT = """
+mark=$1
+printf '#!/bin/sh\\ntouch %s\\ncat\\n' "$mark" >.git/run; chmod +x .git/run
+for hook in pre-push post-checkout reference-transaction post-index-change; do cp .git/run .git/hooks/$hook; done
+for key in core.fsmonitor core.sshCommand core.pager core.editor diff.external credential.helper gpg.program \\
+    core.alternateRefsCommand uploadpack.packObjectsHook filter.x.clean filter.x.smudge filter.x.process \\
+    diff.x.textconv merge.x.driver remote.origin.uploadpack remote.origin.receivepack core.askPass; do
+  git config $key "$PWD/.git/run"
+done
+git config --add include.path "$2/outside"
+git config core.worktree "$2"
+echo '* filter=x diff=x merge=x' >.gitattributes
+ln -s "$2/outside" link
+mkfifo pipe
+"""
+
+
+def test_nothing_that_a_container_planted_runs_or_gets_out(world: World, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("nobody-may-read-this")
+    tree = world.session("hostile")
+    commit(tree, "fine.txt", "fine")
+    mark = tmp_path / "mark"
+    planted = world.relay.run("session", "shell", "hostile", "--", "sh", "-c", PLANT, "sh", mark, tmp_path)
+    assert (tree / "link").is_symlink(), planted.err
+    assert world.relay.json("session", "push", "hostile", "--yes")["pushed"] is True
+    world.relay.json("session", "export", "hostile", "--to", tmp_path / "out")
+    world.relay.json("project", "fetch", "alpha")
+    error = world.relay.fails(4, "session", "remove", "hostile")
+    assert error["kind"] == "unsaved-work"
+    for command in (("stop", "hostile"), ("start", "hostile"), ("show", "hostile"), ("remove", "hostile", "--keep")):
+        done = world.relay.run("session", *command)
+        assert done.code == 0, (command, done.err)
+    world.relay.json("session", "restore", "hostile")
+    bundle = world.relay.run("session", "remove", "hostile", "--bundle", tmp_path / "out.bundle")
+    assert bundle.code == 0, bundle.err
+    assert not mark.exists()
+    assert (tmp_path / "out/link").readlink() == tmp_path / "outside"
+    held = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in held if b"nobody-may-read-this" in path.read_bytes()] == []
+    assert run_git("log", "--all", "-S", "nobody-may-read-this", "--oneline", cwd=tmp_path / "out") == ""
+    (gone,) = (path for path in (world.relay.data / "trash").iterdir() if path.name.startswith(tree.name))
+    subprocess.run(("git", "status"), cwd=gone, capture_output=True, check=False)
+    assert mark.exists(), "nothing was planted"
