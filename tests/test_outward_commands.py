@@ -282,12 +282,12 @@ def test_a_project_says_what_goes_with_it(world: World) -> None:
 
 PLANT = """
 mark=$1
-printf '#!/bin/sh\\ntouch %s\\ncat\\n' "$mark" >.git/run; chmod +x .git/run
+printf '#!/bin/sh\\ntouch %s\\ncat\\n' "$mark" >.git/run; chmod +x .git/run; mkdir -p .git/hooks
 for hook in pre-push post-checkout reference-transaction post-index-change; do cp .git/run .git/hooks/$hook; done
 for key in core.fsmonitor core.sshCommand core.pager core.editor diff.external credential.helper gpg.program \\
     core.alternateRefsCommand uploadpack.packObjectsHook filter.x.clean filter.x.smudge filter.x.process \\
     diff.x.textconv merge.x.driver remote.origin.uploadpack remote.origin.receivepack core.askPass; do
-  git config $key "$PWD/.git/run"
+  git config $key "$3/.git/run"
 done
 git config --add include.path "$2/outside"
 git config core.worktree "$2"
@@ -302,7 +302,7 @@ def test_nothing_that_a_container_planted_runs_or_gets_out(world: World, tmp_pat
     tree = world.session("hostile")
     commit(tree, "fine.txt", "fine")
     mark = tmp_path / "mark"
-    planted = world.relay.run("session", "shell", "hostile", "--", "sh", "-c", PLANT, "sh", mark, tmp_path)
+    planted = world.relay.run("session", "shell", "hostile", "--", "sh", "-c", PLANT, "sh", mark, tmp_path, tree)
     assert (tree / "link").is_symlink(), planted.err
     assert world.relay.json("session", "push", "hostile", "--yes")["pushed"] is True
     world.relay.json("session", "export", "hostile", "--to", tmp_path / "out")
@@ -321,5 +321,7 @@ def test_nothing_that_a_container_planted_runs_or_gets_out(world: World, tmp_pat
     assert [path for path in held if b"nobody-may-read-this" in path.read_bytes()] == []
     assert run_git("log", "--all", "-S", "nobody-may-read-this", "--oneline", cwd=tmp_path / "out") == ""
     (gone,) = (path for path in (world.relay.data / "trash").iterdir() if path.name.startswith(tree.name))
-    subprocess.run(("git", "status"), cwd=gone, capture_output=True, check=False)
+    tree.parent.mkdir(exist_ok=True)
+    gone.rename(tree)
+    subprocess.run(("git", "status"), cwd=tree, capture_output=True, check=False)
     assert mark.exists(), "nothing was planted"
