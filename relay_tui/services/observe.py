@@ -31,19 +31,22 @@ def ended(seen: Observed, last_words: str) -> Update:
     """What is to be said when a session that should run does not."""
     if seen.status == "paused":
         return Update(SessionState.STOPPED, None, Fault("engine", "Paused by another tool", hint="r restarts it."))
+    if seen.lost:
+        hint = "It was killed, or the machine went down. r starts it again."
+        return Update(SessionState.ERROR, None, Fault("engine", "Its process is gone", last_words, hint))
     if seen.error:
         hint = "Mend the profile or the image, then R."
         return Update(
-            SessionState.ERROR, seen.exit_code, Fault("engine", "The container did not start", seen.error, hint)
+            SessionState.ERROR, seen.exit_code, Fault("engine", f"The {_noun(seen)} did not start", seen.error, hint)
         )
     code = seen.exit_code if seen.exit_code is not None else -1
     if seen.oom_killed:
         title, hint = "Killed: it ran out of memory", "Give its profile more memory, then R."
     elif code == 0:
         title, hint = "The command ended (exit code 0)", "r runs it again. A profile without a command stays alive."
-    elif code in {137, 143}:
+    elif seen.signal or code in {137, 143}:
         title, hint = (
-            f"Stopped by a signal (exit code {code})",
+            f"Stopped by {seen.signal or 'a signal'} (exit code {code})",
             "Something other than relay may have stopped it. r restarts it.",
         )
     else:
@@ -51,6 +54,14 @@ def ended(seen: Observed, last_words: str) -> Update:
     return Update(
         SessionState.STOPPED if code == 0 else SessionState.ERROR, code, Fault("engine", title, last_words, hint)
     )
+
+
+def _noun(seen: Observed) -> str:
+    return "command" if seen.container_id.startswith("process-") else "container"
+
+
+def _gone(session: Session) -> Fault:
+    return GONE if session.runtime == "docker" else replace(GONE, title="The process is gone")
 
 
 def judge(session: Session, seen: Observed | None) -> Update | None:
@@ -62,7 +73,9 @@ def judge(session: Session, seen: Observed | None) -> Update | None:
         return None  # under way; or cut, which is for a plan to finish
     if seen is None and session.container_id:
         stopped = session.desired is Desired.STOPPED
-        update = Update(SessionState.STOPPED) if stopped else Update(SessionState.ERROR, session.exit_code, GONE)
+        update = (
+            Update(SessionState.STOPPED) if stopped else Update(SessionState.ERROR, session.exit_code, _gone(session))
+        )
     elif seen is None:
         return None
     elif seen.status in {"running", "restarting"}:

@@ -72,6 +72,8 @@ class Relay:
         """Begin to watch the engine and the other relays, and go on with what a killed one left."""
         self.engine.on_connect = self.reconcile
         self.engine.on_drift = self.reconcile
+        if self.processes is not None:
+            self.processes.on_drift = self.reconcile
         threading.Thread(target=self._tidy_then_watch, name="store watch", daemon=True).start()
         self.engine.start()
         if self.processes is not None:

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from relay_tui.text import clean
 from relay_tui.ui.actions import Action, key_words
 from relay_tui.ui.columns import Tone
-from relay_tui.ui.present import Glyphs, counts, engine_words
+from relay_tui.ui.present import Glyphs, counts, engine_words, processes_words
 from relay_tui.ui.world import World
 
 TONES: dict[Tone, str] = {
@@ -47,6 +47,7 @@ class StatusLine(Static):
 
     def _draw(self, world: World) -> None:
         words, tone = engine_words(world.engine, self._glyphs)
+        others = processes_words(world.processes, self._glyphs)
         spans: list[tuple[str, Tone]] = []
         for count in counts(world):
             spans += [(f" {self._glyphs.dot} ", "dim"), count]
@@ -58,7 +59,9 @@ class StatusLine(Static):
         room = max(0, self.size.width or self.app.size.width)
         if world.engine.state == "up" and left.cell_length + cell_len(words) + 2 > room:
             words = words.partition(" at ")[0]  # its address is the first to go; Info has it
-        right = Content.assemble((words, TONES[tone]))
+        if left.cell_length + cell_len(words) + cell_len(others) + 2 > room:
+            others = ""
+        right = Content.assemble((words, TONES[tone]), (others, TONES["dim"]))
         if left.cell_length + right.cell_length + 2 > room:
             right = right.truncate(max(12, room - left.cell_length - 2), ellipsis=True)
         gap = max(1, room - left.cell_length - right.cell_length - 1)

@@ -12,6 +12,7 @@ from relay_tui.events import Job
 from relay_tui.model import Identity, Project, Session
 from relay_tui.services.plan import Step
 from relay_tui.services.relay import Relay
+from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.spec import container_spec, describe, loosened
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
@@ -39,7 +40,8 @@ def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -
         ("begun at", session.base_branch if session.base_branch != session.branch else "", ""),
         ("repository", project.source if project else "", ""),
         ("clone", session.work_dir, ""),
-        ("container", session.container_id[:12], ""),
+        ("container", session.container_id[:12] if session.runtime == DOCKER else "", ""),
+        ("process", session.container_id if session.runtime != DOCKER else "", ""),
         ("created", when(session.created_at, present.now()), ""),
         ("id", session.id, "$foreground-muted"),
     ]
@@ -59,13 +61,21 @@ def _work(session: Session, world: World) -> Content:
 
 def _container(session: Session, project: Project, profile: Profile, relay: Relay) -> Content:
     spec = container_spec(session, project, profile, Identity(), relay.data_dir.root)
-    loose = bool(loosened(profile))
+    loose = bool(loosened(profile)) and spec.runtime == DOCKER
+    loud = (
+        {"hardening", "privileges"}
+        if loose
+        else {"does not hold"} | ({"runtime"} - ({"runtime"} if spec.isolated else set()))
+    )
     rows: Pairs = [
-        (label, value, "$text-warning bold" if loose and label in {"hardening", "privileges"} else "")
+        (label, value, "$text-warning bold" if label in loud else "")
         for label, value in describe(spec, profile)
         if label != "workspace"
     ]
-    return _join([Content.styled("Container", "bold $foreground-muted"), _pairs(rows)], "\n")
+    return _join(
+        [Content.styled("Container" if spec.runtime == DOCKER else "Process", "bold $foreground-muted"), _pairs(rows)],
+        "\n",
+    )
 
 
 def project_info(project: Project, world: World, relay: Relay, glyphs: Glyphs) -> Content:
@@ -96,6 +106,7 @@ def overview(world: World, relay: Relay) -> Content:
     words = {"up": engine.words, "connecting": "looking for it"}.get(engine.state, "")
     pairs: Pairs = [
         ("engine", words, ""),
+        ("processes", world.processes.words, ""),
         ("data", str(relay.data_dir.root), ""),
         ("config", str(relay.config.path), ""),
     ]

@@ -10,7 +10,8 @@ from functools import lru_cache
 from relay_tui.config import Profile
 from relay_tui.events import EngineStatus, Job
 from relay_tui.model import CloneState, Project, Session, SessionState
-from relay_tui.services.spec import loosened
+from relay_tui.services.runtimes import DOCKER
+from relay_tui.services.spec import loosened, runs_on
 from relay_tui.text import clean
 from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
 from relay_tui.ui.facts_words import branch_cell, facts_cell
@@ -102,7 +103,7 @@ def session_state(session: Session, world: World, glyphs: Glyphs) -> State:
     if session.state is SessionState.ERROR:
         return State(glyphs.failed, "failed", "bad")
     if session.state is SessionState.RUNNING:
-        if world.engine.state == "down":
+        if world.engine.state == "down" and session.runtime == DOCKER:
             return State(glyphs.unknown, "unknown", "dim")
         return State(glyphs.running, "running", "good")
     return State(
@@ -130,8 +131,8 @@ def session_row(
     """A session as a row; what is under way or went wrong takes the place of branch, image and age."""
     state = session_state(session, world, glyphs)
     project = world.records.projects.get(session.project_id)
-    image = _cell(session.image, "dim")
-    if profile is not None and loosened(profile):
+    image = _cell(runs_on(session), "dim" if session.isolated else "busy")
+    if session.runtime == DOCKER and profile is not None and loosened(profile):
         image = Cell((*image.spans, (" loosened", "busy")))
     cells = [_cell(f"{state.glyph} {state.word}", state.tone), _cell(session.name, "bold")]
     if with_project:
@@ -236,6 +237,13 @@ def all_row(world: World, glyphs: Glyphs) -> Row:
 # --- the status line -------------------------------------------------------------------------------------------------
 
 
+def processes_words(status: EngineStatus, glyphs: Glyphs) -> str:
+    """What else sessions can run on, in few words; '' while it is not known."""
+    if status.state != "up":
+        return ""
+    return f" {glyphs.dot} processes {'not isolated' if 'not isolated' in status.words else 'in a sandbox'}"
+
+
 def engine_words(status: EngineStatus, glyphs: Glyphs) -> tuple[str, Tone]:
     """The engine's state in words, and their tone."""
     if status.state == "up":
@@ -248,14 +256,16 @@ def engine_words(status: EngineStatus, glyphs: Glyphs) -> tuple[str, Tone]:
 def counts(world: World) -> Sequence[tuple[str, Tone]]:
     """How many there are of what, the failed ones in their colour."""
     sessions = world.records.live_sessions()
-    running = sum(session.state is SessionState.RUNNING for session in sessions)
+    down = world.engine.state == "down"
+    known = [session for session in sessions if not down or session.runtime != DOCKER]
+    running = sum(session.state is SessionState.RUNNING for session in known)
     failed = sum(session.state is SessionState.ERROR for session in sessions)
     failed += sum(project.clone_state is CloneState.ERROR for project in world.records.live_projects())
     words: list[tuple[str, Tone]] = [
         (_many(len(world.records.live_projects()), "project"), ""),
         (_many(len(sessions), "session"), ""),
     ]
-    if world.engine.state != "down":
+    if not down or known:
         words.append((f"{running} running", "good" if running else "dim"))
     if failed:
         words.append((f"{failed} failed", "bad"))

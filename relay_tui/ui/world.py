@@ -47,6 +47,7 @@ class World:
     """Clones and containers that no record knows."""
     facts: Mapping[str, Facts | Fault] = field(default_factory=dict)
     """What is known of sessions' clones, or why nothing is."""
+    processes: EngineStatus = field(default_factory=lambda: EngineStatus("connecting"))
 
     def project(self, project_id: str | None) -> Project | None:
         """A live project."""
@@ -128,6 +129,7 @@ def snapshot(relay: Relay) -> World:
         relay.unsaved.fault,
         relay.strays.found,
         _facts(relay, records),
+        processes=relay.processes.status if relay.processes is not None else EngineStatus("connecting"),
     )
 
 

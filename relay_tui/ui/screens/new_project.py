@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -11,11 +12,12 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input, Select, Static
 
-from relay_tui.errors import RelayError
+from relay_tui.errors import NeedsConsentError, RelayError
 from relay_tui.model import Project
 from relay_tui.services.projects import NewProject
 from relay_tui.services.relay import Relay
 from relay_tui.text import clean
+from relay_tui.ui.screens.consent import consents
 from relay_tui.ui.screens.fields import Field, Form
 
 
@@ -100,8 +102,16 @@ class NewProjectForm(Form):
         }
         profile = self.query_one("#profile", Select).value
         chosen = "" if profile == self._relay.config.profile else str(profile)
+        wanted = NewProject(**value, profile=chosen)
         try:
-            project = await asyncio.to_thread(self._relay.add_project, NewProject(**value, profile=chosen))
+            while True:
+                try:
+                    project = await asyncio.to_thread(self._relay.add_project, wanted)
+                    break
+                except NeedsConsentError as question:
+                    if self.left or not await consents(self.app, question):
+                        return
+                    wanted = replace(wanted, agreed=f"{wanted.agreed} {question.consent}")
         except RelayError as error:
             if not self.left:
                 self.blame(error)

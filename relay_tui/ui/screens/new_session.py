@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from rich.cells import cell_len
 from textual import on, work
@@ -13,14 +14,16 @@ from textual.content import Content
 from textual.widgets import Button, Input, OptionList, Select, Static
 from textual.widgets.option_list import Option
 
-from relay_tui.errors import RelayError
+from relay_tui.errors import NeedsConsentError, RelayError
 from relay_tui.model import Branch, Project
 from relay_tui.services.relay import Relay
+from relay_tui.services.runtimes import KINDS, PROCESS
 from relay_tui.services.sessions import NewSession
 from relay_tui.services.spec import describe, loosened
 from relay_tui.text import clean
 from relay_tui.ui import present
 from relay_tui.ui.hanging import Hanging
+from relay_tui.ui.screens.consent import consents
 from relay_tui.ui.screens.fields import Field, Form
 
 MOST_NAME = 36  # cells of a branch's name that the column after it is aligned for
@@ -73,6 +76,9 @@ class NewSessionForm(Form):
                             id="profile",
                         ),
                     )
+                    kinds = [("as configured", ""), *((kind, kind) for kind in KINDS)]
+                    runtime = Select(kinds, value="", allow_blank=False, compact=True, id="runtime")
+                    yield Field("runtime", "runtime", runtime)
                 with VerticalScroll(id="preview"):
                     yield Hanging(id="spec")
             yield Static("", id="foot", markup=False)
@@ -158,7 +164,7 @@ class NewSessionForm(Form):
             self.focus_previous()
 
     @on(Input.Changed, "#new_branch,#name,#image")
-    @on(Select.Changed, "#profile")
+    @on(Select.Changed, "#profile,#runtime")
     def changed(self) -> None:
         """Something else would be made now."""
         self.check()
@@ -172,6 +178,7 @@ class NewSessionForm(Form):
             new_branch=self.query_one("#new_branch", Input).value.strip(),
             image=self.query_one("#image", Input).value.strip(),
             profile=str(profile),
+            runtime=str(self.query_one("#runtime", Select).value),
         )
 
     @work(group="check", exclusive=True)
@@ -188,6 +195,7 @@ class NewSessionForm(Form):
                 return
             self.query_one("#name", Input).placeholder = clean(suggestion)
             session, spec, profile = await asyncio.to_thread(self._relay.sessions.preview, wanted)
+            choice = await asyncio.to_thread(self._relay.sessions.choose, wanted)
         except RelayError as error:
             if not self.left:
                 self.blame(error)
@@ -197,19 +205,24 @@ class NewSessionForm(Form):
             return
         self.clear_mistakes()
         if not wanted.image:
-            self.query_one("#image", Input).placeholder = clean(spec.image)
-        loose = bool(loosened(profile))
+            self.query_one("#image", Input).placeholder = clean(spec.image or "none: a process has none")
+        loud = {"runtime", "does not hold"} if spec.runtime == PROCESS else set()
+        loud |= {"hardening"} if loosened(profile) else set()
+        loud -= {"runtime"} if spec.isolated else set()
         lines = [
             Content.styled("What will be made", "bold $foreground-muted"),
             *(
                 Content.assemble(
                     (f"{label:<14}", "$foreground-muted"),
-                    (clean(value, limit=300), "$text-warning" if loose and label == "hardening" else ""),
+                    (clean(value, limit=300), "$text-warning" if label in loud else ""),
                 )
                 for label, value in [
                     ("session", session.name),
                     ("branch", session.branch + (f" (new, from {session.base_branch})" if wanted.new_branch else "")),
-                    *describe(spec, profile),
+                    *describe(spec, profile)[:1],
+                    *([("because", choice.why)] if choice.why else []),
+                    *([("asks first", choice.asks.title)] if choice.asks else []),
+                    *describe(spec, profile)[1:],
                 ]
             ),
         ]
@@ -233,8 +246,16 @@ class NewSessionForm(Form):
             return
         self.sending = True
         self.workers.cancel_group(self, "check")
+        wanted = self._wanted()
         try:
-            session = await asyncio.to_thread(self._relay.create_session, self._wanted())
+            while True:
+                try:
+                    session = await asyncio.to_thread(self._relay.create_session, wanted)
+                    break
+                except NeedsConsentError as question:
+                    if self.left or not await consents(self.app, question):
+                        return
+                    wanted = replace(wanted, agreed=f"{wanted.agreed} {question.consent}")
         except RelayError as error:
             if not self.left:
                 self.blame(error)
