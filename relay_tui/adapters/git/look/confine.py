@@ -20,8 +20,8 @@ from relay_tui.adapters.git.look import landlock
 
 _PROGRAMS = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store")))
 _LOADER = (Path("/etc/ld.so.cache"),)
-MEMORY = 4 << 30
-"""Bytes of address space for git: packs are mapped, so it is more than it will ever use."""
+MEMORY = 1 << 30
+"""Bytes that git may fill; packs, which it only maps, do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Bubblewrap:
             mounts += ("--ro-bind-try", str(path), str(path))
         mounts += ("--bind", str(room.write), str(room.write), "--dev", "/dev", "--chdir", "/")
         walls = ("bwrap", "--unshare-all", "--die-with-parent", *mounts, "--")
-        limits = ("prlimit", f"--as={MEMORY}", "--core=0", "--") if shutil.which("prlimit") else ()
+        limits = ("prlimit", f"--data={MEMORY}", "--core=0", "--") if shutil.which("prlimit") else ()
         return _popen((*walls, *limits, *command), env)
 
 

@@ -10,14 +10,16 @@ from relay_tui.adapters.git.look.view import View
 from relay_tui.work import Change, Content, FileChange, Patch
 
 _PATCH = (*changes.DIFF, "--patch", "--full-index")
+_UNTOUCHED = (Content.UNREADABLE, Content.HUGE)
 _MOST_ARGUMENTS = 1 << 20  # bytes
 
 
 def look(view: View, survey: Survey, path: str, limit: int) -> Patch:
     """The diff of one file, or of all if `path` is ''; at most `limit` bytes. `survey` says what is asked of whom."""
     files = list(survey.changes().files) if not path else [survey.files.get(path, _plain(path))]
-    compared = [f for f in files if f.path not in survey.loose and f.content is not Content.UNREADABLE]
+    compared = [f for f in files if f.path not in survey.loose and f.content not in _UNTOUCHED]
     text, cut = _compared(view, survey.base, compared, limit) if compared else (b"", False)
+    text += b"".join(_differs(f) for f in files if f.path not in survey.loose and f.content in _UNTOUCHED)
     for file in files:
         if cut:
             break
@@ -25,6 +27,12 @@ def look(view: View, survey: Survey, path: str, limit: int) -> Patch:
             text += whole(view, file, limit - len(text))
             cut = len(text) > limit
     return Patch(path=path, text=text[:limit], cut=cut)
+
+
+def _differs(file: FileChange) -> bytes:
+    """What git would say of a file that it cannot or need not read; it would read it all the same, for its hash."""
+    old, new = _name(file.old_path or file.path, "a/"), _name(file.path, "b/")
+    return f"diff --git {old} {new}\nBinary files {old} and {new} differ\n".encode(errors="surrogateescape")
 
 
 def _plain(path: str) -> FileChange:

@@ -80,12 +80,13 @@ def read_file(name: str, parent: int, most: int, *, shown: str = "") -> bytes | 
     except FileNotFoundError:
         return None
     try:
-        data = read_descriptor(descriptor, most + 1)
+        data = b"" if os.fstat(descriptor).st_size > most else read_descriptor(descriptor, most + 1)
+        too_large = len(data) > most or os.fstat(descriptor).st_size > most
     except OSError as error:
         raise refusal(f"{shown} cannot be read: {error.strerror}.") from error
     finally:
         os.close(descriptor)
-    if len(data) > most:
+    if too_large:
         raise refusal(f"{shown} is larger than {most >> 10} KiB.")
     return data
 

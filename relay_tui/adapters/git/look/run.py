@@ -67,7 +67,7 @@ class Sight:
         except OSError as error:
             raise refusal(f"git cannot be started: {error.strerror}.") from error
         with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-            for limit, most in ((resource.RLIMIT_AS, confine.MEMORY), (resource.RLIMIT_CORE, 0)):
+            for limit, most in ((resource.RLIMIT_DATA, confine.MEMORY), (resource.RLIMIT_CORE, 0)):
                 resource.prlimit(process.pid, limit, (most, most))
         return Running(process, _command(arguments), stdin, time.monotonic() + self.patience, fine)
 
