@@ -36,8 +36,18 @@ class DataFiles:
         One that its session closed to us counts: only what is whole was ever open to a session.
         """
         try:
-            return (path / "HEAD").is_file() or (path / ".git").is_dir()
+            return (path / "HEAD").is_file() or os.path.lexists(path / ".git")
         except PermissionError:
+            return True
+
+    def holds_anything(self, path: Path) -> bool:
+        """Whether `path` is there and not an empty directory."""
+        try:
+            with os.scandir(path) as entries:
+                return next(entries, None) is not None
+        except FileNotFoundError:
+            return False
+        except OSError:
             return True
 
     def make_directory(self, path: Path) -> None:

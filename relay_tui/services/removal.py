@@ -42,7 +42,7 @@ class Removal:
     def guard(self, session_id: str) -> Guarded:
         """What would be lost with the session. What cannot be told counts as unsaved."""
         session = self._find(session_id)
-        if not self._files.has_clone(Path(session.work_dir)):
+        if not self._files.holds_anything(Path(session.work_dir)):
             return Guarded()
         try:
             return self._look.guard(clone_of(session, self._data_dir))

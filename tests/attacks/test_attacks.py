@@ -23,6 +23,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "status": ("session", "status", "victim", "--json"),
     "diff": ("session", "diff", "victim", "--against", "branch-point"),
     "push": ("session", "push", "victim", "--dry-run"),
+    "guard": ("session", "remove", "victim", "--json"),
     "export": ("session", "export", "victim", "--to", "exported"),
 }
 """What is run on every hazard alone: none of it changes the session. A further operation is one line."""
@@ -54,6 +55,8 @@ def test_hazard_alone(arena: Arena, name: str) -> None:
         done = arena.run(name, operation, *OPERATIONS[operation])
         if operation == "status":
             _never_clean(name, done)
+        if operation == "guard":
+            assert done.code == 4, (name, done)
         if operation == "export":
             _nothing_stolen(arena)
     stolen = [found for found in arena.secrets() if arena.base_holds(found)]
@@ -113,6 +116,7 @@ def test_whole_life_with_all_hazards(arena: Arena, mix: str) -> None:
     _by_program(arena, mix, "plan", "reconcile", "--dry-run")
     for operation in ("status", "diff", "push", "export"):
         _by_program(arena, mix, operation, *OPERATIONS[operation])
+    assert _by_program(arena, mix, "guard", *OPERATIONS["guard"]).code == 4
     assert _by_program(arena, mix, "shell", "session", "shell", "victim", "--", "true").code == 0
     assert _by_program(arena, mix, "stop", "session", "stop", "victim").code == 0
     assert _by_program(arena, mix, "remove", "session", "remove", "victim", "--force").code == 0

@@ -43,6 +43,10 @@ class Files(Protocol):
         """Whether a whole clone lies at `path`."""
         ...
 
+    def holds_anything(self, path: Path) -> bool:
+        """Whether `path` is there and not an empty directory, whatever a session made of its clone."""
+        ...
+
     def make_directory(self, path: Path) -> None:
         """Make `path` and its parents, readable by their owner alone; fine if it exists."""
         ...

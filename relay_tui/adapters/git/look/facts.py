@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from threading import Lock
+from pathlib import Path
 
 from relay_tui.adapters.git.heads import utc
 from relay_tui.adapters.git.look import reader, status
+from relay_tui.adapters.git.look.kept import Kept
 from relay_tui.adapters.git.look.run import Running
 from relay_tui.adapters.git.look.view import View
 from relay_tui.work import Commit, Facts
 
 _FORMAT = "--format=%H%x00%an%x00%at%x00%s"
 _LOG = ("log", "--no-show-signature", "--no-mailmap", "--no-decorate", "--no-notes", "--no-color", "-z", _FORMAT)
-_KEPT = 1000
 
-_commits: OrderedDict[str, Commit] = OrderedDict()
-_lock = Lock()
+_commits: Kept[tuple[Path, str], Commit] = Kept(1000)
+"""By the eye too: what one session makes of a hash is no answer for another."""
 
 
 def look(view: View) -> Facts:
@@ -42,7 +41,7 @@ def look(view: View) -> Facts:
             ahead=ahead_behind[0],
             behind=ahead_behind[1],
             unpushed=int(unpushed.result()) if unpushed is not None else 0,
-            last=_keep(last.result()) if last is not None else _commits.get(view.head.hash),
+            last=_keep(view, last.result()) if last is not None else _commits.get((view.clone.eye, view.head.hash)),
             notes=tuple(view.notes) + _notes(view, found),
         )
     finally:
@@ -73,21 +72,15 @@ def named(view: View, hashes: list[str]) -> list[Commit]:
 
 
 def _begin_last(view: View, asked: list[Running]) -> Running | None:
-    if not view.head.hash or view.head.hash in _commits:
+    if not view.head.hash or (view.clone.eye, view.head.hash) in _commits:
         return None
     asked.append(view.sight.begin(*_LOG, "--max-count=1", view.head.hash, "--"))
     return asked[-1]
 
 
-def _keep(output: bytes) -> Commit | None:
+def _keep(view: View, output: bytes) -> Commit | None:
     found = commits(output)
-    if not found:
-        return None
-    with _lock:
-        _commits[found[0].hash] = found[0]
-        if len(_commits) > _KEPT:
-            _commits.popitem(last=False)
-    return found[0]
+    return _commits.put((view.clone.eye, view.head.hash), found[0]) if found else None
 
 
 def _begin_ahead(view: View, asked: list[Running]) -> Running | None:

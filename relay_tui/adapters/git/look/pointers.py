@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 
 from relay_tui.adapters.git.look import reader
+from relay_tui.adapters.git.look.kept import Kept
 from relay_tui.adapters.git.look.view import View
 from relay_tui.errors import UnknownStateError
 
@@ -20,44 +20,45 @@ _POINTER = re.compile(
 _MOST_POINTER = 1024  # bytes: so says the format
 _MOST_FILES = 5_000
 _SECONDS = 20.0
-_KEPT = 10_000
 
 
-class _Sums:
-    """Sums of files by their identity, size and times: the time a file's data last changed cannot be set back."""
+_NO_POINTER = ("", -1)
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, ...], str] = OrderedDict()
-        self._lock = threading.Lock()
+_sums: Kept[tuple[int, ...], str] = Kept(10_000)
+"""Sums of files by their identity, size and times: the time a file's data last changed cannot be set back."""
 
-    def of(self, descriptor: int, deadline: float) -> str:
-        """The file's sha256 in hex; '' when there was no time left."""
-        found = os.fstat(descriptor)
-        key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        with self._lock:
-            if known := self._kept.get(key):
-                return known
-        digest = hashlib.sha256()
-        while piece := os.read(descriptor, 1 << 20):
-            digest.update(piece)
-            if time.monotonic() > deadline:
-                return ""
-        with self._lock:
-            self._kept[key] = digest.hexdigest()
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return digest.hexdigest()
+_pointers: Kept[tuple[Path, str], tuple[str, int]] = Kept(50_000)
+"""What a blob of a session points to."""
 
 
-_sums = _Sums()
+def _sum(descriptor: int, deadline: float) -> str:
+    """The file's sha256 in hex; '' when there was no time left."""
+    found = os.fstat(descriptor)
+    key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    if known := _sums.get(key):
+        return known
+    digest = hashlib.sha256()
+    while piece := os.read(descriptor, 1 << 20):
+        digest.update(piece)
+        if time.monotonic() > deadline:
+            return ""
+    return _sums.put(key, digest.hexdigest())
 
 
 def pointed(view: View, blobs: Mapping[str, str]) -> dict[str, tuple[str, int]]:
     """Of paths and their blobs, those whose blob is a pointer: the sum and size it tells."""
     wanted = dict(list(blobs.items())[:_MOST_FILES])
-    if not wanted:
-        return {}
-    names = sorted(set(wanted.values()))
+    eye = view.clone.eye
+    if asked := sorted({blob for blob in wanted.values() if (eye, blob) not in _pointers}):
+        told = _read(view, asked)
+        for blob in asked:
+            _pointers.put((eye, blob), told.get(blob, _NO_POINTER))
+    found = {path: _pointers.get((eye, blob)) or _NO_POINTER for path, blob in wanted.items()}
+    return {path: pointer for path, pointer in found.items() if pointer != _NO_POINTER}
+
+
+def _read(view: View, names: list[str]) -> dict[str, tuple[str, int]]:
+    """Of these blobs, those that are pointers."""
     sizes = view.sight.git("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=_lines(names)).split(b"\n")
     small = [
         name
@@ -73,11 +74,10 @@ def pointed(view: View, blobs: Mapping[str, str]) -> dict[str, tuple[str, int]]:
         head, _, _ = output[at : at + 200].partition(b"\n")
         size = int(head.rsplit(b" ", 1)[1])
         begin = at + len(head) + 1
-        content = output[begin : begin + size]
         at = begin + size + 1
-        if found := _POINTER.fullmatch(content):
+        if found := _POINTER.fullmatch(output[begin : begin + size]):
             told[name] = (found[1].decode(), int(found[2]))
-    return {path: told[blob] for path, blob in wanted.items() if blob in told}
+    return told
 
 
 def unchanged(view: View, blobs: Mapping[str, str]) -> tuple[set[str], int]:
@@ -92,7 +92,7 @@ def unchanged(view: View, blobs: Mapping[str, str]) -> tuple[set[str], int]:
         try:
             if os.fstat(descriptor).st_size != size:
                 continue
-            said = _sums.of(descriptor, deadline)
+            said = _sum(descriptor, deadline)
         finally:
             os.close(descriptor)
         if said == digest:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from relay_tui.adapters.git.look import eye, pointers
+from relay_tui.adapters.git.look.kept import Kept
 from relay_tui.adapters.git.look.reader import refusal
 from relay_tui.adapters.git.look.run import Running
 from relay_tui.adapters.git.look.view import View
@@ -32,15 +34,26 @@ class Status:
         return self.changed | self.added | self.deleted | self.conflicted
 
 
+_staged: Kept[tuple[Path, tuple[int, ...], str], dict[str, str]] = Kept(200)
+"""What the session's index has of its own, by its time and the commit: it need not be read again."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Begun:
     status: Running
+    key: tuple[Path, tuple[int, ...], str]
     staged: Running | None
 
 
 def begin(view: View) -> _Begun:
     """Start what read() waits for, so that other questions can be asked meanwhile."""
-    return _Begun(view.sight.begin(*STATUS), _begin_staged(view))
+    key = (view.clone.eye, view.git.index_stamp(), view.commit)
+    running = view.sight.begin(*STATUS)
+    try:
+        return _Begun(running, key, None if key in _staged else _begin_staged(view))
+    except BaseException:
+        running.end()
+        raise
 
 
 def end(begun: _Begun) -> None:
@@ -53,7 +66,10 @@ def end(begun: _Begun) -> None:
 def read(view: View, begun: _Begun) -> Status:
     """What is not committed."""
     changed, deleted, untracked, blobs = _parse(begun.status.result())
-    staged = _parse_raw(begun.staged.result()) if begun.staged is not None else {}
+    staged = _staged.get(begun.key)
+    if begun.staged is not None:
+        staged = _staged.put(begun.key, _parse_raw(begun.staged.result()))
+    staged = staged or {}
     same, unread = pointers.unchanged(view, blobs)
     if unread:
         view.notes.append(f"{unread} LFS files could not be read; they count as changed.")

@@ -10,6 +10,7 @@ from functools import cached_property
 from relay_tui.adapters.git.faults import from_os
 from relay_tui.adapters.git.look import confine, eye, gitdir, reader
 from relay_tui.adapters.git.look.gitdir import GitDir, Head
+from relay_tui.adapters.git.look.kept import Kept
 from relay_tui.adapters.git.look.reader import refusal
 from relay_tui.adapters.git.look.run import Sight
 from relay_tui.services.ports.work import Clone
@@ -17,6 +18,9 @@ from relay_tui.work import Against
 
 _FROM_UPSTREAM = ("refs/heads/", "refs/tags/")
 _STASH_PARENT = "^1"
+
+_followed: Kept[bytes, Mapping[str, str]] = Kept(200)
+"""What configurations say of branches, by all of their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +64,21 @@ class View:
         name = branch
         config = self.git.config()
         if b"merge" in config.lower():
-            said = self.sight.git(
-                *("config", "--file", "-", "--no-includes", "-z", "--get-regexp", r"^branch\..*\.(remote|merge)$"),
-                stdin=config,
-                fine=(0, 1),
-            )
-            values = dict(entry.partition("\n")[::2] for entry in said.decode(errors="replace").split("\0") if entry)
+            values = _followed.get(config) or _followed.put(config, self._followed(config))
             merge = values.get(f"branch.{branch}.merge", "")
             if merge.startswith("refs/heads/") and values.get(f"branch.{branch}.remote") == "origin":
                 name = merge.removeprefix("refs/heads/")
         hashed = self.fetched.get(f"refs/heads/{name}", "")
         return Upstream(name, hashed) if hashed else Upstream()
+
+    def _followed(self, config: bytes) -> Mapping[str, str]:
+        """What a configuration says of branches; git reads it as a file of nobody's, and includes nothing."""
+        said = self.sight.git(
+            *("config", "--file", "-", "--no-includes", "-z", "--get-regexp", r"^branch\..*\.(remote|merge)$"),
+            stdin=config,
+            fine=(0, 1),
+        )
+        return dict(entry.partition("\n")[::2] for entry in said.decode(errors="replace").split("\0") if entry)
 
     @cached_property
     def unfetched(self) -> list[str]:
@@ -108,8 +116,11 @@ class View:
 
 
 @contextmanager
-def open_view(clone: Clone, patience: float) -> Iterator[View]:
-    """Check the clone, read its `.git`, turn the eye to its commit. One look at a time for each eye."""
+def open_view(clone: Clone, patience: float, walls: confine.Confinement | None = None) -> Iterator[View]:
+    """Check the clone, read its `.git`, turn the eye to its commit. One look at a time for each eye.
+
+    `walls` are the best there are, if not given.
+    """
     try:
         with (
             eye.held(clone, patience * 2),
@@ -118,7 +129,7 @@ def open_view(clone: Clone, patience: float) -> Iterator[View]:
         ):
             git.check()
             head = git.head()
-            sight = Sight(clone.eye, clone.work_dir, clone.base, patience, confine.best())
+            sight = Sight(clone.eye, clone.work_dir, clone.base, patience, walls or confine.best())
             eye.turn_to(clone, head, sight)
             yield View(clone=clone, sight=sight, git=git, head=head, tree=tree)
     except OSError as error:
