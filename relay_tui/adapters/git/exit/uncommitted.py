@@ -26,6 +26,7 @@ WHOLE, PARTLY = "refs/uncommitted", "refs/uncommitted-partly"
 
 _PATIENCE = 60.0  # seconds that git may take to tell which files differ
 _CHUNK = 1 << 20
+_MOST = 8 << 30  # bytes of all files together: one full of holes costs a session nothing, and us its whole size
 _MESSAGE = b"What was not committed in the session\n"
 
 
@@ -77,6 +78,7 @@ class _Writer:
         self._view = view
         self._copy = copy
         self._watch = watch
+        self._room = _MOST
         self.left_out = False
 
     def write(self, present: list[str], gone: list[str]) -> None:
@@ -123,6 +125,10 @@ class _Writer:
         descriptor = reader.open_below(self._view.tree, path)
         with os.fdopen(descriptor, "rb") as file:
             state = os.fstat(descriptor)
+            if state.st_size > self._room:
+                self.left_out = True
+                return
+            self._room -= state.st_size
             mode = b"100755" if state.st_mode & stat.S_IXUSR else b"100644"
             pipe.write(b"M %b inline %b\ndata %d\n" % (mode, _quoted(path), state.st_size))
             for piece in self._pieces(file, state.st_size):
