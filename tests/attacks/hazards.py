@@ -15,7 +15,7 @@ set -e
 umask 022
 evil() {
   E="$W/.git/evil-$1"
-  printf '#!/bin/sh\\necho run >>"%s/%s"\\ncat 2>/dev/null\\nexit 0\\n' "$FIRED" "$1" >.git/evil-$1
+  printf '#!/bin/sh\\necho run >>"%s/%s"\\nexit 0\\n' "$FIRED" "$1" >.git/evil-$1
   chmod +x .git/evil-$1
 }
 """
@@ -248,8 +248,8 @@ HANGS: dict[str, Hazard] = {
     ),
     "directories are deep": Hazard(_DEEP),
     "a bomb of trees": Hazard(
-        'b=$(echo bomb | git hash-object -w --stdin); m="100644 blob $b"; n=0; while [ $n -lt 9 ]; do '
-        't=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf "%s\\tx%s\\n" "$m" $i; done | git mktree); m="040000 tree $t"; n=$((n+1)); done; '
+        'b=$(echo bomb | git hash-object -w --stdin); m="100644 blob $b"; n=0; while [ $n -lt 3 ]; do '
+        't=$(for i in $(seq 1000); do printf "%s\\tx%s\\n" "$m" $i; done | git mktree); m="040000 tree $t"; n=$((n+1)); done; '
         "git update-ref HEAD $(git commit-tree -m bomb -p HEAD $t)",
         alone=True,
         slow=True,

@@ -28,7 +28,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }
 """What is run on every hazard alone: none of it changes the session. A further operation is one line."""
 
-_SLOW = ("status", "push")
+_SLOW = ("status",)
 
 
 @pytest.fixture(scope="module")
