@@ -436,7 +436,7 @@ async def test_the_wide_cell_is_drawn_over_the_cells_from_its_column_on() -> Non
         assert f"━━━━━━━━━━ {words} " in two
         assert header.index("BRANCH") == one.index("━")
         assert "hhh" not in one
-        await pilot.resize_terminal(40, 6)
+        await pilot.resize_terminal(41, 6)
         await pilot.pause()
         one = screen(table)[1]
         assert one.split() == ["▌", "one", "cloning", "Receiving", "objects", "3…"]
@@ -449,7 +449,7 @@ async def test_a_wide_cell_short_of_room_starts_behind_the_content_before_it() -
         header, long, short = screen(table)[:3]
         assert "short-name  " + "x" * 50 in long
         assert long.index("x") == short.index("y") < header.index("STATE")
-        for width, expected in ((32, "short-name x"), (17, "short-name  "), (13, "short-name")):
+        for width, expected in ((33, "short-name x"), (18, "short-name  "), (14, "short-name")):
             await pilot.resize_terminal(width, 6)
             await pilot.pause()
             assert screen(table)[1][2:].startswith(expected)

@@ -76,6 +76,15 @@ ACTIONS: tuple[Action, ...] = (
         12,
     ),
     Action("look_again", "ctrl+r", "look again", "Look again at what changed", "Sessions", frozenset({S, D}), 10),
+    Action(
+        "meters",
+        "v",
+        "meters",
+        "Show or hide CPU, memory, processes and network of each",
+        "Sessions",
+        frozenset({P, S}),
+        25,
+    ),
     Action("undo", "u", "undo", "Bring back what was removed last", "Sessions", frozenset(), 15),
     Action("strays", "U", "strays", "Adopt or remove what no record knows", "Projects", frozenset(), 55),
     Action(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import ContentSwitcher, Tab, Tabs
 
@@ -20,6 +20,7 @@ from relay_tui.ui.log_pane import LogPane
 from relay_tui.ui.log_state import state_words
 from relay_tui.ui.log_view import LogView
 from relay_tui.ui.present import ASCII, Glyphs
+from relay_tui.ui.stats_line import StatsLine
 
 
 class Detail(Vertical):
@@ -37,7 +38,9 @@ class Detail(Vertical):
 
     def compose(self) -> ComposeResult:
         """A line of tabs over what they show."""
-        yield Tabs(Tab("Log", id="log"), Tab("Info", id="info"), Tab("Changes", id="changes"))
+        with Horizontal(id="tabs"):
+            yield Tabs(Tab("Log", id="log"), Tab("Info", id="info"), Tab("Changes", id="changes"))
+            yield StatsLine(ascii_only=self._glyphs is ASCII)
         with ContentSwitcher(initial="log"):
             yield LogPane(self._source, self._buffer, ascii_only=self._glyphs is ASCII)
             yield ChangesTab(self._changes_of, plain=self._glyphs is ASCII)

@@ -12,10 +12,10 @@ from relay_tui.errors import Fault, RelayError
 from relay_tui.model import Session
 from relay_tui.text import clean, clean_block
 from relay_tui.ui.endings import ending_at_once
-from relay_tui.ui.panes import Panes
+from relay_tui.ui.meters import Metered
 
 
-class Doing(Panes):
+class Doing(Metered):
     """What the main screen's actions are made of."""
 
     def perform(self, call: Callable[[], object]) -> None:

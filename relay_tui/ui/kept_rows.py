@@ -11,16 +11,19 @@ from relay_tui.events import Job
 from relay_tui.model import Project, Records, Session
 from relay_tui.services import names
 from relay_tui.ui import present
-from relay_tui.ui.columns import Row
+from relay_tui.ui.columns import Cell, Row
 from relay_tui.ui.facts_words import Known
+from relay_tui.ui.figures import NO_CELLS
 from relay_tui.ui.present import Glyphs
 from relay_tui.ui.world import World
+
+_Made = tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool, tuple[Cell, ...] | None]
 
 
 class _Kept(NamedTuple):
     """A row, what it was made from, when its age has to be told anew (seconds since 1970), what a filter looks in."""
 
-    made_from: tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool]
+    made_from: _Made
     until: float
     row: Row
     words: str
@@ -35,8 +38,18 @@ class SessionRows:
         self._kept: dict[str, _Kept] = {}
         self._sorted: tuple[Records, list[Session]] | None = None
 
-    def rows(self, world: World, project: Project | None, wanted: str, moment: datetime) -> list[Row]:
-        """The rows of the sessions that contain `wanted`; of all projects, by their names, if `project` is None."""
+    def rows(
+        self,
+        world: World,
+        project: Project | None,
+        wanted: str,
+        moment: datetime,
+        cells: Mapping[str, tuple[Cell, ...]] | None = None,
+    ) -> list[Row]:
+        """The rows of the sessions that contain `wanted`; of all projects, by their names, if `project` is None.
+
+        With `cells`, by session id, there are figures in the rows.
+        """
         records, jobs, kept = world.records, world.jobs, self._kept
         down, at, with_project = world.engine.state == "down", moment.timestamp(), project is None
         wanted = wanted.casefold()
@@ -50,6 +63,7 @@ class SessionRows:
                 world.facts.get(session.id),
                 down,
                 with_project,
+                None if cells is None else cells.get(session.id, NO_CELLS),
             )
             found = kept.get(session.id)
             if found is None or found.until <= at or found.made_from != made_from:
@@ -60,14 +74,11 @@ class SessionRows:
             self._forget(records)
         return rows
 
-    def _build(
-        self,
-        made_from: tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool],
-        world: World,
-        moment: datetime,
-    ) -> _Kept:
-        session, _, _, profile, _, _, with_project = made_from
-        row = present.session_row(session, world, self._glyphs, moment, profile, with_project=with_project)
+    def _build(self, made_from: _Made, world: World, moment: datetime) -> _Kept:
+        session, _, _, profile, _, _, with_project, cells = made_from
+        row = present.session_row(
+            session, world, self._glyphs, moment, profile, with_project=with_project, figures=cells
+        )
         words = f"{names.full_name(world.records, session)} {session.branch} {session.image}".casefold()
         return _Kept(made_from, moment.timestamp() + present.age_lasts(session.created_at, moment), row, words)
 

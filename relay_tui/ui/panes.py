@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -23,6 +25,7 @@ from relay_tui.text import clean
 from relay_tui.ui import info, present
 from relay_tui.ui.actions import ACTIONS, Action
 from relay_tui.ui.bars import KeyBar, StatusLine
+from relay_tui.ui.columns import Cell
 from relay_tui.ui.detail import Detail
 from relay_tui.ui.kept_rows import ProjectRows, SessionRows
 from relay_tui.ui.log_buffer import LogBuffer
@@ -161,9 +164,10 @@ class Panes(Screen[None]):
 
     def _draw_sessions(self) -> None:
         chosen = self.project
-        rows = self._session_rows.rows(self.world, chosen, self._filters["sessions"], present.now())
+        cells = self.figures()
+        rows = self._session_rows.rows(self.world, chosen, self._filters["sessions"], present.now(), cells)
         count = len(self.world.records.live_sessions(chosen.id if chosen else None))
-        self.sessions.set_columns(present.session_columns(with_project=chosen is None))
+        self.sessions.set_columns(present.session_columns(with_project=chosen is None, figures=cells is not None))
         self.sessions.placeholder = self._nothing(chosen, hidden=count > 0)
         self.sessions.highlight = self._filters["sessions"]
         self.sessions.set_rows(rows)
@@ -173,6 +177,10 @@ class Panes(Screen[None]):
             self.sessions.move_to(self._last_session.get(key, rows[0].key if rows else ""))
         self._entitle(self.sessions, f"Sessions of {chosen.name}" if chosen else "Sessions", count, "sessions")
         self._say_what_is_seen()
+
+    def figures(self) -> Mapping[str, tuple[Cell, ...]] | None:
+        """Cells that tell what sessions take, by session id; None: no columns for it."""
+        return None
 
     def _nothing(self, chosen: Project | None, *, hidden: bool) -> str:
         if hidden:
@@ -211,7 +219,14 @@ class Panes(Screen[None]):
 
     def offer_keys(self) -> None:
         """Show the keys that mean something here and now."""
-        self.query_one(KeyBar).offer([a for a in ACTIONS if a.footer and self.offered(a)])
+        self.query_one(KeyBar).offer([self._worded(a) for a in ACTIONS if a.footer and self.offered(a)])
+
+    def _worded(self, action: Action) -> Action:
+        """The action as the key bar names it here and now."""
+        subject = self.subject
+        if action.name != "stop_start" or not isinstance(subject, Session):
+            return action
+        return replace(action, label="stop" if subject.state is SessionState.RUNNING else "start")
 
     def offered(self, action: Action) -> bool:
         """Whether the action means something here and now."""
@@ -238,6 +253,7 @@ class Panes(Screen[None]):
             "cancel": job is not None and job.cancellable,
             "new_session": bool(self.world.records.live_projects()),
             "undo": self.relay.can_undo,
+            "meters": any(s.state is SessionState.RUNNING for s in self.world.records.live_sessions()),
             "strays": bool(self.world.strays),
         }.get(action.name, True)
 

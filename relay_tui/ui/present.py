@@ -111,40 +111,62 @@ def session_state(session: Session, world: World, glyphs: Glyphs) -> State:
     )
 
 
-def session_columns(*, with_project: bool) -> tuple[Column, ...]:
-    """The columns of the sessions pane; the least important are the first to go when it is narrow."""
+FIGURES = (
+    Column("cpu", "CPU", width=4, priority=75, align="right"),
+    Column("memory", "MEM", width=5, priority=74, align="right"),
+    Column("pids", "PIDS", width=5, priority=30, align="right"),
+    Column("received", "RECV", width=5, priority=26, align="right"),
+    Column("sent", "SENT", width=5, priority=25, align="right"),
+)
+"""What a session takes: CPU as a share of what it may use; RECV and SENT in bytes a second."""
+
+
+def session_columns(*, with_project: bool, figures: bool = False) -> tuple[Column, ...]:
+    """The columns of the sessions pane; the least important are the first to go when it is narrow.
+
+    With `figures` those of what a session takes stand in for its image.
+    """
+    image = Column("image", "IMAGE", min_width=10, max_width=44, priority=20, ellipsis="middle")
     columns = [
         Column("state", "STATE", width=10, priority=100),
         Column("name", "NAME", min_width=8, max_width=40, grow=1, priority=99),
         Column("project", "PROJECT", min_width=6, max_width=28, priority=60),
         Column("branch", "BRANCH", min_width=10, max_width=60, grow=2, priority=80, ellipsis="middle"),
         Column("work", "WORK", min_width=5, max_width=26, priority=70),
-        Column("image", "IMAGE", min_width=10, max_width=44, priority=20, ellipsis="middle"),
+        *(FIGURES if figures else (image,)),
         Column("age", "AGE", width=4, priority=40, align="right"),
     ]
     return tuple(column for column in columns if with_project or column.id != "project")
 
 
 def session_row(
-    session: Session, world: World, glyphs: Glyphs, moment: datetime, profile: Profile | None, *, with_project: bool
+    session: Session,
+    world: World,
+    glyphs: Glyphs,
+    moment: datetime,
+    profile: Profile | None,
+    *,
+    with_project: bool,
+    figures: tuple[Cell, ...] | None = None,
 ) -> Row:
-    """A session as a row; what is under way or went wrong takes the place of branch, image and age."""
+    """A session as a row; what is under way or went wrong takes the place of branch, image and age.
+
+    `figures`, where they are shown, stand in for the image.
+    """
     state = session_state(session, world, glyphs)
     project = world.records.projects.get(session.project_id)
     image = _cell(runs_on(session), "dim" if session.isolated else "busy")
-    if session.runtime == DOCKER and profile is not None and loosened(profile):
-        image = Cell((*image.spans, (" loosened", "busy")))
     cells = [_cell(f"{state.glyph} {state.word}", state.tone), _cell(session.name, "bold")]
     if with_project:
         cells.append(_cell(project.name if project else "?", ""))
     wide_from = len(cells)
     known = world.facts.get(session.id)
-    cells += [
-        branch_cell(session, known),
-        facts_cell(known, plain=glyphs is ASCII),
-        image,
-        _cell(age(session.created_at, moment), "dim"),
-    ]
+    branch, *rest = branch_cell(session, known), *(figures or (image,))
+    if (
+        session.runtime == DOCKER and profile is not None and loosened(profile)
+    ):  # said with the image, or where that is not shown, with the branch
+        branch, rest = (_loosened(branch), rest) if figures else (branch, [_loosened(rest[0])])
+    cells += [branch, facts_cell(known, plain=glyphs is ASCII), *rest, _cell(age(session.created_at, moment), "dim")]
     job = world.jobs.get(session.id)
     wide, progress = None, None
     if job is not None:
@@ -158,6 +180,10 @@ def session_row(
 def _cell(text: str, tone: Tone) -> Cell:
     """A cell of cleaned text. Thousands of rows have the same images, states and ages in common."""
     return cell(clean(text), tone)
+
+
+def _loosened(shown: Cell) -> Cell:
+    return Cell((*shown.spans, (" loosened", "busy")))
 
 
 def trouble(title: str, detail: str) -> str:

@@ -41,8 +41,8 @@ __all__ = ["Cell", "Column", "Row", "RowTable", "Tone", "cell"]
 
 _GUTTER = 2
 """Cells before the first column: the cursor's marker and a space."""
-_MARGIN = 1
-"""Cells after the last column; the scrollbar is drawn there, so that nothing moves when it appears."""
+_MARGIN = 2
+"""Cells after the last column: a space, and where the scrollbar is drawn, so that nothing moves when it appears."""
 
 
 class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
