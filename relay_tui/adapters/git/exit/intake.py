@@ -62,7 +62,7 @@ def _bring_in(clone: Clone, tmp: Path, watch: Watch, *, files: bool) -> Brought:
         own.make(copy, clone.base)
         own.write_refs(copy, wanted)
         git_dir.check()
-        _copy(git_dir, copy / "objects", clone.base / "objects", watch)
+        _copy(git_dir, copy / "objects", clone.base, watch)
         mine = f"refs/relay/{clone.session_id}/"
         if files:
             wanted |= add_uncommitted(clone, copy, watch)
@@ -108,8 +108,10 @@ def _copy(git_dir: GitDir, target: Path, base: Path, watch: Watch) -> None:
     """Copy what the base has not got. Loose objects first: git writes a pack before it deletes what went into it."""
     found = [file for file in git_dir.object_files() if _is_new(file, base)]
     loose = [file for file in found if file.directory != "pack"]
+    known = own.present(base, [file.directory + file.name for file in loose])
+    loose = [file for file in loose if file.directory + file.name not in known]
     packs = [file for file in found if file.directory == "pack"]
-    pace = _Pace(watch, len(found))
+    pace = _Pace(watch, len(loose) + len(packs))
     for file in loose:
         _copy_file(git_dir, file, target, pace)
     for file in packs:
@@ -123,14 +125,15 @@ def _copy(git_dir: GitDir, target: Path, base: Path, watch: Watch) -> None:
 def _is_new(file: ObjectFile, base: Path) -> bool:
     """Whether it is named as git names objects, and the base has none of that name."""
     pattern = _PACK if file.directory == "pack" else _LOOSE
-    return bool(pattern.fullmatch(file.name)) and not (base / file.directory / file.name).exists()
+    return bool(pattern.fullmatch(file.name)) and not (base / "objects" / file.directory / file.name).exists()
 
 
 def _copy_file(git_dir: GitDir, file: ObjectFile, target: Path, pace: _Pace) -> None:
     pace.step()
     directory = target / file.directory
     try:
-        directory.mkdir(exist_ok=True)
+        if not directory.exists():
+            directory.mkdir()
         with git_dir.open_object(file) as reading, (directory / file.name).open("wb") as writing:
             size = os.fstat(reading).st_size  # it may grow while we read: what was there counts
             assert stat.S_ISREG(os.fstat(reading).st_mode)

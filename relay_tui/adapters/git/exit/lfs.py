@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -121,17 +120,9 @@ def _pointed(base: Path, tips: Collection[str]) -> list[str]:
     )
     if not objects:
         return []
-    listed = _cat(base, "--batch-check=%(objectname) %(objectsize)", objects.encode()).splitlines()
+    listed = own.cat(base, "--batch-check=%(objectname) %(objectsize)", objects.encode()).splitlines()
     small = [name for name, size in (line.split() for line in listed) if int(size) <= _MOST_POINTER]
     if not small:
         return []
-    contents = _cat(base, "--batch", b"\n".join(small) + b"\n")
+    contents = own.cat(base, "--batch", b"\n".join(small) + b"\n")
     return sorted({found.decode() for found in _POINTER.findall(contents)})
-
-
-def _cat(base: Path, how: str, names: bytes) -> bytes:
-    command = ("git", *own.STRICT, f"--git-dir={base}", "cat-file", how)
-    done = subprocess.run(command, cwd="/", env=own.closed(), input=names, capture_output=True, check=False)
-    if done.returncode:
-        raise GitError("The commits cannot be read", done.stderr.decode(errors="replace").strip())
-    return done.stdout

@@ -88,6 +88,23 @@ def forget(git_dir: Path, *names: str) -> None:
         ask(git_dir, "update-ref", "-d", name, title="A ref of the base cannot be deleted")
 
 
+def present(git_dir: Path, names: Sequence[str]) -> set[str]:
+    """Which of these objects are there, packed or not."""
+    if not names:
+        return set()
+    told = cat(git_dir, "--batch-check=%(objectname)", "".join(f"{name}\n" for name in names).encode())
+    return {line.decode() for line in told.splitlines() if not line.endswith(b" missing")}
+
+
+def cat(git_dir: Path, how: str, names: bytes) -> bytes:
+    """What `git cat-file` tells of objects. Raises GitError."""
+    command = ("git", *STRICT, f"--git-dir={git_dir}", "cat-file", how)
+    done = subprocess.run(command, cwd="/", env=closed(), input=names, capture_output=True, check=False)
+    if done.returncode:
+        raise GitError("The base's objects cannot be read", done.stderr.decode(errors="replace").strip())
+    return done.stdout
+
+
 def address(git_dir: Path) -> str:
     """The address under which git fetches from a directory by its own protocol, and hashes what comes."""
     return f"file://{quote(os.fsencode(git_dir))}"
