@@ -132,6 +132,15 @@ class Records:
             found.setdefault(session.project_id, []).append(session)
         return found
 
+    def removed_last(self) -> Record | None:
+        """What was removed most recently and is not purged; of a session, only while its project is there."""
+        gone: list[Record] = [project for project in self.projects.values() if project.deleted_at is not None]
+        for session in self.sessions.values():
+            owner = self.projects.get(session.project_id)
+            if session.deleted_at is not None and owner is not None and owner.deleted_at is None:
+                gone.append(session)
+        return max(gone, key=lambda record: record.deleted_at or "", default=None)
+
     def unused_id(self) -> str:
         """A new id that no record has: another relay's clock may have stood at the same moment."""
         while (found := new_id()) in self.projects or found in self.sessions:

@@ -63,7 +63,8 @@ def examine(data_dir: Path | None = None) -> Doctor:
 
 
 def _place(data_dir: Path | None) -> DataDir:
-    return DataDir((data_dir or default_data_dir()).expanduser().absolute())
+    """Resolved: whatever link leads to it, it is one data dir, and containers carry its one name."""
+    return DataDir((data_dir or default_data_dir()).expanduser().resolve())
 
 
 def _over(place: DataDir, config: Config) -> Relay:
@@ -94,7 +95,10 @@ def _over(place: DataDir, config: Config) -> Relay:
     outward = Outward(
         store=store, git=git, way_out=way_out, runtime=runtime, files=files, locks=locks, bus=bus, data_dir=place
     )
-    removal = Removal(store=store, look=look, files=files, sessions=sessions, outward=outward, data_dir=place)
+    trash = Trash(store=store, files=files, runtime=runtime, locks=locks, bus=bus, config=config)
+    removal = Removal(
+        store=store, look=look, files=files, sessions=sessions, outward=outward, trash=trash, data_dir=place
+    )
     reconciler = Reconciler(
         store=store, files=files, runtime=runtime, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
@@ -120,7 +124,7 @@ def _over(place: DataDir, config: Config) -> Relay:
         unsaved=unsaved,
         reconciler=reconciler,
         doctor=Doctor(machine=Host(place), store=store, place=place, config_path=config.path, plan=reconciler.plan),
-        trash=Trash(store=store, files=files, runtime=runtime, locks=locks, bus=bus, config=config),
+        trash=trash,
         strays=Strays(
             store=store,
             git=git,

@@ -147,6 +147,8 @@ class AtRisk:
     """File names, or commits' hashes and subjects; the first few."""
     reason: str = ""
     """Why it is UNKNOWN."""
+    session: str = ""
+    """Whose it is, where several are told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,8 @@ class Guarded:
 
     risks: tuple[AtRisk, ...] = ()
     safe: tuple[str, ...] = ()
+    trash: str = ""
+    """A warning when the trash would take more of the disk than it may, else ''."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

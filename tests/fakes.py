@@ -555,7 +555,10 @@ def build(
     projects = Projects(
         store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
     )
-    removal = Removal(store=store, look=look, files=files, sessions=sessions, outward=outward, data_dir=place)
+    trash = Trash(store=store, files=files, runtime=engine, locks=locks, bus=bus, config=config)
+    removal = Removal(
+        store=store, look=look, files=files, sessions=sessions, outward=outward, trash=trash, data_dir=place
+    )
     reconciler = Reconciler(
         store=store, files=files, runtime=engine, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
@@ -578,7 +581,7 @@ def build(
         unsaved=unsaved,
         reconciler=reconciler,
         doctor=Doctor(machine=FakeMachine(), store=store, place=place, config_path=config.path, plan=reconciler.plan),
-        trash=Trash(store=store, files=files, runtime=engine, locks=locks, bus=bus, config=config),
+        trash=trash,
         strays=Strays(
             store=store,
             git=git,

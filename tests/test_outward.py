@@ -76,7 +76,7 @@ def test_what_is_rescued_may_be_removed_in_one_go(rig: Rig, session: Session) ->
     rig.idle()
     assert rig.way_out.pushed == [rig.way_out.plan]
     assert rig.session(session.id).deleted_at is not None
-    assert rig.relay.can_undo
+    assert rig.relay.undo() == session.name
 
 
 def test_a_rescue_that_fails_removes_nothing(rig: Rig, session: Session) -> None:

@@ -97,9 +97,11 @@ def remove(desk: Desk, reference: str, yes: bool) -> None:
     sessions = desk.relay.projects.sessions_of(found.id)
     goes = removal_words(found, [session.name for session in sessions])
     if not yes:
-        for name, guarded in desk.relay.removal.unsaved(found.id).items():
-            goes += f"\n{name} holds work that is nowhere else:"
+        guarded = desk.relay.removal.guard_project(found.id)
+        if guarded.risks:
+            goes += "\nOnly there, and gone with it:"
             goes += "".join(f"\n  {text.clean(line)}" for line in describe(guarded))
+        goes += f"\n{guarded.trash}" if guarded.trash else ""
         if desk.output.as_json or not sys.stdin.isatty():
             raise ConflictError(f"Removing {found.name} needs a yes", goes, "Add --yes.")
         click.confirm(f"{goes}\nRemove it?", abort=True, err=True)

@@ -13,7 +13,7 @@ import click
 from relay_tui import text
 from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
 from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table
-from relay_tui.errors import ConflictError, InvalidInputError
+from relay_tui.errors import ConflictError, EngineUnreachableError, InvalidInputError, NotFoundError
 from relay_tui.model import Desired, Session
 from relay_tui.services import names
 from relay_tui.services.runtimes import DOCKER
@@ -198,6 +198,26 @@ def logs(desk: Desk, reference: str, follow: bool, tail: int | None, timestamps:
             target.flush()
     except KeyboardInterrupt:
         stream.close()
+        return
+    if follow:
+        _say_if_broken_off(desk, found)
+
+
+def _say_if_broken_off(desk: Desk, found: Session) -> None:
+    """A stream that ends while its container may go on is no end. Raises EngineUnreachableError."""
+    broke_off = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    try:
+        status = desk.relay.runtime.inspect(found.container_id).status
+    except NotFoundError:
+        return
+    except EngineUnreachableError as error:
+        words = error.detail
+    else:
+        if status not in {"running", "restarting"}:
+            return
+        words = "The engine closed the connection while the session went on."
+    hint = f"Go on with: relay session logs {found.name} -f --since {broke_off}"
+    raise EngineUnreachableError("The log broke off", words, hint)
 
 
 def _moment(since: str) -> str:

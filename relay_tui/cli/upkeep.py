@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 import click
 
@@ -69,10 +70,11 @@ def purge(desk: Desk, older_than: str) -> int:
     with progress() as watch:
         purged = desk.relay.trash.purge(days, watch)
     if desk.output.as_json:
-        desk.output.document({"entries": purged.entries, "freed": purged.freed, "left": list(purged.left)})
+        desk.output.document(asdict(purged))
     desk.output.say(f"Purged {purged.entries} from the trash; {format_size(purged.freed)} freed.")
-    for path in purged.left:
-        click.echo(f"relay: could not delete all of {text.clean(path)}", err=True)
+    for remnant in purged.left if not desk.output.as_json else ():
+        click.echo(f"relay: could not delete all of {text.clean(remnant.path)}", err=True)
+        click.echo(f"  {text.clean(remnant.why)}\n  The next purge tries again.", err=True)
     return 1 if purged.left else 0
 
 

@@ -30,7 +30,8 @@ class CommandFailedError(EngineError):
 def ended(seen: Observed, last_words: str) -> Update:
     """What is to be said when a session that should run does not."""
     if seen.status == "paused":
-        return Update(SessionState.STOPPED, None, Fault("engine", "Paused by another tool", hint="r restarts it."))
+        fault = Fault("engine", "Paused by another tool", hint="S lets it go on; r restarts it.")
+        return Update(SessionState.STOPPED, None, fault)
     if seen.lost:
         hint = "It was killed, or the machine went down. r starts it again."
         return Update(SessionState.ERROR, None, Fault("engine", "Its process is gone", last_words, hint))

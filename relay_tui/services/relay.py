@@ -65,7 +65,6 @@ class Relay:
     strays: Strays
     unsaved: Unsaved
     _reconciling: threading.Lock = field(default_factory=threading.Lock)
-    _removed: list[Project | Session] = field(default_factory=list)
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -216,21 +215,15 @@ class Relay:
         for session in back:
             self.build(session)
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is something that undo() would bring back."""
-        return bool(self._removed)
-
     def undo(self) -> str:
-        """Bring back what this relay removed last; answer its name. Raises ConflictError when there is nothing."""
-        if not self._removed:
-            raise ConflictError("Nothing was removed here that could be brought back", hint="relay session list --all")
-        found = self._removed.pop()
+        """Bring back what was removed last, by this relay or another; answer its name. Raises ConflictError."""
+        found = self.store.read().removed_last()
+        if found is None:
+            raise ConflictError("Nothing was removed that could be brought back", hint="What is purged is gone.")
         self.restore(found)
         return found.name
 
     def _was_removed(self, found: Project | Session) -> None:
-        self._removed.append(found)
         self.bus.publish(Removed(found.name, self.trash.too_full()))
 
     def reconcile(self) -> None:

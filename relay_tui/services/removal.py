@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from relay_tui.errors import ConflictError, NotFoundError, RelayError
@@ -12,6 +13,7 @@ from relay_tui.services.outward import Outward
 from relay_tui.services.ports import Files, Look, Store
 from relay_tui.services.risk_words import describe
 from relay_tui.services.sessions import Sessions
+from relay_tui.services.trash import Trash
 from relay_tui.services.watch import Watch
 from relay_tui.work import AtRisk, Guarded, Hazard, Rescue
 
@@ -26,17 +28,30 @@ class UnsavedWorkError(ConflictError):
         self.guarded = guarded
 
 
+class TrashFullError(ConflictError):
+    """Refused: the trash would take more of the disk than it may."""
+
+
 class Removal:
     """The guard before a removal. Thread-safe."""
 
     def __init__(
-        self, *, store: Store, look: Look, files: Files, sessions: Sessions, outward: Outward, data_dir: DataDir
+        self,
+        *,
+        store: Store,
+        look: Look,
+        files: Files,
+        sessions: Sessions,
+        outward: Outward,
+        trash: Trash,
+        data_dir: DataDir,
     ) -> None:
         self._store = store
         self._look = look
         self._files = files
         self._sessions = sessions
         self._outward = outward
+        self._trash = trash
         self._data_dir = data_dir
 
     def guard(self, session_id: str) -> Guarded:
@@ -44,17 +59,27 @@ class Removal:
         session = self._find(session_id)
         if not self._files.holds_anything(Path(session.work_dir)):
             return Guarded()
+        trash = self._trash.too_full(Path(session.work_dir))
+        return replace(self._guarded(session), trash=trash)
+
+    def guard_project(self, project_id: str) -> Guarded:
+        """What would be lost with all the project's sessions."""
+        found: list[AtRisk] = []
+        safe: list[str] = []
+        for session in self._store.read().live_sessions(project_id):
+            if self._files.has_clone(Path(session.work_dir)):
+                guarded = self._guarded(session)
+                found += [replace(risk, session=session.name) for risk in guarded.risks]
+                safe += [f"{session.name}: {words}" for words in guarded.safe]
+        trash = self._trash.too_full(self._data_dir.project(project_id))
+        return Guarded(risks=tuple(found), safe=tuple(safe), trash=trash)
+
+    def _guarded(self, session: Session) -> Guarded:
         try:
             return self._look.guard(clone_of(session, self._data_dir))
         except RelayError as error:
             reason = f"{error.title}: {error.detail}" if error.detail else error.title
             return Guarded(risks=(AtRisk(hazard=Hazard.UNKNOWN, count=1, reason=reason),))
-
-    def unsaved(self, project_id: str) -> dict[str, Guarded]:
-        """By session name, what would be lost with each session of a project; sessions that lose nothing left out."""
-        sessions = [s for s in self._store.read().live_sessions(project_id) if s.desired is not Desired.REMOVED]
-        guarded = {session.name: self.guard(session.id) for session in sessions}
-        return {name: found for name, found in guarded.items() if found.risks}
 
     def remove(
         self,
@@ -88,12 +113,15 @@ class Removal:
             return
         guarded = self.guard(session_id)
         left = tuple(risk for risk in guarded.risks if risk.hazard not in saved)
+        if not left and guarded.trash:
+            hint = "--force moves it there all the same; relay purge --older-than 0 makes room first."
+            raise TrashFullError("The trash would take too much of the disk", guarded.trash, hint)
         if not left:
             return
         hint = "--keep or --bundle FILE saves it, --push what is committed; --force moves it to the trash."
         if saved:
             hint = "Commit in the session what is to stay, or add --force: then its clone goes to the trash."
-        raise UnsavedWorkError(self._find(session_id).name, Guarded(risks=left, safe=guarded.safe), hint)
+        raise UnsavedWorkError(self._find(session_id).name, replace(guarded, risks=left), hint)
 
     def _find(self, session_id: str) -> Session:
         session = self._store.read().sessions.get(session_id)

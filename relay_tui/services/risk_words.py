@@ -10,7 +10,7 @@ _SHOWN = 3
 
 def describe(guarded: Guarded) -> list[str]:
     """A line for each kind of work at risk. Names in them were written by the session."""
-    return [_line(risk) for risk in guarded.risks]
+    return [f"{risk.session}: {_line(risk)}" if risk.session else _line(risk) for risk in guarded.risks]
 
 
 def _line(risk: AtRisk) -> str:

@@ -368,13 +368,23 @@ class Sessions:
         if session.desired is Desired.REMOVED:
             self.remove(session_id, watch)
             return session
-        if session.state is SessionState.RUNNING:
+        status = self._status(session)
+        if status == "running":
             raise ConflictError(f"{session.name} is running", hint="There is nothing to retry; restart it instead.")
+        if status == "paused" and not image:
+            return self.start(session_id, watch)
         with self._locks.hold(session_id, "creating a session"), self._on_row(session_id, watch):
             begun = self._begin(session_id, container_id="", image=image or session.image)
             if session.container_id:
                 self._runtime.remove(session.container_id)
             return self._make(begun, watch)
+
+    def _status(self, session: Session) -> str:
+        """How its container is now, whatever the row says; '' where there is none, or nobody knows."""
+        try:
+            return self._runtime.inspect(session.container_id).status if session.container_id else ""
+        except (NotFoundError, EngineUnreachableError):
+            return ""
 
     def remove(self, session_id: str, watch: Watch, *, last: bool = False, stamp: str = "") -> None:
         """Remove the container, move the clone to the trash, close the record (at `stamp`, or now).

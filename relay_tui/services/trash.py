@@ -15,6 +15,7 @@ from relay_tui.events import Bus, RecordsChanged
 from relay_tui.model import Records, Session
 from relay_tui.services.claims import Claims
 from relay_tui.services.ports import Files, Runtime, Store, TrashEntry
+from relay_tui.services.spec import format_size
 from relay_tui.services.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -23,12 +24,20 @@ DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
+class Remnant:
+    """What could not be deleted, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Purged:
-    """What a purge did: entries deleted, bytes freed, and the paths of what could not be deleted."""
+    """What a purge did: entries deleted, bytes freed, and what could not be deleted."""
 
     entries: int = 0
     freed: int = 0
-    left: tuple[str, ...] = ()
+    left: tuple[Remnant, ...] = ()
 
 
 class Trash:
@@ -68,7 +77,7 @@ class Trash:
                 continue  # restored, or purged by another relay, since we looked
             except RelayError as error:
                 log.warning("%s stays in the trash: %s: %s", entry.path, error.title, error.detail)
-                purged = replace(purged, left=(*purged.left, str(entry.path)))
+                purged = replace(purged, left=(*purged.left, Remnant(str(entry.path), _words(error))))
         self._forget_purged()
         return purged
 
@@ -90,18 +99,20 @@ class Trash:
             return purged
         path = self._files.condemn(entry)
         size = self._files.measure(path)
-        gone = self._files.delete(path) or self._delete_for_us(path, records.sessions.get(entry.name))
-        if gone:
+        if self._files.delete(path) or not (why := self._delete_for_us(path, records.sessions.get(entry.name))):
             return replace(purged, entries=purged.entries + 1, freed=purged.freed + size)
         freed = purged.freed + size - self._files.measure(path)
-        return replace(purged, freed=freed, left=(*purged.left, str(path)))
+        return replace(purged, freed=freed, left=(*purged.left, Remnant(str(path), why)))
 
-    def _delete_for_us(self, path: Path, session: Session | None) -> bool:
+    def _delete_for_us(self, path: Path, session: Session | None) -> str:
+        """Why it is still there, or ''."""
+        why = "some of it belongs to other users"
         try:
             self._runtime.delete_tree(path, session.image if session else self._config.image)
         except RelayError as error:
             log.warning("%s cannot be deleted by the engine: %s: %s", path, error.title, error.detail)
-        return self._files.delete(path)
+            why = f"{why}, and the engine could not help: {_words(error)}"
+        return "" if self._files.delete(path) else why
 
     def _forget_purged(self) -> None:
         """Drop the records of what is neither live nor in the trash any more."""
@@ -112,15 +123,27 @@ class Trash:
                 change.drop(record_id)
         self._bus.publish(RecordsChanged())
 
-    def too_full(self) -> str:
-        """A warning when the trash takes more than its share of the disk, else ''. Walks the trash: slow."""
+    def too_full(self, more: Path | None = None) -> str:
+        """A warning when the trash takes more than its share of the disk, or would with `more` in it; else ''.
+
+        Walks what it measures: slow.
+        """
         size, disk = self._files.trash_size(), self._files.disk_size()
+        if more is not None:
+            size += self._files.measure(more)
         if disk and size > self._config.trash_share * disk:
+            allowed = (
+                f"{format_size(int(self._config.trash_share * disk))} ({self._config.trash_share:.0%} of the disk)"
+            )
             return (
-                f"The trash holds {size / disk:.0%} of the disk, more than the {self._config.trash_share:.0%} it may. "
-                "relay purge --older-than 0 frees it; trash_share in config.toml allows more."
+                f"The trash {'holds' if more is None else 'would hold'} {format_size(size)}, more than the {allowed} "
+                "it may. relay purge --older-than 0 frees it; trash_share in config.toml allows more."
             )
         return ""
+
+
+def _words(error: RelayError) -> str:
+    return f"{error.title}: {error.detail}" if error.detail else error.title
 
 
 def _moment(stamp: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -17,10 +18,10 @@ from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS, BY_NAME, TABS
 from relay_tui.ui.panes import PANES
 from relay_tui.ui.screens.doctor import DoctorScreen
+from relay_tui.ui.screens.guard import GuardScreen
 from relay_tui.ui.screens.help import HelpScreen
 from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
 from relay_tui.ui.screens.new_session import NewSessionForm
-from relay_tui.ui.screens.question import Question
 from relay_tui.ui.screens.strays import StraysScreen
 from relay_tui.ui.work_keys import WorkKeys
 from relay_tui.ui.world import Found, JobFailed, RecordRemoved, Warned, snapshot
@@ -201,18 +202,19 @@ class MainScreen(WorkKeys):
                 f"{len(sessions) + 1}\n{self._kept}",
             ),
         ]
-        self._ask(f"Remove {found.name}?", goes, lambda: self.relay.remove_project(found))
+
+        def answered(answer: str | None) -> None:
+            if answer == "remove":
+                self.perform(lambda: self.relay.remove_project(found))
+
+        guard = partial(self.relay.removal.guard_project, found.id)
+        plain = self.glyphs is present.ASCII
+        goes = [(label, clean_block(value)) for label, value in goes]
+        self.app.push_screen(GuardScreen(f"Remove {found.name}?", goes, guard, plain=plain), answered)
 
     @property
     def _kept(self) -> str:
         return f"to {self.relay.data_dir.trash}, kept for {self.relay.config.trash_days:g} days; u undoes"
-
-    def _ask(self, title: str, goes: list[tuple[str, str]], call: Callable[[], object]) -> None:
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.perform(call)
-
-        self.app.push_screen(Question(title, goes, "Remove"), answered)
 
     # --- terminals ---
 

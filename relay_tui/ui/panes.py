@@ -252,7 +252,7 @@ class Panes(Screen[None]):
             "edit_source": failed and isinstance(subject, Project),
             "cancel": job is not None and job.cancellable,
             "new_session": bool(self.world.records.live_projects()),
-            "undo": self.relay.can_undo,
+            "undo": self.world.records.removed_last() is not None,
             "meters": any(s.state is SessionState.RUNNING for s in self.world.records.live_sessions()),
             "strays": bool(self.world.strays),
         }.get(action.name, True)

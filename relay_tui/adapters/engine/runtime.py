@@ -57,12 +57,15 @@ class DockerRuntime:
             raise _with_hint(error) from error
 
     def start(self, container_id: str) -> None:
-        """Start it; fine if it runs already."""
+        """Start it, or let it go on where it was paused; fine if it runs already."""
         try:
             with self._engine.client(_NOT_STARTED) as client:
                 client.start(container_id)
         except EngineError as error:
-            raise _with_hint(error) from error
+            if "unpause" not in error.detail:
+                raise _with_hint(error) from error
+            with self._engine.client(_NOT_STARTED) as client:
+                client.unpause(container_id)
 
     def stop(self, container_id: str) -> None:
         """Ask it to end, kill it after ten seconds; fine if it is not running."""

@@ -131,7 +131,7 @@ class Runtime(Protocol):
         ...
 
     def start(self, container_id: str) -> None:
-        """Start it; fine if it runs already."""
+        """Start it, or let it go on where it was paused; fine if it runs already."""
         ...
 
     def stop(self, container_id: str) -> None:

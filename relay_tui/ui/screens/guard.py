@@ -48,10 +48,10 @@ class GuardScreen(ModalScreen[str]):
         goes: Sequence[tuple[str, str]],
         guard: Callable[[], Guarded],
         *,
-        bundle: Path,
+        bundle: Path | None = None,
         plain: bool = False,
     ) -> None:
-        """`bundle` is where a bundle would be saved."""
+        """`bundle` is where a bundle would be saved; None: nothing is rescued from here."""
         super().__init__()
         self._title = title
         self._goes = goes
@@ -96,8 +96,9 @@ class GuardScreen(ModalScreen[str]):
     def _take(self, guarded: Guarded) -> None:
         self._guarded = guarded
         self.query_one("#risks", Static).update(self._shown(guarded_words(guarded, self._bundle)))
-        saved = any(risk.hazard in _SAVED | {Hazard.UNKNOWN} for risk in guarded.risks)
-        self.query_one("#push").display = any(risk.hazard is Hazard.UNPUSHED for risk in guarded.risks)
+        can = self._bundle is not None
+        saved = can and any(risk.hazard in _SAVED | {Hazard.UNKNOWN} for risk in guarded.risks)
+        self.query_one("#push").display = can and any(risk.hazard is Hazard.UNPUSHED for risk in guarded.risks)
         for name in ("keep", "bundle"):
             self.query_one(f"#{name}").display = saved
         self.query_one("#cancel", Button).label = _answer("n", "cancel" if guarded.risks else "no")
@@ -132,7 +133,7 @@ def _looking() -> Content:
     return Content.styled("\nLooking at what would be lost …", "$text-warning")
 
 
-def guarded_words(guarded: Guarded, bundle: Path) -> Content:
+def guarded_words(guarded: Guarded, bundle: Path | None) -> Content:
     """What would be lost, kind by kind, with some of it by name; then what is safe, and why."""
     lines: list[Content] = [Content("")]
     if not guarded.risks:
@@ -144,26 +145,29 @@ def guarded_words(guarded: Guarded, bundle: Path) -> Content:
     if guarded.safe:
         lines += [Content(""), Content.styled("Safe:", "bold $text-success")]
         lines += [Content(f"  {clean(words, limit=300)}") for words in guarded.safe]
-    if any(risk.hazard in _SAVED | {Hazard.UNKNOWN} for risk in guarded.risks):
+    if bundle is not None and any(risk.hazard in _SAVED | {Hazard.UNKNOWN} for risk in guarded.risks):
         words = ["k and b bring it to safety first, files too: into the base, to", f"{bundle}."]
         if any(risk.hazard is Hazard.UNPUSHED for risk in guarded.risks):
             words.append("p pushes the branch; the rest goes to the trash.")
         if any(risk.hazard is Hazard.IGNORED for risk in guarded.risks):
             words.append("Ignored files go to the trash in any case.")
         lines += [Content(""), Content.styled(clean(" ".join(words)), "$foreground-muted")]
+    if guarded.trash:
+        lines += [Content(""), Content.styled(clean(guarded.trash, limit=400), "$text-warning")]
     return Content("\n").join(lines)
 
 
 def _risk_lines(risk: AtRisk) -> list[Content]:
+    whose = f" in {clean(risk.session)}" if risk.session else ""
     if risk.hazard is Hazard.UNKNOWN:
         first = Content.assemble(
-            ("  ? unknown, so it counts as unsaved: ", "$text-warning"), clean(risk.reason, limit=400)
+            (f"  ? unknown{whose}, so it counts as unsaved: ", "$text-warning"), clean(risk.reason, limit=400)
         )
         return [first]
     count, what = _KINDS[risk.hazard]
     noun = count if risk.count == 1 else what
     size = f", {format_size(risk.size)}" if risk.size is not None else ""
-    where = f" on {clean(risk.branch, limit=80)}" if risk.branch else ""
+    where = whose + (f" on {clean(risk.branch, limit=80)}" if risk.branch else "")
     lines = [Content.assemble((f"{risk.count:>5} ", "bold"), f"{noun}{where}", (size, "$foreground-muted"))]
     lines += [
         Content.styled(f"        {clean(name, limit=120)}", "$foreground-muted") for name in risk.examples[:_EXAMPLES]
