@@ -24,8 +24,11 @@ from git_servers import http_server, make_repository
 from installed_relay import IMAGE, InstalledRelay
 from waiting import wait_until
 
+from relay_tui.adapters.engine import DockerRuntime
+
 COUNTING = """
 profile = "count"
+runtime = "docker"
 [profiles.count]
 command = "n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.1; done"
 """
@@ -204,3 +207,86 @@ def test_git_server_that_dies_in_the_middle_of_a_clone(
     screen.wait_for("● running +main")
     assert len(containers_of(client, relay)) == 1
     no_bug_logged(relay)
+
+
+@pytest.mark.engine
+def test_what_cannot_be_seen_is_said(away: Away, tmp_path: Path) -> None:
+    relay = away.relay
+    add_demo(relay, make_repository(tmp_path / "demo"))
+    following = relay.begin("session", "logs", "-f", "main")
+    assert following.stdout is not None
+    assert following.stdout.readline().startswith(b"tick")
+    away.engine.stop()
+    _, words = following.communicate(timeout=20)
+    assert following.returncode == 5  # an end that is none
+    assert b"The log broke off" in words
+    assert b"--since 20" in words
+    for arguments in (("reconcile",), ("reconcile", "--dry-run")):
+        done = relay.run(*arguments)
+        assert (done.code, done.out) == (5, "Nothing to do that could be seen.\n")
+        assert "the engine does not answer" in done.err
+    assert relay.run("reconcile", "--json").document["unseen"] == ["docker"]
+    listed = relay.run("session", "list")
+    assert (listed.code, "unknown" in listed.out, "running" in listed.out) == (0, True, False)
+
+
+@pytest.mark.engine
+def test_the_command_line_tells_what_is_without_a_screen(
+    relay: InstalledRelay, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    add_demo(relay, make_repository(tmp_path / "demo"))
+    container = client.containers.get(str(only_session(relay)["container_id"]))
+    container.kill()
+    assert relay.json("session", "retry", "main")["state"] == "running"  # though the row still said so before
+    client.containers.get(str(only_session(relay)["container_id"])).kill()
+    assert only_session(relay)["state"] == "error"
+    relay.json("session", "retry", "main")
+
+    (paused,) = containers_of(client, relay)
+    client.containers.get(paused).pause()
+    assert fault(only_session(relay)["error_reason"])["title"] == "Paused by another tool"
+    assert relay.json("session", "start", "main")["state"] == "running"
+    client.containers.get(paused).pause()
+    assert relay.json("session", "retry", "main")["container_id"] == paused  # what ran in it still runs
+    assert client.containers.get(paused).status == "running"
+
+    link = tmp_path / "link"
+    link.symlink_to(relay.data)
+    assert relay.json("reconcile", "--data-dir", link) == {"done": [], "unknown": [], "unseen": []}
+
+
+@pytest.mark.engine
+def test_running_though_it_is_to_be_stopped(
+    relay: InstalledRelay, client: docker.DockerClient, open_screen: Open, tmp_path: Path
+) -> None:
+    add_demo(relay, make_repository(tmp_path / "demo"))
+    relay.json("session", "stop", "main")
+    screen = open_screen()
+    screen.wait_for("○ stopped +main")
+    (container,) = containers_of(client, relay)
+    client.containers.get(container).start()
+    wait_until(lambda: client.containers.get(container).status == "exited", 30)
+    screen.wait_for("○ stopped +main")
+    no_bug_logged(relay)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("closed", ["chown 61234 /workspace", "chmod 0 /workspace"])
+def test_a_clone_that_its_session_gave_away_or_closed(
+    relay: InstalledRelay, client: docker.DockerClient, tmp_path: Path, closed: str
+) -> None:
+    """As root, whom nothing is closed to, the same is seen from the runtime: it can take a directory back."""
+    relay.config.write_text('[profiles.default]\nuser = "0:0"\ncapabilities = ["CHOWN"]\n')
+    add_demo(relay, make_repository(tmp_path / "demo"))
+    made = relay.json("session", "create", "demo", "--name", "second")
+    work_dir = Path(str(made["work_dir"]))
+    assert relay.run("session", "shell", "second", "--", "sh", "-c", closed).code == 0
+    assert relay.json("reconcile")["done"] == []
+    if closed.startswith("chown"):
+        assert work_dir.stat().st_uid == 61234
+        DockerRuntime(relay.data, relay.root / "cache").take_back(work_dir, IMAGE)
+        assert work_dir.stat().st_uid == os.geteuid()
+    relay.json("session", "remove", "second", "--force")
+    assert not work_dir.exists()
+    assert relay.json("purge", "--older-than", "0")["left"] == []
+    del client

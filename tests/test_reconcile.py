@@ -49,7 +49,7 @@ def test_killed_at_random_instants(relay: InstalledRelay, engine: docker.DockerC
         done = relay.json("reconcile")
         assert done["unknown"] == []
         assert all(step["error"] is None for step in done["done"])  # type: ignore[attr-defined]
-        assert relay.json("reconcile") == {"done": [], "unknown": []}
+        assert relay.json("reconcile") == {"done": [], "unknown": [], "unseen": []}
     label = {"label": f"relay.data-dir={relay.data}"}
     running = {container.labels["relay.session"] for container in engine.containers.list(filters=label)}
     assert running == {row["id"] for row in sessions(relay).values()}
@@ -78,7 +78,7 @@ def test_a_removed_project_comes_back_with_its_sessions(relay: InstalledRelay) -
     relay.json("project", "restore", "demo")
     assert {name: row["state"] for name, row in sessions(relay).items()} == {"main": "running", "fox": "running"}
     assert (work_dir(relay, "fox") / "untracked").read_text() == "work"
-    assert relay.json("reconcile") == {"done": [], "unknown": []}
+    assert relay.json("reconcile") == {"done": [], "unknown": [], "unseen": []}
 
 
 def test_purge_frees_what_it_says(relay: InstalledRelay) -> None:
@@ -114,7 +114,7 @@ def test_what_nobody_knows_is_reported_and_goes_only_when_asked(
     make_repository(stray)
     relay.json("reconcile", "--trash-unknown")
     assert not stray.exists()
-    assert relay.json("reconcile") == {"done": [], "unknown": []}
+    assert relay.json("reconcile") == {"done": [], "unknown": [], "unseen": []}
 
 
 def test_a_second_relay_says_who_is_at_work(relay: InstalledRelay) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import wraps
@@ -19,13 +20,14 @@ from typing import Concatenate, ParamSpec
 import click
 
 from relay_tui import text, wiring
-from relay_tui.errors import Fault
+from relay_tui.errors import Fault, RelayError
 from relay_tui.model import Project, Records, Session
 from relay_tui.paths import log_file
 from relay_tui.services.relay import Relay
 from relay_tui.services.watch import Watch
 
 P = ParamSpec("P")
+log = logging.getLogger(__name__)
 
 
 _NOT_ASCII = re.compile(r"[^\n -~]")
@@ -59,6 +61,17 @@ class Desk:
 
     relay: Relay
     output: Output
+
+    def look(self) -> Collection[str]:
+        """Bring the rows up to date with what runs; answer, and say on stderr, what runtimes could not be seen."""
+        try:
+            self.relay.reconciler.note()
+        except RelayError as error:  # the rows are as they were last seen
+            log.warning("not looked at: %s: %s", error.title, error.detail)
+        unseen = self.relay.reconciler.unseen
+        if unseen and not self.output.as_json:
+            click.echo("relay: the engine does not answer: what its sessions do is unknown", err=True)
+        return unseen
 
 
 def command(function: Callable[Concatenate[Desk, P], int | None]) -> Callable[..., int | None]:

@@ -85,6 +85,7 @@ def create(
 @command
 def list_(desk: Desk, project: str, everything: bool) -> None:
     """List the sessions."""
+    unseen = desk.look()
     records = desk.relay.store.read()
     only = names.find_project(records, project).id if project else None
     rows = records.live_sessions(only)
@@ -99,7 +100,7 @@ def list_(desk: Desk, project: str, everything: bool) -> None:
             (
                 s.id,
                 names.full_name(records, s),
-                "removed" if s.deleted_at else s.state,
+                "removed" if s.deleted_at else "unknown" if s.runtime in unseen else s.state,
                 s.branch,
                 runs_on(s),
                 _trouble(s),
@@ -122,6 +123,7 @@ def _trouble(shown: Session) -> str:
 @command
 def show(desk: Desk, reference: str) -> None:
     """Show everything about a session."""
+    desk.look()
     _tell(desk, names.find_session(desk.relay.store.read(), reference).id)
 
 

@@ -9,8 +9,9 @@ import click
 
 from relay_tui import text
 from relay_tui.cli.output import Desk, command, progress
-from relay_tui.errors import InvalidInputError, RelayError
+from relay_tui.errors import EngineUnreachableError, InvalidInputError, RelayError
 from relay_tui.services.plan import ASKS, Step
+from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.spec import format_size
 
 
@@ -32,9 +33,9 @@ def reconcile(desk: Desk, dry_run: bool, adopt_unknown: bool, trash_unknown: boo
     if dry_run:
         steps = reconciler.plan()
         if desk.output.as_json:
-            desk.output.document({"steps": [_document(step) for step in steps]})
-        desk.output.say("\n".join(_words(step) for step in steps) or "Nothing to do.")
-        return 0
+            desk.output.document({"steps": [_document(step) for step in steps], "unseen": sorted(reconciler.unseen)})
+        desk.output.say("\n".join(_words(step) for step in steps) or _nothing(reconciler))
+        return _seen_all(desk, reconciler, 0)
     with progress() as watch:
         done = reconciler.carry_out_all(watch)
         unknown = [step for step in reconciler.plan() if step.act in ASKS]
@@ -47,7 +48,7 @@ def reconcile(desk: Desk, dry_run: bool, adopt_unknown: bool, trash_unknown: boo
         document["unknown"] = [_document(step) for step in unknown] if not settled else []
         if settled:
             document[word] = [_document(one.step) | {"error": _error(one.error)} for one in settled]
-        desk.output.document(document)
+        desk.output.document(document | {"unseen": sorted(reconciler.unseen)})
     for step, error in done:
         desk.output.say(f"{'failed' if error else 'done':<7} {text.clean(step.words)}{_because(error)}")
     for one in settled:
@@ -57,8 +58,22 @@ def reconcile(desk: Desk, dry_run: bool, adopt_unknown: bool, trash_unknown: boo
     if unknown and not settled:
         desk.output.say("What is unknown stays; --adopt-unknown puts it on record, --trash-unknown moves it away.")
     if not done and not unknown:
-        desk.output.say("Nothing to do.")
-    return 1 if any(error for _, error in done) or any(one.error for one in settled) else 0
+        desk.output.say(_nothing(reconciler))
+    failed = 1 if any(error for _, error in done) or any(one.error for one in settled) else 0
+    return _seen_all(desk, reconciler, failed)
+
+
+def _nothing(reconciler: Reconciler) -> str:
+    return "Nothing to do that could be seen." if reconciler.unseen else "Nothing to do."
+
+
+def _seen_all(desk: Desk, reconciler: Reconciler, code: int) -> int:
+    """The exit code; 5 when all went well, but for what could not be seen."""
+    if not reconciler.unseen:
+        return code
+    if not desk.output.as_json:
+        click.echo("relay: the engine does not answer: its sessions were not looked at", err=True)
+    return code or EngineUnreachableError.exit_code
 
 
 @click.command()

@@ -123,8 +123,10 @@ class EngineWatch:
 
     def look_again(self, session_ids: Collection[str]) -> None:
         """Look at what could not be written when it was seen."""
+        sessions = self._store.read().sessions
         for session_id in session_ids:
-            self._look_at(session_id)
+            if session_id in sessions and sessions[session_id].runtime == self._kind:
+                self._look_at(session_id)
 
     def _settle(self, session: Session, seen: Observed | None) -> None:
         update = observe.judge(session, seen)

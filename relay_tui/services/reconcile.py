@@ -42,6 +42,8 @@ class Reconciler:
         self._bus = bus
         self._projects = projects
         self._sessions = sessions
+        self.unseen: frozenset[str] = frozenset()
+        """The runtimes that did not answer when the last plan was made, and that some session is on."""
 
     def plan(self) -> list[Step]:
         """The steps that are due now, in order. A runtime that does not answer only hides what is its own.
@@ -52,9 +54,16 @@ class Reconciler:
         sight = runtimes.look(self._runtime)
         disk = self._files.survey()
         records = self._store.read()
+        self.unseen = sight.unseen & {session.runtime for session in records.live_sessions()}
         ids = {*records.projects, *records.sessions, *disk.bases, *disk.clones, *disk.clones.values()}
         busy = {found for found in ids if self._locks.holder(found)} | _changed(before, records)
         return plan(records, disk, sight.seen, busy, sight.unseen)
+
+    def note(self) -> None:
+        """Bring the rows up to date with what can be seen, and do nothing else."""
+        for step in self.plan():
+            if step.act is Act.NOTE:
+                self.carry_out(step, Watch())
 
     def carry_out(self, step: Step, watch: Watch) -> None:
         """Take one step. Steps that only a person decides on are left alone, and those that came too late."""

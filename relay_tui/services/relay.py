@@ -76,6 +76,7 @@ class Relay:
         threading.Thread(target=self._tidy_then_watch, name="store watch", daemon=True).start()
         self.engine.start()
         if self.processes is not None:
+            self.processes.on_drift = self.reconcile
             self.processes.start()
 
     def close(self) -> None:
