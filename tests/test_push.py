@@ -135,6 +135,21 @@ def test_with_a_login_that_is_lent_over_http(ground: Ground) -> None:
         assert ground.exit.push(ground.clone, source, plan, Watch()).commit == ground.head("topic")
 
 
+def test_with_the_hosts_ssh_which_is_never_asked_anything(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own ssh, with its agent and its keys; here one that runs the far side's command itself."""
+    log, ssh = ground.root / "log", ground.root / "ssh"
+    ssh.write_text(f'#!/bin/sh\necho "$@" >>{log}\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
+    ground.work()
+    source = Source(f"ssh://git@host.example{ground.upstream}")
+    plan = ground.exit.plan_push(ground.clone, source, Watch())
+    assert ground.exit.push(ground.clone, source, plan, Watch()).commit == ground.head("topic")
+    said = log.read_text().splitlines()
+    assert [("git-receive-pack" in line, "-o BatchMode=yes" in line) for line in said] == [(False, True), (True, True)]
+
+
 def test_progress_is_told_and_obeys(ground: Ground) -> None:
     stages: list[str] = []
     for number in range(30):
