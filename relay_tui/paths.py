@@ -72,6 +72,11 @@ class DataDir:
         """Sessions that run as processes: what runs, their logs and homes, one directory each."""
         return self.root / "processes"
 
+    @property
+    def saved_logs(self) -> Path:
+        """Logs that somebody saved from the screen."""
+        return self.root / "logs"
+
     def project(self, project_id: str) -> Path:
         """A project's directory."""
         return self.root / "projects" / project_id

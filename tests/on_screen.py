@@ -22,7 +22,7 @@ from relay_tui.ui.app import RelayApp
 from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.main_screen import MainScreen
 
-KEY_NAMES = {"/": "slash", "[": "left_square_bracket", "]": "right_square_bracket", " ": "space"}
+KEY_NAMES = {"/": "slash", "&": "ampersand", "[": "left_square_bracket", "]": "right_square_bracket", " ": "space"}
 GOLDENS = Path(__file__).parent / "screens"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +23,7 @@ from relay_tui.model import SessionState
 from relay_tui.services import engine_watch
 from relay_tui.services.projects import NewProject
 from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS, SHARED_KEYS
-from relay_tui.ui.app import RelayApp
+from relay_tui.ui.actions import ACTIONS, SHARED_KEYS, L
 from relay_tui.ui.screens.help import HelpScreen
 
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m\r\n\ttail"
@@ -213,7 +213,7 @@ async def test_every_size_draws(rig: Rig, size: tuple[int, int]) -> None:
 
 
 async def test_help_lists_every_action(rig: Rig) -> None:
-    async with shown(peopled(rig), (120, 80)) as screen:
+    async with shown(peopled(rig), (120, 100)) as screen:
         await screen.press("question_mark")
         for words in [action.help for action in ACTIONS] + [words for _, words in SHARED_KEYS]:
             assert words in screen.text
@@ -225,16 +225,19 @@ async def test_every_action_can_be_done(rig: Rig) -> None:
     async with shown(peopled(rig)) as screen:
         owners = (screen.main, screen.app)
         assert [a.name for a in ACTIONS if not any(hasattr(owner, f"action_{a.name}") for owner in owners)] == []
-        keys = [key for action in ACTIONS for key in action.keys.split(",")]
-        assert len(set(keys)) == len(keys)
+        for here in (True, False):  # the log's keys come first where the log has the focus
+            keys = [key for action in ACTIONS if (L in action.places) is here for key in action.keys.split(",")]
+            assert len(set(keys)) == len(keys)
         for action in ACTIONS:
-            bound = {name for key in action.keys.split(",") for name in _bound(screen.app, screen.main, key)}
+            where = (screen.main.detail.log_view,) if L in action.places else owners
+            bound = {name for key in action.keys.split(",") for name in _bound(where, key)}
             assert action.name in bound, action.name
 
 
-def _bound(app: RelayApp, main: object, key: str) -> set[str]:
-    maps = [getattr(owner, "_bindings").key_to_bindings for owner in (app, main)]  # noqa: B009
-    return {binding.action.removeprefix("app.") for found in maps for binding in found.get(key, [])}
+def _bound(owners: Sequence[object], key: str) -> set[str]:
+    maps = [getattr(owner, "_bindings").key_to_bindings for owner in owners]  # noqa: B009
+    actions = [binding.action.partition("(")[0] for found in maps for binding in found.get(key, [])]
+    return {action.removeprefix("app.").removeprefix("screen.") for action in actions}
 
 
 async def test_the_footer_offers_only_what_applies(rig: Rig) -> None:

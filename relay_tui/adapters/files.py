@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 
@@ -71,6 +72,20 @@ class DataFiles:
                 probe.unlink(missing_ok=True)
         except OSError as error:
             raise refused(error, "The data directory cannot be written", probe) from error
+
+    def save_log(self, name: str, pieces: Iterable[str]) -> Path:
+        """Write a log to a new file named after `name` and the time; answer where. Replaces nothing."""
+        directory = self._place.saved_logs
+        self.make_directory(directory)
+        stem = f"{re.sub('[^A-Za-z0-9._-]+', '-', name)[:100].lstrip('.-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+        path = directory / f"{stem}.log"
+        try:
+            path, descriptor = _new_file(directory, stem)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.writelines(pieces)
+        except OSError as error:
+            raise refused(error, f"The log cannot be saved to {directory}", path) from error
+        return path
 
     def survey(self) -> Disk:
         """Every clone, whole or cut or in the trash, that the data dir holds."""
@@ -224,3 +239,14 @@ def _mounted_below(path: Path) -> Iterator[str]:
         point = line.split()[4].decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
         if Path(point).is_relative_to(real):
             yield point
+
+
+def _new_file(directory: Path, stem: str) -> tuple[Path, int]:
+    """Make a file that was not there, numbered if need be; answer it and its descriptor."""
+    number = 1
+    while True:
+        path = directory / (f"{stem}.log" if number == 1 else f"{stem}-{number}.log")
+        try:
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            number += 1

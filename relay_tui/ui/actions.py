@@ -17,7 +17,7 @@ class Action:
     """A sentence, for help, palette and README."""
     group: str
     places: frozenset[str] = frozenset()
-    """'projects', 'sessions', 'detail', or one of the detail's tabs: 'changes'; empty: everywhere."""
+    """'projects', 'sessions', 'detail', or one of the detail's tabs: 'log', 'changes'; empty: everywhere."""
     footer: int = 0
     """How much it deserves a place in the footer; 0: none."""
 
@@ -27,10 +27,13 @@ class Action:
         return f"relay.{self.name}"
 
 
-P, S, D = "projects", "sessions", "detail"
-TABS = frozenset({"changes"})
+P, S, D, L = "projects", "sessions", "detail", "log"
+C = frozenset({"changes"})
+TABS = C | {L}
 """Tabs of the detail that have keys of their own: those mean something only while the tab has the focus."""
-C = TABS
+
+CHOICES = "log_since"
+"""The action each key of which is a choice of its own."""
 
 ACTIONS: tuple[Action, ...] = (
     Action("new_session", "n", "new session", "Create a session on any branch", "Sessions", frozenset({P, S, D}), 90),
@@ -141,6 +144,35 @@ ACTIONS: tuple[Action, ...] = (
     Action("help", "question_mark", "help", "Show every key", "Screen", frozenset(), 100),
     Action("command_palette", "ctrl+p", "palette", "Find any command by name", "Screen", frozenset(), 20),
     Action("quit", "q", "quit", "Leave relay; sessions go on running", "Screen", frozenset(), 65),
+    Action("log_search", "slash", "search", "Seek a pattern in the log", "Log", frozenset({L}), 64),
+    Action("log_next", "n", "next", "Go to the next match, once something is sought", "Log", frozenset({L}), 68),
+    Action("log_previous", "N", "previous", "Go to the match before", "Log", frozenset({L}), 67),
+    Action(
+        "log_filter",
+        "ampersand",
+        "only",
+        "Show only lines that match a pattern, or with ! do not",
+        "Log",
+        frozenset({L}),
+        63,
+    ),
+    Action("log_follow", "s", "follow", "Stop following the end, or follow it again", "Log", frozenset({L}), 62),
+    Action("log_wrap", "w", "wrap", "Fold long lines, or cut them", "Log", frozenset({L}), 61),
+    Action("log_times", "t", "times", "Show when each line was written", "Log", frozenset({L}), 59),
+    Action(
+        CHOICES,
+        "0,1,2,3,4,5,6",
+        "since",
+        "Show all, or since 1m, 5m, 15m, 1h, 6h, 24h ago",
+        "Log",
+        frozenset({L}),
+        32,
+    ),
+    Action("log_mark", "m", "mark", "Draw a line under what is there", "Log", frozenset({L}), 28),
+    Action("log_full", "f", "full screen", "Give the log the whole screen, or take it back", "Log", frozenset({L}), 36),
+    Action("log_copy", "y", "copy", "Copy the lines on the screen, over SSH too", "Log", frozenset({L}), 31),
+    Action("log_save", "ctrl+s", "save", "Save the lines that are shown to a new file", "Log", frozenset({L}), 29),
+    Action("log_clear", "C", "clear", "Forget the lines that are there", "Log", frozenset({L}), 27),
 )
 
 BY_NAME = {action.name: action for action in ACTIONS}
@@ -154,6 +186,7 @@ SHARED_KEYS: tuple[tuple[str, str], ...] = (
 
 _SYMBOLS = {
     "slash": "/",
+    "ampersand": "&",
     "question_mark": "?",
     "left_square_bracket": "[",
     "right_square_bracket": "]",

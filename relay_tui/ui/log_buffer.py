@@ -78,6 +78,13 @@ class LogBuffer:
         """The lines as they came; the first block may begin with some that were trimmed."""
         return list(self._blocks)
 
+    def copy(self) -> LogBuffer:
+        """The lines of this moment, for another thread; their bytes are not copied."""
+        twin = LogBuffer(self.max_lines, self.max_bytes)
+        twin._blocks, twin._origins = list(self._blocks), list(self._origins)
+        twin._first, twin._end = self._first, self._end
+        return twin
+
     def line(self, number: int) -> LogLine:
         """The line of an absolute number; IndexError if it is not there, or no longer."""
         if not self._first <= number < self._end:

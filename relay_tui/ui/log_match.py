@@ -96,6 +96,11 @@ class Matches:
         """The place of the first line whose number is not less."""
         return bisect_left(self._numbers, number)
 
+    def place(self, number: int) -> int:
+        """Which match a line is, from 1; 0: none."""
+        at = self.index(number)
+        return at + 1 if at < len(self) and self.at(at) == number else 0
+
     @property
     def complete(self) -> bool:
         """Whether every line there is has been looked at."""
@@ -112,10 +117,12 @@ class Matches:
             if time.perf_counter() > deadline:
                 return self.complete
         earlier: list[array[int]] = []
-        while self._from > self._buffer.first and time.perf_counter() <= deadline:
+        while self._from > self._buffer.first:
             start = max(self._from - _CHUNK, self._buffer.first)
             earlier.append(array("q", self._found(start, self._from)))
             self._from = start
+            if time.perf_counter() > deadline:
+                break
         if any(earlier):
             whole = array("q")
             for part in reversed(earlier):

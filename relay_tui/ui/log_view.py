@@ -14,9 +14,10 @@ from textual.widget import Widget
 
 from relay_tui.services.ports import LogBatch
 from relay_tui.ui import log_place
+from relay_tui.ui.actions import ACTIONS, CHOICES, Action, L
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_canvas import LogCanvas
-from relay_tui.ui.log_match import AllLines, Lines, Matches, Pattern
+from relay_tui.ui.log_match import AllLines, Matches, Pattern
 from relay_tui.ui.log_place import Place
 from relay_tui.ui.log_state import LogState
 from relay_tui.ui.log_strip import line_strip
@@ -26,6 +27,14 @@ _WHEEL = 3
 _SLICE = 0.006  # seconds of looking for matches at once
 _PAUSE = 0.004  # seconds between, for everything else
 _NEAR = 200  # lines from the first at which older ones are wanted
+
+
+def _action(action: Action, key: str) -> str:
+    return f"screen.{action.name}({key})" if action.name == CHOICES else f"screen.{action.name}"
+
+
+def _binding_id(action: Action, key: str) -> str:
+    return f"{action.binding_id}.{key}" if action.name == CHOICES else action.binding_id
 
 
 class LogView(LogCanvas, can_focus=True):
@@ -42,6 +51,12 @@ class LogView(LogCanvas, can_focus=True):
         Binding("end,G", "scroll_end", "Follow the end", show=False),
         Binding("left", "scroll_left", "Left", show=False),
         Binding("right", "scroll_right", "Right", show=False),
+        *(
+            Binding(key, _action(a, key), a.help, show=False, id=_binding_id(a, key))
+            for a in ACTIONS
+            if L in a.places
+            for key in ([a.keys] if a.name != CHOICES else a.keys.split(","))
+        ),
     ]
 
     class StateChanged(Message):
@@ -214,9 +229,9 @@ class LogView(LogCanvas, can_focus=True):
         return "\n".join(line_strip(line.raw, ascii=False).text for line in lines)
 
     @property
-    def shown_numbers(self) -> Lines:
-        """The lines that are shown: those of the filter, or all."""
-        return self._lines
+    def filter(self) -> Pattern | None:
+        """What the lines that are shown match."""
+        return self._filter
 
     # --- moving ---
 
@@ -333,7 +348,7 @@ class LogView(LogCanvas, can_focus=True):
             self._look()
         self._tell_scrollbar()
         found = self._found
-        at = found.index(self._current) + 1 if found is not None and self._current is not None else 0
+        at = found.place(self._current) if found is not None and self._current is not None else 0
         self._say(
             replace(
                 self.state,

@@ -15,7 +15,8 @@ from relay_tui.model import CloneState, Desired, Project, Session, SessionState
 from relay_tui.services import names
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS, BY_NAME, TABS
+from relay_tui.ui.actions import ACTIONS, BY_NAME, TABS, L
+from relay_tui.ui.log_keys import LogKeys
 from relay_tui.ui.panes import PANES
 from relay_tui.ui.screens.doctor import DoctorScreen
 from relay_tui.ui.screens.guard import GuardScreen
@@ -29,13 +30,13 @@ from relay_tui.ui.world import Found, JobFailed, RecordRemoved, Warned, snapshot
 log = logging.getLogger(__name__)
 
 
-class MainScreen(WorkKeys):
+class MainScreen(LogKeys, WorkKeys):
     """Delegates: a key press, a service call."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(a.keys, a.name, a.help, show=False, id=a.binding_id)
         for a in ACTIONS
-        if a.name not in {"command_palette", "quit"}
+        if a.name not in {"command_palette", "quit"} and L not in a.places
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -275,6 +276,10 @@ class MainScreen(WorkKeys):
         """Give the focused pane the whole screen, or take it back."""
         self._zoom("" if self.has_class("-zoom") else self.place)
 
+    def action_log_full(self) -> None:
+        """Give the log the whole screen, or take it back."""
+        self.action_zoom()
+
     def _zoom(self, pane: str) -> None:
         self.set_class(bool(pane), "-zoom")
         for name in PANES:
@@ -286,8 +291,8 @@ class MainScreen(WorkKeys):
         self.open_filter()
 
     def action_back(self) -> None:
-        """Leave the innermost thing: the filter, the diff, the zoom, the pane."""
-        if self.close_filter(clear=True) or self.detail.back():
+        """Leave the innermost thing: the filter, the search, the diff, the zoom, the pane."""
+        if self.close_prompt() or self.leave_search() or self.close_filter(clear=True) or self.detail.back():
             return
         if self.has_class("-zoom"):
             self._zoom("")

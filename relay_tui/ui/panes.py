@@ -23,7 +23,7 @@ from relay_tui.services.log_source import LogSource
 from relay_tui.services.relay import Relay
 from relay_tui.text import clean
 from relay_tui.ui import info, present
-from relay_tui.ui.actions import ACTIONS, Action
+from relay_tui.ui.actions import ACTIONS, Action, L
 from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.columns import Cell
 from relay_tui.ui.detail import Detail
@@ -232,6 +232,7 @@ class Panes(Screen[None]):
         """Whether the action means something here and now."""
         if action.places and action.places.isdisjoint(self.places):
             return False
+        sought = L in self.places and self.detail.log_view.state.found is not None
         subject = self.subject
         running = isinstance(subject, Session) and subject.state is SessionState.RUNNING
         failed = (isinstance(subject, Session) and subject.error_reason is not None) or (
@@ -251,7 +252,10 @@ class Panes(Screen[None]):
             "retry": failed and job is None,
             "edit_source": failed and isinstance(subject, Project),
             "cancel": job is not None and job.cancellable,
-            "new_session": bool(self.world.records.live_projects()),
+            "new_session": bool(self.world.records.live_projects()) and not sought,
+            "new_project": not sought,
+            "log_next": sought,
+            "log_previous": sought,
             "undo": self.world.records.removed_last() is not None,
             "meters": any(s.state is SessionState.RUNNING for s in self.world.records.live_sessions()),
             "strays": bool(self.world.strays),

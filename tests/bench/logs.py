@@ -94,6 +94,13 @@ class Piped:
         self._process.wait()
 
 
+def enter_log(screen: Watched) -> None:
+    """Put the focus on the log."""
+    screen.press("l")
+    screen.until_text(" wrap ")  # of the keys at the bottom
+    time.sleep(0.3)
+
+
 def select(screen: Watched, name: str) -> None:
     """Put the cursor of the sessions pane on a session."""
     for key in ["g", *"jjjjjj"]:
@@ -138,17 +145,22 @@ def missing(screen: Watched, words: str) -> bool:
     return not any(words in line for line in screen.lines())
 
 
-def helped(screen: Watched, going_on: Callable[[], object], most: int = 60) -> list[float]:
-    """Seconds from a key to the changed screen, for a key that opens and one that closes, while something goes on."""
+def pressed(screen: Watched, going_on: Callable[[], object], most: int = 60) -> list[float]:
+    """Seconds from a key to the changed screen, for keys of the log and of the pane around it, meanwhile."""
 
-    def is_open(shown: list[str]) -> bool:
-        return any("─ Keys ─" in line for line in shown)
+    def border(words: str) -> Callable[[list[str]], bool]:
+        return lambda shown: any(words in line for line in shown)
 
+    def none(words: str) -> Callable[[list[str]], bool]:
+        return lambda shown: not any(words in line for line in shown)
+
+    keys = (("w", border("· wrap")), ("t", border("· time")), ("s", border(" paused")), ("s", border(" following")))
+    keys += (("t", none("· time")), ("w", none("· wrap")))
     taken: list[float] = []
     while going_on() and len(taken) < most:
-        taken.append(screen.pressed("?", is_open))
-        taken.append(screen.pressed("Escape", lambda shown: not is_open(shown)))
-        time.sleep(0.03)
+        for key, seen in keys:
+            taken.append(screen.pressed(key, seen))
+            time.sleep(0.03)
     return taken
 
 
@@ -158,7 +170,7 @@ def during_bursts(screen: Watched, bursts: Bursts, count: int) -> list[float]:
     for _ in range(count):
         words = bursts.begin()
         time.sleep(0.1)
-        taken += helped(screen, partial(missing, screen, words))
+        taken += pressed(screen, partial(missing, screen, words))
         screen.until_text(words)
         time.sleep(0.3)
     return taken
@@ -235,7 +247,10 @@ def measure(here: Place, count: int) -> None:
                 shown.append(bursts.shown(screen))
                 time.sleep(1)
                 piped.append(bursts.piped())
+            enter_log(screen)
             burst_keys = during_bursts(screen, bursts, count)
+            screen.press("h")
+            time.sleep(0.3)
             select(screen, "long")
             time.sleep(1)
             again, tails = [], []
@@ -244,7 +259,8 @@ def measure(here: Place, count: int) -> None:
                 tails.append(tailed(long_container))
             select(screen, "steady")
             time.sleep(1)
-            steady_keys = helped(screen, lambda: True, 100)
+            enter_log(screen)
+            steady_keys = pressed(screen, lambda: True, 100)
             end = screen.memory()
         finally:
             screen.close()

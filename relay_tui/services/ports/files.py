@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -49,6 +49,10 @@ class Files(Protocol):
 
     def make_directory(self, path: Path) -> None:
         """Make `path` and its parents, readable by their owner alone; fine if it exists."""
+        ...
+
+    def save_log(self, name: str, pieces: Iterable[str]) -> Path:
+        """Write a log to a new file named after `name` and the time; answer where. Replaces nothing."""
         ...
 
     def to_trash(self, path: Path, name: str) -> None:
