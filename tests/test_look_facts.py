@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from look_bench import Bench, bench
 from relay_tui.adapters.git.look import confine
 from relay_tui.adapters.git.look.adapter import Looker
 from relay_tui.errors import UnknownStateError
-from relay_tui.work import Facts
+from relay_tui.work import Facts, Hazard
 
 
 @pytest.fixture
@@ -250,3 +251,45 @@ def test_walls_keep_git_in(here: Bench) -> None:
     assert complaints.count(b"\n") >= 4
     assert secret.read_text() == "s3cret"
     assert (here.clone.eye / "written").exists() and not (here.tree / "written").exists()
+
+
+def test_objects_planted_under_the_upstreams_names_are_not_believed(here: Bench) -> None:
+    """The upstream's own commit, forged in the session's store, names the session's work as its parent."""
+    theirs = here.git("rev-parse", "HEAD")
+    here.commit("m", "x", "unpushed")
+    here.git("commit", "-q", "--allow-empty", "-m", "another")
+    forged = here.git("cat-file", "commit", theirs).replace(
+        "\nauthor", f"\nparent {here.git('rev-parse', 'HEAD')}\nauthor"
+    )
+    body = f"{forged}\n".encode()
+    store = here.tree / ".git/objects"
+    for pack in store.glob("pack/*"):
+        moved = pack.rename(here.tree.parent / pack.name)
+        if moved.suffix == ".pack":
+            unpack = ("git", "-C", str(here.tree), "unpack-objects", "-q")
+            subprocess.run(unpack, input=moved.read_bytes(), check=True)
+    loose = store / theirs[:2] / theirs[2:]
+    loose.unlink()
+    loose.write_bytes(zlib.compress(b"commit %d\0%b" % (len(body), body)))
+    assert "unpushed" in here.git("log", "--format=%s", theirs)
+    for base in (here.clone.base / "objects").glob("pack/*.pack"):
+        unpack = ("git", "-C", str(here.clone.base), "unpack-objects", "-q")
+        moved = base.rename(here.tree.parent / f"base-{base.name}")
+        base.with_suffix(".idx").unlink()
+        subprocess.run(unpack, input=moved.read_bytes(), check=True)
+    try:
+        facts = here.look.facts(here.clone)
+    except UnknownStateError:
+        facts = None
+    assert facts is None or facts.unpushed == 2
+    assert any(risk.hazard in (Hazard.UNPUSHED, Hazard.UNKNOWN) for risk in here.look.guard(here.clone).risks)
+
+
+def test_annotated_tag_and_tag_of_no_commit(here: Bench) -> None:
+    here.git("checkout", "-q", "--detach")
+    here.commit("m", "x", "tagged")
+    here.git("tag", "-a", "-m", "mine", "v9")
+    here.git("tag", "blob", here.git("rev-parse", "HEAD:m"))
+    here.git("checkout", "-q", "main")
+    assert here.look.facts(here.clone).unpushed == 1
+    assert [risk.branch for risk in here.look.guard(here.clone).risks] == ["tags/v9"]

@@ -275,6 +275,13 @@ LIES: dict[str, Hazard] = {
         "git config branch.work.remote .; git config branch.work.merge refs/heads/work; git config push.default nothing"
     ),
     "times set back": Hazard("git add a; touch -d 2020-01-01 a .git/index"),
+    "forged upstream": Hazard(
+        "u=$(git rev-parse origin/main); mkdir /tmp/p$$; mv .git/objects/pack/*.pack /tmp/p$$/; rm -f .git/objects/pack/*; "
+        "for p in /tmp/p$$/*; do git unpack-objects -q <$p; done; t=$(git rev-parse HEAD); "
+        'git cat-file commit $u | sed "s/^author/parent $t\\nauthor/" >/tmp/forged; f=$(git hash-object -t commit -w /tmp/forged); '
+        "cp -f .git/objects/$(echo $f | cut -c1-2)/$(echo $f | cut -c3-) .git/objects/$(echo $u | cut -c1-2)/$(echo $u | cut -c3-); "
+        "test $(git rev-list --count $t ^$u) = 0"
+    ),
     "escapes in names": Hazard(
         "n=$(printf '\\033]52;c;ZXZpbA==\\007[b]'); git rev-parse HEAD >\".git/refs/heads/$n\"; printf 'ref: refs/heads/%s\\n' \"$n\" >.git/HEAD; "
         "printf 'x\\033[31m\\n' >\"$(printf 'f\\033]0;t\\007\\n')\""

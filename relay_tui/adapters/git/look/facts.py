@@ -40,7 +40,7 @@ def look(view: View) -> Facts:
             upstream=view.upstream.name,
             ahead=ahead_behind[0],
             behind=ahead_behind[1],
-            unpushed=int(unpushed.result()) if unpushed is not None else 0,
+            unpushed=len(view.end_missing(view.unfetched, unpushed)) if unpushed is not None else 0,
             last=_keep(view, last.result()) if last is not None else _commits.get((view.clone.eye, view.head.hash)),
             notes=tuple(view.notes) + _notes(view, found),
         )
@@ -103,7 +103,7 @@ def _counts(running: Running) -> tuple[int, int]:
 def _begin_unpushed(view: View, asked: list[Running]) -> Running | None:
     if not view.unfetched:
         return None
-    asked.append(view.sight.begin("rev-list", "--count", "--stdin", stdin=view.without_fetched(view.unfetched)))
+    asked.append(view.begin_missing(view.unfetched))
     return asked[-1]
 
 

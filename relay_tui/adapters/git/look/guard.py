@@ -111,8 +111,7 @@ def _stashed(view: View) -> list[AtRisk]:
 
 def _unpushed(view: View) -> tuple[list[AtRisk], tuple[str, ...]]:
     """Branch by branch, then what no branch has: a detached HEAD, tags, what stashes lie on."""
-    known = set(view.fetched.values())
-    tips = {name: hashed for name, hashed in view.git.work.items() if hashed not in known}
+    tips = view.tips
     if len(tips) > _MOST_BRANCHES:
         return [_counted(view, "")], ()
     risks, safe = [], []
@@ -143,7 +142,7 @@ def _beyond(view: View, tip: str, settled: list[str]) -> int:
 
 def _counted(view: View, branch: str) -> AtRisk:
     """All of it in one: for more branches than anybody reads."""
-    count = int(view.sight.git("rev-list", "--count", "--stdin", stdin=view.without_fetched(view.unfetched)))
+    count = len(view.missing(view.unfetched))
     examples = _words(facts.log(view, view.unfetched, _EXAMPLES))
     return AtRisk(hazard=Hazard.UNPUSHED, count=count, branch=branch, examples=examples)
 

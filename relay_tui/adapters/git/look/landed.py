@@ -26,14 +26,13 @@ class Branch:
 
 def judge(view: View, name: str, tip: str, most: int) -> Branch:
     """Count a branch's unpushed commits, less those that are in the upstream under another name."""
-    wanting = view.without_fetched([tip])
-    missing = view.sight.git("rev-list", "--stdin", stdin=wanting).decode().split()
+    missing = view.missing([tip])
     if not missing:
         return Branch(name, 0)
     count = f"{len(missing)} {'commit' if len(missing) == 1 else 'commits'} of {name}"
-    left = set(missing)
+    left = missing
     for branch, upstream in _candidates(view, name):
-        left &= _without_same_patch(view, upstream, tip, left)
+        left = _without_same_patch(view, upstream, tip, left)
         if not left:
             return Branch(name, 0, safe=f"{count} reached {branch} as the same changes (rebased or cherry-picked).")
         if reason := _squashed(view, upstream, tip):
@@ -76,7 +75,7 @@ def _squashed(view: View, upstream: str, tip: str) -> str:
     mine = _patch_ids(view, view.sight.git("diff-tree", "-p", *_PATCH, parted, tip, "--"), single=tip)
     if mine:
         log = ("log", "-p", "-m", "--first-parent", *_PATCH, "--no-show-signature", "--no-notes", "--format=commit %H")
-        theirs = view.sight.git(*log, f"--max-count={_NEWEST}", f"{parted}..{upstream}", "--")
+        theirs = view.sight.git(*log, f"--max-count={_NEWEST}", f"{parted}..{upstream}", "--", alone=True)
         wanted = next(iter(mine))
         if commit := _patch_ids(view, theirs).get(wanted):
             return f"squashed into {commit[:10]}"
@@ -101,7 +100,7 @@ def _same_content(view: View, ours: bytes, upstream: str) -> bool:
         if head.startswith(b":"):
             _, mode, _, blob, _ = head[1:].split(b" ")
             wanted[next(fields)] = b"" if set(mode) == {ord("0")} else mode + b" " + blob
-    tree = view.sight.git("ls-tree", "-r", "-z", "--full-tree", upstream)
+    tree = view.sight.git("ls-tree", "-r", "-z", "--full-tree", upstream, alone=True)
     there = {}
     for entry in tree.split(b"\0"):
         if entry:

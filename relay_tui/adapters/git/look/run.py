@@ -58,12 +58,22 @@ class Sight:
     """Seconds that one git command may take."""
     walls: confine.Confinement
 
-    def begin(self, *arguments: str, stdin: bytes = b"", index: str = "index", fine: Collection[int] = (0,)) -> Running:
-        """Start git; `index` names a file of the eye, `fine` the exit codes of success."""
+    def begin(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        index: str = "index",
+        fine: Collection[int] = (0,),
+        alone: bool = False,
+    ) -> Running:
+        """Start git; `index` names a file of the eye, `fine` the exit codes of success.
+
+        `alone` shows it the base's objects and none of the session's.
+        """
         room = confine.Room((self.work_dir, self.base / "objects"), self.eye)
         command = (_git(), *_OPTIONS, *arguments)
         try:
-            process = self.walls.start(command, self._environment(index), room)
+            process = self.walls.start(command, self._environment(index, alone), room)
         except OSError as error:
             raise refusal(f"git cannot be started: {error.strerror}.") from error
         with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
@@ -71,19 +81,27 @@ class Sight:
                 resource.prlimit(process.pid, limit, (most, most))
         return Running(process, _command(arguments), stdin, time.monotonic() + self.patience, fine)
 
-    def git(self, *arguments: str, stdin: bytes = b"", index: str = "index", fine: Collection[int] = (0,)) -> bytes:
+    def git(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        index: str = "index",
+        fine: Collection[int] = (0,),
+        alone: bool = False,
+    ) -> bytes:
         """The same, and wait for its output."""
-        return self.begin(*arguments, stdin=stdin, index=index, fine=fine).result()
+        return self.begin(*arguments, stdin=stdin, index=index, fine=fine, alone=alone).result()
 
-    def _environment(self, index: str) -> Mapping[str, str]:
+    def _environment(self, index: str, alone: bool) -> Mapping[str, str]:
+        theirs = {} if alone else {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(self.work_dir / ".git/objects")}
         return {
+            **theirs,
             "PATH": os.defpath,
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "GIT_DIR": str(self.eye),
             "GIT_WORK_TREE": str(self.work_dir),
             "GIT_INDEX_FILE": str(self.eye / index),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(self.work_dir / ".git/objects"),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_ATTR_NOSYSTEM": "1",

@@ -12,7 +12,7 @@ from relay_tui.adapters.git.look import confine, eye, gitdir, reader
 from relay_tui.adapters.git.look.gitdir import GitDir, Head
 from relay_tui.adapters.git.look.kept import Kept
 from relay_tui.adapters.git.look.reader import refusal
-from relay_tui.adapters.git.look.run import Sight
+from relay_tui.adapters.git.look.run import Running, Sight
 from relay_tui.services.ports.work import Clone
 from relay_tui.work import Against
 
@@ -81,12 +81,51 @@ class View:
         return dict(entry.partition("\n")[::2] for entry in said.decode(errors="replace").split("\0") if entry)
 
     @cached_property
-    def unfetched(self) -> list[str]:
-        """Where work may begin that the upstream lacks: every head, tag, HEAD and what the stashes lie on."""
+    def tips(self) -> Mapping[str, str]:
+        """Where work may begin that the upstream lacks: name → commit of every branch, tag and other ref of its own."""
         known = set(self.fetched.values())
-        tips = ({self.head.hash} | set(self.git.work.values())) - known - {""}
-        stashed = {f"{hashed}{_STASH_PARENT}" for hashed in self.git.stashes()}
-        return sorted(tips | stashed)
+        refs = {name: hashed for name, hashed in self.git.work.items() if hashed not in known}
+        tags = [name for name in refs if name.startswith("refs/tags/")]
+        peeled = dict(zip(tags, self._commits([f"{refs[name]}^{{}}" for name in tags]), strict=True))
+        return {name: found for name, hashed in refs.items() if (found := peeled.get(name, hashed)) not in known | {""}}
+
+    @cached_property
+    def unfetched(self) -> list[str]:
+        """The commits of all tips, of HEAD, and those that the stashes lie on."""
+        known = set(self.fetched.values())
+        stashed = self._commits([f"{hashed}{_STASH_PARENT}" for hashed in self.git.stashes()])
+        return sorted({self.head.hash, *self.tips.values(), *stashed} - known - {""})
+
+    def _commits(self, names: list[str]) -> list[str]:
+        """The commits that such names stand for; '' for those that stand for none."""
+        if not names:
+            return []
+        lines = "".join(f"{name}\n" for name in names).encode()
+        told = self.sight.git("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=lines).decode().split("\n")
+        return [line.removeprefix("commit ") if line.startswith("commit ") else "" for line in told[: len(names)]]
+
+    def begin_missing(self, tips: list[str]) -> Running:
+        """Start what end_missing() waits for."""
+        return self.sight.begin("rev-list", "--parents", "--stdin", stdin=self.without_fetched(tips))
+
+    def end_missing(self, tips: list[str], running: Running) -> set[str]:
+        """The commits behind `tips` that nothing the host fetched has.
+
+        A session can plant objects under the names of the upstream's own commits, which then seem to have its work.
+        So where the walk came to its end is asked of the base alone.
+        """
+        lines = [line.split() for line in running.result().decode().split("\n") if line]
+        missing = {words[0] for words in lines}
+        ends = {word for words in lines for word in words[1:]} | set(tips)
+        if ends := ends - missing:
+            stdin = self.without_fetched(sorted(ends))
+            if int(self.sight.git("rev-list", "--count", "--stdin", stdin=stdin, alone=True)):
+                raise refusal("Its objects pretend that the upstream has what it does not have.")
+        return missing
+
+    def missing(self, tips: list[str]) -> set[str]:
+        """The same at once."""
+        return self.end_missing(tips, self.begin_missing(tips))
 
     def without_fetched(self, tips: list[str]) -> bytes:
         """Input for `--stdin`: the commits of `tips` that nothing the host fetched has."""
