@@ -88,6 +88,8 @@ ACTIONS: tuple[Action, ...] = (
         frozenset({P, S}),
         25,
     ),
+    Action("mark", "space", "mark", "Mark the session, for a log of several", "Sessions", frozenset({S})),
+    Action("joint_log", "L", "logs", "One log of the marked sessions, or the project's", "Sessions", frozenset({P, S})),
     Action("undo", "u", "undo", "Bring back what was removed last", "Sessions", frozenset(), 15),
     Action("strays", "U", "strays", "Adopt or remove what no record knows", "Projects", frozenset(), 55),
     Action(

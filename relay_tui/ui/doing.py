@@ -12,10 +12,10 @@ from relay_tui.errors import Fault, RelayError
 from relay_tui.model import Session
 from relay_tui.text import clean, clean_block
 from relay_tui.ui.endings import ending_at_once
-from relay_tui.ui.meters import Metered
+from relay_tui.ui.joint import Joint
 
 
-class Doing(Metered):
+class Doing(Joint):
     """What the main screen's actions are made of."""
 
     def perform(self, call: Callable[[], object]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from relay_tui.ui.figures import NO_CELLS
 from relay_tui.ui.present import Glyphs
 from relay_tui.ui.world import World
 
-_Made = tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool, tuple[Cell, ...] | None]
+_Made = tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool, bool, tuple[Cell, ...] | None]
 
 
 class _Kept(NamedTuple):
@@ -45,6 +45,7 @@ class SessionRows:
         wanted: str,
         moment: datetime,
         cells: Mapping[str, tuple[Cell, ...]] | None = None,
+        marked: Collection[str] = (),
     ) -> list[Row]:
         """The rows of the sessions that contain `wanted`; of all projects, by their names, if `project` is None.
 
@@ -63,6 +64,7 @@ class SessionRows:
                 world.facts.get(session.id),
                 down,
                 with_project,
+                session.id in marked,
                 None if cells is None else cells.get(session.id, NO_CELLS),
             )
             found = kept.get(session.id)
@@ -75,9 +77,9 @@ class SessionRows:
         return rows
 
     def _build(self, made_from: _Made, world: World, moment: datetime) -> _Kept:
-        session, _, _, profile, _, _, with_project, cells = made_from
+        session, _, _, profile, _, _, with_project, marked, cells = made_from
         row = present.session_row(
-            session, world, self._glyphs, moment, profile, with_project=with_project, figures=cells
+            session, world, self._glyphs, moment, profile, with_project=with_project, figures=cells, marked=marked
         )
         words = f"{names.full_name(world.records, session)} {session.branch} {session.image}".casefold()
         return _Kept(made_from, moment.timestamp() + present.age_lasts(session.created_at, moment), row, words)

@@ -58,6 +58,8 @@ class Panes(Screen[None]):
         self._resting: Timer | None = None
         self._titles: dict[str, tuple[str, str]] = {}
         self._engine_epoch = 0
+        self.marked: frozenset[str] = frozenset()
+        """Ids of the sessions that are marked; some may be gone."""
         self._project_rows = ProjectRows(glyphs)
         self._session_rows = SessionRows(glyphs, relay.config.profiles)
 
@@ -165,7 +167,7 @@ class Panes(Screen[None]):
     def _draw_sessions(self) -> None:
         chosen = self.project
         cells = self.figures()
-        rows = self._session_rows.rows(self.world, chosen, self._filters["sessions"], present.now(), cells)
+        rows = self._session_rows.rows(self.world, chosen, self._filters["sessions"], present.now(), cells, self.marked)
         count = len(self.world.records.live_sessions(chosen.id if chosen else None))
         self.sessions.set_columns(present.session_columns(with_project=chosen is None, figures=cells is not None))
         self.sessions.placeholder = self._nothing(chosen, hidden=count > 0)

@@ -35,10 +35,11 @@ class Glyphs:
     up: str
     down: str
     dot: str
+    marked: str
 
 
-UNICODE = Glyphs("●", "◌", "○", "✗", "?", "●", "≡", "●", "✗", "·")
-ASCII = Glyphs("*", "~", "-", "!", "?", "*", "=", "*", "!", "|")
+UNICODE = Glyphs("●", "◌", "○", "✗", "?", "●", "≡", "●", "✗", "·", "◆")
+ASCII = Glyphs("*", "~", "-", "!", "?", "*", "=", "*", "!", "|", "+")
 
 
 _UNITS = ((60, 1, "s"), (3600, 60, "m"), (86_400, 3600, "h"), (86_400 * 365, 86_400, "d"))
@@ -148,6 +149,7 @@ def session_row(
     *,
     with_project: bool,
     figures: tuple[Cell, ...] | None = None,
+    marked: bool = False,
 ) -> Row:
     """A session as a row; what is under way or went wrong takes the place of branch, image and age.
 
@@ -157,15 +159,17 @@ def session_row(
     project = world.records.projects.get(session.project_id)
     image = _cell(runs_on(session), "dim" if session.isolated else "busy")
     cells = [_cell(f"{state.glyph} {state.word}", state.tone), _cell(session.name, "bold")]
+    if marked:
+        cells[-1] = Cell(((f"{glyphs.marked} ", "accent"), *cells[-1].spans))
     if with_project:
         cells.append(_cell(project.name if project else "?", ""))
     wide_from = len(cells)
     known = world.facts.get(session.id)
     branch, *rest = branch_cell(session, known), *(figures or (image,))
-    if (
-        session.runtime == DOCKER and profile is not None and loosened(profile)
-    ):  # said with the image, or where that is not shown, with the branch
-        branch, rest = (_loosened(branch), rest) if figures else (branch, [_loosened(rest[0])])
+    if session.runtime == DOCKER and profile is not None and loosened(profile):
+        branch, rest = (_noted(branch, "loosened"), rest) if figures else (branch, [_noted(rest[0], "loosened")])
+    elif figures and not session.isolated:  # the place where it is said is taken
+        branch = _noted(branch, "not isolated")
     cells += [branch, facts_cell(known, plain=glyphs is ASCII), *rest, _cell(age(session.created_at, moment), "dim")]
     job = world.jobs.get(session.id)
     wide, progress = None, None
@@ -182,8 +186,8 @@ def _cell(text: str, tone: Tone) -> Cell:
     return cell(clean(text), tone)
 
 
-def _loosened(shown: Cell) -> Cell:
-    return Cell((*shown.spans, (" loosened", "busy")))
+def _noted(shown: Cell, words: str) -> Cell:
+    return Cell((*shown.spans, (f" {words}", "busy")))
 
 
 def trouble(title: str, detail: str) -> str:

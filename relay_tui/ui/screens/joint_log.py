@@ -1,0 +1,181 @@
+"""Several sessions' logs as one, over the whole screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from relay_tui.services.joint_feed import JointFeed, Voice
+from relay_tui.services.log_source import LogSource
+from relay_tui.text import clean
+from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_match import pattern
+from relay_tui.ui.log_state import state_words
+from relay_tui.ui.log_view import LogView
+from relay_tui.ui.present import ASCII, Glyphs
+
+TAIL = 1_000  # lines of history of each
+DRAIN = 0.05
+_KEYS = " / search  n N next, before  & filter (! without)  w wrap  t time  s follow  ctrl+l clear  g G ends  esc back"
+
+
+class JointLog(Screen[None]):
+    """Follows them while it is open."""
+
+    DEFAULT_CSS = """
+    JointLog {
+        background: $background;
+        & > #joint { height: 1fr; border: round $primary; border-title-color: $primary-lighten-1; }
+        & > #joint-keys { height: 1; background: $panel; color: $text-muted; }
+        & > #pattern { height: 1; border: none; background: $panel; padding: 0 1; display: none; }
+    }
+    .-ascii JointLog > #joint { border: ascii $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "back", "Back"),
+        Binding("slash", "ask('search')", "Search"),
+        Binding("ampersand", "ask('filter')", "Filter"),
+        Binding("n", "find(1)", "Next"),
+        Binding("N", "find(-1)", "Before"),
+        Binding("w", "wrap", "Wrap"),
+        Binding("t", "times", "Time"),
+        Binding("s", "follow", "Follow"),
+        Binding("ctrl+l", "clear", "Clear"),
+    ]
+
+    class Arrived(Message):
+        """There is something to drain."""
+
+        def can_replace(self, message: Message) -> bool:
+            """All is drained at once."""
+            return isinstance(message, JointLog.Arrived)
+
+    def __init__(
+        self, source: LogSource, title: str, voices: Sequence[Voice], buffer: LogBuffer, *, glyphs: Glyphs
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._about = title
+        self._voices = voices
+        self._buffer = buffer
+        self._glyphs = glyphs
+        self._feed: JointFeed | None = None
+        self._draining: Timer | None = None
+        self._asking = "search"
+
+    def compose(self) -> ComposeResult:
+        """The log, its keys, and where a pattern is typed."""
+        with Vertical(id="joint"):
+            yield LogView(
+                id="joint-view", ascii=self._glyphs is ASCII, buffer=self._buffer, placeholder="No output yet."
+            )
+        yield Static(_KEYS, id="joint-keys", markup=False)
+        yield Input(id="pattern", compact=True)
+
+    def on_mount(self) -> None:
+        """Begin to follow."""
+        self._feed = JointFeed(self._source, self._voices, lambda: _void(self.post_message(self.Arrived())), tail=TAIL)
+        count = f"{len(self._feed)} logs" + (f" of {len(self._voices)}" if len(self._feed) < len(self._voices) else "")
+        self.query_one("#joint").border_title = Content(f"{clean(self._about)} {self._glyphs.dot} {count}")
+        self.log_view.focus()
+        self.show_state()
+
+    def on_unmount(self) -> None:
+        """Let go of the streams."""
+        if self._feed is not None:
+            self._feed.close()
+
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        return self.query_one(LogView)
+
+    @on(Arrived)
+    def drain_soon(self) -> None:
+        """Draw in batches."""
+        if self._draining is None:
+            self._draining = self.set_timer(DRAIN, self._drain)
+
+    def _drain(self) -> None:
+        self._draining = None
+        if self._feed is not None:
+            if batches := self._feed.drain():
+                self.log_view.extend(batches)
+            self.log_view.set_state(connection="ended" if self._feed.ended == len(self._feed) else "")
+
+    @on(LogView.StateChanged)
+    def show_state(self) -> None:
+        """Tell in the border what the view does."""
+        self.query_one("#joint").border_subtitle = Content(state_words(self.log_view.state, self._glyphs.dot))
+
+    # --- keys ---
+
+    def action_ask(self, what: str) -> None:
+        """Type a pattern: to search, or to filter by."""
+        self._asking = what
+        box = self.query_one("#pattern", Input)
+        box.value = ""
+        box.placeholder = "search for" if what == "search" else "show only lines with (! without); empty shows all"
+        box.display, self.query_one("#joint-keys").display = True, False
+        box.focus()
+
+    @on(Input.Submitted, "#pattern")
+    def pattern_typed(self, event: Input.Submitted) -> None:
+        """Search, or filter."""
+        try:
+            wanted = pattern(event.value, invertible=self._asking == "filter")
+        except ValueError as error:
+            self.notify(clean(str(error)), severity="error", markup=False)
+            return
+        self._close_box()
+        if self._asking == "filter":
+            self.log_view.set_filter(wanted)
+        else:
+            self.log_view.set_search(wanted)
+            self.log_view.seek()
+
+    def _close_box(self) -> None:
+        self.query_one("#pattern").display = False
+        self.query_one("#joint-keys").display = True
+        self.log_view.focus()
+
+    def action_back(self) -> None:
+        """Leave the line of the pattern, or the log."""
+        if self.query_one("#pattern").display:
+            self._close_box()
+        else:
+            self.dismiss()
+
+    def action_find(self, step: int) -> None:
+        """The next line that was searched for, or the one before."""
+        self.log_view.find(step)
+
+    def action_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        self.log_view.set_wrap(not self.log_view.state.wrap)
+
+    def action_times(self) -> None:
+        """Show when each line was written, or not."""
+        self.log_view.set_times(not self.log_view.state.times)
+
+    def action_follow(self) -> None:
+        """Follow the end, or stay."""
+        (self.log_view.pause if self.log_view.following else self.log_view.follow)()
+
+    def action_clear(self) -> None:
+        """Forget what is there."""
+        self.log_view.clear()
+
+
+def _void(_: object) -> None:
+    """Drop a result."""
