@@ -154,8 +154,8 @@ def pressed(screen: Watched, going_on: Callable[[], object], most: int = 60) -> 
     def none(words: str) -> Callable[[list[str]], bool]:
         return lambda shown: not any(words in line for line in shown)
 
-    keys = (("w", border("· wrap")), ("t", border("· time")), ("s", border(" paused")), ("s", border(" following")))
-    keys += (("t", none("· time")), ("w", none("· wrap")))
+    keys = [("w", border("· wrap")), ("t", border("· time")), ("s", border(" paused")), ("s", border(" following"))]
+    keys += [("t", none("· time")), ("w", none("· wrap"))]
     taken: list[float] = []
     while going_on() and len(taken) < most:
         for key, seen in keys:
