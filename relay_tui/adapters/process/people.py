@@ -13,19 +13,28 @@ _PASSED_ON = ("PATH", "LANG", "LANGUAGE", "TZ", "SHELL", "USER", "LOGNAME")
 
 def environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
     """What a session's programs find in their environment."""
-    user = pwd.getpwuid(os.getuid())
+    name = account()[0]
     own = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("LC_")}
     defaults = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "USER": user.pw_name,
-        "LOGNAME": user.pw_name,
+        "USER": name,
+        "LOGNAME": name,
     }
     return {**defaults, **own, "HOME": str(home.resolve()), **env}
 
 
+def account() -> tuple[str, str, str]:
+    """Our user's name, home and shell; a uid may have no entry in the machine's accounts."""
+    try:
+        entry = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return str(os.getuid()), os.environ.get("HOME", "/nonexistent"), ""
+    return entry.pw_name, entry.pw_dir, entry.pw_shell
+
+
 def login_shell() -> list[str]:
     """The user's own shell, else bash, else sh, as a login shell."""
-    candidates = [pwd.getpwuid(os.getuid()).pw_shell, "/bin/bash", "/bin/sh"]
+    candidates = [account()[2], "/bin/bash", "/bin/sh"]
     usable = [s for s in candidates if os.access(s, os.X_OK) and Path(s).name not in {"nologin", "false"}]
     return [usable[0] if usable else "/bin/sh", "-l"]

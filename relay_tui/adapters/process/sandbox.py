@@ -7,7 +7,6 @@ sockets, /tmp. Of these only the session's own clone, home and tmp come back, wr
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay_tui.adapters.process import launch
+from relay_tui.adapters.process.people import account
 
 INSTALL = "Install it: sudo apt-get install bubblewrap."
 _LAUNCHER = "/run/relay/launch.py"
@@ -26,6 +26,9 @@ _SHOWN_OF_RUN = ("/run/current-system", "/run/systemd/resolve", "/run/resolvconf
 _SECRETS_OF_ROOT = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
 _DIRECTORIES_OF_ROOT = ("/var/lib/docker", "/var/lib/containerd", "/etc/ssl/private", "/var/spool", "/var/backups")
 _SECRET_PLACES = ("GNUPGHOME", "DOCKER_CONFIG", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "KUBECONFIG", "NETRC")
+_KERNEL_READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
+"""What of the kernel root could change by merely owning its files: as containers have it."""
+_KERNEL_HIDDEN = ("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware")
 _NAMESPACES = (
     "--unshare-user",
     "--unshare-pid",
@@ -86,6 +89,11 @@ def _frame(sandbox: Sandbox, *, network: bool) -> list[str]:
     """Own namespaces, no capability, everything read-only, devices that are none of the machine's."""
     options = [*_NAMESPACES, *(() if network else ("--unshare-net",))]
     options += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", *(_NEWER if sandbox.newer else ())]
+    for path in map(Path, _KERNEL_READ_ONLY):
+        options += ["--ro-bind", str(path), str(path)] if _is_there(path) else []
+    for path in map(Path, _KERNEL_HIDDEN):
+        hide = ["--tmpfs", str(path), "--remount-ro", str(path)] if path.is_dir() else []
+        options += ["--ro-bind", "/dev/null", str(path)] if path.is_file() else hide
     return [*options, "--remount-ro", "/dev"]
 
 
@@ -110,9 +118,9 @@ def wrap(
     for secret in _secret_files():
         command += ["--ro-bind", "/dev/null", str(secret)]
     for path in (*map(Path, _SHOWN_OF_RUN), *shown):
-        if path.exists():
+        if _is_there(path):
             command += ["--ro-bind", str(path), str(path)]
-    if (resolver := Path("/etc/resolv.conf").resolve()).is_relative_to("/run") and resolver.exists():
+    if (resolver := Path("/etc/resolv.conf").resolve()).is_relative_to("/run") and _is_there(resolver):
         command += ["--ro-bind", str(resolver), str(resolver)]
     command += ["--bind", str(tmp), "/tmp", "--bind", str(tmp), "/var/tmp"]
     for path in (clone, home):
@@ -130,13 +138,13 @@ def _hidden(data_dir: Path) -> list[Path]:
     places |= set(_directories_of_secrets())
     if os.getuid() == 0:
         places |= {Path(name) for name in _DIRECTORIES_OF_ROOT}
-    real = sorted({place.resolve() for place in places if place.is_dir()})
+    real = sorted({place.resolve() for place in places if _is_there(place) and place.is_dir()})
     return [place for place in real if not any(place != other and place.is_relative_to(other) for other in real)]
 
 
 def _homes() -> Iterator[str]:
     """Our own home, wherever it is, and whatever the variables of the desktop call so."""
-    yield pwd.getpwuid(os.getuid()).pw_dir
+    yield account()[1]
     for variable in ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         if (value := os.environ.get(variable, "")).startswith("/") and value != "/":
             yield value
@@ -153,14 +161,22 @@ def _secret_paths() -> Iterator[Path]:
 
 
 def _directories_of_secrets() -> list[Path]:
-    return [path for path in _secret_paths() if path.is_dir()]
+    return [path for path in _secret_paths() if _is_there(path) and path.is_dir()]
 
 
 def _secret_files() -> list[Path]:
     """Files of our user that hold secrets outside of what is hidden anyway; those of root if that is who we are."""
-    files = [path for path in _secret_paths() if path.exists() and not path.is_dir()]
+    files = [path for path in _secret_paths() if _is_there(path) and not path.is_dir()]
     if os.getuid() == 0:
         files += [Path(name) for name in _SECRETS_OF_ROOT]
         files += sorted(Path("/etc/ssh").glob("ssh_host_*_key"))
     hidden = [Path(name).resolve() for name in _HIDDEN]
-    return [path for path in files if path.exists() and not any(path.is_relative_to(place) for place in hidden)]
+    return [path for path in files if _is_there(path) and not any(path.is_relative_to(place) for place in hidden)]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it is there for us: what is closed to us is closed to a session too."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

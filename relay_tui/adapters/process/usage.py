@@ -30,7 +30,7 @@ class ProcessStats:
     def __iter__(self) -> Iterator[Stats]:
         try:
             root = psutil.Process(self._supervisor)
-            while not self._closed.is_set() and root.is_running():
+            while not self._closed.is_set() and root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
                 yield self._reading(root.children(recursive=True))
                 self._closed.wait(_SECONDS)
         except psutil.NoSuchProcess:

@@ -1,0 +1,240 @@
+"""What a hostile session command tries: run inside, it notes for each attempt whether it succeeded.
+
+Given a JSON file that says where everything is; writes {attempt: "" or what it got} beside itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+WORLD = json.loads(Path(sys.argv[1]).read_text())
+TOKEN = WORLD["token"].encode()
+
+
+def reading(path: str) -> Callable[[], object]:
+    def attempt() -> object:
+        return Path(path).read_bytes()[:100] if TOKEN in Path(path).read_bytes() else ""
+
+    return attempt
+
+
+def writing(path: str) -> Callable[[], object]:
+    """What is the machine's own is only opened: a sandbox that does not hold must not cost the machine its settings."""
+    ours = path.startswith(WORLD["root"])
+
+    def attempt() -> object:
+        flags = os.O_WRONLY | os.O_APPEND | (0 if path.startswith(("/proc/", "/sys/")) else os.O_CREAT)
+        file = os.open(path, flags, 0o644)
+        os.write(file, b"hostile" if ours else b"")
+        return path
+
+    return attempt
+
+
+def listing(path: str, *known: str) -> Callable[[], object]:
+    return lambda: [name for name in os.listdir(path) if name in known]  # noqa: PTH208
+
+
+def running(*command: str) -> Callable[[], object]:
+    """Counts as a success when the command says it succeeded."""
+
+    def attempt() -> object:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, start_new_session=True, check=False
+        )
+        return (done.stdout or b"done") if done.returncode == 0 else ""
+
+    return attempt
+
+
+def environments() -> object:
+    """Anybody's environment, memory, directory or open file that holds the token."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        for name in ("environ", "cmdline"):
+            try:
+                if TOKEN in (process / name).read_bytes():
+                    found.append(str(process / name))
+            except OSError:
+                continue
+        for inside in (f"root{WORLD['secrets'][0]}", f"cwd/{Path(WORLD['sibling']).name}"):
+            try:
+                if TOKEN in (process / inside).read_bytes():
+                    found.append(str(process / inside))
+            except OSError:
+                continue
+    return found
+
+
+def descriptors() -> object:
+    """Open files that are not ours."""
+    found = []
+    for number in range(256):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")  # noqa: PTH115
+        except OSError:
+            continue
+        ours = ("pipe:", "socket:", "/dev/null", "/dev/pts/", WORLD["clone"], "anon_inode:", "/proc/")
+        if not target.startswith(ours):
+            found.append(target)
+    return found
+
+
+def symlinked() -> object:
+    link = Path(WORLD["clone"], "link")
+    link.unlink(missing_ok=True)
+    link.symlink_to(WORLD["canary"])
+    with link.open("ab") as file:
+        file.write(b"hostile")
+    return "written through a link"
+
+
+def hard_linked() -> object:
+    link = Path(WORLD["clone"], "hard")
+    os.link(WORLD["canary"], link)
+    link.write_bytes(b"hostile")
+    return "written through a hard link"
+
+
+def connecting(path: str) -> Callable[[], object]:
+    def attempt() -> object:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(path)
+        return path
+
+    return attempt
+
+
+def over_network() -> object:
+    with socket.create_connection(("127.0.0.1", WORLD["port"]), 3):
+        return "connected"
+
+
+def killing() -> object:
+    """The test that runs us, by its pid and by everybody's."""
+    os.kill(WORLD["pid"], signal.SIGURG)
+    return "signalled"
+
+
+def tracing() -> object:
+    libc = ctypes.CDLL(None, use_errno=True)
+    return "" if libc.ptrace(16, WORLD["pid"], 0, 0) else "attached"
+
+
+def typing() -> object:
+    """Into a terminal that is not ours."""
+    typed = []
+    for path in [*Path("/dev/pts").glob("[0-9]*"), Path("/dev/console"), Path("/dev/tty1")]:
+        try:
+            if str(path) != os.ttyname(0):
+                fcntl.ioctl(os.open(path, os.O_RDWR | os.O_NOCTTY), termios.TIOCSTI, b"x")
+                typed.append(str(path))
+        except OSError:
+            continue
+    return typed
+
+
+def mounting() -> object:
+    """Everything writable again, by the system call."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    remount_bind = 32 | 4096
+    return "" if libc.mount(b"none", b"/", b"", remount_bind, None) else "remounted"
+
+
+def unmounting() -> object:
+    libc = ctypes.CDLL(None, use_errno=True)
+    return [path for path in (WORLD["home"], WORLD["data"], "/run", "/tmp") if not libc.umount2(path.encode(), 2)]
+
+
+def new_namespace() -> object:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x10000000 | 0x00020000):
+        return ""
+    return "became root of its own" if not libc.umount2(WORLD["home"].encode(), 2) else ""
+
+
+def a_device() -> object:
+    path = Path(WORLD["clone"], "device")
+    os.mknod(path, 0o600 | 0o020000, os.makedev(1, 1))
+    return "made the machine's memory a file" if path.open("rb") else ""
+
+
+def a_way_out() -> object:
+    """The classic: a directory kept open across chroot."""
+    outside = os.open("/", os.O_RDONLY)
+    os.mkdir(Path(WORLD["clone"], "jail"))  # noqa: PTH102
+    os.chroot(Path(WORLD["clone"], "jail"))
+    os.fchdir(outside)
+    return "changed its root"
+
+
+def setuid() -> object:
+    os.setuid(0 if os.getuid() else 1)
+    return Path("/etc/shadow").read_bytes()
+
+
+ATTEMPTS: dict[str, Callable[[], object]] = {
+    **{f"read {path}": reading(path) for path in WORLD["secrets"]},
+    **{f"read {path} through /proc/self/root": reading(f"/proc/self/root{path}") for path in WORLD["secrets"][:1]},
+    "read another session's clone": reading(WORLD["sibling"]),
+    "read another session's log and home": listing(WORLD["processes"], "s2"),
+    "read the store": reading(WORLD["store"]),
+    "read the base clone": reading(WORLD["base"]),
+    "list the home": listing(WORLD["home"], ".ssh", ".netrc", ".aws"),
+    "find the token in any process": environments,
+    "use descriptors that were left open": descriptors,
+    **{f"write {path}": writing(path) for path in WORLD["targets"]},
+    "write through a symlink in its clone": symlinked,
+    "write through a hard link in its clone": hard_linked,
+    **{f"connect to {path}": connecting(path) for path in WORLD["sockets"]},
+    "reach a service of the machine": over_network,
+    "signal a process of the machine": killing,
+    "trace a process of the machine": tracing,
+    "type into a terminal": typing,
+    "mount everything writable": mounting,
+    "mount with mount(8)": running("mount", "-o", "remount,rw,bind", "/"),
+    "unmount what hides the rest": unmounting,
+    "unmount it in a namespace of its own": new_namespace,
+    "enter the first process's namespaces": running("nsenter", "-t", "1", "-m", "cat", WORLD["secrets"][0]),
+    "make a device": a_device,
+    "leave by chroot": a_way_out,
+    "become another user": setuid,
+    "become root by su": running("su", "-c", f"cat {WORLD['secrets'][0]}"),
+}
+
+
+def main() -> None:
+    """Try everything, each in a child of its own; what it got is told."""
+    got = {}
+    harmless = [name for name in ATTEMPTS if name in WORLD["harmless"]]
+    for name, attempt in ATTEMPTS.items():
+        if harmless and name not in harmless:
+            continue
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                result = attempt()
+                os.write(write, repr(result)[:500].encode() if result else b"")
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as told:
+            got[name] = told.read().decode()
+        os.waitpid(child, 0)
+    Path(WORLD["clone"], "got.json").write_text(json.dumps(got))
+    Path(os.environ["HOME"], "mark").write_text("own home is writable")
+
+
+main()

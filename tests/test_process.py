@@ -1,0 +1,239 @@
+"""Sessions as processes: what keeps them, what is kept of what they say, and what ends with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import missing
+from processes import Bench, alive
+from waiting import wait_until
+
+from relay_tui.adapters.process import journal
+from relay_tui.adapters.process import runtime as process_runtime
+from relay_tui.adapters.process.journal import STDERR, STDOUT, Reader, Writer
+from relay_tui.adapters.process.place import Place
+from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.errors import ConflictError, EngineError, NotFoundError
+from relay_tui.paths import DataDir
+from relay_tui.services.watch import Watch
+
+
+@pytest.fixture(params=["isolated", "bare"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """A runtime whose processes are in a sandbox, or are not."""
+    place = DataDir(tmp_path / "data")
+    place.prepare()
+    runtime = ProcessRuntime(place)
+    if request.param == "isolated" and not runtime.isolation().works:
+        missing(runtime.isolation().words)
+    bench = Bench(place, runtime, request.param == "isolated")
+    yield bench
+    bench.clear()
+
+
+def test_it_ends_with_its_code_and_both_streams_told_apart(bench: Bench) -> None:
+    process_id = bench.made("echo out; echo err >&2; pwd; exit 3")
+    assert bench.runtime.inspect(process_id).status == "created"
+    bench.runtime.start(process_id)
+    seen = bench.ended(process_id)
+    assert (seen.exit_code, seen.signal, seen.lost) == (3, "", False)
+    said = bench.output(process_id)
+    assert said == {"stdout": f"out\n{bench.clone()}\n".encode(), "stderr": b"err\n"}
+    stamped = b"".join(c.data for c in bench.runtime.logs(process_id, follow=True, timestamps=True, tail=3))
+    assert re.fullmatch(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z [^\n]+\n){3}", stamped)
+
+
+def test_a_signal_is_named(bench: Bench) -> None:
+    seen = bench.ended(bench.run("kill -SEGV $$"))
+    assert (seen.exit_code, seen.signal) == (139, "SIGSEGV")
+
+
+def test_stopping_ends_all_of_it_also_what_left_its_group(bench: Bench) -> None:
+    mark = str(random.randrange(10**8, 10**9))
+    process_id = bench.run(f"setsid sh -c 'setsid sleep {mark} & sleep {mark}' & echo ready; sleep {mark}")
+    bench.says(process_id, b"ready")
+    wait_until(lambda: len([pid for pid in alive(mark) if _is_sleep(pid)]) == 3)
+    bench.runtime.stop(process_id)
+    seen = bench.runtime.inspect(process_id)
+    assert (seen.status, seen.exit_code, seen.signal) == ("exited", 143, "SIGTERM")
+    assert [pid for pid in alive(mark) if _is_sleep(pid)] == []
+
+
+def _is_sleep(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\0")
+    except OSError:
+        return False
+
+
+def test_what_will_not_end_is_killed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_runtime, "GRACE", 0.2)
+    process_id = bench.run("trap '' TERM; echo ready; while :; do sleep 0.1; done")
+    bench.says(process_id, b"ready")
+    bench.runtime.stop(process_id)
+    seen = bench.runtime.inspect(process_id)
+    assert (seen.exit_code, seen.signal) == (137, "SIGKILL")
+
+
+def test_killing_its_supervisor_ends_it_and_is_told(bench: Bench) -> None:
+    mark = str(random.randrange(10**8, 10**9))
+    process_id = bench.run(f"setsid sleep {mark} & sleep {mark}", tty=True)
+    wait_until(lambda: len([pid for pid in alive(mark) if _is_sleep(pid)]) == 2)
+    heard: list[str] = []
+    events = bench.runtime.events()
+    listening = threading.Thread(target=lambda: heard.extend(events), daemon=True)
+    listening.start()
+    os.kill(bench.supervisor(process_id), signal.SIGKILL)
+    wait_until(lambda: heard == ["s1"])  # nobody but the kernel can have said so
+    seen = bench.runtime.inspect(process_id)
+    assert (seen.status, seen.exit_code, seen.lost) == ("exited", None, True)
+    wait_until(lambda: not [pid for pid in alive(mark) if _is_sleep(pid)])
+    bench.runtime.start(process_id)
+    assert bench.runtime.inspect(process_id).status == "running"
+    events.close()
+    listening.join(10)
+    assert not listening.is_alive()
+
+
+def test_a_pid_that_another_process_has_by_now_is_not_it(bench: Bench) -> None:
+    process_id = bench.run("")
+    state = Place(bench.place.processes / "s1").state
+    kept = json.loads(state.read_text())
+    for wrong in ({"start": kept["start"] + 1}, {"boot": "another"}, {"pid": os.getpid()}):
+        state.write_text(json.dumps(kept | wrong))
+        assert bench.runtime.inspect(process_id).lost, wrong
+    bench.runtime.remove(process_id)  # ends what really runs, and leaves alone who has the pid
+    with pytest.raises(NotFoundError):
+        bench.runtime.inspect(process_id)
+    wait_until(lambda: not Path(f"/proc/{kept['pid']}").exists() or _is_zombie(kept["pid"]))
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return b") Z" in Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return True
+
+
+def test_a_command_that_is_not_there(bench: Bench) -> None:
+    process_id = bench.made("")
+    spec = Place(bench.place.processes / "s1").spec
+    spec.write_text(json.dumps(json.loads(spec.read_text()) | {"argv": ["no-such-program"]}))
+    with pytest.raises(EngineError) as caught:
+        bench.runtime.start(process_id)
+    assert "no-such-program: No such file or directory" in caught.value.detail
+    assert caught.value.hint
+    seen = bench.runtime.inspect(process_id)
+    assert (seen.status, seen.exit_code) == ("exited", 127)
+    assert seen.error == caught.value.detail
+
+
+def test_two_relays_start_it_at_once_and_it_runs_once(bench: Bench) -> None:
+    process_id = bench.made("echo began; sleep 1000")
+    other = ProcessRuntime(bench.place)
+    starts = [threading.Thread(target=r.start, args=(process_id,)) for r in (bench.runtime, other) for _ in range(3)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+    bench.says(process_id, b"began")
+    assert bench.output(process_id)["stdout"] == b"began\n"
+    other.stop(process_id)
+    assert bench.runtime.inspect(process_id).status == "exited"
+
+
+def test_a_program_beside_it_sees_what_it_sees(bench: Bench, tmp_path: Path) -> None:
+    process_id = bench.run("echo here > $HOME/mark; sleep 1000")
+    wait_until(lambda: (bench.place.processes / "s1/home/mark").exists())
+    given = tmp_path / "given"
+    given.write_bytes(b"x" * 300_000)
+    answer = bench.runtime.ask(
+        process_id, ("sh", "-c", "wc -c; cat $HOME/mark; pwd; echo bad >&2; exit 7"), Watch(), given=given
+    )
+    assert (answer.code, answer.err) == (7, b"bad\n")
+    assert answer.out.split() == [b"300000", b"here", str(bench.clone()).encode()]
+    assert bench.runtime.ask(process_id, ("no-such-program",), Watch()).code == 127
+    bench.runtime.stop(process_id)
+    with pytest.raises(ConflictError):
+        bench.runtime.ask(process_id, ("true",), Watch())
+
+
+def test_what_it_takes_is_counted_over_all_its_processes(bench: Bench) -> None:
+    process_id = bench.run("sh -c 'while :; do :; done' & echo ready; sleep 1000")
+    bench.says(process_id, b"ready")
+    stream = iter(bench.runtime.stats(process_id))
+    first, second = next(stream), next(stream)
+    assert first.cpu is None
+    assert second.cpu is not None
+    assert second.cpu > 0.05
+    assert (second.memory or 0) > 1 << 20
+    assert (second.pids or 0) >= 3
+    bench.runtime.stop(process_id)
+    assert list(stream) == []
+
+
+def test_lines_have_times_of_their_own_and_are_followed(bench: Bench) -> None:
+    process_id = bench.run("for i in $(seq 500); do echo line $i; done; echo bad >&2; printf unfinished")
+    bench.ended(process_id)
+    lines = [batch.parts(i) for batch in bench.runtime.log_lines(process_id, follow=True) for i in range(len(batch))]
+    texts = [text for _, text in lines]
+    assert [t for t in texts if t.startswith(b"line")] == [b"line %d" % i for i in range(1, 501)]
+    assert {b"bad", b"unfinished"} <= set(texts)
+    assert len({time for time, _ in lines}) == len(lines)
+    times = {text: time.decode() for time, text in lines}
+    some = bench.runtime.log_lines(process_id, follow=False, since=times[b"line 100"], until=times[b"line 110"])
+    assert [text for b in some for text in (b.parts(i)[1] for i in range(len(b)))] == texts[99:110]
+
+
+# --- the log on disk --------------------------------------------------------------------------------------------------
+
+
+def test_a_log_is_bounded_and_read_across_its_segments(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "log", segment=2000, kept=3)
+    reader = Reader(tmp_path / "log")
+    read = []
+    for number in range(500):
+        writer.write(STDERR if number % 3 == 0 else STDOUT, b"line %d\n" % number)
+        read += [entry.data for entry in reader.entries()]
+    assert read == [b"line %d\n" % number for number in range(500)]
+    assert len(journal.segments(tmp_path / "log")) == 3
+    assert sum(path.stat().st_size for path in (tmp_path / "log").iterdir()) <= 3 * 2000
+    kept = list(Reader(tmp_path / "log").entries())
+    assert kept[-1].data == b"line 499\n"
+    assert {entry.stream for entry in kept} == {STDOUT, STDERR}
+
+
+def test_the_tail_is_what_the_whole_log_ends_with(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    writer = Writer(tmp_path / "log", segment=300, kept=1000)
+    said = b""
+    for _ in range(200):
+        data = b"".join(chance.choice([b"a", b"bc\n", b"\n", b"d" * 30]) for _ in range(chance.randrange(1, 9)))
+        writer.write(STDOUT, data)
+        said += data
+    for end in (b"", b"\n"):
+        if end:
+            writer.write(STDOUT, end)
+            said += end
+        lines = said.splitlines(keepends=True)
+        for wanted in (0, 1, 2, 3, 10, 57, len(lines), len(lines) + 5):
+            found = b"".join(entry.data for entry in Reader(tmp_path / "log", tail=wanted).entries())
+            assert found == b"".join(lines[len(lines) - min(wanted, len(lines)) :]), wanted
+
+
+def test_a_record_cut_by_a_kill_is_passed_over(tmp_path: Path) -> None:
+    Writer(tmp_path / "log").write(STDOUT, b"one\n")
+    (segment,) = (tmp_path / "log").iterdir()
+    whole = segment.read_bytes()
+    segment.write_bytes(whole + whole[:-3])
+    Writer(tmp_path / "log").write(STDOUT, b"two\n")
+    for tail in (None, 10):
+        assert [entry.data for entry in Reader(tmp_path / "log", tail=tail).entries()] == [b"one\n", b"two\n"]
