@@ -110,13 +110,15 @@ class FakeExit(Scripted):
         self.kept_before: Sequence[Kept] = ()
         self.news = 2
         self.pushed: list[PushPlan] = []
+        self.saves_files = False
         self.sources: list[Source] = []
 
     def keep(self, clone: Clone, watch: Watch) -> dict[str, str]:
-        """One head."""
+        """One head, and the files that no commit has if `saves_files`."""
         watch.stage("Copying objects")
         self.begin("keep", watch)
-        return {f"refs/relay/{clone.session_id}/heads/{clone.branch}": COMMIT.hash}
+        refs = [f"heads/{clone.branch}", *(["uncommitted"] if self.saves_files else [])]
+        return {f"refs/relay/{clone.session_id}/{ref}": COMMIT.hash for ref in refs}
 
     def kept(self, base: Path) -> list[Kept]:
         """What a test put here."""

@@ -110,23 +110,40 @@ class Detail(Vertical):
     def tab_chosen(self, event: Tabs.TabActivated) -> None:
         """A click on a tab, or our own switching."""
         chosen = event.tab.id or "log"
-        self.query_one(ContentSwitcher).current = chosen
-        self._tell_facts()
-        self.show_state()
+        if self.tab != chosen:
+            self._show(chosen)
         if event.tabs.query_one("#log", Tab).display:
             self._wanted = chosen
 
     def turn(self, step: int) -> None:
         """Show the next tab, or the one before."""
-        tabs = self.query_one(Tabs)
-        (tabs.action_next_tab if step > 0 else tabs.action_previous_tab)()
+        names = [tab.id or "" for tab in self.query(Tab) if tab.display]
+        at = names.index(self.tab) if self.tab in names else 0
+        wanted = names[(at + step) % len(names)]
+        if len(names) > 1:
+            self._wanted = wanted  # at once: the next drawing, which may come before the tab's news, goes by it
+        self._switch(wanted)
 
     def _switch(self, name: str) -> None:
         tabs = self.query_one(Tabs)
         if tabs.active != name:
             tabs.active = name
+        if self.tab != name:
+            self._show(name)
+        else:
+            self._tell_facts()
+
+    def _show(self, name: str) -> None:
+        """Show what the tab is for; if it takes the place of what had the focus, it has it now."""
+        focused = self.screen.focused
+        inside = focused is not None and self in focused.ancestors
         self.query_one(ContentSwitcher).current = name
+        if name == "changes":
+            self.changes.look_again()
+        if inside:
+            self.take_focus()
         self._tell_facts()
+        self.show_state()
 
     def back(self) -> bool:
         """Leave a part of the tab for the part it belongs to; False if there is none."""

@@ -34,7 +34,7 @@ def facts_cell(known: Known, *, plain: bool) -> Cell:
         (marks["ahead"], known.ahead if known.ahead is not None else 0, "accent"),
         (marks["behind"], known.behind if known.behind is not None else 0, "dim"),
     ]
-    if known.unpushed != known.ahead:  # else it is said already
+    if known.unpushed is None or known.unpushed != known.ahead:  # else it is said already
         counts.append((marks["unpushed"], known.unpushed, "busy"))
     spans: list[tuple[str, Tone]] = []
     for mark, count, tone in counts:

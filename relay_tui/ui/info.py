@@ -35,7 +35,7 @@ def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -
     pairs: Pairs = [("state", f"{state.glyph} {state.word}", f"bold {TONES[state.tone]}")]
     if session.exit_code is not None:
         pairs.append(("exit code", str(session.exit_code), ""))
-    pairs += [
+    about: Pairs = [
         ("branch", session.branch, ""),
         ("begun at", session.base_branch if session.base_branch != session.branch else "", ""),
         ("repository", project.source if project else "", ""),
@@ -46,7 +46,7 @@ def session_info(session: Session, world: World, relay: Relay, glyphs: Glyphs) -
         ("id", session.id, "$foreground-muted"),
     ]
     parts = [_job(world.jobs.get(session.id)), _fault(session.error_reason), _notes(session.notes), _pairs(pairs)]
-    parts.append(_work(session, world))
+    parts += [_work(session, world), _pairs(about)]
     if profile is None:
         parts.append(Content.styled(f"The profile '{clean(session.profile)}' is no longer configured.", "$text-error"))
     elif project is not None:

@@ -154,7 +154,7 @@ class WorkKeys(Doing):
 
     def _pushed(self, event: WorkPushed) -> None:
         name = self._name_of(event.session_id)
-        if self.app.screen is self:
+        if self.app.screen is self and (event.pushed.said or event.pushed.links):
             self.app.push_screen(PushedScreen(name, event.pushed))
         else:
             links = [clean(link) for link in event.pushed.links]

@@ -174,6 +174,7 @@ class ChangesTab(Vertical):
         self._entitle(*summary(changes, session.base_branch))
         rows = file_rows(changes)
         had_focus = self.screen.focused is self.files
+        came_first = self.screen.focused is self.view and self.has_class("-nothing")  # before there was a list
         self.set_class(not rows, "-nothing")
         self.files.set_rows(rows)
         if not rows:
@@ -182,6 +183,8 @@ class ChangesTab(Vertical):
             if had_focus:
                 self.screen.set_focus(self.view)
             return
+        if came_first:
+            self.take_focus()
         self._soon(self._look_at_file)
 
     def _unknown(self, fault: Fault) -> None:

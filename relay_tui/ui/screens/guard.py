@@ -21,9 +21,6 @@ from relay_tui.text import ascii_only, clean
 from relay_tui.work import AtRisk, Guarded, Hazard
 
 _EXAMPLES = 4
-_SAVED = frozenset({Hazard.UNPUSHED, Hazard.STASHED, Hazard.DIRTY, Hazard.UNTRACKED})
-"""What a copy in the base or a bundle brings to safety; a push brings its branch, nothing brings ignored files."""
-
 ANSWERS = ("push", "keep", "bundle", "remove")
 
 
@@ -40,6 +37,8 @@ class GuardScreen(ModalScreen[str]):
         Binding("n,escape,q", "answer('')", "Cancel"),
         Binding("left,h", "app.focus_previous", show=False),
         Binding("right,l", "app.focus_next", show=False),
+        Binding("down,pagedown", "scroll(4)", show=False),
+        Binding("up,pageup", "scroll(-4)", show=False),
     ]
 
     def __init__(
@@ -97,7 +96,7 @@ class GuardScreen(ModalScreen[str]):
         self._guarded = guarded
         self.query_one("#risks", Static).update(self._shown(guarded_words(guarded, self._bundle)))
         can = self._bundle is not None
-        saved = can and any(risk.hazard in _SAVED | {Hazard.UNKNOWN} for risk in guarded.risks)
+        saved = can and any(risk.hazard is not Hazard.IGNORED for risk in guarded.risks)
         self.query_one("#push").display = can and any(risk.hazard is Hazard.UNPUSHED for risk in guarded.risks)
         for name in ("keep", "bundle"):
             self.query_one(f"#{name}").display = saved
@@ -119,6 +118,10 @@ class GuardScreen(ModalScreen[str]):
         if not answer or self.query_one(f"#{answer}").display:
             self.dismiss(answer)
 
+    def action_scroll(self, lines: int) -> None:
+        """Where it does not fit, the rest of what would be lost."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
     def action_remove_if_safe(self) -> None:
         """The key that hands know: it removes only what nothing is lost with."""
         if self._guarded is None:
@@ -139,19 +142,18 @@ def guarded_words(guarded: Guarded, bundle: Path | None) -> Content:
     if not guarded.risks:
         lines.append(Content.styled("Nothing would be lost: the upstream has all of it.", "$text-success"))
     else:
-        lines.append(Content.styled("Only here, and gone with it:", "bold $text-error"))
+        lines.append(Content.styled("Only here, and nowhere else:", "bold $text-error"))
     for risk in guarded.risks:
         lines += _risk_lines(risk)
     if guarded.safe:
         lines += [Content(""), Content.styled("Safe:", "bold $text-success")]
         lines += [Content(f"  {clean(words, limit=300)}") for words in guarded.safe]
-    if bundle is not None and any(risk.hazard in _SAVED | {Hazard.UNKNOWN} for risk in guarded.risks):
-        words = ["k and b bring it to safety first, files too: into the base, to", f"{bundle}."]
+    if bundle is not None and any(risk.hazard is not Hazard.IGNORED for risk in guarded.risks):
+        place = f"~/{bundle.name}" if bundle.parent == Path.home() else str(bundle)
+        words = [f"k and b save all but ignored files first: in the project's base, or in {clean(place)}."]
         if any(risk.hazard is Hazard.UNPUSHED for risk in guarded.risks):
-            words.append("p pushes the branch; the rest goes to the trash.")
-        if any(risk.hazard is Hazard.IGNORED for risk in guarded.risks):
-            words.append("Ignored files go to the trash in any case.")
-        lines += [Content(""), Content.styled(clean(" ".join(words)), "$foreground-muted")]
+            words.insert(0, "p pushes the branch first.")
+        lines += [Content(""), Content.styled(" ".join(words), "$foreground-muted")]
     if guarded.trash:
         lines += [Content(""), Content.styled(clean(guarded.trash, limit=400), "$text-warning")]
     return Content("\n").join(lines)
