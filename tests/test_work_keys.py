@@ -231,7 +231,7 @@ async def test_unknown_counts_as_unsaved_and_can_be_kept(rig: Rig) -> None:
         await screen.press("y")
         await screen.sees("Work would be lost. r removes it all the same.")
         assert isinstance(screen.app.screen, GuardScreen)
-        assert "k keep in base" in screen.text
+        assert "k keep" in screen.text
         assert "p push" not in screen.text.partition("k keep")[0][-40:]
 
 

@@ -72,8 +72,8 @@ class GuardScreen(ModalScreen[str]):
             with Horizontal(classes="buttons"):
                 yield Button(_answer("n", "cancel"), id="cancel", compact=True)
                 yield Button(_answer("p", "push"), id="push", compact=True)
-                yield Button(_answer("k", "keep in base"), id="keep", compact=True)
-                yield Button(_answer("b", "save bundle"), id="bundle", compact=True)
+                yield Button(_answer("k", "keep"), id="keep", compact=True)
+                yield Button(_answer("b", "bundle"), id="bundle", compact=True)
                 yield Button(_answer("r", "remove anyway"), id="remove", variant="error", compact=True)
 
     def on_mount(self) -> None:
