@@ -194,7 +194,7 @@ async def test_a_long_log_shows_its_end_and_loads_backwards(rig: Rig) -> None:
         assert [line.raw for _, line in view.buffer.lines(view.buffer.first, view.buffer.end)] == [
             f"line {n}" for n in range(30_000)
         ]
-        assert state(screen) == "paused"
+        await screen.until(lambda: state(screen) == "paused")
 
 
 def test_plain_text_joins_what_was_too_long_and_is_of_one_moment() -> None:
