@@ -178,3 +178,24 @@ async def test_search_and_filter(scene: Scene) -> None:
         await screen.sees("not a pattern")
         await screen.press("escape", "escape")
         await screen.until(lambda: screen.app.screen is screen.main)
+
+
+async def test_the_other_keys_of_a_log(scene: Scene) -> None:
+    """Wrap, times, follow, since, mark, clear, save: as in the ordinary log."""
+    async with shown(scene.rig) as screen:
+        await opened(screen)
+        await screen.sees("first of one")
+        await screen.press("m")
+        await screen.until(lambda: "────────────" in joint(screen).log_view.visible_text())
+        await screen.press("w", "t", "s")
+        await screen.sees("paused · wrap · time")
+        await screen.press("ctrl+s")
+        await screen.sees("Saved to")
+        saved = [path for path in scene.rig.root.parent.rglob("*alpha*") if path.is_file()]
+        assert ["one first of one" in path.read_text() for path in saved] == [True]
+        await screen.press("C")
+        await screen.until(lambda: "first of one" not in screen.text)
+        await screen.press("0")
+        await screen.sees("first of one")
+        await screen.press("1")
+        await screen.sees("since 1m")

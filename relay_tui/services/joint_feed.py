@@ -40,6 +40,7 @@ class JointFeed:
         wake: Callable[[], None],
         *,
         tail: int,
+        since: str = "",
         hold: tuple[float, float] = (FIRST_HOLD, HOLD),
     ) -> None:
         self._wake = wake
@@ -51,7 +52,8 @@ class JointFeed:
         chosen = voices[:MOST]
         width = min(_NAME, max((len(clean(voice.name)) for voice in chosen), default=0))
         self._feeds: list[tuple[bytes, LogFeed]] = [
-            (label(voice, width), source.follow(voice.container_id, self._stirred.set, tail=tail)) for voice in chosen
+            (label(voice, width), source.follow(voice.container_id, self._stirred.set, tail=tail, since=since))
+            for voice in chosen
         ]
         threading.Thread(target=self._run, name="joint log", daemon=True).start()
 

@@ -46,4 +46,5 @@ class Joint(Metered):
             self.notify("None of these sessions has a log yet.", severity="warning")
             return
         buffer = LogBuffer(self.relay.config.log_lines, self.relay.config.log_bytes)
-        self.app.push_screen(JointLog(LogSource(self.relay.runtime), title, voices, buffer, glyphs=self.glyphs))
+        source, save = LogSource(self.relay.runtime), self.relay.files.save_log
+        self.app.push_screen(JointLog(source, title, voices, buffer, save, glyphs=self.glyphs))

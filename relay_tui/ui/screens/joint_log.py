@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -15,18 +19,22 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
+from relay_tui.errors import RelayError
 from relay_tui.services.joint_feed import JointFeed, Voice
+from relay_tui.services.log_join import rfc3339
 from relay_tui.services.log_source import LogSource
 from relay_tui.text import clean
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_match import pattern
 from relay_tui.ui.log_state import state_words
+from relay_tui.ui.log_text import plain_lines
 from relay_tui.ui.log_view import LogView
 from relay_tui.ui.present import ASCII, Glyphs
 
+SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400))
 TAIL = 1_000  # lines of history of each
 DRAIN = 0.05
-_KEYS = " / search  n N next, before  & filter (! without)  w wrap  t time  s follow  ctrl+l clear  g G ends  esc back"
+_KEYS = " / search  n N next  & filter  w wrap  t time  s follow  0-6 since  m mark  C clear  y copy  ^s save  esc back"
 
 
 class JointLog(Screen[None]):
@@ -50,7 +58,11 @@ class JointLog(Screen[None]):
         Binding("w", "wrap", "Wrap"),
         Binding("t", "times", "Time"),
         Binding("s", "follow", "Follow"),
-        Binding("ctrl+l", "clear", "Clear"),
+        Binding("m", "mark", "Mark"),
+        Binding("y", "copy", "Copy"),
+        Binding("ctrl+s", "save", "Save"),
+        Binding("C", "clear", "Clear"),
+        *(Binding(str(number), f"since({number})", show=False) for number in range(len(SINCE))),
     ]
 
     class Arrived(Message):
@@ -61,13 +73,21 @@ class JointLog(Screen[None]):
             return isinstance(message, JointLog.Arrived)
 
     def __init__(
-        self, source: LogSource, title: str, voices: Sequence[Voice], buffer: LogBuffer, *, glyphs: Glyphs
+        self,
+        source: LogSource,
+        title: str,
+        voices: Sequence[Voice],
+        buffer: LogBuffer,
+        save: Callable[[str, Iterable[str]], Path],
+        *,
+        glyphs: Glyphs,
     ) -> None:
         super().__init__()
         self._source = source
         self._about = title
         self._voices = voices
         self._buffer = buffer
+        self._write = save
         self._glyphs = glyphs
         self._feed: JointFeed | None = None
         self._draining: Timer | None = None
@@ -84,11 +104,18 @@ class JointLog(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin to follow."""
-        self._feed = JointFeed(self._source, self._voices, lambda: _void(self.post_message(self.Arrived())), tail=TAIL)
-        count = f"{len(self._feed)} logs" + (f" of {len(self._voices)}" if len(self._feed) < len(self._voices) else "")
-        self.query_one("#joint").border_title = Content(f"{clean(self._about)} {self._glyphs.dot} {count}")
+        self._open(0)
         self.log_view.focus()
         self.show_state()
+
+    def _open(self, since: int) -> None:
+        """Follow what was written in the last so many seconds, and what comes; 0: all of it."""
+        began = rfc3339(time.time() - since) if since else ""
+        self._feed = JointFeed(
+            self._source, self._voices, lambda: _void(self.post_message(self.Arrived())), tail=TAIL, since=began
+        )
+        count = f"{len(self._feed)} logs" + (f" of {len(self._voices)}" if len(self._feed) < len(self._voices) else "")
+        self.query_one("#joint").border_title = Content(f"{clean(self._about)} {self._glyphs.dot} {count}")
 
     def on_unmount(self) -> None:
         """Let go of the streams."""
@@ -171,6 +198,37 @@ class JointLog(Screen[None]):
     def action_follow(self) -> None:
         """Follow the end, or stay."""
         (self.log_view.pause if self.log_view.following else self.log_view.follow)()
+
+    def action_since(self, choice: int) -> None:
+        """Show what was written lately."""
+        words, seconds = SINCE[choice]
+        if self._feed is not None:
+            self._feed.close()
+        self.log_view.clear()
+        self.log_view.set_state(since=words, connection="")
+        self._open(seconds)
+
+    def action_mark(self) -> None:
+        """Draw a line under what is there."""
+        rule = ("-" if self._glyphs is ASCII else "─") * 12
+        self.log_view.notice(f"{rule} {datetime.now().astimezone():%H:%M:%S} {rule}")
+
+    def action_copy(self) -> None:
+        """Put the lines on the screen into the terminal's clipboard."""
+        if text := self.log_view.visible_text():
+            self.app.copy_to_clipboard(text)
+            self.notify("Copied what is on the screen.", timeout=2)
+
+    async def action_save(self) -> None:
+        """Write the lines that are shown to a new file."""
+        view = self.log_view
+        lines = plain_lines(view.buffer, view.filter, times=view.state.times)
+        try:
+            path = await asyncio.to_thread(self._write, self._about, lines)
+        except RelayError as error:
+            self.notify(clean(error.detail), title=clean(error.title), severity="error", markup=False)
+        else:
+            self.notify(f"Saved to {clean(str(path))}", timeout=8, markup=False)
 
     def action_clear(self) -> None:
         """Forget what is there."""
