@@ -24,8 +24,6 @@ pytestmark = pytest.mark.engine
 Run = Callable[..., str]
 COUNTING = """i=0; while [ $i -lt 3000 ]; do echo out $i; echo err $i >&2; i=$((i+1))
 [ $((i % 50)) = 0 ] && usleep 20000; done"""
-    "i=0; while [ $i -lt 3000 ]; do echo out $i; echo err $i >&2; i=$((i+1)); [ $((i % 50)) = 0 ] && usleep 20000; done"
-)
 
 
 @pytest.fixture
@@ -101,8 +99,6 @@ def test_streams_are_told_apart(run: Run, runtime: DockerRuntime) -> None:
 @pytest.mark.parametrize("tty", [False, True])
 def test_a_line_of_a_megabyte_comes_whole(run: Run, runtime: DockerRuntime, *, tty: bool) -> None:
     script = """awk 'BEGIN { for (i = 0; i < 125000; i++) printf "%08d", i; print ""; print "after" }'"""
-        '\\"', '"'
-    )
     reader = Reader(runtime, run(script, tty=tty))
     reader.until(lambda: reader.feed.status.ended, "the end")
     lines = told(reader.batches)
