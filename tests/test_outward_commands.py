@@ -275,7 +275,8 @@ def test_a_session_without_work_just_goes(world: World) -> None:
 def test_a_project_says_what_goes_with_it(world: World) -> None:
     (world.session("doomed", IMAGE) / "precious.txt").write_text("x")
     error = world.relay.fails(4, "project", "remove", "alpha")
-    assert "Only there, and gone with it:\n  doomed: 1 untracked file: precious.txt" in error["detail"]
+    assert "\nOnly there, and gone with it:\n" in error["detail"]
+    assert "  doomed: 1 untracked file: precious.txt" in error["detail"].splitlines()
 
 
 # --- planted from inside ---------------------------------------------------------------------------------------------
