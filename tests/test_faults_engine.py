@@ -198,7 +198,7 @@ def test_git_server_that_dies_in_the_middle_of_a_clone(
         [row] = relay.run("project", "list", "--json").rows
         assert row["clone_state"] == "error"
         assert relay.left() == {f"projects/{row['id']}"}
-        screen.wait_for("✗ +demo +The connection broke", timeout=2)
+        screen.wait_for("✗ +demo +The connection", timeout=2)
 
         assert relay.fails(1, "project", "retry", "demo")["title"] == "The server refuses the connection"
         line.start()

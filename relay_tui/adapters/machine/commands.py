@@ -35,7 +35,10 @@ def run(
             pass_fds=tuple(pass_fds),
         )
     except OSError as error:
-        raise FileSystemError(f"{command[0]} cannot be started", error.strerror or str(error)) from error
+        words = error.strerror or str(error)
+        raise FileSystemError(
+            f"{command[0]} cannot be started", words, "Install it, or mend its permissions."
+        ) from error
     with process:
         try:
             with watch.on_cancel(lambda: _kill(process)):

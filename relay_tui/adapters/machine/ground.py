@@ -22,7 +22,7 @@ def ground(path: Path) -> Ground:
     try:
         stat, room = path.stat(), os.statvfs(path)
     except FileNotFoundError as error:
-        raise NotFoundError(f"{path} is not there") from error
+        raise NotFoundError(f"{path} is not there", hint="It is made when relay opens it.") from error
     except OSError as error:
         raise refused(error, f"{path} cannot be looked at", path) from error
     kind = _kind(path)
