@@ -34,7 +34,7 @@ from relay_tui.ui.present import ASCII, Glyphs
 SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400))
 TAIL = 1_000  # lines of history of each
 DRAIN = 0.05
-_KEYS = " / search  n N next  & filter  w wrap  t time  s follow  0-6 since  m mark  C clear  y copy  ^s save  esc back"
+_KEYS = " esc back  / search  n N next  & filter  w wrap  t time  s follow  0-6 since  m mark  C clear  y copy  ^s save"
 
 
 class JointLog(Screen[None]):
