@@ -67,6 +67,11 @@ class Answers:
         self.lent: list[int] = []
         """Descriptors that came with what was said."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether one was read already, with the one before it: then the connection has nothing more to read."""
+        return b"\n" in self._heard
+
     def next(self) -> dict[str, Any] | None:
         """The next one; None when the connection ends."""
         while b"\n" not in self._heard:

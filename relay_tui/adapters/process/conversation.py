@@ -276,7 +276,7 @@ class _Kept(_Pipes):
 def _converse(line: socket.socket, answers: client.Answers, talk: _Ends) -> int:
     """Carry bytes until the program has ended and everything it said is shown."""
     while True:
-        ready = _poll(line, talk)
+        ready = _poll(line, talk, wait=not answers.waiting)
         if talk.size is not None and talk.size.due(set(ready)):
             talk.size.apply()
         for descriptor in [d for d in talk.outputs if ready.get(d, 0) & ~select.POLLOUT]:
@@ -285,7 +285,7 @@ def _converse(line: socket.socket, answers: client.Answers, talk: _Ends) -> int:
             talk.give()
         elif talk.stdin is not None and talk.stdin in ready:
             talk.read()
-        if line.fileno() in ready:
+        if answers.waiting or line.fileno() in ready:
             said = answers.next()
             if said is None or "started" not in said:
                 if said is not None and "failed" in said:
@@ -296,7 +296,7 @@ def _converse(line: socket.socket, answers: client.Answers, talk: _Ends) -> int:
                 return _code(said)
 
 
-def _poll(line: socket.socket, talk: _Ends) -> dict[int, int]:
+def _poll(line: socket.socket, talk: _Ends, *, wait: bool) -> dict[int, int]:
     poller = select.poll()
     wanted = dict.fromkeys([line.fileno(), *talk.outputs], select.POLLIN)
     if talk.typed and talk.feed is not None:
@@ -309,7 +309,7 @@ def _poll(line: socket.socket, talk: _Ends) -> dict[int, int]:
         timeout = talk.size.wait()
     for descriptor, events in wanted.items():
         poller.register(descriptor, events)
-    return dict(poller.poll(timeout))
+    return dict(poller.poll(timeout if wait else 0))
 
 
 def _code(said: dict[str, Any] | None) -> int:
