@@ -11,7 +11,7 @@ from relay_tui.config import Profile
 from relay_tui.events import EngineStatus, Job
 from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services.runtimes import DOCKER
-from relay_tui.services.spec import loosened, runs_on
+from relay_tui.services.spec import loosened
 from relay_tui.text import clean
 from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
 from relay_tui.ui.facts_words import branch_cell, facts_cell
@@ -157,7 +157,7 @@ def session_row(
     """
     state = session_state(session, world, glyphs)
     project = world.records.projects.get(session.project_id)
-    image = _cell(runs_on(session), "dim" if session.isolated else "busy")
+    image = _cell(session.image if session.runtime == DOCKER else session.runtime, "dim")
     cells = [_cell(f"{state.glyph} {state.word}", state.tone), _cell(session.name, "bold")]
     if marked:
         cells[-1] = Cell(((f"{glyphs.marked} ", "accent"), *cells[-1].spans))
@@ -168,7 +168,7 @@ def session_row(
     branch, *rest = branch_cell(session, known), *(figures or (image,))
     if session.runtime == DOCKER and profile is not None and loosened(profile):
         branch, rest = (_noted(branch, "loosened"), rest) if figures else (branch, [_noted(rest[0], "loosened")])
-    elif figures and not session.isolated:  # the place where it is said is taken
+    elif not session.isolated:  # beside what stays on the narrowest terminal
         branch = _noted(branch, "not isolated")
     cells += [branch, facts_cell(known, plain=glyphs is ASCII), *rest, _cell(age(session.created_at, moment), "dim")]
     job = world.jobs.get(session.id)

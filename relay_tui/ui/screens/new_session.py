@@ -253,7 +253,10 @@ class NewSessionForm(Form):
                     session = await asyncio.to_thread(self._relay.create_session, wanted)
                     break
                 except NeedsConsentError as question:
-                    if self.left or not await consents(self.app, question):
+                    if self.left:
+                        return
+                    if not await consents(self.app, question):
+                        self.check()
                         return
                     wanted = replace(wanted, agreed=f"{wanted.agreed} {question.consent}")
         except RelayError as error:

@@ -1,0 +1,118 @@
+"""Which runtime a session gets, what a person is asked first, and that one runtime's absence hides no other's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes import FakeRuntime, Rig, build
+from on_screen import shown
+from test_plan import DISK, PROJECT, SESSION, records
+
+from relay_tui.errors import NeedsConsentError
+from relay_tui.services.plan import Act, plan
+from relay_tui.services.ports import ContainerSpec, Isolation, Observed
+from relay_tui.services.runtimes import AUTO, DOCKER, INSTEAD, NOT_ISOLATED, PROCESS, Runtimes
+from relay_tui.services.sessions import NewSession
+from relay_tui.services.watch import Watch
+
+
+class FakeProcesses(FakeRuntime):
+    """Processes in memory, on a machine that may have a sandbox."""
+
+    def __init__(self, *, works: bool) -> None:
+        super().__init__()
+        self.works = works
+        self.agreed = False
+
+    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+        """With an id like those of processes."""
+        made = self.containers.pop(super().create(spec, watch))
+        made.id = f"process-{spec.labels['relay.session']}"
+        self.containers[made.id] = made
+        return made.id
+
+    def isolation(self) -> Isolation:
+        """As the machine has it."""
+        return Isolation(self.works, "bubblewrap is not installed", "Install it.", self.agreed)
+
+    def agree(self) -> None:
+        """Remember it."""
+        self.agreed = True
+
+
+@pytest.mark.parametrize(
+    ("wanted", "engine", "sandbox", "others", "agreed", "runtime", "isolated", "asks"),
+    [
+        (AUTO, True, True, "", "", DOCKER, True, ""),
+        (AUTO, True, False, PROCESS, "", DOCKER, True, ""),
+        (AUTO, False, True, "", "", PROCESS, True, ""),
+        (AUTO, False, True, PROCESS, "", PROCESS, True, ""),
+        (AUTO, False, True, DOCKER, "", PROCESS, True, INSTEAD),
+        (AUTO, False, True, DOCKER, INSTEAD, PROCESS, True, ""),
+        (AUTO, False, False, "", "", PROCESS, False, NOT_ISOLATED),
+        (AUTO, False, False, DOCKER, INSTEAD, PROCESS, False, NOT_ISOLATED),
+        (AUTO, False, False, "", NOT_ISOLATED, PROCESS, False, ""),
+        (DOCKER, False, True, "", "", DOCKER, True, ""),
+        (PROCESS, True, True, DOCKER, "", PROCESS, True, ""),
+        (PROCESS, True, False, "", "", PROCESS, False, NOT_ISOLATED),
+    ],
+)
+def test_the_choice(
+    wanted: str, engine: bool, sandbox: bool, others: str, agreed: str, runtime: str, isolated: bool, asks: str
+) -> None:
+    docker = FakeRuntime()
+    if not engine:
+        docker.go_down()
+    choice = Runtimes(docker=docker, process=FakeProcesses(works=sandbox)).choose(wanted, [others], agreed.split())
+    assert (choice.runtime, choice.isolated) == (runtime, isolated)
+    assert (choice.asks.consent if choice.asks else "") == asks
+    assert bool(choice.why) is (wanted == AUTO)
+
+
+def test_an_engine_that_is_away_hides_no_process() -> None:
+    docker, processes = FakeRuntime(), FakeProcesses(works=True)
+    docker.go_down()
+    assert Runtimes(docker=docker, process=processes).look().unseen == {DOCKER}
+    other = replace(SESSION, id="t", name="elk", runtime=PROCESS, container_id="process-t")
+    disk = replace(DISK, clones={"s": "p", "t": "p"})
+    ended = Observed("process-t", "t", "p", "exited", 3)
+    steps = plan(records(PROJECT, SESSION, other), disk, [ended], frozenset(), {DOCKER})
+    assert [(step.act, step.subject) for step in steps] == [(Act.NOTE, "t")]
+    steps = plan(records(PROJECT, SESSION, other), disk, [Observed("c", "s", "p", "running")], frozenset(), {PROCESS})
+    assert steps == []
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    """A relay whose engine is away, on a machine without a sandbox."""
+    rig = build(tmp_path / "data")
+    rig.ready()
+    rig.relay.sessions._runtime = Runtimes(docker=rig.engine, process=FakeProcesses(works=False))
+    return rig
+
+
+async def test_the_form_asks_once_before_it_makes_one_without_a_sandbox(rig: Rig) -> None:
+    async with shown(rig) as screen:
+        await screen.press("n")
+        await screen.sees("fix/login")
+        rig.engine.go_down()
+        await screen.press("ctrl+s")
+        await screen.sees("No engine answers, and the project's other sessions")
+        await screen.press("n")
+        await screen.sees("What will be made")
+        assert len(rig.live()) == 1
+        await screen.press("ctrl+s")
+        await screen.sees("No engine answers")
+        await screen.press("y")
+        await screen.sees("The session would not be isolated")
+        await screen.press("y")
+        await screen.sees("not isolated  ")
+    (made,) = [session for session in rig.live() if session.runtime == PROCESS]
+    assert not made.isolated
+    assert any("not isolated" in note for note in made.notes)
+    again = NewSession(project=made.project_id, branch="dev", runtime=PROCESS)
+    assert rig.relay.sessions.choose(again).asks is None  # it is remembered
+    with pytest.raises(NeedsConsentError):
+        rig.relay.sessions.register(replace(again, runtime=AUTO))
