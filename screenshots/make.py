@@ -25,6 +25,7 @@ from types import FrameType
 import docker
 from picture import draw
 from sample import CONFIG, HOST, LARGE, make_images, make_repositories, remove_images, write_git_config
+from work import do_work
 
 HERE = Path(__file__).resolve().parent
 RELAY = Path(sys.executable).with_name("relay")
@@ -177,7 +178,13 @@ def populate(here: World) -> None:
         options = ("--name", name, "--branch", branch, "--profile", profile)
         here.relay("session", "create", project, *options, fails=profile == "migrate")
     here.relay("session", "stop", "ledger/main")
+    do_work(_clone(here, "refunds"))
     _let_age(here.data / "store.json")
+
+
+def _clone(here: World, name: str) -> Path:
+    sessions = json.loads((here.data / "store.json").read_text())["sessions"].values()
+    return next(Path(session["work_dir"]) for session in sessions if session["name"] == name)
 
 
 def _let_age(store: Path) -> None:
@@ -208,9 +215,17 @@ def photograph(here: World) -> None:
     here.leave(r"New session")
 
     here.keys("D")
-    here.wait(r"Remove refunds\?")
-    here.shoot("remove", "relay: what goes, before it goes")
+    here.wait(r"unpushed commit")
+    here.shoot("remove", "relay: what would be lost, before it goes")
     here.leave(r"Remove refunds\?")
+
+    here.keys("[", "Enter")
+    here.wait(r"against the last commit")
+    here.go(r"refunds\.py +src/shop")
+    here.wait(r"never more than was paid")
+    here.shoot("changes", "relay: what a session changed")
+    here.keys("Escape", "]")
+    here.wait(r"the whole suite")
 
     here.keys("?")
     here.wait(r"Show every key")

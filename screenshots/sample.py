@@ -17,6 +17,7 @@ from pathlib import Path
 
 import docker
 import docker.errors
+from work import BEFORE
 
 HOST = "https://git.example.org/acme/"
 """Where the repositories seem to live: git is told to look for it in a directory."""
@@ -198,7 +199,10 @@ def make_repositories(root: Path) -> None:
     """Make them all, bare, below `root`."""
     for repository in REPOSITORIES:
         text = f"# {repository.name}\n"
-        _import(root / repository.name, b"".join(_commits(repository.branches, {"README.md": text.encode()})))
+        files = {"README.md": text.encode()}
+        if repository.name == "shop-api":
+            files |= {name: text.encode() for name, text in BEFORE.items()}
+        _import(root / repository.name, b"".join(_commits(repository.branches, files)))
     noise = {f"fixtures/part-{n:04}.bin": os.urandom(6000) for n in range(2500)}
     _import(root / LARGE, b"".join(_commits((("main", 1, "Fixtures"),), noise)))
 
