@@ -14,7 +14,7 @@ from pathlib import Path
 from measure import Place, Row, make_repository, place, print_table, quick_wanted, rounds
 
 from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.git.look import confine
+from relay_tui.adapters.git.look import confine, facts, pointers, status, view
 from relay_tui.adapters.git.look.adapter import Looker
 from relay_tui.services.facts import AT_ONCE
 from relay_tui.services.ports import Clone
@@ -45,6 +45,7 @@ def _one(here: Place, files: int, aim: float | None, count: int) -> None:
     }
     if isinstance(walls, confine.Landlock):
         contestants["facts, Landlock"] = lambda _: _facts(clone, walls)
+    contestants["facts, first look"] = lambda _: _first(clone)
     seconds = rounds(contestants, count)
     rows = [Row("git status", seconds["git status"])]
     rows += [Row(name, seconds[name], "git status", aim) for name in contestants if name != "git status"]
@@ -112,6 +113,13 @@ def _plain(clone: Clone) -> None:
 
 def _facts(clone: Clone, walls: confine.Confinement) -> None:
     Looker(walls=walls).facts(clone)
+
+
+def _first(clone: Clone) -> None:
+    """As a command does it, which has asked nothing before."""
+    for kept in (facts._commits, status._staged, pointers._pointers, view._followed):
+        kept.forget()
+    Looker().facts(clone)
 
 
 if __name__ == "__main__":

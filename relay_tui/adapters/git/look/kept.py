@@ -30,6 +30,11 @@ class Kept(Generic[K, V]):
         with self._lock:
             return key in self._answers
 
+    def forget(self) -> None:
+        """Keep none of them."""
+        with self._lock:
+            self._answers.clear()
+
     def put(self, key: K, value: V) -> V:
         """Keep an answer, and hand it on."""
         with self._lock:
