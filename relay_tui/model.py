@@ -132,8 +132,17 @@ class Records:
             found.setdefault(session.project_id, []).append(session)
         return found
 
+    @cached_property
+    def any_running(self) -> bool:
+        """Whether a session that is not removed runs."""
+        return any(session.state is SessionState.RUNNING for session in self._live_sessions)
+
     def removed_last(self) -> Record | None:
         """What was removed most recently and is not purged; of a session, only while its project is there."""
+        return self._removed_last
+
+    @cached_property
+    def _removed_last(self) -> Record | None:
         gone: list[Record] = [project for project in self.projects.values() if project.deleted_at is not None]
         for session in self.sessions.values():
             owner = self.projects.get(session.project_id)

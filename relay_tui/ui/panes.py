@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -221,7 +221,9 @@ class Panes(Screen[None]):
 
     def offer_keys(self) -> None:
         """Show the keys that mean something here and now."""
-        self.query_one(KeyBar).offer([self._worded(a) for a in ACTIONS if a.footer and self.offered(a)])
+        places, meaningful = self.places, self._meaningful()
+        offered = [a for a in ACTIONS if a.footer and _offered(a, places, meaningful)]
+        self.query_one(KeyBar).offer([self._worded(a) for a in offered])
 
     def _worded(self, action: Action) -> Action:
         """The action as the key bar names it here and now."""
@@ -232,8 +234,10 @@ class Panes(Screen[None]):
 
     def offered(self, action: Action) -> bool:
         """Whether the action means something here and now."""
-        if action.places and action.places.isdisjoint(self.places):
-            return False
+        return _offered(action, self.places, self._meaningful())
+
+    def _meaningful(self) -> Mapping[str, bool]:
+        """By name, whether actions mean something now; the others always do."""
         sought = L in self.places and self.detail.log_view.state.found is not None
         subject = self.subject
         running = isinstance(subject, Session) and subject.state is SessionState.RUNNING
@@ -259,9 +263,9 @@ class Panes(Screen[None]):
             "log_next": sought,
             "log_previous": sought,
             "undo": self.world.records.removed_last() is not None,
-            "meters": any(s.state is SessionState.RUNNING for s in self.world.records.live_sessions()),
+            "meters": self.world.records.any_running,
             "strays": bool(self.world.strays),
-        }.get(action.name, True)
+        }
 
     def fetchable(self) -> Project | None:
         """The project whose base a fetch would bring up to date: the subject, or that of the subject."""
@@ -368,3 +372,7 @@ class Panes(Screen[None]):
             self.set_focus(self.query_one(f"#{place}"))
         self.draw()
         return was_open or (clear and had)
+
+
+def _offered(action: Action, places: Collection[str], meaningful: Mapping[str, bool]) -> bool:
+    return not (action.places and action.places.isdisjoint(places)) and meaningful.get(action.name, True)
