@@ -31,6 +31,11 @@ def log_file() -> Path:
     return _xdg("XDG_STATE_HOME", ".local/state") / "relay/relay.log"
 
 
+def demo_home() -> Path:
+    """Where demos have their throw-away directories: the XDG state directory + `/relay/demo`."""
+    return _xdg("XDG_STATE_HOME", ".local/state") / "relay/demo"
+
+
 @dataclass(frozen=True, slots=True)
 class DataDir:
     """The layout of one data dir; every path is below `root`, which is absolute."""

@@ -62,6 +62,13 @@ def examine(data_dir: Path | None = None) -> Doctor:
     return _over(_place(data_dir), config).doctor
 
 
+def over_stage(data_dir: Path, config: Config) -> Relay:
+    """relay over a data dir that is thrown away, with a configuration of its own. Raises FileSystemError."""
+    place = DataDir(data_dir)
+    place.prepare()
+    return _over(place, config)
+
+
 def _place(data_dir: Path | None) -> DataDir:
     """Resolved: whatever link leads to it, it is one data dir, and containers carry its one name."""
     return DataDir((data_dir or default_data_dir()).expanduser().resolve())
@@ -123,7 +130,15 @@ def _over(place: DataDir, config: Config) -> Relay:
         ),
         unsaved=unsaved,
         reconciler=reconciler,
-        doctor=Doctor(machine=Host(place), store=store, place=place, config_path=config.path, plan=reconciler.plan),
+        doctor=Doctor(
+            machine=Host(place),
+            store=store,
+            place=place,
+            config_path=config.path,
+            plan=reconciler.plan,
+            choose=lambda: runtime.choose(config.runtime, (), ()),
+            confinement=lambda: look.confinement(),
+        ),
         trash=trash,
         strays=Strays(
             store=store,
@@ -195,10 +210,10 @@ class _Redacting(logging.Formatter):
         return redact(super().format(record))
 
 
-def log_to_file(*, debug: bool = False) -> None:
-    """Send relay's own log to its rotating file; nothing of it ever reaches the screen, not even its own failures."""
+def log_to_file(*, debug: bool = False, path: Path | None = None) -> None:
+    """Send relay's own log to its rotating file, or to `path`. Nothing of it reaches the screen, not even failures."""
     logging.raiseExceptions = False
-    path = log_file()
+    path = path or log_file()
     handler: logging.Handler
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

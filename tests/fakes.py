@@ -35,6 +35,7 @@ from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
 from relay_tui.services.removal import Removal
+from relay_tui.services.runtimes import ENGINE
 from relay_tui.services.sessions import NewSession, Sessions
 from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
@@ -580,7 +581,15 @@ def build(
         engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
         unsaved=unsaved,
         reconciler=reconciler,
-        doctor=Doctor(machine=FakeMachine(), store=store, place=place, config_path=config.path, plan=reconciler.plan),
+        doctor=Doctor(
+            machine=FakeMachine(),
+            store=store,
+            place=place,
+            config_path=config.path,
+            plan=reconciler.plan,
+            choose=lambda: ENGINE,
+            confinement=lambda: "Landlock (version 3)",
+        ),
         trash=trash,
         strays=Strays(
             store=store,

@@ -31,6 +31,7 @@ from relay_tui.services.doctor import around, examination, place, tools
 from relay_tui.services.doctor.findings import Check, Finding, Verdict, ok
 from relay_tui.services.plan import Act, Step
 from relay_tui.services.ports.machine import Held, Said
+from relay_tui.services.runtimes import Choice
 from relay_tui.services.watch import Watch
 from relay_tui.terminal import Terminal, colours
 
@@ -161,6 +162,25 @@ def test_a_locale_that_is_not_utf8() -> None:
 def test_colours_that_a_terminal_promises() -> None:
     said = [{"TERM": "dumb"}, {"TERM": "linux"}, {"TERM": "screen-256color"}, {"TERM": "x", "COLORTERM": "truecolor"}]
     assert [colours(environ) for environ in said] == [0, 16, 256, 1 << 24]
+
+
+@pytest.mark.parametrize(
+    ("choice", "verdict", "found"),
+    [
+        (Choice("docker", why="the engine answers"), "ok", "containers: the engine answers"),
+        (Choice("process", why="no engine answers"), "ok", "processes in a sandbox: no engine answers"),
+        (Choice("process", isolated=False, why="no engine answers"), "warning", "not isolated"),
+    ],
+)
+def test_what_new_sessions_run_on(choice: Choice, verdict: str, found: str) -> None:
+    answer = around.runtimes(lambda: choice)
+    assert answer.verdict == verdict
+    assert found in answer.found
+
+
+def test_what_stands_around_the_hosts_git() -> None:
+    assert around.confinement("Landlock (version 3)").verdict is Verdict.OK
+    assert around.confinement("none: neither works").mend == "sudo apt-get install bubblewrap"
 
 
 def test_orphans_and_what_is_left_to_do() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from relay_tui import __version__
+from relay_tui.cli.demo import demo
 from relay_tui.cli.doctor import doctor
 from relay_tui.cli.look import diff, status
 from relay_tui.cli.output import Output, fail
@@ -67,6 +68,7 @@ relay.add_command(profile)
 relay.add_command(reconcile)
 relay.add_command(purge)
 relay.add_command(doctor)
+relay.add_command(demo)
 
 
 def run(arguments: Sequence[str]) -> int:

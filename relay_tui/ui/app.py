@@ -120,7 +120,11 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 def run_screen(relay: Relay) -> int:
     """Run the app until it is left; answer the exit code."""
-    app = RelayApp(relay)
+    return run_app(RelayApp(relay))
+
+
+def run_app(app: RelayApp) -> int:
+    """Run it until it is left; answer the exit code."""
     if app.glyphs is present.ASCII and sys.__stderr__ is not None:
         codecs.register_error("relay-plain", _plain)
         sys.__stderr__.reconfigure(encoding="ascii", errors="relay-plain")
@@ -131,4 +135,4 @@ def run_screen(relay: Relay) -> int:
     return app.return_code or 0
 
 
-__all__ = ["RelayApp", "WorldChanged", "run_screen"]
+__all__ = ["RelayApp", "WorldChanged", "run_app", "run_screen"]

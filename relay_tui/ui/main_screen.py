@@ -16,6 +16,7 @@ from relay_tui.services import names
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS, BY_NAME, TABS, L
+from relay_tui.ui.hints import Hints
 from relay_tui.ui.log_keys import LogKeys
 from relay_tui.ui.panes import PANES
 from relay_tui.ui.screens.doctor import DoctorScreen
@@ -296,6 +297,8 @@ class MainScreen(LogKeys, WorkKeys):
             return
         if self.has_class("-zoom"):
             self._zoom("")
+        elif hints := self.query(Hints):
+            hints.remove()
         else:
             self._focus_pane(-1)
 

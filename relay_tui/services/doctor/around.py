@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from relay_tui.errors import EngineUnreachableError
 from relay_tui.services.doctor.findings import Finding, absent, broken, ok, warning
 from relay_tui.services.ports.machine import EngineFacts, Machine
+from relay_tui.services.runtimes import DOCKER, Choice
 from relay_tui.terminal import Terminal
 
 _INSTALL = 'sudo apt-get install docker.io && sudo usermod -aG docker "$USER"   # then log in again'
@@ -40,6 +43,25 @@ def _judged(facts: EngineFacts) -> Finding:
         mend = _DELEGATE if facts.rootless else "docker info   # its last lines say what the kernel lacks"
         return warning("engine", f"{found}; it does not hold limits on {' and '.join(loose)}", mend)
     return ok("engine", f"{found}; limits on {', '.join(facts.limits)} hold")
+
+
+def runtimes(choose: Callable[[], Choice]) -> Finding:
+    """What a new session runs on when nothing else is said."""
+    name, choice = "runtimes", choose()
+    if choice.runtime == DOCKER:
+        return ok(name, f"New sessions are containers: {choice.why}")
+    if choice.isolated:
+        return ok(name, f"New sessions are processes in a sandbox: {choice.why}")
+    hint = choice.asks.hint.partition(" Or ")[0] if choice.asks else "Install bubblewrap, or an engine"
+    return warning(name, f"New sessions would be processes, not isolated from your files: {choice.why}", hint)
+
+
+def confinement(words: str) -> Finding:
+    """What stands around the host's git while it looks at what a session wrote."""
+    if words.startswith("none"):
+        found = "Nothing: git on the host looks at clones behind relay's own checks alone"
+        return warning("confinement", found, "sudo apt-get install bubblewrap")
+    return ok("confinement", f"git on the host looks at clones within {words}")
 
 
 def terminal(seen: Terminal) -> Finding:

@@ -18,6 +18,7 @@ from relay_tui.services.doctor.findings import Check, Finding
 from relay_tui.services.plan import Step
 from relay_tui.services.ports import Store
 from relay_tui.services.ports.machine import Machine
+from relay_tui.services.runtimes import DOCKER, Choice
 from relay_tui.services.watch import Watch
 from relay_tui.terminal import Terminal
 
@@ -30,13 +31,19 @@ _OVER_SSH = re.compile(r"^(ssh://|[^/]+@?[^/]*:(?!//))")
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Examines the machine and one data dir. `plan` answers what reconciling would do."""
+    """Examines the machine and one data dir.
+
+    `plan` answers what reconciling would do, `choose` what a new session would run on, `confinement` what stands around
+    the host's git.
+    """
 
     machine: Machine
     store: Store
     place: DataDir
     config_path: Path
     plan: Callable[[], Sequence[Step]]
+    choose: Callable[[], Choice]
+    confinement: Callable[[], str]
 
     def checks(self, terminal: Terminal, patience: float = 60.0) -> list[Check]:
         """Everything that there is to look at here, the remotes last; no look gets more than `patience` seconds."""
@@ -50,10 +57,12 @@ class Doctor:
 
     def _around(self, records: Records, terminal: Terminal) -> Iterator[Check]:
         machine = self.machine
-        needed = any(session.runtime == "docker" and session.container_id for session in records.live_sessions())
+        needed = any(session.runtime == DOCKER and session.container_id for session in records.live_sessions())
         restart = "sudo systemctl restart docker"
         yield Check("engine", lambda _: around.engine(machine, needed=needed), _ENGINE, restart)
         yield Check("bubblewrap", partial(tools.bubblewrap, machine), _QUICK, "bwrap --ro-bind / / true   # says why")
+        yield Check("confinement", lambda _: around.confinement(self.confinement()), _QUICK, "bwrap --version")
+        yield Check("runtimes", lambda _: around.runtimes(self.choose), _ENGINE, restart)
         yield Check("terminal", lambda _: around.terminal(terminal))
         yield Check("locale", lambda _: around.locale(terminal))
 

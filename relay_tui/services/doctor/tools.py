@@ -12,7 +12,10 @@ from relay_tui.services.watch import Watch
 LEAST_GIT = (2, 32)
 """The first that checks out in parallel and can be told which configuration to read."""
 
-_SANDBOX = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-pid", "--die-with-parent")
+_SANDBOX = (
+    *("bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--new-session", "--die-with-parent"),
+    *("--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"),
+)
 _SANDBOX_PROOF = (*_SANDBOX, "--", "sh", "-c", "test $$ -lt 10 && ! touch /.relay-doctor 2>/dev/null && echo held")
 
 

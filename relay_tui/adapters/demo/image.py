@@ -1,0 +1,46 @@
+"""Whether the engine has an image that can run the sample project. Nothing is pulled for a demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relay_tui.adapters.engine.client import Engine
+from relay_tui.errors import EngineError
+
+_SECONDS = 10
+_PROOF = ("python3", "-c", "import http.server, unittest")
+
+
+def runnable_image(candidates: Sequence[str]) -> str:
+    """The first of the images that is there and has Python; '' if none does. Raises EngineUnreachableError."""
+    engine = Engine()
+    engine.greet()
+    return next((image for image in dict.fromkeys(candidates) if image and _runs(engine, image)), "")
+
+
+def _runs(engine: Engine, image: str) -> bool:
+    """Whether Python runs in a throw-away container of the image."""
+    from docker.errors import NotFound
+
+    with engine.client("The engine cannot try the image") as client:
+        try:
+            client.inspect_image(image)
+        except NotFound:
+            return False
+        config = {
+            "Image": image,
+            "Entrypoint": list(_PROOF),
+            "Cmd": [],
+            "NetworkDisabled": True,
+            "HostConfig": {"NetworkMode": "none", "CapDrop": ["ALL"], "ReadonlyRootfs": True},
+        }
+        made = client.create_container_from_config(config)["Id"]
+    try:
+        with engine.client("The image does not run") as client:
+            client.start(made)
+            return int(client.wait(made, timeout=_SECONDS)["StatusCode"]) == 0
+    except EngineError:
+        return False
+    finally:
+        with engine.client("The throw-away container cannot be removed") as client:
+            client.remove_container(made, force=True, v=True)

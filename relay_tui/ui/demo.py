@@ -1,0 +1,48 @@
+"""The screen of a demo: relay's own, with a panel of hints, over a sample project that comes by itself."""
+
+from __future__ import annotations
+
+import threading
+
+from relay_tui.services.demo import HINTS, Demo
+from relay_tui.services.relay import Relay
+from relay_tui.ui import present
+from relay_tui.ui.app import RelayApp, run_app
+from relay_tui.ui.hints import Hints
+from relay_tui.ui.main_screen import MainScreen
+from relay_tui.ui.world import snapshot
+
+
+class DemoApp(RelayApp):
+    """Begins the demo once there is something to see it on."""
+
+    TITLE = "relay demo"
+
+    def __init__(self, relay: Relay, demo: Demo, words: str) -> None:
+        super().__init__(relay)
+        self._demo = demo
+        self._words = words
+
+    async def on_ready(self) -> None:
+        """Show the hints above the keys, and play."""
+        main = next(screen for screen in self.screen_stack if isinstance(screen, MainScreen))
+        hints = Hints(self._words, HINTS, ascii_only=self.glyphs is present.ASCII)
+        await main.mount(hints, before="#keys")
+        threading.Thread(target=self._play, args=(main,), name="demo", daemon=True).start()
+
+    def _play(self, main: MainScreen) -> None:
+        first = self._demo.play()
+        if first and self.is_running:
+            self.call_from_thread(self._show, main, first)
+
+    def _show(self, main: MainScreen, session_id: str) -> None:
+        """Begin at what runs, unless somebody went elsewhere meanwhile."""
+        if main.place == "projects" and main.projects.cursor_key in {None, present.ALL}:
+            main.world = snapshot(self.relay)  # the news of the session may not have come yet
+            main.draw()
+            main.select(session_id)
+
+
+def run_demo(relay: Relay, demo: Demo, words: str) -> int:
+    """Run the demo's screen until it is left; answer the exit code."""
+    return run_app(DemoApp(relay, demo, words))

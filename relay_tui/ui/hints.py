@@ -1,0 +1,51 @@
+"""The demo's panel: what to press, until it is dismissed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.content import Content
+from textual.widgets import Static
+
+from relay_tui.text import clean
+
+
+class Hints(Static):
+    """A few keys and what they do; one line where the terminal is low. esc or a click takes it away."""
+
+    def __init__(self, words: str, hints: Sequence[tuple[str, str, str]], *, ascii_only: bool) -> None:
+        super().__init__(id="hints", markup=False)
+        self._words = clean(words)
+        self._hints = tuple(hints)
+        self._dot = " | " if ascii_only else " · "
+        self.border_title = "A demo"
+        self.border_subtitle = "esc hides this"
+
+    def on_resize(self, resize: events.Resize) -> None:
+        """Fold the hints into the width there is."""
+        low = self.screen.has_class("-low")
+        self.update(self._line() if low else self._block(resize.size.width))
+
+    def on_click(self) -> None:
+        """Gone."""
+        self.remove()
+
+    def _line(self) -> Content:
+        """The keys with a word each."""
+        shown = [Content.assemble((keys, "bold $primary-lighten-1"), f" {brief}") for keys, brief, _ in self._hints]
+        return Content(self._dot).join([Content.styled("demo", "bold"), *shown, Content("esc hides")])
+
+    def _block(self, width: int) -> Content:
+        """What this is, and under it the keys in columns."""
+        room = max(len(words) for _, _, words in self._hints) + 8
+        columns = max(1, min(3, width // room))
+        lines = [Content.styled(self._words, "$foreground-muted")]
+        for start in range(0, len(self._hints), columns):
+            row = [
+                span
+                for keys, _, words in self._hints[start : start + columns]
+                for span in ((f"{keys:<5}", "bold $primary-lighten-1"), f"{words:<{room - 5}}")
+            ]
+            lines.append(Content.assemble(*row))
+        return Content("\n").join(lines)
