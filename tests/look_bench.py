@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,24 @@ class Bench:
         self.git("add", "-A")
         self.git("commit", "-qm", subject)
         return self.git("rev-parse", "HEAD")
+
+    def raw(self, kind: str, name: str) -> bytes:
+        """The bytes of an object."""
+        return subprocess.check_output(("git", "-C", str(self.tree), "cat-file", kind, name))
+
+    def forge(self, name: str, kind: str, body: bytes) -> None:
+        """Put a loose object under a name that is not its own into the session's store."""
+        loose = self.tree / ".git/objects" / name[:2] / name[2:]
+        loose.parent.mkdir(exist_ok=True)
+        loose.unlink(missing_ok=True)
+        loose.write_bytes(zlib.compress(b"%b %d\0%b" % (kind.encode(), len(body), body)))
+
+    def unpack(self, store: Path) -> None:
+        """Make every packed object of a repository a loose one: git looks into packs first."""
+        for pack in (store / "objects").glob("pack/*.pack"):
+            moved = pack.rename(self.tree.parent / pack.name)
+            pack.with_suffix(".idx").unlink()
+            subprocess.run(("git", f"--git-dir={store}", "unpack-objects", "-q"), input=moved.read_bytes(), check=True)
 
     def fetch(self) -> None:
         """What the host does to bring the base up to date."""

@@ -241,6 +241,39 @@ def test_upstream_branch_that_lies_makes_nothing_safe(tmp_path: Path) -> None:
     assert _risks(here.look.guard(here.clone))[Hazard.UNPUSHED, "topic"].count == 1
 
 
+@pytest.mark.parametrize("kind", ["blob", "tree", "inner tree", "commit", "tag", "tag of a blob"])
+def test_forged_objects_make_nothing_safe(tmp_path: Path, kind: str) -> None:
+    """The upstream got somebody else's work; the session's objects pretend that it was its own."""
+    here = bench(tmp_path, new_branch="topic")
+    begun = here.git("rev-parse", "HEAD")
+    other = here.upstream.parent / "other"
+    subprocess.run(("git", "clone", "-q", str(here.upstream), str(other)), check=True)
+    (other / "d/c").write_text("theirs\n")
+    run_git(other, "commit", "-qam", "theirs")
+    run_git(other, "push", "-q", "origin", "main")
+    here.fetch()
+    here.commit("d/c", "mine\n", "mine")
+    mine, tree, inner, blob = (here.git("rev-parse", f"HEAD{what}") for what in ("", "^{tree}", ":d", ":d/c"))
+    here.git("checkout", "-q", "main")
+    if kind == "blob":
+        here.forge(blob, "blob", b"theirs\n")
+    elif kind == "tree":
+        here.forge(tree, "tree", here.raw("tree", "main"))
+    elif kind == "inner tree":
+        here.forge(inner, "tree", here.raw("tree", "main:d"))
+    elif kind == "commit":
+        here.forge(mine, "commit", here.raw("commit", "main"))
+    else:
+        here.git("tag", "v9", mine)
+        here.git("branch", "-qD", "topic")
+        tag = f"object {begun}\ntype commit\ntag v9\ntagger Ada <a@b> 1 +0000\n\nmine\n".encode()
+        here.forge(mine, *(("tag", tag) if kind == "tag" else ("blob", b"nothing to see\n")))
+    guarded = here.look.guard(here.clone)
+    assert any(risk.hazard in (Hazard.UNPUSHED, Hazard.UNKNOWN) for risk in guarded.risks)
+    assert guarded.safe == ()
+    assert not list(here.clone.eye.glob("verified-*"))
+
+
 def test_what_cannot_be_told_is_a_risk(here: Bench) -> None:
     (here.tree / ".git/objects/info").mkdir(exist_ok=True)
     (here.tree / ".git/objects/info/alternates").write_text("/elsewhere\n")

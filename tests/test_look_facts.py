@@ -6,7 +6,6 @@ import hashlib
 import os
 import subprocess
 import threading
-import zlib
 from pathlib import Path
 
 import pytest
@@ -253,30 +252,20 @@ def test_walls_keep_git_in(here: Bench) -> None:
     assert (here.clone.eye / "written").exists() and not (here.tree / "written").exists()
 
 
-def test_objects_planted_under_the_upstreams_names_are_not_believed(here: Bench) -> None:
+@pytest.mark.parametrize("where", ["main", "--detach"])
+def test_objects_planted_under_the_upstreams_names_are_not_believed(here: Bench, where: str) -> None:
     """The upstream's own commit, forged in the session's store, names the session's work as its parent."""
     theirs = here.git("rev-parse", "HEAD")
+    here.git("checkout", "-q", where)
     here.commit("m", "x", "unpushed")
     here.git("commit", "-q", "--allow-empty", "-m", "another")
     forged = here.git("cat-file", "commit", theirs).replace(
         "\nauthor", f"\nparent {here.git('rev-parse', 'HEAD')}\nauthor"
     )
-    body = f"{forged}\n".encode()
-    store = here.tree / ".git/objects"
-    for pack in store.glob("pack/*"):
-        moved = pack.rename(here.tree.parent / pack.name)
-        if moved.suffix == ".pack":
-            unpack = ("git", "-C", str(here.tree), "unpack-objects", "-q")
-            subprocess.run(unpack, input=moved.read_bytes(), check=True)
-    loose = store / theirs[:2] / theirs[2:]
-    loose.unlink()
-    loose.write_bytes(zlib.compress(b"commit %d\0%b" % (len(body), body)))
+    here.unpack(here.tree / ".git")
+    here.forge(theirs, "commit", f"{forged}\n".encode())
     assert "unpushed" in here.git("log", "--format=%s", theirs)
-    for base in (here.clone.base / "objects").glob("pack/*.pack"):
-        unpack = ("git", "-C", str(here.clone.base), "unpack-objects", "-q")
-        moved = base.rename(here.tree.parent / f"base-{base.name}")
-        base.with_suffix(".idx").unlink()
-        subprocess.run(unpack, input=moved.read_bytes(), check=True)
+    here.unpack(here.clone.base)
     try:
         facts = here.look.facts(here.clone)
     except UnknownStateError:

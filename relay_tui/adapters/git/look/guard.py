@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 
 from relay_tui.adapters.git.look import facts, landed, reader, status
+from relay_tui.adapters.git.look.verified import verified
 from relay_tui.adapters.git.look.view import View
 from relay_tui.errors import UnknownStateError
 from relay_tui.work import AtRisk, Commit, Guarded, Hazard
@@ -111,33 +112,51 @@ def _stashed(view: View) -> list[AtRisk]:
 
 def _unpushed(view: View) -> tuple[list[AtRisk], tuple[str, ...]]:
     """Branch by branch, then what no branch has: a detached HEAD, tags, what stashes lie on."""
-    tips = view.tips
-    if len(tips) > _MOST_BRANCHES:
+    if len(view.tips) > _MOST_BRANCHES:
         return [_counted(view, "")], ()
     risks, safe = [], []
     settled: list[str] = []
-    for name, tip in tips.items():
-        short = name.removeprefix("refs/heads/").removeprefix("refs/")
-        branch = landed.judge(view, short, tip, _EXAMPLES)
+    covered: set[str] = set()
+    for tip, branch in _branches(view):
         settled.append(tip)
+        covered |= branch.commits
         if branch.left:
             examples = _words(branch.examples)
-            risks.append(AtRisk(hazard=Hazard.UNPUSHED, count=branch.left, branch=short, examples=examples))
+            risks.append(AtRisk(hazard=Hazard.UNPUSHED, count=branch.left, branch=branch.name, examples=examples))
         if branch.safe:
             safe.append(branch.safe)
     for tip in view.unfetched:
-        if tip not in settled and (rest := _beyond(view, tip, settled)):
+        if tip not in settled and (rest := view.missing([tip]) - covered):
             where = "a detached HEAD" if tip == view.head.hash else "the stash"
             examples = _words(facts.log(view, [tip, *(f"^{known}" for known in settled)], _EXAMPLES))
-            risks.append(AtRisk(hazard=Hazard.UNPUSHED, count=rest, branch=where, examples=examples))
+            risks.append(AtRisk(hazard=Hazard.UNPUSHED, count=len(rest), branch=where, examples=examples))
             settled.append(tip)
+            covered |= rest
     return risks, tuple(safe)
 
 
-def _beyond(view: View, tip: str, settled: list[str]) -> int:
-    """Commits behind `tip` that neither the upstream nor what was judged already has."""
-    stdin = view.without_fetched([tip, *(f"^{known}" for known in settled)])
-    return int(view.sight.git("rev-list", "--count", "--stdin", stdin=stdin))
+def _branches(view: View) -> list[tuple[str, landed.Branch]]:
+    """Tip and verdict of every branch, tag and other ref. What seems safe is judged anew by verified objects."""
+    named = [(name.removeprefix("refs/heads/").removeprefix("refs/"), tip) for name, tip in view.tips.items()]
+    judged = [(tip, landed.judge(view, name, tip, _EXAMPLES)) for name, tip in named]
+    claims = [tip for tip, branch in judged if branch.safe]
+    if not claims:
+        return judged
+    try:
+        with verified(view, claims) as sure:
+            return [(tip, _surely(view, sure, tip, branch)) for tip, branch in judged]
+    except UnknownStateError:
+        return [(tip, landed.unlanded(view, branch.name, tip, _EXAMPLES)) for tip, branch in judged]
+
+
+def _surely(view: View, sure: View, tip: str, branch: landed.Branch) -> landed.Branch:
+    """A verdict that rests on nothing which the session could have forged; unpushed is what nothing is sure of."""
+    if not branch.safe:
+        return branch
+    try:
+        return landed.judge(sure, branch.name, tip, _EXAMPLES)
+    except UnknownStateError:
+        return landed.unlanded(view, branch.name, tip, _EXAMPLES)
 
 
 def _counted(view: View, branch: str) -> AtRisk:

@@ -16,31 +16,46 @@ _PATCH = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "--no-co
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What one branch of the session has that the upstream lacks: `left` is how many commits, `safe` why not more."""
+    """What one branch of the session has that the upstream lacks: `left` is how many commits, `safe` why not more.
+
+    `commits` are all that the upstream lacks by name.
+    """
 
     name: str
     left: int
     examples: tuple[Commit, ...] = ()
     safe: str = ""
+    commits: frozenset[str] = frozenset()
+
+
+def unlanded(view: View, name: str, tip: str, most: int) -> Branch:
+    """Count all that the upstream lacks by name."""
+    missing = view.missing([tip])
+    return Branch(name, len(missing), tuple(facts.log(view, [tip], most)), commits=frozenset(missing))
 
 
 def judge(view: View, name: str, tip: str, most: int) -> Branch:
-    """Count a branch's unpushed commits, less those that are in the upstream under another name."""
+    """Count a branch's unpushed commits, less those that are in the upstream under another name.
+
+    What it calls safe is only as true as the objects in view.
+    """
     missing = view.missing([tip])
     if not missing:
         return Branch(name, 0)
+    lacks = frozenset(missing)
     count = f"{len(missing)} {'commit' if len(missing) == 1 else 'commits'} of {name}"
     left = missing
     for branch, upstream in _candidates(view, name):
         left = _without_same_patch(view, upstream, tip, left)
         if not left:
-            return Branch(name, 0, safe=f"{count} reached {branch} as the same changes (rebased or cherry-picked).")
+            how = f"{count} reached {branch} as the same changes (rebased or cherry-picked)."
+            return Branch(name, 0, safe=how, commits=lacks)
         if reason := _squashed(view, upstream, tip):
-            return Branch(name, 0, safe=f"{count} reached {branch} {reason}.")
+            return Branch(name, 0, safe=f"{count} reached {branch} {reason}.", commits=lacks)
     shown = tuple(commit for commit in facts.log(view, [tip], most * 4) if commit.hash in left)[:most]
     some = len(missing) - len(left)
     safe = f"{some} of {count} are in the upstream as the same changes." if some else ""
-    return Branch(name, len(left), shown, safe)
+    return Branch(name, len(left), shown, safe, lacks)
 
 
 def _candidates(view: View, name: str) -> list[tuple[str, str]]:

@@ -57,6 +57,10 @@ class Sight:
     patience: float
     """Seconds that one git command may take."""
     walls: confine.Confinement
+    reads: Path | None = None
+    """Objects to look at in place of the session's own."""
+    writes: Path | None = None
+    """Where git puts objects that it makes."""
 
     def begin(
         self,
@@ -93,9 +97,12 @@ class Sight:
         return self.begin(*arguments, stdin=stdin, index=index, fine=fine, alone=alone).result()
 
     def _environment(self, index: str, alone: bool) -> Mapping[str, str]:
-        theirs = {} if alone else {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(self.work_dir / ".git/objects")}
+        stores = [] if alone else [self.reads or self.work_dir / ".git/objects"]
+        if self.writes:  # the eye's own objects, and with them the base's, are out of git's sight then
+            stores.append(self.base / "objects")
         return {
-            **theirs,
+            **({"GIT_ALTERNATE_OBJECT_DIRECTORIES": ":".join(map(_quoted, stores))} if stores else {}),
+            **({"GIT_OBJECT_DIRECTORY": str(self.writes)} if self.writes else {}),
             "PATH": os.defpath,
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
