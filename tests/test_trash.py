@@ -91,9 +91,10 @@ def _entry(relay: Bench, session: Session) -> Path:
     return found
 
 
-def _used(path: Path, *, without: str = "-") -> int:
+def _used(path: Path, *, without: str = "") -> int:
+    leave_out = (f"--exclude={without}",) if without else ()
     listed = subprocess.run(
-        ("du", "-s", "--block-size=1", f"--exclude={without}", path), capture_output=True, text=True, check=True
+        ("du", "-s", "--block-size=1", *leave_out, path), capture_output=True, text=True, check=True
     )
     return int(listed.stdout.split()[0])
 
