@@ -242,6 +242,23 @@ def test_a_parcel_has_what_the_session_lacks(ground: Ground) -> None:
     assert not pack.exists()
 
 
+def test_the_upstreams_own_branch_of_that_name_comes_first(ground: Ground) -> None:
+    ground.work()
+    ground.git("push", "--quiet", "origin", "topic")
+    ground.upstream_moves("elsewhere.txt")
+    theirs = ground.upstream_moves("theirs.txt", branch="topic")
+    ground.work("more.txt")
+    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
+    assert plan.diverged
+    with ground.exit.parcel(ground.clone, Watch()) as parcel:
+        assert (parcel.branch, parcel.commit, parcel.count) == ("topic", theirs, 1)
+        run_git("index-pack", "--stdin", "--fix-thin", cwd=ground.clone.work_dir, stdin=parcel.pack.read_bytes())
+    ground.git("merge", "--quiet", theirs)
+    assert not ground.exit.plan_push(ground.clone, ground.source, Watch()).diverged
+    with ground.exit.parcel(ground.clone, Watch()) as parcel:
+        assert (parcel.branch, parcel.commit, parcel.count) == ("main", ground.head("main"), 1)
+
+
 # --- what is not committed -------------------------------------------------------------------------------------------
 
 

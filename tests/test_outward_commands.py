@@ -98,7 +98,9 @@ def test_a_push_that_would_be_rejected_is_not_tried(world: World) -> None:
     assert world.relay.json("session", "push", "diverged", "--dry-run")["diverged"] is True
     error = world.relay.fails(4, "session", "push", "diverged", "--yes")
     assert error["title"] == "The upstream's diverged has commits that the session lacks"
-    assert "relay session update diverged" in error["hint"]
+    assert error["hint"].startswith("Bring them in first: relay session update diverged,")
+    error = world.relay.fails(4, "session", "push", "diverged", "--branch", "diverged", "--yes")
+    assert error["hint"].startswith("Bring them in first: git switch diverged in its shell, then relay session update")
 
 
 def test_a_project_is_fetched(world: World) -> None:
@@ -148,8 +150,29 @@ def test_or_by_a_rebase(world: World) -> None:
     commit(tree, "mine.txt", "m")
     news = world.upstream_moves("rebased.txt", "n")
     done = world.relay.run("session", "update", "rebased", "--rebase")
-    assert f"rebased is rebased onto main up to {news[:10]}: 1 commit." in done.out
+    assert f"rebased is rebased onto the upstream's main up to {news[:10]}: 1 commit." in done.out
     assert world.inside("rebased", "git", "log", "-1", "--format=%P %s") == f"{news} Write mine.txt"
+
+
+@pytest.mark.parametrize("how", ["merge", "rebase"])
+def test_what_keeps_a_push_back_is_what_an_update_brings_in(world: World, how: str) -> None:
+    name = f"shared-{how}"
+    commit(world.session(name), "mine.txt", "m")
+    world.relay.json("session", "push", name, "--yes")
+    run_git("fetch", "--quiet", cwd=world.other)
+    run_git("switch", "--quiet", name, cwd=world.other)
+    theirs = commit(world.other, "theirs.txt", how)
+    run_git("push", "--quiet", "origin", name, cwd=world.other)
+    run_git("switch", "--quiet", "main", cwd=world.other)
+    world.upstream_moves(f"{how}.txt", "main moves too")
+    world.inside(name, "git", "commit", "--quiet", "--allow-empty", "-m", "More of mine")
+    error = world.relay.fails(4, "session", "push", name, "--yes")
+    assert f"relay session update {name}" in error["hint"]
+    rebase = ["--rebase"] if how == "rebase" else []
+    done = world.relay.run("session", "update", name, *rebase)
+    assert f"the upstream's {name} up to {theirs[:10]}: 1 commit." in done.out, done.err
+    assert world.relay.json("session", "push", name, "--yes")["pushed"] is True
+    assert world.relay.json("session", "update", name, *rebase)["branch"] == "main"
 
 
 @pytest.mark.parametrize("how", ["merge", "rebase"])

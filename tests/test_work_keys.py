@@ -274,13 +274,27 @@ async def test_a_push_is_shown_before_it_goes_and_its_link_can_be_copied(rig: Ri
         assert rig.way_out.pushed == [rig.way_out.plan]
 
 
-async def test_a_rejected_push_says_why_and_what_to_do(rig: Rig) -> None:
+@pytest.mark.parametrize("key", ["y", "enter"])
+async def test_a_push_that_would_be_rejected_is_not_offered(rig: Rig, key: str) -> None:
     rig.way_out.plan = replace(rig.way_out.plan, diverged=True)
-    rig.way_out.failures["push"] = GitError("The remote rejected it", "! [rejected] topic (fetch first)", "M, then p.")
     async with shown(rig, (160, 45)) as screen:
         await on_topic(screen)
         await screen.press("p")
         await screen.sees("The remote has commits that the session lacks")
+        await screen.sees("M brings them in first")
+        assert "y push" not in screen.text
+        await screen.press(key)
+        await screen.until(lambda: screen.app.screen is screen.main)
+        await screen.until(lambda: not rig.relay.jobs.running())
+        assert "push" not in rig.way_out.calls
+
+
+async def test_a_rejected_push_says_why_and_what_to_do(rig: Rig) -> None:
+    rig.way_out.failures["push"] = GitError("The remote rejected it", "! [rejected] topic (fetch first)", "M, then p.")
+    async with shown(rig, (160, 45)) as screen:
+        await on_topic(screen)
+        await screen.press("p")
+        await screen.sees("c0ffee12 Round half to even")
         await screen.press("y")
         await screen.sees("The remote rejected it")
         await screen.sees("! [rejected] topic (fetch first)")
@@ -301,13 +315,14 @@ async def test_catching_up_asks_how(rig: Rig) -> None:
     async with shown(rig, (160, 45)) as screen:
         await on_topic(screen)
         await screen.press("M")
-        await screen.sees("m merge topic")
+        await screen.sees("if there is nothing, what is new on topic.")
+        await screen.sees("m merge it")
         await screen.press("enter")
         assert screen.app.screen is screen.main
         assert not rig.relay.jobs.running()
         await screen.press("M", "r")
         await screen.until(lambda: any("rebase" in asked for asked in rig.engine.asked))
-        await screen.sees("topic took in")
+        await screen.sees("topic took in 2 commits of topic.")
 
 
 # --- text that others wrote ---
@@ -320,7 +335,7 @@ async def test_hostile_words_reach_no_line_raw(rig: Rig, size: tuple[int, int]) 
     work.facts = some_facts(HOSTILE, changed=2, upstream=HOSTILE, last=bad, notes=(HOSTILE,))
     risks = tuple(AtRisk(hazard=h, count=9, branch=HOSTILE, examples=(HOSTILE,) * 5, reason=HOSTILE) for h in Hazard)
     work.guarded = Guarded(risks=risks, safe=(HOSTILE,))
-    rig.way_out.plan = replace(rig.way_out.plan, remote=HOSTILE, branch=HOSTILE, commits=(bad,), diverged=True)
+    rig.way_out.plan = replace(rig.way_out.plan, remote=HOSTILE, branch=HOSTILE, commits=(bad,))
     rig.way_out.said = (HOSTILE, f"https://host.example/{HOSTILE}")
     rig.way_out.fetched = (HOSTILE,)
     async with shown(rig, size) as screen:
@@ -328,7 +343,7 @@ async def test_hostile_words_reach_no_line_raw(rig: Rig, size: tuple[int, int]) 
         for keys, words in (
             (["]"], "on branch"),
             (["D"], "changed files"),
-            (["escape", "p"], "would reject"),
+            (["escape", "p"], "(new there)"),
             (["y"], "The remote says"),
             (["y"], "Copied"),
             (["escape", "f"], "is fetched"),

@@ -37,7 +37,7 @@ def push(desk: Desk, reference: str, branch: str, dry_run: bool, yes: bool) -> N
     if dry_run or nothing_to_push(plan):
         _tell_push(desk, found, plan, None, shown if dry_run else f"{plan.remote} has all of {plan.branch} already.")
         return
-    _refuse_diverged(plan, found)
+    _refuse_diverged(plan, found, branch)
     if not yes:
         if desk.output.as_json or not sys.stdin.isatty():
             raise ConflictError(f"Pushing {plan.branch} needs a yes", shown, "Add --yes, or --dry-run.")
@@ -67,12 +67,13 @@ def nothing_to_push(plan: PushPlan) -> bool:
     return not plan.count and not plan.new_branch and not plan.diverged
 
 
-def _refuse_diverged(plan: PushPlan, found: Session) -> None:
+def _refuse_diverged(plan: PushPlan, found: Session, asked: str) -> None:
     if plan.diverged:
+        switch = f"git switch {plan.branch} in its shell, then " if asked else ""
         raise ConflictError(
             f"The upstream's {plan.branch} has commits that the session lacks",
             plan_words(plan),
-            f"Bring them in first: relay session update {found.name}, or git pull in its shell.",
+            f"Bring them in first: {switch}relay session update {found.name}, or git pull in its shell.",
         )
 
 
@@ -108,7 +109,10 @@ def fetch(desk: Desk, reference: str) -> None:
 @click.option("--rebase", is_flag=True, help="Rebase the session's branch instead of merging into it.")
 @command
 def update(desk: Desk, reference: str, rebase: bool) -> None:
-    """Bring the newest commits of a session's base branch into it: fetched here, merged in its container."""
+    """Bring what is new upstream into a session: fetched here, merged in its container.
+
+    That is what others pushed to the branch that it is on; if there is nothing, what is new on its base branch.
+    """
     found = names.find_session(desk.relay.store.read(), reference)
     with progress() as watch:
         updated = desk.relay.outward.update(found.id, watch, rebase=rebase)
@@ -120,7 +124,9 @@ def update(desk: Desk, reference: str, rebase: bool) -> None:
     commits = f"{updated.count} {'commit' if updated.count == 1 else 'commits'}"
     done = "is rebased onto" if rebase else "has"
     desk.output.say("\n".join(_clean(updated.said)))
-    desk.output.say(text.clean(f"{found.name} {done} {updated.branch} up to {updated.commit[:10]}: {commits}."))
+    desk.output.say(
+        text.clean(f"{found.name} {done} the upstream's {updated.branch} up to {updated.commit[:10]}: {commits}.")
+    )
 
 
 # --- export, kept ----------------------------------------------------------------------------------------------------

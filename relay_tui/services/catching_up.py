@@ -29,7 +29,7 @@ def catch_up(runtime: Runtime, session: Session, parcel: Parcel, watch: Watch, *
     inside.must("The commits cannot be handed over", "index-pack", "--stdin", "--fix-thin", given=parcel)
     inside.must("The branch cannot be handed over", "update-ref", remote, parcel.commit)
     verb = "rebase" if rebase else "merge"
-    watch.stage("Rebasing" if rebase else "Merging")
+    watch.stage(f"Rebasing onto {parcel.branch}" if rebase else f"Merging {parcel.branch}")
     how = ("rebase", remote) if rebase else ("merge", "--no-edit", remote)
     done = inside.git(*how)
     if done.code:

@@ -70,8 +70,9 @@ class Outward:
         return (f"{project.default_branch} is gone upstream: the project's default branch is {chosen} now",)
 
     def update(self, session_id: str, watch: Watch, *, rebase: bool = False) -> Updated:
-        """Fetch, then merge the base branch into what the session is on, or rebase that, inside its container.
+        """Fetch, then merge what the session lacks into what it is on, or rebase that, inside its container.
 
+        That is what others pushed to the branch it is on; if there is nothing, what is new on its base branch.
         What does not go together is taken back, and said. Raises ConflictError, or GitError when the image has no git.
         """
         with self._locks.hold(session_id, "updating a session"):

@@ -103,13 +103,13 @@ class WorkKeys(Doing):
             if how:
                 self.perform(lambda: self.relay.update_session(found, rebase=how == "rebase"))
 
-        base = clean(found.base_branch, limit=60)
         self.app.push_screen(
             Choice(
                 f"Bring {found.name} up to date",
-                f"relay fetches the upstream, then git in the session's container takes in what is new on {base}.\n"
+                "relay fetches the upstream, then git in the session's container takes in what others pushed to the "
+                f"session's branch; if there is nothing, what is new on {clean(found.base_branch, limit=60)}.\n"
                 "What does not go together is taken back.",
-                (("m", "merge", f"merge {base}"), ("r", "rebase", f"rebase onto {base}")),
+                (("m", "merge", "merge it"), ("r", "rebase", "rebase onto it")),
             ),
             answered,
         )
@@ -127,7 +127,8 @@ class WorkKeys(Doing):
         elif isinstance(event, SessionUpdated):
             count, name = event.updated.count, self._name_of(event.session_id)
             commits = f"{count} commit{'' if count == 1 else 's'}"
-            words = f"{name} took in {commits}." if count else f"{name} has everything already."
+            branch = clean(event.updated.branch, limit=60)
+            words = f"{name} took in {commits} of {branch}." if count else f"{name} has all of {branch} already."
             self.notify(words, markup=False)
         elif isinstance(event, WorkRescued):
             self.notify(clean_block(event.words), timeout=15, markup=False)

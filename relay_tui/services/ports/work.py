@@ -64,7 +64,7 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """What a session lacks of its base branch, as a pack that git in its container can take in from stdin."""
+    """What a session lacks of a branch of the upstream, as a pack that git in its container can take in from stdin."""
 
     branch: str
     commit: str
@@ -121,5 +121,9 @@ class Exit(Protocol):
         ...
 
     def parcel(self, clone: Clone, watch: Watch) -> AbstractContextManager[Parcel]:
-        """Pack what the session lacks of its base branch, as the base has it; the pack is gone after the block."""
+        """Pack what the session lacks of the upstream, as the base has it; the pack is gone after the block.
+
+        Of the branch that it is on, if the upstream has one of that name with commits that it lacks; else of its base
+        branch.
+        """
         ...

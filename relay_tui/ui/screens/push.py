@@ -20,7 +20,7 @@ _LISTED = 12
 
 
 class PushQuestion(ModalScreen[bool]):
-    """Says what a push would send; Enter sends it."""
+    """Says what a push would send; Enter sends it. What would be rejected cannot be sent."""
 
     CSS_PATH = "forms.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,8 +36,8 @@ class PushQuestion(ModalScreen[bool]):
         self._plan = plan
 
     def compose(self) -> ComposeResult:
-        """The plan, then the answers; nothing to push leaves one answer."""
-        nothing = not self._plan.count and not self._plan.new_branch
+        """The plan, then the answers; nothing that could be pushed leaves one answer."""
+        nothing = self._plan.diverged or (not self._plan.count and not self._plan.new_branch)
         with Vertical(classes="box -push") as box:
             box.border_title = Content(f"Push {clean(self._name_of)}")
             with VerticalScroll(classes="body"):
@@ -48,9 +48,8 @@ class PushQuestion(ModalScreen[bool]):
                     yield Button(_answer("y", "push"), id="yes", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """A rejected push costs nothing, so Enter may send; where it would be rejected, it does not."""
-        yes = self.query("#yes")
-        (self.query_one("#no") if self._plan.diverged or not yes else yes.first()).focus()
+        """A rejected push costs nothing, so Enter may send."""
+        self.query("Button").last().focus()
 
     @on(Button.Pressed)
     def pressed(self, event: Button.Pressed) -> None:
@@ -141,9 +140,7 @@ def plan_words(plan: PushPlan) -> Content:
             Content.styled(
                 "The remote has commits that the session lacks: it would reject the push.", "bold $text-warning"
             ),
-            Content.styled(
-                "M brings the session up to date with a merge or a rebase; then push again.", "$foreground-muted"
-            ),
+            Content.styled("M brings them in first, with a merge or a rebase; then push again.", "$foreground-muted"),
         ]
     lines += [Content(""), Content.styled("With your own credentials, from this machine.", "$foreground-muted")]
     return Content("\n").join(lines)

@@ -85,6 +85,6 @@ class GitExit:
 
     @contextmanager
     def parcel(self, clone: Clone, watch: Watch) -> Iterator[Parcel]:
-        """Pack what the session lacks of its base branch, as the base has it; the pack is gone after the block."""
+        """Pack what the session lacks of its branch upstream, else of its base branch; it is gone after the block."""
         with parcel(clone, self._tmp, watch) as packed:
             yield packed

@@ -1,4 +1,4 @@
-"""What a session lacks of its base branch, packed for git in its container."""
+"""What a session lacks of the upstream, packed for git in its container."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ def parcel(clone: Clone, tmp: Path, watch: Watch) -> Iterator[Parcel]:
     brought = bring_in(clone, tmp, watch)
     mine = f"refs/relay/{clone.session_id}/"
     head = brought.refs.get(f"{mine}heads/{brought.branch}") or brought.refs.get(f"{mine}detached", "")
-    newest = own.refs(clone.base, f"refs/heads/{clone.base_branch}").get(f"refs/heads/{clone.base_branch}", "")
-    if not newest:
-        hint = "It was deleted there. In the session's shell git merges or rebases onto another branch."
-        raise NotFoundError(f"The upstream has no branch {clone.base_branch} any more", hint=hint)
-    lacking = commits.count(clone.base, newest, *([f"^{head}"] if head else []))
+    branch, newest, lacking = _news(clone, brought.branch, head)
     with own.scratch(tmp, clone.session_id) as path:
         pack = path / "news.pack"
         if lacking:
@@ -32,7 +28,24 @@ def parcel(clone: Clone, tmp: Path, watch: Watch) -> Iterator[Parcel]:
             _pack(clone.base, pack, newest, sorted(set(brought.refs.values())), watch)
         else:
             pack.touch()
-        yield Parcel(branch=clone.base_branch, commit=newest, count=lacking, pack=pack)
+        yield Parcel(branch=branch, commit=newest, count=lacking, pack=pack)
+
+
+def _news(clone: Clone, on: str, head: str) -> tuple[str, str, int]:
+    """The branch that has news for the session, its newest commit, and how many the session lacks.
+
+    What others pushed to the branch it is `on` comes before its base branch: nothing can be pushed without it.
+    """
+    theirs = own.refs(clone.base, "refs/heads/")
+    for branch in (on, clone.base_branch):
+        newest = theirs.get(f"refs/heads/{branch}", "")
+        lacking = commits.count(clone.base, newest, *([f"^{head}"] if head else [])) if newest else 0
+        if lacking:
+            return branch, newest, lacking
+    if not newest:
+        hint = "It was deleted there. In the session's shell git merges or rebases onto another branch."
+        raise NotFoundError(f"The upstream has no branch {clone.base_branch} any more", hint=hint)
+    return clone.base_branch, newest, 0
 
 
 def _pack(base: Path, pack: Path, newest: str, had: list[str], watch: Watch) -> None:
