@@ -25,11 +25,12 @@ from relay_tui.events import Bus
 from relay_tui.model import CloneState, Project, Records, Session, SessionState
 from relay_tui.paths import DataDir
 from relay_tui.services.claims import Claims
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.outward import Outward
 from relay_tui.services.ports import Answer, ContainerSpec, Locks, LogChunk, Observed, Runtime, Store, Transaction
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
-from relay_tui.services.sessions import NewSession, Sessions
+from relay_tui.services.sessions import Sessions
 from relay_tui.services.trash import Trash
 from relay_tui.services.watch import Watch
 

@@ -22,10 +22,10 @@ from installed_relay import IMAGE
 from relay_tui import wiring
 from relay_tui.errors import ConflictError, NotFoundError
 from relay_tui.model import CloneState, Desired, Project, Session, SessionState
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.ports import Observed
 from relay_tui.services.projects import NewProject
 from relay_tui.services.relay import Relay
-from relay_tui.services.sessions import NewSession
 from relay_tui.services.watch import Watch
 
 T = TypeVar("T")

@@ -25,6 +25,7 @@ from relay_tui.model import Branch, Identity, Project, Record, Session
 from relay_tui.paths import DataDir
 from relay_tui.services.claims import Claims
 from relay_tui.services.doctor import Doctor
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
@@ -36,7 +37,7 @@ from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
 from relay_tui.services.removal import Removal
 from relay_tui.services.runtimes import ENGINE
-from relay_tui.services.sessions import NewSession, Sessions
+from relay_tui.services.sessions import Sessions
 from relay_tui.services.strays import Strays
 from relay_tui.services.trash import Trash
 from relay_tui.services.unsaved import Unsaved

@@ -17,9 +17,9 @@ from installed_relay import InstalledRelay
 
 from relay_tui import wiring
 from relay_tui.model import new_id
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.projects import NewProject
 from relay_tui.services.relay import Relay
-from relay_tui.services.sessions import NewSession
 from relay_tui.services.watch import Watch
 from relay_tui.ui import present
 

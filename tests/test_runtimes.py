@@ -11,10 +11,10 @@ from on_screen import shown
 from test_plan import DISK, PROJECT, SESSION, records
 
 from relay_tui.errors import NeedsConsentError
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.plan import Act, plan
 from relay_tui.services.ports import ContainerSpec, Isolation, Observed
 from relay_tui.services.runtimes import AUTO, DOCKER, INSTEAD, NOT_ISOLATED, PROCESS, Runtimes
-from relay_tui.services.sessions import NewSession
 from relay_tui.services.watch import Watch
 
 

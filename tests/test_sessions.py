@@ -27,7 +27,7 @@ from relay_tui.errors import (
 )
 from relay_tui.events import RecordsChanged
 from relay_tui.model import CloneState, Desired, Project, Session, SessionState
-from relay_tui.services.sessions import NewSession
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.watch import Watch
 
 COMMAND = Profile(name="job", command=("/bin/sh", "-c", "make"), image="job-image")

@@ -13,9 +13,9 @@ from relay_tui.cli.output import Desk, command, fault_words, listing, progress, 
 from relay_tui.errors import ConflictError
 from relay_tui.model import Project
 from relay_tui.services import names
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.projects import NewProject
 from relay_tui.services.risk_words import describe
-from relay_tui.services.sessions import NewSession
 
 
 @click.group()

@@ -16,8 +16,8 @@ from relay_tui.cli.output import Desk, command, fault_words, listing, progress, 
 from relay_tui.errors import ConflictError, EngineUnreachableError, InvalidInputError, NotFoundError
 from relay_tui.model import Desired, Session
 from relay_tui.services import names
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.runtimes import DOCKER
-from relay_tui.services.sessions import NewSession
 from relay_tui.services.spec import loosened, runs_on
 from relay_tui.services.watch import Watch
 

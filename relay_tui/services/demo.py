@@ -14,11 +14,11 @@ from relay_tui.config import DEFAULT_PROFILE, Config, Profile
 from relay_tui.errors import RelayError
 from relay_tui.events import Event, RecordsChanged
 from relay_tui.model import CloneState, Project, Session, SessionState
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.observe import CommandFailedError
 from relay_tui.services.projects import NewProject
 from relay_tui.services.relay import Relay
 from relay_tui.services.runtimes import NOT_ISOLATED, look
-from relay_tui.services.sessions import NewSession
 from relay_tui.services.watch import Watch
 
 log = logging.getLogger(__name__)

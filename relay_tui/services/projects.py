@@ -21,8 +21,9 @@ from relay_tui.model import CloneState, Desired, Project, Records, Session, now
 from relay_tui.paths import DataDir
 from relay_tui.services import names
 from relay_tui.services.claims import Claims
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.ports import Files, Git, Source, Store
-from relay_tui.services.sessions import NewSession, Sessions, undeleted
+from relay_tui.services.sessions import Sessions, undeleted
 from relay_tui.services.watch import Watch
 
 

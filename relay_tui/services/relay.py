@@ -14,6 +14,7 @@ from relay_tui.events import Bus, PushPlanned, RecordsChanged, Removed, WorkResc
 from relay_tui.model import Project, Session
 from relay_tui.paths import DataDir
 from relay_tui.services.doctor import Doctor
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
@@ -23,7 +24,7 @@ from relay_tui.services.ports import Files, Git, Runtime, Store
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.removal import Removal
-from relay_tui.services.sessions import NewSession, Sessions
+from relay_tui.services.sessions import Sessions
 from relay_tui.services.strays import Settled, Strays
 from relay_tui.services.trash import Trash
 from relay_tui.services.unsaved import Unsaved

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from relay_tui.config import Config, Profile
+from relay_tui.config import Config
 from relay_tui.errors import (
     CancelledError,
     ConflictError,
     EngineUnreachableError,
     Fault,
     ForeignFilesError,
-    InvalidInputError,
-    NameTakenError,
     NotFoundError,
     RelayError,
     at_step,
 )
 from relay_tui.events import Bus, RecordsChanged
-from relay_tui.model import Branch, CloneState, Desired, Identity, Project, Records, Session, SessionState, now
+from relay_tui.model import Desired, Project, Records, Session, SessionState, now
 from relay_tui.paths import DataDir
 from relay_tui.services import names, observe
 from relay_tui.services.claims import Claims
 from relay_tui.services.clones import clone_of
-from relay_tui.services.ports import ContainerSpec, Files, Git, Look, Runtime, Store, Transaction
-from relay_tui.services.runtimes import DOCKER, ENGINE, PROCESS, Choice, Runtimes, of_kind
-from relay_tui.services.spec import choose_image, container_spec, notes_of
+from relay_tui.services.drafts import Drafts, NewSession
+from relay_tui.services.ports import Files, Git, Look, Runtime, Store, Transaction
+from relay_tui.services.runtimes import of_kind
 from relay_tui.services.watch import Behind, Watch
 
 log = logging.getLogger(__name__)
@@ -38,23 +36,7 @@ log = logging.getLogger(__name__)
 SETTLING = 0.5  # seconds a command is given to fail before its session counts as running
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewSession:
-    """What a person typed to create a session; '' means: choose for me. `branch` exists; `new_branch` begins there."""
-
-    project: str
-    name: str = ""
-    branch: str = ""
-    new_branch: str = ""
-    image: str = ""
-    profile: str = ""
-    runtime: str = ""
-    """'docker', 'process' or 'auto'."""
-    agreed: str = ""
-    """What the person agreed to when asked, in the words of NeedsConsentError.consent, with spaces between."""
-
-
-class Sessions:
+class Sessions(Drafts):
     """The use cases about sessions. Thread-safe."""
 
     def __init__(
@@ -70,129 +52,11 @@ class Sessions:
         config: Config,
         data_dir: DataDir,
     ) -> None:
-        self._store = store
-        self._git = git
+        super().__init__(store=store, git=git, runtime=runtime, config=config, data_dir=data_dir)
         self._look = look
-        self._runtime = runtime
         self._files = files
         self._locks = locks
         self._bus = bus
-        self._config = config
-        self._data_dir = data_dir
-
-    # --- before there is one ---
-
-    def branches(self, project_id: str) -> list[Branch]:
-        """Every upstream branch of the project, the most recently committed first."""
-        return self._git.branches(self._data_dir.base(project_id))
-
-    def suggest_name(self, project_id: str, branch: str) -> str:
-        """A free name for a session on `branch`."""
-        return names.suggest_session(project_id, branch, self._store.read())
-
-    def choose(self, wanted: NewSession, records: Records | None = None) -> Choice:
-        """What the session would run on, and why. Asks the engine whether it is there: not within a transaction."""
-        if not isinstance(self._runtime, Runtimes):
-            return ENGINE
-        records = records or self._store.read()
-        project = records.projects.get(wanted.project)
-        profile = self._config.find_profile(wanted.profile or (project.default_profile if project else ""))
-        default = project.default_runtime if project else ""
-        kind = wanted.runtime or profile.runtime or default or self._config.runtime
-        others = {session.runtime for session in records.live_sessions(wanted.project)} if project else set()
-        return self._runtime.choose(kind, others, wanted.agreed.split())
-
-    def settle(self, wanted: NewSession) -> Choice:
-        """The same, once it is agreed to. Raises NeedsConsentError; agreeing to do without a sandbox is remembered."""
-        choice = self.choose(wanted)
-        if choice.asks is not None:
-            raise choice.asks
-        if choice.runtime == PROCESS and not choice.isolated and isinstance(self._runtime, Runtimes):
-            self._runtime.agree()
-        return choice
-
-    def settle_first(self, project_id: str) -> Choice:
-        """The choice for a project's first session, which is made unasked: without consent it waits for the engine."""
-        choice = self.choose(NewSession(project=project_id))
-        return choice if choice.asks is None else ENGINE
-
-    def draft(self, wanted: NewSession, records: Records, heads: Collection[str], choice: Choice = ENGINE) -> Session:
-        """The session that `wanted` asks for, checked field by field, not yet on record.
-
-        Raises InvalidInputError or NameTakenError with `field` set, or ConflictError.
-        """
-        project = records.projects.get(wanted.project)
-        if project is None or project.deleted_at is not None:
-            raise NotFoundError("That project is gone", wanted.project)
-        if project.desired is Desired.REMOVED:
-            raise ConflictError(
-                f"{project.name} is being removed", hint="Restore it afterwards: relay project restore."
-            )
-        if project.clone_state is not CloneState.READY:
-            raise ConflictError(f"{project.name} is not cloned yet", hint="Wait for its clone, or retry it.")
-        base_branch = wanted.branch or project.default_branch
-        self._git.check_branch_name(base_branch)
-        if base_branch not in heads:
-            raise InvalidInputError(
-                "branch",
-                f"{project.name} has no branch '{base_branch}'",
-                hint="A new branch begins at an existing one: --new-branch NAME --from BRANCH.",
-            )
-        branch = wanted.new_branch or base_branch
-        if wanted.new_branch:
-            self._check_new_branch(wanted.new_branch, heads)
-        name = wanted.name or names.suggest_session(project.id, branch, records)
-        names.check_name(name)
-        if name.casefold() in {session.name.casefold() for session in records.live_sessions(project.id)}:
-            raise NameTakenError(f"{project.name} has a session '{name}' already", hint="Choose another name.")
-        profile = self._config.find_profile(wanted.profile or project.default_profile)
-        session_id, stamp = records.unused_id(), now()
-        return Session(
-            id=session_id,
-            project_id=project.id,
-            name=name,
-            branch=branch,
-            base_branch=base_branch,
-            image=choose_image(wanted.image, profile, project, self._config) if choice.runtime == DOCKER else "",
-            profile=profile.name,
-            runtime=choice.runtime,
-            isolated=choice.isolated,
-            notes=notes_of(choice.runtime, choice.isolated, profile),
-            work_dir=str(self._data_dir.session(project.id, session_id)),
-            created_at=stamp,
-            updated_at=stamp,
-        )
-
-    def preview(self, wanted: NewSession) -> tuple[Session, ContainerSpec, Profile]:
-        """What register() and build() would make of `wanted`. Raises as draft() does."""
-        records = self._store.read()
-        heads = {branch.name for branch in self.branches(wanted.project)}
-        session = self.draft(wanted, records, heads, self.choose(wanted, records))
-        profile = self._config.find_profile(session.profile)
-        return session, self._spec(session, records.projects[session.project_id], Identity()), profile
-
-    def profile(self, session: Session) -> Profile | None:
-        """The session's profile as configured now; None if it is no longer there."""
-        return self._config.profiles.get(session.profile)
-
-    def profile_names(self) -> list[str]:
-        """The profiles there are, the configured default first."""
-        return sorted(self._config.profiles, key=lambda name: (name != self._config.profile, name))
-
-    def _check_new_branch(self, name: str, heads: Collection[str]) -> None:
-        try:
-            self._git.check_branch_name(name)
-        except InvalidInputError as error:
-            raise InvalidInputError("new_branch", error.title, error.detail, error.hint) from error
-        if name in heads:
-            raise InvalidInputError(
-                "new_branch", f"There is a branch '{name}' already", hint="Choose it as the branch."
-            )
-        clash = next((h for h in heads if h.startswith(name + "/") or name.startswith(h + "/")), "")
-        if clash:
-            raise InvalidInputError(
-                "new_branch", f"git cannot have both '{name}' and '{clash}'", hint="Choose another name."
-            )
 
     # --- from record to running ---
 
@@ -493,11 +357,6 @@ class Sessions:
             self._change(session_id, state=SessionState.ERROR, error_reason=fault)
         except RelayError as error:
             log.warning("%r is not on the row of %s: %s: %s", fault.title, session_id, error.title, error.detail)
-
-    def _spec(self, session: Session, project: Project, identity: Identity) -> ContainerSpec:
-        return container_spec(
-            session, project, self._config.find_profile(session.profile), identity, self._data_dir.root
-        )
 
     def _project(self, project_id: str) -> Project:
         project = self._store.read().projects.get(project_id)

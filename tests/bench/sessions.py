@@ -32,8 +32,8 @@ from measure import (
 
 from relay_tui import wiring
 from relay_tui.model import Project
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.relay import Relay
-from relay_tui.services.sessions import NewSession
 from relay_tui.services.watch import Watch
 
 WORKERS = min(os.cpu_count() or 1, 8)

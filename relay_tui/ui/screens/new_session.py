@@ -16,9 +16,9 @@ from textual.widgets.option_list import Option
 
 from relay_tui.errors import NeedsConsentError, RelayError
 from relay_tui.model import Branch, Project
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.relay import Relay
 from relay_tui.services.runtimes import KINDS, PROCESS
-from relay_tui.services.sessions import NewSession
 from relay_tui.services.spec import describe, loosened
 from relay_tui.text import clean
 from relay_tui.ui import present
