@@ -22,10 +22,14 @@ class Hints(Static):
         self.border_title = "A demo"
         self.border_subtitle = "esc hides this"
 
-    def on_resize(self, resize: events.Resize) -> None:
-        """Fold the hints into the width there is."""
-        low = self.screen.has_class("-low")
-        self.update(self._line() if low else self._block(resize.size.width))
+    def on_resize(self, _: events.Resize) -> None:
+        """Fold the hints into the width there is, once the layout that it comes from is done."""
+        self.call_after_refresh(self._fold)
+
+    def _fold(self) -> None:
+        if self.is_attached:
+            low = self.screen.has_class("-low")
+            self.update(self._line() if low else self._block(self.size.width))
 
     def on_click(self) -> None:
         """Gone."""
