@@ -295,6 +295,26 @@ def test_a_session_without_work_just_goes(world: World) -> None:
     assert world.relay.run("session", "remove", "clean").out.startswith("Removed clean.")
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_landed_by_a_squash_goes_and_it_is_said_why(world: World, as_json: bool) -> None:
+    name = f"squashed-{as_json}".lower()
+    tree = world.session(name, IMAGE)
+    commit(tree, f"{name}-1.txt", "one")
+    commit(tree, f"{name}-2.txt", "two")
+    run_git("pull", "--quiet", "--rebase", cwd=world.other)
+    run_git("fetch", "--quiet", str(tree), name, cwd=world.other)
+    run_git("merge", "--quiet", "--squash", "FETCH_HEAD", cwd=world.other)
+    run_git("commit", "--quiet", "-m", "Squashed", cwd=world.other)
+    run_git("push", "--quiet", "origin", "main", cwd=world.other)
+    landed = run_git("rev-parse", "--short=10", "HEAD", cwd=world.other)
+    world.relay.json("project", "fetch", "alpha")
+    why = f"2 commits of {name} reached main squashed into {landed}."
+    if as_json:
+        assert world.relay.json("session", "remove", name)["safe"] == [why]
+    else:
+        assert world.relay.run("session", "remove", name).out.splitlines()[0] == why
+
+
 def test_a_project_says_what_goes_with_it(world: World) -> None:
     (world.session("doomed", IMAGE) / "precious.txt").write_text("x")
     error = world.relay.fails(4, "project", "remove", "alpha")

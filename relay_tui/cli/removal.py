@@ -32,20 +32,21 @@ def remove(desk: Desk, reference: str, force: bool, push: bool, keep: bool, bund
         raise InvalidInputError("rescue", "--push, --keep and --bundle exclude each other", hint="Choose one.")
     records = desk.relay.store.read()
     found = names.find_session(records, reference)
+    told: tuple[str, ...] = ()
     if not force and not rescues and sys.stdin.isatty() and not desk.output.as_json:
-        desk.relay.removal.check(found.id)
-        click.confirm(
-            f"{names.full_name(records, found)} goes with its container; its clone moves to the trash.\nRemove it?",
-            abort=True,
-            err=True,
-        )
+        told = desk.relay.removal.check(found.id).safe
+        goes = f"{names.full_name(records, found)} goes with its container; its clone moves to the trash."
+        lines = [text.clean(line) for line in (*told, goes)]
+        click.confirm("\n".join([*lines, "Remove it?"]), abort=True, err=True)
     with progress() as watch:
-        rescued = desk.relay.removal.remove(
+        removed = desk.relay.removal.remove(
             found.id, watch, force=force, rescue=rescues[0] if rescues else None, bundle=bundle
         )
     warn_of_trash(desk.relay)
     if desk.output.as_json:
-        desk.output.document(session_document(desk.relay.store.read().sessions[found.id], records))
-    if rescued:
-        desk.output.say(text.clean(rescued))
+        document = session_document(desk.relay.store.read().sessions[found.id], records)
+        desk.output.document(document | {"safe": list(removed.safe)})
+    for line in (*removed.safe, removed.rescued):
+        if line and line not in told:
+            desk.output.say(text.clean(line))
     desk.output.say(f"Removed {found.name}. Its clone lies in {desk.relay.data_dir.trash}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relay_tui.errors import ConflictError, NotFoundError, RelayError
@@ -30,6 +30,16 @@ class UnsavedWorkError(ConflictError):
 
 class TrashFullError(ConflictError):
     """Refused: the trash would take more of the disk than it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What came of a removal, in words."""
+
+    rescued: str = ""
+    """Where the rescued work is."""
+    safe: tuple[str, ...] = ()
+    """Why work that looks unpushed was not in the way."""
 
 
 class Removal:
@@ -89,35 +99,37 @@ class Removal:
         force: bool = False,
         rescue: Rescue | None = None,
         bundle: Path | None = None,
-    ) -> str:
-        """Rescue what is asked for, then remove the session; answer where the rescued work is, in words.
+    ) -> Removed:
+        """Rescue what is asked for, then remove the session.
 
         Raises UnsavedWorkError, unless `force`, when work would still be lost: nothing is removed then.
         """
         self._sessions.check_removable(session_id)
         rescued = self._outward.rescue(session_id, rescue, watch, bundle=bundle) if rescue else None
+        safe: tuple[str, ...] = ()
         if not force:
             watch.stage("Looking for unsaved work")
-            self.check(session_id, rescued.saved if rescued else frozenset())
+            safe = self.check(session_id, rescued.saved if rescued else frozenset()).safe
             watch.check()
         self._sessions.remove(session_id, watch)
-        return rescued.words if rescued else ""
+        return Removed(rescued=rescued.words if rescued else "", safe=safe)
 
-    def check(self, session_id: str, saved: frozenset[Hazard] = frozenset()) -> None:
-        """Raise UnsavedWorkError when work would be lost that is not `saved`; ConflictError for the last session.
+    def check(self, session_id: str, saved: frozenset[Hazard] = frozenset()) -> Guarded:
+        """What was found, if nothing of it is in the way of a removal.
 
+        Raises UnsavedWorkError when work would be lost that is not `saved`; ConflictError for the last session.
         A removal that has begun already is not asked about again.
         """
         self._sessions.check_removable(session_id)
         if self._find(session_id).desired is Desired.REMOVED:
-            return
+            return Guarded()
         guarded = self.guard(session_id)
         left = tuple(risk for risk in guarded.risks if risk.hazard not in saved)
         if not left and guarded.trash:
             hint = "--force moves it there all the same; relay purge --older-than 0 makes room first."
             raise TrashFullError("The trash would take too much of the disk", guarded.trash, hint)
         if not left:
-            return
+            return guarded
         hint = "--keep or --bundle FILE saves it, --push what is committed; --force moves it to the trash."
         if saved:
             hint = "Commit in the session what is to stay, or add --force: then its clone goes to the trash."
