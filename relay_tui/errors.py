@@ -102,6 +102,12 @@ class UnknownStateError(GitError):
     kind = "unknown"
 
 
+class NotComparableError(ConflictError):
+    """What changes were to be told against is not there; all else of the clone is known."""
+
+    kind = "not-comparable"
+
+
 class EngineError(RelayError):
     """The container engine refused or failed; `detail` holds its own words."""
 

@@ -11,7 +11,7 @@ from changes_alone import Alone, a_session, alone, until
 from fakes_work import Work
 from rich.cells import cell_len
 
-from relay_tui.errors import ConflictError, GitError, NotFoundError
+from relay_tui.errors import ConflictError, GitError, NotComparableError, NotFoundError
 from relay_tui.ui.changes.editor import editor_command, real_file
 from relay_tui.ui.changes.files import told
 from relay_tui.work import Change, Content, FileChange
@@ -92,6 +92,23 @@ async def test_nothing_changed_says_so_and_where_to_look_further() -> None:
         await until(pilot, lambda: "No changes since the session left main." in app.text)
         app.tab.take_focus()
         assert app.focused is app.tab.view
+
+
+async def test_a_branch_without_an_upstream_is_told_as_that(pilot_work: Work) -> None:
+    async with alone(pilot_work) as (app, pilot, look):
+        await until(pilot, lambda: "4 files" in app.text)
+        fault = NotComparableError("topic has no upstream yet", HOSTILE, "relay session push topic gives it one")
+        look.failures["changes"] = fault
+        for words in ("the branch point", "the upstream"):
+            app.tab.compare_with_next()
+            await until(pilot, lambda words=words: f"against {words}" in app.text)  # type: ignore[misc]
+        await until(pilot, lambda: "topic has no upstream yet" in app.text)
+        assert "relay session push topic" in app.text
+        assert "b compares with the last commit instead." in app.text
+        assert "unknown" not in app.text and "nsaved" not in app.text and "\x1b" not in app.text
+        del look.failures["changes"]
+        app.tab.compare_with_next()
+        await until(pilot, lambda: "4 files" in app.text)
 
 
 async def test_unknown_says_why_and_looks_again(pilot_work: Work) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from look_bench import Bench, bench, run_git
 
-from relay_tui.errors import UnknownStateError
+from relay_tui.errors import NotComparableError
 from relay_tui.work import Against, AtRisk, Change, Content, FileChange, Guarded, Hazard
 
 _LFS = b"large" * 1000
@@ -149,7 +149,7 @@ def test_against_the_branch_point_and_the_upstream(tmp_path: Path) -> None:
     here.fetch()
     assert list(_told(here)) == []
     assert list(_told(here, Against.BRANCH_POINT)) == ["mine"]
-    with pytest.raises(UnknownStateError):
+    with pytest.raises(NotComparableError, match="topic has no upstream yet"):
         _told(here, Against.UPSTREAM)
     here.git("config", "branch.topic.remote", "origin")
     here.git("config", "branch.topic.merge", "refs/heads/main")

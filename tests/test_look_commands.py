@@ -101,6 +101,16 @@ def test_nothing_reaches_the_terminal_raw(relay: InstalledRelay, tree: Path) -> 
     assert "\x1b" not in relay.run("session", "diff", "main").out
 
 
+def test_a_branch_without_an_upstream_is_no_unknown(relay: InstalledRelay, tree: Path) -> None:
+    run_git(tree, "switch", "-qc", "fresh")
+    for stat in ((), ("--stat",)):
+        error = relay.fails(4, "session", "diff", "main", "--against", "upstream", *stat)
+        assert (error["kind"], error["title"]) == ("not-comparable", "fresh has no upstream yet")
+        assert "relay session push main" in error["hint"] and "--against branch-point" in error["hint"]
+        assert "unsaved" not in "".join(error.values())
+    assert relay.json("session", "diff", "main", "--against", "branch-point")["files"] == []
+
+
 def test_unknown_says_why_and_fails(relay: InstalledRelay, tree: Path) -> None:
     (tree / ".git/HEAD").unlink()
     os.mkfifo(tree / ".git/HEAD")

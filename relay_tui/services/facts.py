@@ -9,11 +9,12 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay_tui.errors import Fault, NotFoundError, RelayError
+from relay_tui.errors import Fault, NotComparableError, NotFoundError, RelayError
 from relay_tui.events import Bus, Event, FactsChanged, JobEnded, ProjectFetched, RecordsChanged
 from relay_tui.model import Session, SessionState
 from relay_tui.paths import DataDir
@@ -100,12 +101,16 @@ class SessionFacts:
         return facts
 
     def changes(self, session_id: str, against: Against) -> Changes:
-        """The files that differ from `against`. Raises GitError, kind 'unknown'."""
-        return self._look.changes(clone_of(self._session(session_id), self._data_dir), against)
+        """The files that differ from `against`. Raises GitError, kind 'unknown', or NotComparableError."""
+        session = self._session(session_id)
+        with _way_out(session, against):
+            return self._look.changes(clone_of(session, self._data_dir), against)
 
     def patch(self, session_id: str, against: Against, path: str = "", *, limit: int = 4 << 20) -> Patch:
-        """The diff of one file, or of all; at most `limit` bytes. Raises GitError, kind 'unknown'."""
-        return self._look.patch(clone_of(self._session(session_id), self._data_dir), against, path, limit=limit)
+        """The diff of one file, or of all; at most `limit` bytes. Raises as changes() does."""
+        session = self._session(session_id)
+        with _way_out(session, against):
+            return self._look.patch(clone_of(session, self._data_dir), against, path, limit=limit)
 
     def guard(self, session_id: str) -> Guarded:
         """What would be lost with the session; that nothing can be said is one of the risks, never raised."""
@@ -222,3 +227,14 @@ class SessionFacts:
         if session is None or session.deleted_at is not None:
             raise NotFoundError("That session is gone", session_id)
         return session
+
+
+@contextmanager
+def _way_out(session: Session, against: Against) -> Iterator[None]:
+    """Say what gives a session's branch an upstream, by the session's name."""
+    try:
+        yield
+    except NotComparableError as error:
+        if against is Against.UPSTREAM:
+            error.hint = f"relay session push {session.name} gives it one; --against branch-point needs none."
+        raise

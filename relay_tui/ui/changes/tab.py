@@ -15,13 +15,13 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from relay_tui.errors import Fault, RelayError
+from relay_tui.errors import Fault, NotComparableError, RelayError
 from relay_tui.model import Session
 from relay_tui.text import ascii_only, clean, clean_block
 from relay_tui.ui.bars import TONES
 from relay_tui.ui.changes.diff import Diff, parse
 from relay_tui.ui.changes.diff_view import DiffView
-from relay_tui.ui.changes.files import ALL, COLUMNS, file_rows, nothing, summary, told
+from relay_tui.ui.changes.files import AGAINST, ALL, COLUMNS, file_rows, nothing, summary, told
 from relay_tui.ui.columns import Tone
 from relay_tui.ui.row_table import RowTable
 from relay_tui.work import Against, Changes, FileChange, Patch
@@ -158,12 +158,18 @@ class ChangesTab(Vertical):
             self._entitle(("Looking at what changed …", "dim"))
         try:
             changes = await asyncio.to_thread(self._source.changes, session.id, against)
+        except NotComparableError as error:
+            if asked == self._asked:
+                other = AGAINST[_ORDER[(_ORDER.index(against) + 1) % len(_ORDER)]]
+                closing = f"b compares with {other} instead."
+                self._instead(error.fault, closing, ("against ", "dim"), (AGAINST[against], "accent"))
         except RelayError as error:
             if asked == self._asked:
-                self._unknown(error.fault)
-            return
-        if asked == self._asked:
-            self._take(changes)
+                closing = "Unknown counts as unsaved work. ctrl+r looks again."
+                self._instead(error.fault, closing, ("? unknown", "busy"))
+        else:
+            if asked == self._asked:
+                self._take(changes)
 
     def _take(self, changes: Changes) -> None:
         """Show the files; the cursor stays on its file."""
@@ -187,12 +193,13 @@ class ChangesTab(Vertical):
             self.take_focus()
         self._soon(self._look_at_file)
 
-    def _unknown(self, fault: Fault) -> None:
+    def _instead(self, fault: Fault, closing: str, *title: tuple[str, Tone]) -> None:
+        """Say why there are no changes to show, and what can be done."""
         self._changes, self._shown = None, None
-        self._entitle(("? unknown", "busy"))
+        self._entitle(*title)
         self.files.set_rows([])
-        lines = [clean(fault.title), "", clean_block(fault.detail), "", clean(fault.hint)]
-        self._say("\n".join(lines).strip() + "\n\nUnknown counts as unsaved work. ctrl+r looks again.")
+        parts = [clean(fault.title), clean_block(fault.detail), clean(fault.hint), closing]
+        self._say("\n\n".join(filter(None, parts)))
 
     def _say(self, words: str) -> None:
         self.set_class(True, "-nothing")

@@ -13,6 +13,7 @@ from relay_tui.adapters.git.look.gitdir import GitDir, Head
 from relay_tui.adapters.git.look.kept import Kept
 from relay_tui.adapters.git.look.reader import refusal
 from relay_tui.adapters.git.look.run import Running, Sight
+from relay_tui.errors import NotComparableError
 from relay_tui.services.ports.work import Clone
 from relay_tui.work import Against
 
@@ -133,10 +134,14 @@ class View:
         return "".join(f"{line}\n" for line in (*tips, *excluded)).encode()
 
     def base_of(self, against: Against) -> str:
-        """The commit that changes are told against."""
+        """The commit that changes are told against. Raises NotComparableError where there is none."""
         if against is Against.UPSTREAM:
             if not self.upstream.hash:
-                raise refusal("Its branch follows none of the upstream's, as far as the host has fetched.")
+                branch = self.head.branch
+                raise NotComparableError(
+                    f"{branch} has no upstream yet" if branch else "A detached HEAD has no upstream",
+                    "Nothing that the host has fetched is what it follows." if branch else "",
+                )
             return self.upstream.hash
         if against is Against.BRANCH_POINT:
             return self._branch_point()
@@ -145,12 +150,14 @@ class View:
     def _branch_point(self) -> str:
         begun_at = self.fetched.get(f"refs/heads/{self.clone.base_branch}", "")
         if not begun_at:
-            raise refusal(f"The upstream no longer has the branch it was begun at: {self.clone.base_branch}.")
+            title = f"The upstream no longer has the branch that the session was begun at: {self.clone.base_branch}"
+            raise NotComparableError(title, hint="--against head compares with the last commit.")
         if not self.head.hash:
             return self.commit
         found = self.sight.git("merge-base", self.head.hash, begun_at, fine=(0, 1)).split()
         if not found:
-            raise refusal(f"It has no commit in common with {self.clone.base_branch}.")
+            title = f"The session has no commit in common with {self.clone.base_branch}"
+            raise NotComparableError(title, hint="--against head compares with the last commit.")
         return found[0].decode()
 
 
