@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from relay_tui import config as configuration
 from relay_tui.adapters.files import DataFiles
 from relay_tui.adapters.locks import FileLocks
-from relay_tui.adapters.machine import Host
 from relay_tui.adapters.store import TinyStore
 from relay_tui.config import Config
 from relay_tui.errors import ConfigError
 from relay_tui.events import Bus
 from relay_tui.paths import DataDir, config_file, default_data_dir, log_file
 from relay_tui.services.claims import Claims
-from relay_tui.services.doctor import Doctor
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from relay_tui.adapters.git.exit import GitExit
     from relay_tui.adapters.git.look.adapter import Looker
     from relay_tui.adapters.process.runtime import ProcessRuntime
+    from relay_tui.services.doctor import Doctor
 
 T = TypeVar("T")
 
@@ -130,15 +129,7 @@ def _over(place: DataDir, config: Config) -> Relay:
         ),
         unsaved=unsaved,
         reconciler=reconciler,
-        doctor=Doctor(
-            machine=Host(place),
-            store=store,
-            place=place,
-            config_path=config.path,
-            plan=reconciler.plan,
-            choose=lambda: runtime.choose(config.runtime, (), ()),
-            confinement=lambda: look.confinement(),
-        ),
+        doctor=_later(lambda: _doctor(place, config, store, reconciler, runtime, look)),
         trash=trash,
         strays=Strays(
             store=store,
@@ -184,8 +175,25 @@ def _processes(place: DataDir) -> ProcessRuntime:
     return ProcessRuntime(place)
 
 
+def _doctor(
+    place: DataDir, config: Config, store: TinyStore, reconciler: Reconciler, runtime: Runtimes, look: Looker
+) -> Doctor:
+    from relay_tui.adapters.machine import Host
+    from relay_tui.services.doctor import Doctor
+
+    return Doctor(
+        machine=Host(place),
+        store=store,
+        place=place,
+        config_path=config.path,
+        plan=reconciler.plan,
+        choose=lambda: runtime.choose(config.runtime, (), ()),
+        confinement=lambda: look.confinement(),
+    )
+
+
 class _Later:
-    """Stands for an adapter until its first use, which imports and makes it: the first paint needs neither."""
+    """Stands for what its first use imports and makes: the first paint needs none of it."""
 
     def __init__(self, make: Callable[[], object]) -> None:
         self._make = make

@@ -315,8 +315,8 @@ async def test_removing_a_session_names_what_goes_and_no_keeps_it(rig: Rig) -> N
 async def test_removing_a_project_counts_what_goes(rig: Rig) -> None:
     async with shown(peopled(rig)) as screen:
         await screen.press("h", "j", "D")
+        await screen.sees("Remove alpha?")
         for words in (
-            "Remove alpha?",
             "https://host.example/team/alpha.git",
             "sessions 3",
             "topic (stopped) on topic",

@@ -7,13 +7,13 @@ import threading
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relay_tui.config import Config
 from relay_tui.errors import ConflictError, EngineUnreachableError, RelayError
 from relay_tui.events import Bus, PushPlanned, RecordsChanged, Removed, WorkRescued
 from relay_tui.model import Project, Session
 from relay_tui.paths import DataDir
-from relay_tui.services.doctor import Doctor
 from relay_tui.services.drafts import NewSession
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
@@ -30,6 +30,9 @@ from relay_tui.services.trash import Trash
 from relay_tui.services.unsaved import Unsaved
 from relay_tui.services.watch import Watch
 from relay_tui.work import Hazard, PushPlan, Rescue
+
+if TYPE_CHECKING:
+    from relay_tui.services.doctor import Doctor
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,9 @@ from typing import ClassVar
 from rich.cells import cell_len
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.theme import Theme
 
 from relay_tui.services.relay import Relay
 from relay_tui.terminal import utf8_locale
@@ -20,7 +22,6 @@ from relay_tui.ui.actions import ACTIONS
 from relay_tui.ui.colours import CALM, INK
 from relay_tui.ui.endings import on_ending
 from relay_tui.ui.main_screen import MainScreen
-from relay_tui.ui.screens.question import Question
 from relay_tui.ui.world import Bridge, World, WorldChanged, snapshot
 
 HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
@@ -32,6 +33,9 @@ class RelayApp(App[int]):
     TITLE = "relay"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
+    theme: Reactive[str] = Reactive(CALM.name)
+    ansi_theme_dark = Reactive(INK, init=False)
+    """Ours from the start: each of the two that is set later has all styles read and applied once more."""
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(a.keys, a.name, a.help, show=False, id=a.binding_id) for a in ACTIONS if a.name == "quit"),
         Binding("ctrl+c", "quit", show=False, priority=True),
@@ -49,8 +53,6 @@ class RelayApp(App[int]):
 
     def on_mount(self) -> None:
         """Paint what the store has; only then look at the world."""
-        self.ansi_theme_dark = INK
-        self.register_theme(CALM)
         self.theme = self._choose_theme()
         self.set_class(self.glyphs is present.ASCII, "-ascii")
         world: World = snapshot(self.relay)
@@ -71,6 +73,11 @@ class RelayApp(App[int]):
             gc.enable()
         self.set_timer(HEADWAY, self.relay.start)
 
+    @property
+    def available_themes(self) -> dict[str, Theme]:
+        """Textual's themes, and ours before any could be registered."""
+        return {CALM.name: CALM, **super().available_themes}
+
     def _choose_theme(self) -> str:
         wanted = self.relay.config.theme
         if wanted in self.available_themes:
@@ -90,6 +97,8 @@ class RelayApp(App[int]):
 
     async def action_quit(self) -> None:
         """Leave; when something is under way, ask first."""
+        from relay_tui.ui.screens.question import Question  # the first paint needs no dialog
+
         jobs = self.relay.jobs.running()
         if not jobs or isinstance(self.screen, Question):
             self.exit(0)

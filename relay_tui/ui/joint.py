@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from relay_tui.model import Project, Session
 from relay_tui.services import names
-from relay_tui.services.joint_feed import Voice
 from relay_tui.services.log_source import LogSource
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.meters import Metered
 from relay_tui.ui.row_table import RowTable
-from relay_tui.ui.screens.joint_log import JointLog
 
 
 class Joint(Metered):
@@ -27,6 +25,9 @@ class Joint(Metered):
 
     def action_joint_log(self) -> None:
         """Open one log of several sessions."""
+        from relay_tui.services.joint_feed import Voice  # the first paint needs neither
+        from relay_tui.ui.screens.joint_log import JointLog
+
         records, project = self.world.records, self.project
         subject = self.subject
         if chosen := [s for s in records.live_sessions() if s.id in self.marked]:

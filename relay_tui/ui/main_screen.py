@@ -1,4 +1,7 @@
-"""The main screen: what keys do. Each becomes one call of a service, made off the screen's thread."""
+"""The main screen: what keys do. Each becomes one call of a service, made off the screen's thread.
+
+What a key opens is imported with the key: the first paint needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,6 @@ from relay_tui.ui.actions import ACTIONS, BY_NAME, TABS, L
 from relay_tui.ui.hints import Hints
 from relay_tui.ui.log_keys import LogKeys
 from relay_tui.ui.panes import PANES
-from relay_tui.ui.screens.doctor import DoctorScreen
-from relay_tui.ui.screens.guard import GuardScreen
-from relay_tui.ui.screens.help import HelpScreen
-from relay_tui.ui.screens.new_project import NewProjectForm, SourceForm
-from relay_tui.ui.screens.new_session import NewSessionForm
-from relay_tui.ui.screens.strays import StraysScreen
 from relay_tui.ui.work_keys import WorkKeys
 from relay_tui.ui.world import Found, JobFailed, RecordRemoved, Warned, snapshot
 
@@ -76,6 +73,8 @@ class MainScreen(LogKeys, WorkKeys):
     def action_strays(self) -> None:
         """Ask what is to become of what no record knows."""
         if self.world.strays:
+            from relay_tui.ui.screens.strays import StraysScreen
+
             self.app.push_screen(StraysScreen(self.world.strays), self._settle_strays)
         else:
             self.notify("Everything there is, is on record.")
@@ -99,6 +98,8 @@ class MainScreen(LogKeys, WorkKeys):
 
     def action_new_project(self) -> None:
         """Open the form for a new project."""
+        from relay_tui.ui.screens.new_project import NewProjectForm
+
         self.app.push_screen(NewProjectForm(self.relay), self._select_soon)
 
     def action_new_session(self) -> None:
@@ -114,6 +115,8 @@ class MainScreen(LogKeys, WorkKeys):
         elif project.clone_state is not CloneState.READY:
             self.notify(f"{clean(project.name)} is not cloned yet.", severity="warning", markup=False)
         else:
+            from relay_tui.ui.screens.new_session import NewSessionForm
+
             self.app.push_screen(NewSessionForm(self.relay, project), self._select_soon)
 
     def _select_soon(self, record_id: str | None) -> None:
@@ -155,6 +158,8 @@ class MainScreen(LogKeys, WorkKeys):
         def again(source: str | None) -> None:
             if source:
                 self.perform(lambda: self.relay.retry_project(found, source))
+
+        from relay_tui.ui.screens.new_project import SourceForm
 
         self.app.push_screen(SourceForm(self.relay, found), again)
 
@@ -212,6 +217,8 @@ class MainScreen(LogKeys, WorkKeys):
         guard = partial(self.relay.removal.guard_project, found.id)
         plain = self.glyphs is present.ASCII
         goes = [(label, clean_block(value)) for label, value in goes]
+        from relay_tui.ui.screens.guard import GuardScreen
+
         self.app.push_screen(GuardScreen(f"Remove {found.name}?", goes, guard, plain=plain), answered)
 
     @property
@@ -304,10 +311,14 @@ class MainScreen(LogKeys, WorkKeys):
 
     def action_help(self) -> None:
         """Show every key."""
+        from relay_tui.ui.screens.help import HelpScreen
+
         self.app.push_screen(HelpScreen(ascii_only=self.glyphs is present.ASCII))
 
     def action_doctor(self) -> None:
         """Look at what relay needs on this machine."""
+        from relay_tui.ui.screens.doctor import DoctorScreen
+
         self.app.push_screen(DoctorScreen(self.relay.doctor, ascii_only=self.glyphs is present.ASCII))
 
     async def action_quit(self) -> None:

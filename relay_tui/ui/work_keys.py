@@ -15,9 +15,6 @@ from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
 from relay_tui.ui.changes.editor import edit, editor_command, real_file
 from relay_tui.ui.doing import Doing
-from relay_tui.ui.screens.choice import Choice
-from relay_tui.ui.screens.guard import GuardScreen
-from relay_tui.ui.screens.push import PushedScreen, PushQuestion
 from relay_tui.ui.world import Announced
 from relay_tui.work import Rescue
 
@@ -103,6 +100,8 @@ class WorkKeys(Doing):
             if how:
                 self.perform(lambda: self.relay.update_session(found, rebase=how == "rebase"))
 
+        from relay_tui.ui.screens.choice import Choice  # as below: the first paint needs no dialog
+
         self.app.push_screen(
             Choice(
                 f"Bring {found.name} up to date",
@@ -151,11 +150,15 @@ class WorkKeys(Doing):
             if yes:
                 self.perform(lambda: self.relay.push(session, event.plan))
 
+        from relay_tui.ui.screens.push import PushQuestion
+
         self.app.push_screen(PushQuestion(self._name_of(session.id), event.plan), answered)
 
     def _pushed(self, event: WorkPushed) -> None:
         name = self._name_of(event.session_id)
         if self.app.screen is self and (event.pushed.said or event.pushed.links):
+            from relay_tui.ui.screens.push import PushedScreen
+
             self.app.push_screen(PushedScreen(name, event.pushed))
         else:
             links = [clean(link) for link in event.pushed.links]
@@ -186,6 +189,8 @@ class WorkKeys(Doing):
 
         plain = self.glyphs is present.ASCII
         guard = lambda: self.relay.removal.guard(found.id)  # noqa: E731
+        from relay_tui.ui.screens.guard import GuardScreen
+
         self.app.push_screen(GuardScreen(f"Remove {found.name}?", goes, guard, bundle=bundle, plain=plain), answered)
 
 
