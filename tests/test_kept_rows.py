@@ -107,6 +107,15 @@ def test_age_goes_on() -> None:
     assert rows.rows(world, None, "", NOW + timedelta(seconds=60))[0].cells[-1].plain == "6m"
 
 
+def test_the_next_moment_to_draw_is_that_of_the_first_age_to_move_on() -> None:
+    """Of the rows that are answered: what a filter hides need not be drawn."""
+    world = with_session(a_world(), "s1", created_at=(NOW - timedelta(seconds=90)).isoformat())
+    rows = SessionRows(present.UNICODE, PROFILES)
+    for wanted, seconds in (("", 30), ("work-1", 30), ("work-2", 60), ("nothing", float("inf"))):
+        rows.rows(world, None, wanted, NOW)
+        assert rows.grow_old_at == NOW.timestamp() + seconds, wanted
+
+
 @pytest.mark.parametrize("seconds", [0, 0.5, 59.2, 60, 3599, 3601, 86_399, 86_401, 86_400 * 364.5, 86_400 * 400])
 def test_age_lasts_exactly(seconds: float) -> None:
     """Just before the end the same words, at the end others."""

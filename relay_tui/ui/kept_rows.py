@@ -37,6 +37,8 @@ class SessionRows:
         self._profiles = profiles
         self._kept: dict[str, _Kept] = {}
         self._sorted: tuple[Records, list[Session]] | None = None
+        self.grow_old_at = float("inf")
+        """When the first age among the rows answered last has to be told anew, in seconds since 1970."""
 
     def rows(
         self,
@@ -55,6 +57,7 @@ class SessionRows:
         down, at, with_project = world.engine.state == "down", moment.timestamp(), project is None
         wanted = wanted.casefold()
         rows: list[Row] = []
+        self.grow_old_at = float("inf")
         for session in self._by_project(records) if project is None else records.live_sessions(project.id):
             made_from = (
                 session,
@@ -72,6 +75,8 @@ class SessionRows:
                 found = kept[session.id] = self._build(made_from, world, moment)
             if not wanted or wanted in found.words:
                 rows.append(found.row)
+                if found.until < self.grow_old_at:
+                    self.grow_old_at = found.until
         if with_project and len(kept) > len(records.live_sessions()):
             self._forget(records)
         return rows

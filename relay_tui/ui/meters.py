@@ -90,8 +90,10 @@ class Metered(Panes):
 
     @on(Read)
     def draw_soon(self) -> None:
-        """Fifty sessions are read fifty times a second, and drawn four times at most."""
-        if self._drawing is None:
+        """Fifty sessions are read fifty times a second, and drawn four times at most; one is drawn when it is read."""
+        if not self._with_columns:
+            self._show_line()
+        elif self._drawing is None:
             self._drawing = self.set_timer(BATCH, self._draw_read)
 
     def _draw_read(self) -> None:

@@ -85,7 +85,7 @@ class Panes(Screen[None]):
         self._draw_all()
         live = self.world.records.live_projects()
         self.set_focus(self.sessions if live else self.projects)
-        self.set_interval(10, self.draw)  # ages move on
+        self.set_interval(10, self._draw_ages)
         self.watch(self.sessions, "scroll_y", self._say_what_is_seen, init=False)
 
     # --- the parts ---
@@ -149,6 +149,12 @@ class Panes(Screen[None]):
         """Bring every pane to the present snapshot."""
         if self.is_mounted:
             self._draw_all()
+
+    def _draw_ages(self) -> None:
+        """Ages move on, those in the rows seldom enough that most of the time there is nothing to draw of them."""
+        if self._session_rows.grow_old_at <= present.now().timestamp():
+            self._draw_sessions()
+        self._draw_detail()
 
     def _draw_all(self) -> None:
         self.query_one(StatusLine).show(self.world)
@@ -370,7 +376,8 @@ class Panes(Screen[None]):
         self._show_filter(False)
         if was_open:
             self.set_focus(self.query_one(f"#{place}"))
-        self.draw()
+        if clear and had:
+            (self._draw_projects if place == "projects" else self._draw_sessions)()
         return was_open or (clear and had)
 
 

@@ -158,6 +158,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor: str | None = None
         self._last_cursor: str | None = None
         self._content_widths: list[int] | None = None
+        self._measured: dict[str, Row] = {}
         self._row_layout = Layout()
         self._seen_page = 0
         self._pattern: re.Pattern[str] | None = None
@@ -305,7 +306,10 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Take the `fresh` rows into the widths; true if the columns have to be laid out again."""
         if self._content_widths is None:
             return True
-        wider = widest(self._columns, fresh, self._content_widths, self._glyphs)
+        measured = self._measured  # what a filter hid and shows again is as wide as it was
+        unknown = [row for row in fresh if measured.get(row.key) is not row]
+        measured.update((row.key, row) for row in unknown)
+        wider = widest(self._columns, unknown, self._content_widths, self._glyphs)
         if wider == self._content_widths:
             return False
         self._content_widths = wider
@@ -326,6 +330,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         if self._content_widths is None or width != self._row_layout.width:
             titles = [self._glyphs.length(column.title) if self.show_header else 0 for column in self._columns]
             self._content_widths = widest(self._columns, self._rows, titles, self._glyphs)
+            self._measured = {row.key: row for row in self._rows}
             self._lay_out(width)
         return self._row_layout
 
