@@ -43,6 +43,7 @@ class DockerRuntime:
         self._engine = Engine()
         self._creator = Creator(self._engine, data_dir, FactsCache(cache))
         self._terminal = Terminal(self._engine)
+        self._ttys: dict[str, bool] = {}  # by container: it never changes
 
     def ping(self) -> str:
         """Answer 'Docker 20.10.24 at unix:///var/run/docker.sock'."""
@@ -141,7 +142,9 @@ class DockerRuntime:
         if since:
             params["since"] = logs.engine_time(since)
         title = "The log cannot be read"
-        tty = bool(self._inspected(container_id, title)["Config"]["Tty"])
+        tty = self._ttys.get(container_id)
+        if tty is None:
+            tty = self._ttys[container_id] = bool(self._inspected(container_id, title)["Config"]["Tty"])
         return self._engine.stream(title, "GET", f"/containers/{container_id}/logs", params=params), tty
 
     def stats(self, container_id: str) -> StatsStream:
