@@ -396,9 +396,12 @@ class LogView(LogCanvas, can_focus=True):
         self._changed()
 
     def _tell_scrollbar(self) -> None:
-        """Size and position; without a layout while the bar is there anyway: that would redraw the whole screen."""
+        """Size and position; without a layout while the bar is there anyway: that would redraw the whole screen.
+
+        An empty log keeps its bar too: mostly another one takes its place in a moment.
+        """
         size = Size(self.size.width, len(self._lines))
-        if self.show_vertical_scrollbar and size.height > self.size.height:
+        if self.show_vertical_scrollbar and (size.height > self.size.height or not size.height):
             self.set_reactive(Widget.virtual_size, size)
             self.vertical_scrollbar.window_virtual_size = size.height
         elif size != self.virtual_size:
