@@ -136,6 +136,8 @@ class LogCanvas(ScrollView):
         number = self._lines.at(place.line)
         line, strip = self._line_strip(number)
         room = self._text_width
+        if (plain := self._plain_row(line, strip, place, width)) is not None:
+            return plain
         style = self.get_component_rich_style("log-view--notice") if line.stream == NOTICE else self.rich_style
         if self.state.wrap:
             shown = folded(strip, room)[place.row].crop_extend(0, room, None).apply_style(style)
@@ -146,6 +148,16 @@ class LogCanvas(ScrollView):
             words = time_text(line.time) if place.row == 0 else " " * TIME_CELLS
             head.append(Segment(words, self.get_component_rich_style("log-view--time")))
         return Strip([*head, *shown]).crop(0, width)
+
+    def _plain_row(self, line: LogLine, strip: Strip, place: Place, width: int) -> Strip | None:
+        """A line without a colour that fits, made in one go: each strip on the way costs more than its text."""
+        room, text = width - _GUTTER, strip.text
+        if self.state.times or self._left or line.stream == NOTICE or not text.isascii() or len(text) > room:
+            return None
+        if any(segment.style is not None for segment in strip):
+            return None
+        gutter = self._gutter(line, place, self._lines.at(place.line))
+        return Strip([gutter, Segment(text.ljust(room), self.rich_style)], width)
 
     def _cut(self, strip: Strip, room: int) -> Strip:
         shown = strip.crop_extend(self._left, self._left + room, None)
