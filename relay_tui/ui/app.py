@@ -24,6 +24,7 @@ from relay_tui.ui.endings import on_ending
 from relay_tui.ui.main_screen import MainScreen
 from relay_tui.ui.world import Bridge, World, WorldChanged, snapshot
 
+SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waiting, at each step of a key's way
 HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
 
 
@@ -137,6 +138,7 @@ def run_app(app: RelayApp) -> int:
     if app.glyphs is present.ASCII and sys.__stderr__ is not None:
         codecs.register_error("relay-plain", _plain)
         sys.__stderr__.reconfigure(encoding="ascii", errors="relay-plain")
+    sys.setswitchinterval(SWITCH)
     try:
         app.run()
     finally:
