@@ -46,7 +46,7 @@ class StatusLine(Static):
             self._draw(self._world)
 
     def _draw(self, world: World) -> None:
-        words, tone = engine_words(world.engine, self._glyphs)
+        words, tone = engine_words(world, self._glyphs)
         others = processes_words(world.processes, self._glyphs)
         spans: list[tuple[str, Tone]] = []
         for count in counts(world):

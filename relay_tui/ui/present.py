@@ -274,10 +274,13 @@ def processes_words(status: EngineStatus, glyphs: Glyphs) -> str:
     return f" {glyphs.dot} processes {'not isolated' if 'not isolated' in status.words else 'in a sandbox'}"
 
 
-def engine_words(status: EngineStatus, glyphs: Glyphs) -> tuple[str, Tone]:
-    """The engine's state in words, and their tone."""
+def engine_words(world: World, glyphs: Glyphs) -> tuple[str, Tone]:
+    """The engine's state in words, and their tone. Where every session is a process, nobody misses it."""
+    status, sessions = world.engine, world.records.live_sessions()
     if status.state == "up":
         return f"{glyphs.up} {clean(status.words, limit=60)}", "good"
+    if status.state == "down" and sessions and all(session.runtime != DOCKER for session in sessions):
+        return "no engine", "dim"
     if status.state == "down":
         return f"{glyphs.down} engine down: {clean(status.words, limit=160)}", "bad"
     return f"{glyphs.busy} looking for the engine", "dim"
