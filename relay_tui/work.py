@@ -200,6 +200,19 @@ class Kept:
     commit: Commit
     count: int
     """Commits that the upstream does not have."""
+    name: str = ""
+    """The session's, as it was called when this was kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What an export brought, in the session's terms: `topic`, `stash/0`, `detached`, `uncommitted`."""
+
+    branch: str
+    """What is checked out there, or the branch that was made."""
+    brought: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    """Work that did not go along, and that the upstream has not got."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from scripted import Scripted
 from relay_tui.services.ports import Parcel, Source
 from relay_tui.services.ports.work import Clone
 from relay_tui.services.watch import Watch
-from relay_tui.work import Against, Changes, Commit, Facts, FileChange, Guarded, Kept, Patch, Pushed, PushPlan
+from relay_tui.work import Against, Changes, Commit, Exported, Facts, FileChange, Guarded, Kept, Patch, Pushed, PushPlan
 
 COMMIT = Commit(
     hash="c0ffee1234567890c0ffee1234567890c0ffee12",
@@ -157,13 +157,13 @@ class FakeExit(Scripted):
         links = tuple(line for line in self.said if line.startswith("https://"))
         return Pushed(branch=plan.branch, commit=plan.commit, said=self.said, links=links)
 
-    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> str:
+    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> Exported:
         """A directory that says whose it is."""
         del source
         self.begin("export", watch)
         target.mkdir()
         (target / "session").write_text(clone.session_id)
-        return name or clone.branch
+        return Exported(branch=name or clone.branch, brought=(clone.branch,))
 
     @contextmanager
     def parcel(self, clone: Clone, watch: Watch) -> Iterator[Parcel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,7 @@ def test_an_export_is_an_ordinary_clone(ground: Ground, tmp_path: Path) -> None:
         (ground.clone.work_dir / "work.txt").write_text(f"stashed {number}\n")
         ground.git("stash", "--quiet")
     target = tmp_path / "mine"
-    assert ground.exit.export(ground.clone, "https://host.example/a.git", target, Watch()) == "topic"
+    assert ground.exit.export(ground.clone, "https://host.example/a.git", target, Watch()).branch == "topic"
     assert run_git("status", "--porcelain=v2", "--branch", cwd=target).splitlines()[:2] == [
         f"# branch.oid {commit}",
         "# branch.head topic",
@@ -174,10 +175,10 @@ def test_an_export_is_an_ordinary_clone(ground: Ground, tmp_path: Path) -> None:
 def test_into_a_repository_of_the_users_own(ground: Ground) -> None:
     first = ground.work()
     own = ground.other
-    assert ground.exit.export(ground.clone, "unused", own, Watch()) == "topic"
+    assert ground.exit.export(ground.clone, "unused", own, Watch()).branch == "topic"
     assert ground.head("topic", own) == first
     second = ground.work("b.txt")
-    assert ground.exit.export(ground.clone, "unused", own, Watch()) == "topic"
+    assert ground.exit.export(ground.clone, "unused", own, Watch()).branch == "topic"
     assert ground.head("topic", own) == second
     before = run_git("for-each-ref", cwd=own) + run_git("status", "--porcelain=v2", "--branch", cwd=own)
     run_git("checkout", "--quiet", "topic", cwd=own)
@@ -193,7 +194,7 @@ def test_into_a_repository_of_the_users_own(ground: Ground) -> None:
     with pytest.raises(ConflictError, match="has a branch topic with other commits"):
         ground.exit.export(ground.clone, "unused", own, Watch())
     assert ground.head("topic", own) == mine
-    assert ground.exit.export(ground.clone, "unused", own, Watch(), name="topic-2") == "topic-2"
+    assert ground.exit.export(ground.clone, "unused", own, Watch(), name="topic-2").branch == "topic-2"
     assert ground.head("topic-2", own) == third
     run_git("update-ref", "refs/heads/topic", second, cwd=own)
     run_git("branch", "-D", "topic-2", cwd=own)
@@ -217,12 +218,49 @@ def test_what_was_kept_is_exported_when_the_clone_is_gone(ground: Ground, tmp_pa
     commit = ground.work()
     ground.exit.keep(ground.clone, Watch())
     ground.clone.work_dir.rename(tmp_path / "gone")
-    assert ground.exit.export(ground.clone, "unused", tmp_path / "mine", Watch()) == "topic"
+    assert ground.exit.export(ground.clone, "unused", tmp_path / "mine", Watch()).branch == "topic"
     assert ground.head("topic", tmp_path / "mine") == commit
     for ref in ground.in_base("for-each-ref", "--format=%(refname)", KEPT).splitlines():
         ground.in_base("update-ref", "-d", ref)
     with pytest.raises(NotFoundError):
         ground.exit.export(ground.clone, "unused", tmp_path / "again", Watch())
+
+
+def test_a_detached_head_that_was_kept_is_exported_with_all_the_rest(ground: Ground, tmp_path: Path) -> None:
+    ground.work("begun.txt")
+    ground.git("checkout", "--quiet", "--detach")
+    made = ground.work("detached.txt")
+    (ground.clone.work_dir / "detached.txt").write_text("stashed")
+    ground.git("stash", "--quiet")
+    (ground.clone.work_dir / "loose.txt").write_text("loose")
+    live = ground.exit.export(ground.clone, "unused", tmp_path / "live", Watch())
+    ground.exit.keep(ground.clone, Watch())
+    ground.clone.work_dir.rename(tmp_path / "gone")
+    unknown = replace(ground.clone, branch="main")  # as of a session on record no more
+    assert ground.exit.export(unknown, "unused", tmp_path / "kept", Watch()) == live
+    assert (live.branch, live.left) == ("topic-detached", ())
+    assert {"detached", "topic", "stash/0", "uncommitted"} <= set(live.brought)
+    named = ground.exit.export(unknown, "unused", tmp_path / "named", Watch(), name="mine")
+    assert named.branch == "mine"
+    for place, branch in (("live", "topic-detached"), ("kept", "topic-detached"), ("named", "mine")):
+        assert run_git("rev-parse", "HEAD", branch, cwd=tmp_path / place) == f"{made}\n{made}"
+        assert run_git("show", "stash@{0}:detached.txt", cwd=tmp_path / place) == "stashed"
+        assert (tmp_path / place / "loose.txt").read_text() == "loose"
+    into = ground.exit.export(unknown, "unused", ground.other, Watch())
+    assert (into.branch, into.brought) == ("topic-detached", ("detached",))
+    assert set(into.left) == {"stash/0", "uncommitted"}
+
+
+def test_a_detached_head_of_before_is_brought_beside_the_branch_it_is_on(ground: Ground, tmp_path: Path) -> None:
+    ground.git("checkout", "--quiet", "--detach")
+    made = ground.work("detached.txt")
+    ground.exit.keep(ground.clone, Watch())
+    ground.git("checkout", "--quiet", "topic")
+    ground.work("topic.txt")
+    ground.exit.keep(ground.clone, Watch())
+    ground.clone.work_dir.rename(tmp_path / "gone")
+    assert ground.exit.export(ground.clone, "unused", tmp_path / "mine", Watch()).branch == "topic"
+    assert ground.head("topic-detached", tmp_path / "mine") == made
 
 
 # --- what a session lacks --------------------------------------------------------------------------------------------

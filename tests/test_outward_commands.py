@@ -122,8 +122,12 @@ def test_an_export_outlives_its_session(world: World, tmp_path: Path) -> None:
         row for row in world.relay.run("project", "kept", "alpha", "--json").rows if row["session_id"] == session_id
     ]
     assert (row["ref"], row["count"]) == (f"refs/relay/{session_id}/heads/outlived", 1)
+    assert row["name"] == "outlived"
     world.relay.json("session", "export", session_id, "--to", tmp_path / "purged")
-    for place in ("live", "trashed", "purged"):
+    world.relay.json("session", "export", "outlived", "--to", tmp_path / "by-name")
+    unknown = world.relay.fails(3, "session", "export", "nobody", "--to", tmp_path / "x")
+    assert "relay project kept alpha" in unknown["hint"]
+    for place in ("live", "trashed", "purged", "by-name"):
         assert run_git("rev-parse", "outlived", cwd=tmp_path / place) == made
     error = world.relay.fails(2, "session", "export", session_id, "--to", world.relay.data / "tmp/x")
     assert error["title"] == "That is relay's own directory"

@@ -11,10 +11,10 @@ import click
 from relay_tui import text
 from relay_tui.cli.output import Desk, command, progress, table
 from relay_tui.errors import ConflictError, NotFoundError
-from relay_tui.model import Records, Session
+from relay_tui.model import CloneState, Project, Records, Session
 from relay_tui.services import names
 from relay_tui.services.watch import Watch
-from relay_tui.work import Kept, Pushed, PushPlan
+from relay_tui.work import Exported, Kept, Pushed, PushPlan
 
 _LISTED = 20  # commits that are shown before a push
 
@@ -143,22 +143,49 @@ def export(desk: Desk, reference: str, target: Path, name: str) -> None:
     Works for a removed session too: its id is in `relay project kept` and `relay session list --all`.
     """
     with progress() as watch:
-        branch = _export(desk, reference, target, name, watch)
+        exported = _export(desk, reference, target, name, watch)
     if desk.output.as_json:
-        desk.output.document({"session": reference, "to": str(target), "branch": branch})
-    desk.output.say(text.clean(f"{target} has the work, on branch {branch}."))
+        desk.output.document({"session": reference, "to": str(target), **asdict(exported)})
+    desk.output.say(export_words(target, exported))
 
 
-def _export(desk: Desk, reference: str, target: Path, name: str, watch: Watch) -> str:
+def export_words(target: Path, exported: Exported) -> str:
+    """What the place has now, and what it has not."""
+    brought = ", ".join(exported.brought)
+    if not exported.left:
+        return text.clean(f"{target} has the work, on branch {exported.branch}. Brought: {brought}.")
+    lines = [
+        f"{target} has the branch {exported.branch}. Brought: {brought}.",
+        f"Not brought: {', '.join(exported.left)}. --to a new directory brings all of it.",
+    ]
+    return "\n".join(_clean(lines))
+
+
+def _export(desk: Desk, reference: str, target: Path, name: str, watch: Watch) -> Exported:
     records = desk.relay.store.read()
     outward = desk.relay.outward
     try:
-        return outward.export(_session(records, reference), target, watch, name=name)
+        found = _session(records, reference)
     except NotFoundError as error:
-        kept = [(p.id, k) for p in records.live_projects() for k in outward.kept(p.id) if k.session_id == reference]
-        if not kept:
-            raise error
-    return outward.export_kept(*kept[0], target, watch, name=name)
+        kept = [
+            (p, k) for p in records.live_projects() if p.clone_state is CloneState.READY for k in outward.kept(p.id)
+        ]
+        project, chosen = _kept(kept, reference, error)
+        return outward.export_kept(project.id, chosen, target, watch, name=name)
+    return outward.export(found, target, watch, name=name)
+
+
+def _kept(kept: list[tuple[Project, Kept]], reference: str, missing: NotFoundError) -> tuple[Project, Kept]:
+    """Of a session on record no more, by its id, or by its name if only one was called so. Raises NotFoundError."""
+    by_id = [entry for entry in kept if entry[1].session_id == reference]
+    by_name = [entry for entry in kept if entry[1].name and entry[1].name == reference]
+    if by_id or len({row.session_id for _, row in by_name}) == 1:
+        return (by_id or by_name)[0]
+    if kept:
+        projects = dict.fromkeys(project.name for project, _ in (by_name or kept))
+        places = " or ".join(f"relay project kept {name}" for name in projects)
+        missing.hint = f"If it was removed: {places} lists by id what was kept of such sessions."
+    raise missing
 
 
 def _session(records: Records, reference: str) -> Session:
@@ -181,7 +208,7 @@ def kept(desk: Desk, reference: str) -> None:
     found = names.find_project(records, reference)
     rows = desk.relay.outward.kept(found.id)
     if desk.output.as_json:
-        desk.output.document([{"name": _name(records, row), **asdict(row)} for row in rows])
+        desk.output.document([{**asdict(row), "name": _name(records, row)} for row in rows])
     elif not rows:
         desk.output.say(f"Nothing is kept in {found.name} that the upstream does not have.")
     else:
@@ -201,7 +228,7 @@ def kept(desk: Desk, reference: str) -> None:
 
 def _name(records: Records, row: Kept) -> str:
     known = records.sessions.get(row.session_id)
-    return known.name if known else ""
+    return text.clean(known.name if known else row.name)
 
 
 def _short(row: Kept) -> str:

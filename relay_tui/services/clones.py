@@ -18,4 +18,5 @@ def clone_of(session: Session, data_dir: DataDir, work_dir: Path | None = None) 
         base=data_dir.base(session.project_id),
         branch=session.branch,
         base_branch=session.base_branch,
+        name=session.name,
     )

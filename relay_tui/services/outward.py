@@ -15,7 +15,7 @@ from relay_tui.services.claims import Claims
 from relay_tui.services.clones import clone_of
 from relay_tui.services.ports import Clone, Exit, Files, Git, Runtime, Source, Store
 from relay_tui.services.watch import Watch
-from relay_tui.work import Hazard, Kept, Pushed, PushPlan, Rescue, Rescued, Updated
+from relay_tui.work import Exported, Hazard, Kept, Pushed, PushPlan, Rescue, Rescued, Updated
 
 
 class Outward:
@@ -136,8 +136,8 @@ class Outward:
         """What the project's base holds of sessions and the upstream does not have."""
         return self._way_out.kept(self._data_dir.base(project_id))
 
-    def export(self, session: Session, target: Path, watch: Watch, *, name: str = "") -> str:
-        """An ordinary clone at `target`, or a branch in the repository that is there; answer the branch's name.
+    def export(self, session: Session, target: Path, watch: Watch, *, name: str = "") -> Exported:
+        """An ordinary clone at `target`, or a branch in the repository that is there; answer what it has now.
 
         Of a removed session too: from its clone in the trash, or from what was kept of it.
         """
@@ -148,7 +148,7 @@ class Outward:
             project = self._project(session.project_id)
             return self._way_out.export(self._wherever(session), project.source, target, watch, name=name)
 
-    def export_kept(self, project_id: str, kept: Kept, target: Path, watch: Watch, *, name: str = "") -> str:
+    def export_kept(self, project_id: str, kept: Kept, target: Path, watch: Watch, *, name: str = "") -> Exported:
         """The same, of a session that is on record no more: from what was kept of it."""
         if name:
             self._git.check_branch_name(name)
@@ -159,7 +159,7 @@ class Outward:
             work_dir=self._data_dir.session(project_id, kept.session_id),
             eye=self._data_dir.eye(project_id, kept.session_id),
             base=self._data_dir.base(project_id),
-            branch=kept.ref.removeprefix(f"refs/relay/{kept.session_id}/heads/"),
+            branch=_branch(kept) or project.default_branch,
             base_branch=project.default_branch,
         )
         with self._locks.hold(kept.session_id, "exporting what was kept"):
@@ -201,6 +201,12 @@ class Outward:
         if session is None or session.deleted_at is not None:
             raise NotFoundError("That session is gone", session_id)
         return session
+
+
+def _branch(kept: Kept) -> str:
+    """The branch that was kept, or '' if it was none."""
+    heads = f"refs/relay/{kept.session_id}/heads/"
+    return kept.ref.removeprefix(heads) if kept.ref.startswith(heads) else ""
 
 
 def _saved(refs: Mapping[str, str], session_id: str) -> frozenset[Hazard]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from relay_tui.services.ports.git import Source
 from relay_tui.services.watch import Watch
-from relay_tui.work import Against, Changes, Facts, Guarded, Kept, Patch, Pushed, PushPlan
+from relay_tui.work import Against, Changes, Exported, Facts, Guarded, Kept, Patch, Pushed, PushPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,8 @@ class Clone:
     branch: str
     """The branch it was begun on."""
     base_branch: str
+    name: str = ""
+    """The session's, where it is known."""
 
 
 class Look(Protocol):
@@ -112,8 +114,8 @@ class Exit(Protocol):
         """Push exactly what was planned, with the host's credentials."""
         ...
 
-    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> str:
-        """Make an ordinary clone at `target`, or a branch in the repository that is there; answer the branch's name.
+    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> Exported:
+        """Make an ordinary clone at `target`, or a branch in the repository that is there; answer what it has now.
 
         From the session's clone, or if that is gone, from what was kept of it. `name` is what to call the branch, ''
         what it is called. Raises ConflictError, with a free name, when a branch of that name has other commits.

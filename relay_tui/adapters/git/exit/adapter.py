@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from relay_tui.adapters.git.exit import commits, own, upstream
+from relay_tui.adapters.git.exit import commits, note, own, upstream
 from relay_tui.adapters.git.exit import push as pushing
 from relay_tui.adapters.git.exit.bundle import bundle
 from relay_tui.adapters.git.exit.export import export
@@ -16,7 +17,7 @@ from relay_tui.adapters.git.exit.parcel import parcel
 from relay_tui.errors import ConflictError, NotFoundError
 from relay_tui.services.ports import Clone, Parcel, Source
 from relay_tui.services.watch import Watch
-from relay_tui.work import Kept, Pushed, PushPlan
+from relay_tui.work import Exported, Kept, Pushed, PushPlan
 
 _KEPT = "refs/relay/"
 
@@ -39,7 +40,9 @@ class GitExit:
             if count:
                 (newest,) = commits.read(base, commit, limit=1)
                 session_id = ref.removeprefix(_KEPT).partition("/")[0]
-                found.append(Kept(session_id=session_id, ref=ref, commit=newest, count=count))
+                noted = note.read(base, session_id)
+                name = noted.name if noted else ""
+                found.append(Kept(session_id=session_id, ref=ref, commit=newest, count=count, name=name))
         return found
 
     def bundle(self, clone: Clone, target: Path, watch: Watch) -> int:
@@ -70,18 +73,24 @@ class GitExit:
         """Push exactly what was planned, with the host's credentials."""
         return pushing.push(clone.base, source, plan, watch)
 
-    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> str:
-        """Make an ordinary clone at `target`, or a branch in the repository that is there; answer the branch's name."""
-        return export(clone, self._present(clone, watch), source, target, self._tmp, watch, name=name)
+    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> Exported:
+        """Make an ordinary clone at `target`, or a branch in the repository that is there; answer what it has now."""
+        clone, present = self._present(clone, watch)
+        return export(clone, present, source, target, self._tmp, watch, name=name)
 
-    def _present(self, clone: Clone, watch: Watch) -> Brought:
+    def _present(self, clone: Clone, watch: Watch) -> tuple[Clone, Brought]:
         """What the session holds now, or what was kept of it if its clone is gone."""
         if clone.work_dir.is_dir():
-            return bring_in(clone, self._tmp, watch, files=True)
+            return clone, bring_in(clone, self._tmp, watch, files=True)
         kept = own.refs(clone.base, f"{_KEPT}{clone.session_id}/")
         if not kept:
             raise NotFoundError("Nothing of that session is left", hint="Its clone is gone, and nothing was kept.")
-        return Brought(clone.branch, MappingProxyType(kept))
+        noted = note.read(clone.base, clone.session_id)
+        if noted:
+            clone = replace(clone, branch=noted.begun_on)
+        detached = f"{_KEPT}{clone.session_id}/detached" in kept
+        on = noted.on if noted else "" if detached else clone.branch
+        return clone, Brought(on, MappingProxyType(kept))
 
     @contextmanager
     def parcel(self, clone: Clone, watch: Watch) -> Iterator[Parcel]:

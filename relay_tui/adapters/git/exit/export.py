@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from relay_tui.adapters.git import process
-from relay_tui.adapters.git.exit import lfs, own
+from relay_tui.adapters.git.exit import commits, lfs, own
 from relay_tui.adapters.git.exit.intake import Brought
 from relay_tui.adapters.git.faults import from_os, translate
 from relay_tui.adapters.git.place import partial
 from relay_tui.errors import ConflictError, NotFoundError
 from relay_tui.services.ports import Clone
 from relay_tui.services.watch import Watch
+from relay_tui.work import Exported
 
 _FETCH = ("fetch", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--no-write-fetch-head", "--progress")
 _UNCOMMITTED = "refs/heads/relay-uncommitted"
@@ -23,20 +24,32 @@ _STASH = "refs/relay-stash/"
 _HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false", "-c", "gc.auto=0")
 
 
-def export(clone: Clone, brought: Brought, source: str, target: Path, tmp: Path, watch: Watch, *, name: str) -> str:
-    """Put the branch that the session is on at `target`; answer what it is called there."""
+def export(
+    clone: Clone, brought: Brought, source: str, target: Path, tmp: Path, watch: Watch, *, name: str
+) -> Exported:
+    """Put the session's work at `target`, of a repository of the user's own only the branch that it is on."""
     branch, ref = _chosen(clone, brought)
     name = name or branch
+    mine = f"refs/relay/{clone.session_id}/"
+    terms = {kept: kept.removeprefix(mine).removeprefix("heads/") for kept in brought.refs}
     if _is_repository(target):
         _into(target, clone.base, ref, brought.refs[ref], name, watch)
-    elif target.is_dir() and any(target.iterdir()):
+        left = tuple(terms[other] for other in _not_in(clone.base, brought.refs, brought.refs[ref]))
+        return Exported(branch=name, brought=(terms[ref],), left=left)
+    if target.is_dir() and any(target.iterdir()):
         raise ConflictError(
             f"{target} is neither empty nor a git repository", hint="Choose a new directory, or your own clone."
         )
-    else:
-        with _room(target, tmp, clone.session_id) as path:
-            _clone(path, clone, ref, source, name, watch)
-    return name
+    if f"{mine}heads/{name}" in brought.refs and f"{mine}heads/{name}" != ref:
+        raise ConflictError(f"The session has another branch {name}", hint="Choose another name.")
+    with _room(target, tmp, clone.session_id) as path:
+        _clone(path, clone, ref, source, name, watch)
+    return Exported(branch=name, brought=tuple(sorted(terms.values())))
+
+
+def _not_in(base: Path, refs: Mapping[str, str], chosen: str) -> list[str]:
+    """The refs with work that neither `chosen` nor the upstream has."""
+    return [ref for ref, commit in refs.items() if commits.count(base, commit, *commits.UPSTREAM, chosen)]
 
 
 @contextmanager
@@ -64,11 +77,18 @@ def _chosen(clone: Clone, brought: Brought) -> tuple[str, str]:
     mine = f"refs/relay/{clone.session_id}/"
     heads = {r.removeprefix(f"{mine}heads/"): r for r in brought.refs if r.startswith(f"{mine}heads/")}
     if f"{mine}detached" in brought.refs and not brought.branch:
-        return f"{clone.branch}-detached", f"{mine}detached"
+        return _detached(clone, heads), f"{mine}detached"
     for branch in (brought.branch, clone.branch, *sorted(heads)):
         if branch in heads:
             return branch, heads[branch]
     raise NotFoundError("The session has no commits", hint="There is nothing to export.")
+
+
+def _detached(clone: Clone, heads: Collection[str]) -> str:
+    """What to call the branch for the commits of a detached HEAD, beside branches called `heads`."""
+    name = f"{clone.branch}-detached"
+    taken = [f"refs/heads/{head}" for head in heads]
+    return _free(name, taken) if f"refs/heads/{name}" in taken or _clash(name, taken) else name
 
 
 # --- an ordinary clone -----------------------------------------------------------------------------------------------
@@ -83,7 +103,7 @@ def _clone(path: Path, clone: Clone, ref: str, source: str, name: str, watch: Wa
     wanted = [
         *("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*", f"+{mine}/tags/*:refs/tags/*"),
         *(f"+{mine}/heads/*:refs/heads/*", f"+{ref}:refs/heads/{name}", f"+{mine}/stash/*:{_STASH}*"),
-        f"+{mine}/uncommitted*:{_UNCOMMITTED}*",
+        *(f"+{mine}/uncommitted*:{_UNCOMMITTED}*", *_others(clone, ref, name)),
     ]
     git = path / ".git"
     _work(git, *_FETCH, "--update-head-ok", "--", own.address(clone.base), *wanted, watch=watch)
@@ -108,6 +128,18 @@ def _clone(path: Path, clone: Clone, ref: str, source: str, name: str, watch: Wa
     if outcome.code:
         raise translate(outcome, "The files cannot be written")
     _lay_out(git, path)
+
+
+def _others(clone: Clone, chosen: str, name: str) -> list[str]:
+    """What to fetch of a session besides its branches, tags, stashes and files."""
+    mine = f"refs/relay/{clone.session_id}/"
+    kept = own.refs(clone.base, mine)
+    heads = [name, *(ref.removeprefix(f"{mine}heads/") for ref in kept if ref.startswith(f"{mine}heads/"))]
+    groups = sorted({ref.removeprefix(mine).partition("/")[0] for ref in kept if ref.count("/") > mine.count("/")})
+    wanted = [f"+{mine}{group}/*:refs/relay/{group}/*" for group in groups if group not in ("heads", "tags", "stash")]
+    if f"{mine}detached" in kept and chosen != f"{mine}detached":
+        wanted.append(f"+{mine}detached:refs/heads/{_detached(clone, heads)}")
+    return wanted
 
 
 def _lay_out(git: Path, path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from relay_tui.adapters.git.exit import lfs, own
+from relay_tui.adapters.git.exit import lfs, note, own
 from relay_tui.adapters.git.exit.uncommitted import PARTLY, WHOLE, add_uncommitted
 from relay_tui.adapters.git.faults import from_os, translate
 from relay_tui.adapters.git.look.gitdir import GitDir, ObjectFile, open_clone
@@ -70,6 +70,7 @@ def _bring_in(clone: Clone, tmp: Path, watch: Watch, *, files: bool) -> Brought:
         if not wanted:
             return Brought(head.branch)
         _fetch(clone.base, copy, mine, watch)
+        note.write(clone, head.branch)
         lfs.bring_in(git_dir, clone.base, wanted.values(), path, watch)
         brought = {mine + name.removeprefix("refs/"): commit for name, commit in wanted.items()}
         return Brought(head.branch, MappingProxyType(brought))
