@@ -21,7 +21,9 @@ _INSTEAD = "\ufffd"
 _NEWLINE = "\u23ce"
 _MORE = "\u2026"
 _MARKS_IN_A_ROW = 3
-_PLAINER = str.maketrans({_MORE: "...", _NEWLINE: "\\n", "\u2500": "-", "\u2013": "-", "\u2014": "-", "\u00b7": "|"})
+_PLAINER = str.maketrans(
+    {_MORE: "...", _NEWLINE: "\\n", "\u2500": "-", "\u2013": "-", "\u2014": "-", "\u00b7": "|", "\u2192": "->"}
+)
 
 _STRING = r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x18\x1a\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c|\x18|\x1a)?"
 _CSI = r"(?:\x1b\[|\x9b)(?P<parameters>[0-?]*)(?P<between>[ -/]*)(?P<final>[@-~]?)"

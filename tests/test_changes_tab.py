@@ -12,9 +12,10 @@ from fakes_work import Work
 from rich.cells import cell_len
 
 from relay_tui.errors import ConflictError, GitError, NotComparableError, NotFoundError
+from relay_tui.text import ascii_only
 from relay_tui.ui.changes.editor import editor_command, real_file
-from relay_tui.ui.changes.files import told
-from relay_tui.work import Change, Content, FileChange
+from relay_tui.ui.changes.files import file_rows, told
+from relay_tui.work import Against, Change, Changes, Content, FileChange
 
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m\r\ttail"
 
@@ -92,6 +93,19 @@ async def test_nothing_changed_says_so_and_where_to_look_further() -> None:
         await until(pilot, lambda: "No changes since the session left main." in app.text)
         app.tab.take_focus()
         assert app.focused is app.tab.view
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "directory"),
+    [("a/b", "a/c", "b → c", "  a/"), ("b", "deep/c", "b → deep/c", "  "), ("a/b", "c", "a/b → c", "  ")],
+)
+def test_a_renamed_file_says_what_it_was(old: str, new: str, name: str, directory: str) -> None:
+    file = FileChange(path=new, change=Change.RENAMED, old_path=old, added=0, deleted=0)
+    (row,) = file_rows(Changes(against=Against.HEAD, base="", files=(file,), notes=()))
+    assert ascii_only(name) == name.replace("→", "->")
+    assert row.cells[1].spans[0][0] == name and row.cells[1].spans[1][0] == directory
+    assert "".join(text for text, _ in row.cells[2].spans).strip() == ""  # no lines in red or green
+    assert told(file) == f"{new}: renamed\nIt was {old}.\n\nIts lines are the same."
 
 
 async def test_a_branch_without_an_upstream_is_told_as_that(pilot_work: Work) -> None:

@@ -137,6 +137,41 @@ def test_conflict_and_what_git_was_told_of(here: Bench) -> None:
     assert b"+<<<<<<<" in here.look.patch(here.clone, Against.HEAD, "a").text
 
 
+@pytest.mark.parametrize("staged", [True, False])
+def test_a_move_that_is_not_committed_is_a_rename(here: Bench, staged: bool) -> None:
+    for old, new in (("moved", "deep/er place"), ("picture", "photo"), ("script", "runs"), ("a", "a2")):
+        (here.tree / new).parent.mkdir(exist_ok=True)
+        (here.tree / old).rename(here.tree / new)
+    (here.tree / "runs").chmod(0o755)  # more than a move
+    here.write("a2", "1\n2\n4\n")  # as many bytes, another content
+    here.write("copy", (here.tree / "photo").read_bytes())
+    if staged:
+        here.git("add", "-A", "--", "deep", "photo", "moved", "picture")
+    for against in (Against.HEAD, Against.BRANCH_POINT):
+        told = _told(here, against)
+        there = told["deep/er place"]
+        assert (there.change, there.old_path, there.added, there.deleted) == (Change.RENAMED, "moved", 0, 0)
+        pictures = [told[path] for path in ("copy", "photo")]
+        assert [file.old_path for file in pictures if file.change is Change.RENAMED] == ["picture"]
+        assert {told[path].change for path in ("script", "a")} == {Change.DELETED}
+        assert told["runs"].change is told["a2"].change is Change.UNTRACKED
+        assert "moved" not in told and "picture" not in told
+    one = here.look.patch(here.clone, Against.HEAD, "deep/er place").text
+    assert one.decode().split("\n")[1:] == [
+        "similarity index 100%",
+        "rename from moved",
+        "rename to deep/er place",
+        "",
+    ]
+    text = here.look.patch(here.clone, Against.HEAD).text
+    assert one in text and b"line 1\n" not in text
+    before = {path.name: path.read_bytes() for path in (here.tree / "deep").iterdir()}
+    here.git("stash", "-qu")
+    text = here.look.patch(here.clone, Against.HEAD).text + one
+    subprocess.run(("git", "-C", str(here.tree), "apply", "-"), input=text, check=True)
+    assert {path.name: path.read_bytes() for path in (here.tree / "deep").iterdir()} == before
+
+
 def test_against_the_branch_point_and_the_upstream(tmp_path: Path) -> None:
     here = bench(tmp_path, new_branch="topic")
     here.commit("mine", "x\n", "mine")

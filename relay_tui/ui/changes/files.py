@@ -94,6 +94,12 @@ def _widths(files: tuple[FileChange, ...]) -> tuple[int, int]:
 def _file_row(file: FileChange, widths: tuple[int, int]) -> Row:
     letter, tone = _LETTERS[file.change]
     directory, slash, name = clean(file.path).rpartition("/")
+    if file.old_path:
+        was, cut, old = clean(file.old_path).rpartition("/")
+        if was == directory:
+            name = f"{old} → {name}"
+        else:
+            name, directory, slash = f"{was}{cut}{old} → {directory}{slash}{name}", "", ""
     path = Cell(((name, ""), (f"  {directory}{slash}", "dim")))  # the name first: it is what is looked for
     kind = _KINDS.get(file.content, "")
     if kind and (file.added is None or file.content is not Content.SYMLINK):

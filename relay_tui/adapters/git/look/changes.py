@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from relay_tui.adapters.git.look import facts, pointers, reader, status
+from relay_tui.adapters.git.look import facts, pointers, reader, renames, status
 from relay_tui.adapters.git.look.view import View
 from relay_tui.errors import UnknownStateError
 from relay_tui.work import Against, Change, Changes, Content, FileChange
@@ -19,6 +19,7 @@ DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--
 MOST_UNTRACKED = 5_000
 _COUNTED = 64 << 20  # bytes of untracked files whose lines are counted
 _ARGUMENTS = 1_000  # paths on one command line
+_MOST_NAMED = 200_000  # letters of changed paths, with which a diff still names each to git; else moves are not told
 _CHANGES = {
     "M": Change.MODIFIED,
     "A": Change.ADDED,
@@ -43,12 +44,17 @@ class _Raw:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Every changed file by its path; `loose` are those that git's diff does not know, for no commit has them."""
+    """Every changed file by its path.
+
+    `loose` are those that git's diff does not know, for no commit has them; `moved` those that it would tell as
+    deleted in one place and not know in the other.
+    """
 
     against: Against
     base: str
     files: Mapping[str, FileChange]
     loose: frozenset[str]
+    moved: frozenset[str]
     notes: tuple[str, ...]
 
     def changes(self) -> Changes:
@@ -74,8 +80,27 @@ def look(view: View, against: Against) -> Survey:
     notes = (*view.notes, *facts.uncounted(view))
     if found.staged_only:
         notes += (f"{len(found.staged_only)} files are staged otherwise than on disk; the disk is shown.",)
-    by_path = {file.path: file for file in (*files, *loose)}
-    return Survey(against, base, by_path, frozenset(file.path for file in loose), notes)
+    moved = _moved(view, compared, files, loose)
+    left = {file.old_path for file in moved.values()}
+    files = [file for file in files if file.path not in left]
+    loose = [file for file in loose if file.path not in moved]
+    by_path = {file.path: file for file in (*files, *loose, *moved.values())}
+    return Survey(against, base, by_path, frozenset(file.path for file in loose), frozenset(moved), notes)
+
+
+def _moved(view: View, compared: list[_Raw], files: list[FileChange], loose: list[FileChange]) -> dict[str, FileChange]:
+    """New path → what was renamed in the work tree alone, its content unchanged."""
+    deleted = {file.path for file in files if file.change is Change.DELETED}
+    if sum(len(file.path) for file in files) > _MOST_NAMED:
+        return {}
+    gone = {raw.path: (raw.modes[0], raw.old_blob) for raw in compared if raw.path in deleted}
+    pairs = renames.paired(view, gone, loose)
+    found = {}
+    for file in loose:
+        if old := pairs.get(file.path):
+            lines = 0 if file.content is Content.TEXT else None
+            found[file.path] = replace(file, change=Change.RENAMED, old_path=old, added=lines, deleted=lines)
+    return found
 
 
 def _raw(output: bytes) -> Iterator[_Raw]:

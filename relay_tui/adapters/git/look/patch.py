@@ -17,14 +17,15 @@ _MOST_ARGUMENTS = 1 << 20  # bytes
 def look(view: View, survey: Survey, path: str, limit: int) -> Patch:
     """The diff of one file, or of all if `path` is ''; at most `limit` bytes. `survey` says what is asked of whom."""
     files = list(survey.changes().files) if not path else [survey.files.get(path, _plain(path))]
-    compared = [f for f in files if f.path not in survey.loose and f.content not in _UNTOUCHED]
+    own = survey.loose | survey.moved
+    compared = [f for f in files if f.path not in own and f.content not in _UNTOUCHED]
     text, cut = _compared(view, survey.base, compared, limit) if compared else (b"", False)
-    text += b"".join(_differs(f) for f in files if f.path not in survey.loose and f.content in _UNTOUCHED)
+    text += b"".join(_differs(f) for f in files if f.path not in own and f.content in _UNTOUCHED)
     for file in files:
         if cut:
             break
-        if file.path in survey.loose:
-            text += whole(view, file, limit - len(text))
+        if file.path in own:
+            text += whole(view, file, limit - len(text)) if file.path in survey.loose else _renamed(file)
             cut = len(text) > limit
     return Patch(path=path, text=text[:limit], cut=cut)
 
@@ -33,6 +34,14 @@ def _differs(file: FileChange) -> bytes:
     """What git would say of a file that it cannot or need not read; it would read it all the same, for its hash."""
     old, new = _name(file.old_path or file.path, "a/"), _name(file.path, "b/")
     return f"diff --git {old} {new}\nBinary files {old} and {new} differ\n".encode(errors="surrogateescape")
+
+
+def _renamed(file: FileChange) -> bytes:
+    """What git says of a file that has another name and nothing else."""
+    old, new = _name(file.old_path, "a/"), _name(file.path, "b/")
+    head = f"diff --git {old} {new}\nsimilarity index 100%\n"
+    names = f"rename from {_name(file.old_path, '')}\nrename to {_name(file.path, '')}\n"
+    return (head + names).encode(errors="surrogateescape")
 
 
 def _plain(path: str) -> FileChange:
