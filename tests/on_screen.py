@@ -121,6 +121,7 @@ async def shown(rig: Rig, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Sh
             await screen.until(lambda: screen.main.world.engine.state != "connecting", "the engine's answer")
             await pilot.pause()
             yield screen
+            await pilot.pause()  # what is being mounted is there before it is taken away
         finally:
             app.close()
 

@@ -200,8 +200,9 @@ async def test_zoom_gives_a_pane_the_whole_screen_and_follows_the_focus(rig: Rig
 async def test_every_size_draws(rig: Rig, size: tuple[int, int]) -> None:
     async with shown(peopled(rig), size) as screen:
         for keys in (["N"], ["escape", "n"], ["escape", "question_mark"], ["escape", "z"], ["z", "h"]):
-            await screen.press(*keys)
-            assert len(screen.lines) == size[1]
+            for key in keys:
+                await screen.press(key)
+                await screen.until(lambda: len(screen.lines) == size[1], f"{key} to be drawn")
             assert max(cell_len(line) for line in screen.lines) <= size[0]
         if size[0] >= 40:
             assert "alpha" in screen.text

@@ -45,7 +45,7 @@ class Form(ModalScreen[str]):
 
     CSS_PATH = "forms.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss('')", "Cancel"),
+        Binding("escape", "leave", "Cancel"),
         Binding("ctrl+s", "submit", "Submit"),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
@@ -58,6 +58,14 @@ class Form(ModalScreen[str]):
     def left(self) -> bool:
         """Whether the form was left, maybe while an answer was on its way."""
         return self not in self.app.screen_stack
+
+    def action_leave(self) -> None:
+        """Leave once the form has been drawn: a Select that goes while it is being mounted ends the app."""
+        self.call_after_refresh(self._leave)
+
+    def _leave(self) -> None:
+        if not self.left:
+            self.dismiss("")
 
     def fields(self) -> Iterable[Field]:
         """Every field of the form."""
