@@ -128,6 +128,39 @@ class Arena:
         self.judge(hazard, operation, done)
         return done
 
+    def push(self, hazard: str, *arguments: str) -> Done:
+        """Push for real, judge that like all else, and let the upstream be as it was."""
+        upstream, aside = self.root / "demo.git", self.root / "aside"
+        shutil.copytree(upstream, aside, symlinks=True)
+        before = self._heads()
+        try:
+            done = self._command(arguments)
+            pushed = self._heads()
+        finally:
+            shutil.rmtree(upstream)
+            aside.rename(upstream)
+        self.ran.append((hazard, "push"))
+        assert {name: commit for name, commit in pushed.items() if name != "refs/heads/work"} == before, hazard
+        self.judge(hazard, "push", done)
+        assert (done.code == 0) is ("refs/heads/work" in pushed), (hazard, done)
+        return done
+
+    def advance(self) -> None:
+        """Let the upstream have a commit that no session has."""
+        upstream = self.root / "demo.git"
+        tree = run_git("rev-parse", "main^{tree}", cwd=upstream)
+        newer = run_git("commit-tree", "-p", "main", "-m", "newer", tree, cwd=upstream)
+        run_git("update-ref", "refs/heads/main", newer, cwd=upstream)
+        self._before = self._snapshot()
+
+    def nothing_stolen(self) -> None:
+        """The base has no object of the private repository."""
+        assert [found for found in self.secrets() if self.base_holds(found)] == []
+
+    def _heads(self) -> dict[str, str]:
+        listed = run_git("for-each-ref", "--format=%(refname) %(objectname)", cwd=self.root / "demo.git")
+        return dict(line.split(" ") for line in listed.splitlines())
+
     def judge(self, hazard: str, operation: str, done: Done) -> None:
         """Nothing ran, nothing leaked, nothing outside is changed, and no bug came to light."""
         case = f"{operation} with {hazard}"

@@ -31,6 +31,8 @@ class Hazard:
     control: tuple[str, ...] = ()
     alone: bool = False
     """It makes relay refuse the clone, and would hide what else is planted in it."""
+    named: str = ""
+    """The branch that the guard is to name all the same."""
     slow: bool = False
     """It costs each look seconds, until a limit is reached: a few looks are enough."""
 
@@ -281,6 +283,15 @@ LIES: dict[str, Hazard] = {
         'git cat-file commit $u | sed "s/^author/parent $t\\nauthor/" >/tmp/forged; f=$(git hash-object -t commit -w /tmp/forged); '
         "cp -f .git/objects/$(echo $f | cut -c1-2)/$(echo $f | cut -c3-) .git/objects/$(echo $u | cut -c1-2)/$(echo $u | cut -c3-); "
         "test $(git rev-list --count $t ^$u) = 0"
+    ),
+    "forged tree": Hazard(
+        "o=$( (git ls-tree HEAD; printf '100644 blob %s\\tlanded\\n' $(echo landed | git hash-object -w --stdin) ) | git mktree); "
+        "git cat-file tree HEAD~1^{tree} >/tmp/t; rm -rf /tmp/o; mkdir /tmp/o; "
+        "GIT_OBJECT_DIRECTORY=/tmp/o git hash-object -t tree -w /tmp/t; "
+        "c=$(git commit-tree -p HEAD~1 -m landed $o) && echo $c >.git/refs/heads/landed; "
+        "cp -f /tmp/o/*/* .git/objects/$(echo $o | cut -c1-2)/$(echo $o | cut -c3-); git diff --quiet HEAD~1 landed",
+        alone=True,
+        named="landed",
     ),
     "escapes in names": Hazard(
         "n=$(printf '\\033]52;c;ZXZpbA==\\007[b]'); git rev-parse HEAD >\".git/refs/heads/$n\"; printf 'ref: refs/heads/%s\\n' \"$n\" >.git/HEAD; "
