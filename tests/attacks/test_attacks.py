@@ -87,6 +87,8 @@ def _nothing_stolen(arena: Arena) -> None:
 
 def test_lies_are_seen_through(arena: Arena) -> None:
     """All at once, but for those that hide nothing; the counts are the true ones."""
+    arena.plant("")
+    assert arena.run("no lies", "status", *OPERATIONS["status"]).code == 0  # its HEAD is known before it is lied about
     arena.plant(
         together([f"lies: {name}" for name in LIES if name not in ("escapes in names", "unreadable", "forged tree")])
     )
