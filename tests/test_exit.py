@@ -106,12 +106,20 @@ def test_a_bundle_is_cloned_from_with_everything_in_it(ground: Ground, tmp_path:
     assert ground.exit.bundle(ground.clone, target, Watch()) == target.stat().st_size
     run_git("clone", "--quiet", str(target), "again", cwd=tmp_path)
     assert run_git("rev-parse", "HEAD", "refs/remotes/origin/topic", cwd=tmp_path / "again") == f"{commit}\n{commit}"
-    run_git("fetch", "--quiet", str(target), "refs/stash/0", cwd=tmp_path / "again")
-    assert run_git("show", "FETCH_HEAD:work.txt", cwd=tmp_path / "again") == "stashed"
+    run_git("stash", "apply", "--quiet", "origin/relay/stash-0", cwd=tmp_path / "again")
+    assert run_git("show", "origin/relay/stash-0:work.txt", cwd=tmp_path / "again") == "stashed"
     content = target.read_bytes()
     with pytest.raises(ConflictError):
         ground.exit.bundle(ground.clone, target, Watch())
     assert target.read_bytes() == content
+
+
+def test_a_clone_of_a_bundle_is_on_the_commits_of_a_detached_head(ground: Ground, tmp_path: Path) -> None:
+    ground.git("checkout", "--quiet", "--detach")
+    commit = ground.work()
+    ground.exit.bundle(ground.clone, tmp_path / "a.bundle", Watch())
+    run_git("clone", "--quiet", "a.bundle", "again", cwd=tmp_path)
+    assert run_git("rev-parse", "HEAD", "origin/relay/detached", cwd=tmp_path / "again") == f"{commit}\n{commit}"
 
 
 # --- fetch -----------------------------------------------------------------------------------------------------------
@@ -354,7 +362,7 @@ def test_and_so_has_what_was_kept_and_bundled(ground: Ground, tmp_path: Path) ->
     ground.clone.work_dir.rename(tmp_path / "gone")
     ground.exit.export(ground.clone, "unused", tmp_path / "kept", Watch())
     assert seen(tmp_path / "kept") == before
-    run_git("clone", "--quiet", "--branch", "uncommitted", str(tmp_path / "all.bundle"), "out", cwd=tmp_path)
+    run_git("clone", "--quiet", "--branch", "relay/uncommitted", str(tmp_path / "all.bundle"), "out", cwd=tmp_path)
     assert seen(tmp_path / "out") == before
     assert run_git("status", "--porcelain", cwd=tmp_path / "gone") == status
 

@@ -207,9 +207,18 @@ def test_a_copy_saves_commits_and_stashes_but_no_files(
     with pytest.raises(UnsavedWorkError) as error:
         rig.relay.removal.remove(session.id, Watch(), rescue=rescue, bundle=tmp_path / "a")
     assert error.value.guarded.risks == (DIRTY,)
+    assert "\nSaved, and to be found: " in error.value.detail
     rig.look.of(session.id).guarded = Guarded(risks=(UNPUSHED, STASHED))
     rig.relay.removal.remove(session.id, Watch(), rescue=rescue, bundle=tmp_path / "b")
     assert rig.session(session.id).deleted_at is not None
+
+
+def test_why_a_copy_has_not_got_all_is_said(rig: Rig, session: Session) -> None:
+    inner = AtRisk(hazard=Hazard.UNTRACKED, count=1, examples=("vendor/",))
+    rig.look.of(session.id).guarded = Guarded(risks=(inner, AtRisk(hazard=Hazard.IGNORED, count=1, size=1 << 30)))
+    with pytest.raises(UnsavedWorkError) as error:
+        rig.relay.removal.remove(session.id, Watch(), rescue=Rescue.KEEP)
+    assert "Not saved, as a git repository of its own: vendor/\nIgnored files are not saved." in error.value.detail
 
 
 def test_what_cannot_be_told_counts_as_unsaved(rig: Rig, session: Session) -> None:
@@ -217,6 +226,7 @@ def test_what_cannot_be_told_counts_as_unsaved(rig: Rig, session: Session) -> No
     with pytest.raises(UnsavedWorkError) as error:
         rig.relay.removal.remove(session.id, Watch(), rescue=Rescue.KEEP)
     assert "HEAD is a pipe." in error.value.detail
+    assert "--keep" not in error.value.hint and "--push" not in error.value.hint
 
 
 def test_the_last_session_is_refused_before_anything_is_rescued(rig: Rig, project: Project) -> None:

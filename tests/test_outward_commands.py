@@ -256,7 +256,8 @@ def test_work_that_is_nowhere_else_is_not_removed(world: World) -> None:
     assert all(word in error["hint"] for word in ("--push", "--keep", "--bundle", "--force"))
     assert (tree / "new.txt").exists()
     error = world.relay.fails(4, "session", "remove", "guarded", "--push")
-    assert error["detail"].splitlines() == ["1 changed file: g.txt", "1 untracked file: new.txt"]
+    assert error["detail"].splitlines()[:2] == ["1 changed file: g.txt", "1 untracked file: new.txt"]
+    assert f"Saved, and to be found: Pushed guarded ({made[:10]})." in error["detail"]
     world.relay.json("session", "remove", "guarded", "--force")
     back = world.relay.json("session", "restore", "guarded")
     assert Path(str(back["work_dir"]), "new.txt").read_text() == "untracked"

@@ -10,6 +10,7 @@ from relay_tui.errors import ConflictError, InvalidInputError, NotFoundError
 from relay_tui.events import Bus, ProjectFetched, RecordsChanged, SessionUpdated, WorkPushed
 from relay_tui.model import CloneState, Project, Session, now
 from relay_tui.paths import DataDir
+from relay_tui.services.bundle_names import bundle_names
 from relay_tui.services.catching_up import catch_up
 from relay_tui.services.claims import Claims
 from relay_tui.services.clones import clone_of
@@ -115,11 +116,12 @@ class Outward:
             return Rescued(words=f"Pushed {pushed.branch} ({pushed.commit[:10]}).", saved=frozenset())
         if rescue is Rescue.BUNDLE and bundle is None:
             raise InvalidInputError("bundle", "A file for the bundle is needed")
-        saved = _saved(self.keep(session_id, watch), session_id)
+        kept = self.keep(session_id, watch)
+        saved = _saved(kept, session_id)
         words = f"Kept in the base clone: relay session export {session_id} --to DIR brings it out."
         if bundle is not None:
             self.bundle(session_id, bundle, watch)
-            words = f"Saved in {bundle}: git clone {bundle} DIR brings it out."
+            words = f"Saved in {bundle}: git clone {bundle} DIR brings it out.{_also(kept, session_id)}"
         return Rescued(words=words, saved=saved)
 
     def keep(self, session_id: str, watch: Watch) -> dict[str, str]:
@@ -201,6 +203,17 @@ class Outward:
         if session is None or session.deleted_at is not None:
             raise NotFoundError("That session is gone", session_id)
         return session
+
+
+def _also(refs: Mapping[str, str], session_id: str) -> str:
+    """Where in a clone of a bundle that is which was on no branch."""
+    names = bundle_names(ref.removeprefix(f"refs/relay/{session_id}/") for ref in refs)
+    places = [
+        ref.replace("refs/heads/", "origin/").replace("refs/tags/", "tag ")
+        for name, ref in names.items()
+        if not name.startswith(("heads/", "tags/"))
+    ]
+    return f" Besides its branches: {', '.join(places)} (git stash apply NAME for a stash)." if places else ""
 
 
 def _branch(kept: Kept) -> str:

@@ -15,7 +15,7 @@ from relay_tui.services.risk_words import describe
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.trash import Trash
 from relay_tui.services.watch import Watch
-from relay_tui.work import AtRisk, Guarded, Hazard, Rescue
+from relay_tui.work import AtRisk, Guarded, Hazard, Rescue, Rescued
 
 
 class UnsavedWorkError(ConflictError):
@@ -26,6 +26,21 @@ class UnsavedWorkError(ConflictError):
     def __init__(self, name: str, guarded: Guarded, hint: str) -> None:
         super().__init__(f"{name} holds work that is nowhere else", "\n".join(describe(guarded)), hint)
         self.guarded = guarded
+
+    def tell_saved(self, rescued: Rescued) -> None:
+        """Say what is safe already, and why the rest is not."""
+        lines = [self.detail, *(_why_not(risk) for risk in self.guarded.risks if rescued.saved)]
+        self.detail = "\n".join([*filter(None, lines), f"Saved, and to be found: {rescued.words}"])
+
+
+def _why_not(risk: AtRisk) -> str:
+    """Why a copy has not got it, where that can be told."""
+    if risk.hazard is Hazard.IGNORED:
+        return "Ignored files are not saved."
+    inner = [path for path in risk.examples if path.endswith("/")]
+    if risk.hazard is Hazard.UNTRACKED and inner:
+        return f"Not saved, as a git repository of its own: {', '.join(inner)}"
+    return ""
 
 
 class TrashFullError(ConflictError):
@@ -109,7 +124,12 @@ class Removal:
         safe: tuple[str, ...] = ()
         if not force:
             watch.stage("Looking for unsaved work")
-            safe = self.check(session_id, rescued.saved if rescued else frozenset()).safe
+            try:
+                safe = self.check(session_id, rescued.saved if rescued else frozenset()).safe
+            except UnsavedWorkError as error:
+                if rescued:
+                    error.tell_saved(rescued)
+                raise
             watch.check()
         self._sessions.remove(session_id, watch)
         return Removed(rescued=rescued.words if rescued else "", safe=safe)
@@ -131,7 +151,9 @@ class Removal:
         if not left:
             return guarded
         hint = "--keep or --bundle FILE saves it, --push what is committed; --force moves it to the trash."
-        if saved:
+        if all(risk.hazard is Hazard.UNKNOWN for risk in left):
+            hint = "relay cannot save what it cannot read: look in its shell; --force moves it to the trash as it is."
+        elif saved:
             hint = "Commit in the session what is to stay, or add --force: then its clone goes to the trash."
         raise UnsavedWorkError(self._find(session_id).name, replace(guarded, risks=left), hint)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from relay_tui.adapters.git.exit import own
 from relay_tui.adapters.git.exit.intake import Brought
-from relay_tui.adapters.git.exit.uncommitted import PARTLY, WHOLE
 from relay_tui.adapters.git.faults import from_os
 from relay_tui.errors import ConflictError, GitError
+from relay_tui.services.bundle_names import bundle_names
 from relay_tui.services.ports import Clone
 from relay_tui.services.watch import Watch
 
@@ -23,15 +23,13 @@ def bundle(clone: Clone, brought: Brought, target: Path, tmp: Path, watch: Watch
     if not brought.refs:
         raise GitError("The session has no commits", hint="There is nothing to save in a bundle.")
     mine = f"refs/relay/{clone.session_id}/"
-    wanted = {f"refs/{name.removeprefix(mine)}": commit for name, commit in brought.refs.items()}
-    for name in (WHOLE, PARTLY):
-        if name in wanted:  # as a branch, so that a clone of the bundle brings it
-            wanted.setdefault(name.replace("refs/", "refs/heads/"), wanted.pop(name))
+    names = bundle_names(ref.removeprefix(mine) for ref in brought.refs)
+    wanted = {names[ref.removeprefix(mine)]: commit for ref, commit in brought.refs.items()}
     with own.scratch(tmp, clone.session_id) as path:
         view = path / "view.git"
         own.make(view, clone.base)
         own.write_refs(view, wanted)
-        head = f"refs/heads/{brought.branch}"
+        head = f"refs/heads/{brought.branch}" if brought.branch else names.get("detached", "")
         if head in wanted:
             (view / "HEAD").write_text(f"ref: {head}\n")
         made = path / "bundle"
