@@ -86,7 +86,8 @@ def take_down(stage: Path) -> None:
     relay = wiring.over_stage(stage / "data", Config(path=config_file()))
     unseen = clear(relay)
     if DOCKER in unseen and (stage / _USED_ENGINE).exists():
-        raise ConflictError("Its containers cannot be removed", "The engine does not answer.")
+        words = "The engine does not answer."
+        raise ConflictError("Its containers cannot be removed", words, "The next demo tries again.")
 
 
 def _users_config() -> Config:

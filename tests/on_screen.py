@@ -82,6 +82,7 @@ class Shown:
 
     async def type(self, field: str, words: str) -> None:
         """Put words into a form's field."""
+        await self.until(lambda: self.app.screen.query(f"#{field}"), f"the field {field}")
         box = self.app.screen.query_one(f"#{field}", Input)
         box.focus()
         box.value = words

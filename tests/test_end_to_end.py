@@ -108,7 +108,7 @@ def test_from_nothing_to_two_sessions_and_back(
     screen.wait_gone("fix/typo")
     screen.wait_for(r"session +feature-login")
     screen.press("Enter")
-    screen.wait_for(r"● running +feature-login +feature/login +" + IMAGE)
+    screen.wait_for(r"● running +feature-login +feature/login .*" + IMAGE)
     assert screen.shows(r"● running +main +")
     screen.wait_for(r"2 running")
 
