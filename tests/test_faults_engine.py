@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +229,21 @@ def test_what_cannot_be_seen_is_said(away: Away, tmp_path: Path) -> None:
     assert relay.run("reconcile", "--json").document["unseen"] == ["docker"]
     listed = relay.run("session", "list")
     assert (listed.code, "unknown" in listed.out, "running" in listed.out) == (0, True, False)
+
+
+@pytest.mark.engine
+def test_an_engine_that_never_answers_holds_up_no_list(
+    relay: InstalledRelay, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    del client
+    add_demo(relay, make_repository(tmp_path / "demo"))
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(tmp_path / "mute.sock"))
+        mute.listen()
+        cut_off = InstalledRelay(relay.root, {"DOCKER_HOST": f"unix://{tmp_path}/mute.sock"})
+        listed = cut_off.run("session", "list")  # within the time that a run is given, not the engine's minutes
+    assert (listed.code, "unknown" in listed.out) == (0, True)
+    assert "does not answer" in listed.err
 
 
 @pytest.mark.engine
