@@ -56,13 +56,6 @@ def world(*sessions: Session, project: Project = ALPHA, engine: str = "up", jobs
         ("nonsense", "?"),
     ],
 )
-@pytest.mark.parametrize(("runtime", "words"), [("process", "no engine"), ("docker", "engine down: gone")])
-def test_an_engine_that_nobody_needs_is_not_missed(runtime: str, words: str) -> None:
-    session = replace(MAIN, runtime=runtime)
-    shown = World(Records({}, {session.id: session}), engine=EngineStatus("down", "gone"))
-    assert words in present.engine_words(shown, UNICODE)[0]
-
-
 def test_ages(since: str, words: str) -> None:
     assert present.age(since, NOW) == words
 
@@ -157,3 +150,10 @@ def test_the_readme_lists_the_keys_of_the_table() -> None:
     between = readme.partition("<!-- keys -->\n")[2].partition("<!-- /keys -->")[0]
     assert between == readme_keys.table(), "python tests/readme_keys.py prints the table"
     assert all(action.help in between for action in ACTIONS)
+
+
+@pytest.mark.parametrize(("runtime", "words"), [("process", "no engine"), ("docker", "engine down: gone")])
+def test_an_engine_that_nobody_needs_is_not_missed(runtime: str, words: str) -> None:
+    session = replace(MAIN, runtime=runtime)
+    shown = World(Records({}, {session.id: session}), engine=EngineStatus("down", "gone"))
+    assert words in present.engine_words(shown, UNICODE)[0]
