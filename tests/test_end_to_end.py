@@ -133,11 +133,12 @@ def test_from_nothing_to_two_sessions_and_back(
 
     screen.press("D")
     screen.wait_for("Remove feature-login")
-    screen.wait_for(r"container +[0-9a-f]{12} ")
+    screen.wait_for("Nothing would be lost")
     screen.press("n")
     screen.wait_gone("Remove feature-login")
     screen.press("D")
     screen.wait_for("Remove feature-login")
+    screen.wait_for("Nothing would be lost")
     screen.press("y")
     screen.wait_for("Sessions of demo . 1 ")
 
