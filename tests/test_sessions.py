@@ -19,6 +19,7 @@ from relay_tui.errors import (
     EngineError,
     EngineUnreachableError,
     FileSystemError,
+    ForeignFilesError,
     GitError,
     InvalidInputError,
     NameTakenError,
@@ -430,3 +431,22 @@ def test_a_cancel_before_the_work_began_is_obeyed(rig: Rig, project: Project) ->
     rig.engine.gates["create"] = threading.Event()
     with pytest.raises(CancelledError):
         rig.relay.sessions.build(session.id, watch)
+
+
+def test_a_clone_that_its_session_gave_away_is_taken_back_before_it_goes(
+    rig: Rig, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an ordinary user meets this: root may move what is anybody's."""
+    given = rig.running(project, name="given")
+    really = rig.files.to_trash
+
+    def to_trash(path: Path, name: str) -> None:
+        if not rig.engine.deleted:
+            raise ForeignFilesError(f"{path} belongs to another user", "Its session gave it to uid 33.")
+        really(path, name)
+
+    monkeypatch.setattr(rig.relay.files, "to_trash", to_trash)
+    rig.relay.sessions.remove(given.id, Watch())
+    assert rig.engine.deleted == [f"{given.work_dir} {given.image}"]
+    assert rig.session(given.id).deleted_at is not None
+    assert not Path(given.work_dir).exists()

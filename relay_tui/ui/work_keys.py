@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from textual import on
@@ -188,7 +189,7 @@ class WorkKeys(Doing):
                 self.perform(lambda: self.relay.rescue(found, rescue, target, remove=True))
 
         plain = self.glyphs is present.ASCII
-        guard = lambda: self.relay.removal.guard(found.id)  # noqa: E731
+        guard = partial(self.relay.removal.guard, found.id)
         from relay_tui.ui.screens.guard import GuardScreen
 
         self.app.push_screen(GuardScreen(f"Remove {found.name}?", goes, guard, bundle=bundle, plain=plain), answered)
