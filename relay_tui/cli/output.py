@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,13 +24,10 @@ from relay_tui.errors import Fault, RelayError
 from relay_tui.model import Project, Records, Session
 from relay_tui.paths import log_file
 from relay_tui.services.relay import Relay
-from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.watch import Watch
 
 P = ParamSpec("P")
 log = logging.getLogger(__name__)
-
-PATIENCE = 5.0  # seconds that an engine is given to say what runs, before a list does without
 
 
 _NOT_ASCII = re.compile(r"[^\n -~]")
@@ -68,19 +64,14 @@ class Desk:
 
     def look(self) -> Collection[str]:
         """Bring the rows up to date with what runs; answer, and say on stderr, what runtimes could not be seen."""
-        looking = threading.Thread(target=self._note, name="look", daemon=True)
-        looking.start()
-        looking.join(PATIENCE)
-        unseen = frozenset({DOCKER}) if looking.is_alive() else self.relay.reconciler.unseen
-        if unseen and not self.output.as_json:
-            click.echo("relay: the engine does not answer: what its sessions do is unknown", err=True)
-        return unseen
-
-    def _note(self) -> None:
         try:
             self.relay.reconciler.note()
         except RelayError as error:  # the rows are as they were last seen
             log.warning("not looked at: %s: %s", error.title, error.detail)
+        unseen = self.relay.reconciler.unseen
+        if unseen and not self.output.as_json:
+            click.echo("relay: the engine does not answer: what its sessions do is unknown", err=True)
+        return unseen
 
 
 def command(function: Callable[Concatenate[Desk, P], int | None]) -> Callable[..., int | None]:

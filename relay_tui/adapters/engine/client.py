@@ -57,7 +57,7 @@ class Engine:
         """Ask who it is. Raises EngineUnreachableError."""
         with (
             self.translated("The engine refused a greeting"),
-            wire.open_stream(self.address, "GET", "/_ping") as answer,
+            wire.open_stream(self.address, "GET", "/_ping", patience=wire.GREETING_SECONDS) as answer,
         ):
             product, _, rest = answer.headers.get("Server", "").partition("/")
             podman = product == "Libpod" or "Libpod-API-Version" in answer.headers

@@ -24,6 +24,7 @@ from relay_tui.adapters.engine.address import Address
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
+GREETING_SECONDS = 10.0  # one that takes longer over its name does not answer at all
 _HEAD_LIMIT = 64 * 1024
 _READ = 64 * 1024
 
@@ -208,10 +209,12 @@ def open_stream(
     body: object = None,
     headers: Mapping[str, str] | None = None,
     hijack: bool = False,
+    patience: float | None = None,
 ) -> Stream:
     """Send one request on a connection of its own, read the answer's head. Raises OSError, RefusedError.
 
-    It asks in HTTP/1.0, so the body comes without chunk marks; a hijacked connection needs 1.1 for its upgrade.
+    The head has `patience` seconds to come, ANSWER_SECONDS if None. It asks in HTTP/1.0, so the body comes without
+    chunk marks; a hijacked connection needs 1.1 for its upgrade.
     """
     payload = b"" if body is None else json.dumps(body).encode()
     target = f"{path}?{urlencode(params)}" if params else path
@@ -221,7 +224,7 @@ def open_stream(
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     stream = Stream(connect(address))
     try:
-        stream.socket.settimeout(ANSWER_SECONDS)
+        stream.socket.settimeout(ANSWER_SECONDS if patience is None else patience)
         stream.socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + payload)
         stream.read_head()
         stream.socket.settimeout(None)
