@@ -187,6 +187,7 @@ def _doctor(
         place=place,
         config_path=config.path,
         plan=reconciler.plan,
+        unseen=lambda: reconciler.unseen,
         choose=lambda: runtime.choose(config.runtime, (), ()),
         confinement=lambda: look.confinement(),
     )

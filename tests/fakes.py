@@ -588,6 +588,7 @@ def build(
             place=place,
             config_path=config.path,
             plan=reconciler.plan,
+            unseen=lambda: reconciler.unseen,
             choose=lambda: ENGINE,
             confinement=lambda: "Landlock (version 3)",
         ),

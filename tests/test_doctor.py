@@ -186,11 +186,12 @@ def test_what_stands_around_the_hosts_git() -> None:
 def test_orphans_and_what_is_left_to_do() -> None:
     stray = Step(Act.UNKNOWN_CONTAINER, "c1", "container c1 is not on record")
     due = Step(Act.BUILD, "s1", "go on making main")
-    unknown = place.orphans(lambda: [stray, due])
-    assert (unknown.verdict, unknown.mend) == (Verdict.WARNING, "relay reconcile --trash-unknown")
+    unknown = place.orphans(lambda: [stray, due], frozenset)
+    assert (unknown.verdict, unknown.mend) == (Verdict.WARNING, "relay reconcile --adopt-unknown, or --trash-unknown")
     assert unknown.found == "1 container that no record knows: container c1 is not on record"
-    assert place.orphans(lambda: [due]).mend == "relay reconcile"
-    assert place.orphans(list).verdict is Verdict.OK
+    assert place.orphans(lambda: [due], frozenset).mend == "relay reconcile"
+    assert place.orphans(list, frozenset).verdict is Verdict.OK
+    assert place.orphans(list, lambda: {"docker"}).verdict is Verdict.WARNING  # nobody knows
 
 
 # --- the examination itself ---

@@ -116,3 +116,17 @@ async def test_the_form_asks_once_before_it_makes_one_without_a_sandbox(rig: Rig
     assert rig.relay.sessions.choose(again).asks is None  # it is remembered
     with pytest.raises(NeedsConsentError):
         rig.relay.sessions.register(replace(again, runtime=AUTO))
+
+
+def test_a_session_that_never_had_a_container_makes_no_project_of_containers(tmp_path: Path) -> None:
+    docker = FakeRuntime()
+    runtimes = Runtimes(docker=docker, process=FakeProcesses(works=True))
+    rig = build(tmp_path / "data", engine=docker)
+    project = rig.ready()
+    (first,) = rig.live(project)
+    rig.relay.sessions._runtime = runtimes
+    docker.go_down()
+    wanted = NewSession(project=project.id, runtime=AUTO)
+    assert rig.relay.sessions.choose(wanted).asks is not None  # its session is a container
+    rig.put(replace(first, container_id=""))
+    assert rig.relay.sessions.choose(wanted).asks is None

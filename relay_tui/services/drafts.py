@@ -63,7 +63,9 @@ class Drafts:
         profile = self._config.find_profile(wanted.profile or (project.default_profile if project else ""))
         default = project.default_runtime if project else ""
         kind = wanted.runtime or profile.runtime or default or self._config.runtime
-        others = {session.runtime for session in records.live_sessions(wanted.project)} if project else set()
+        live = records.live_sessions(wanted.project) if project else []
+        # one that never had a container, for want of an engine, does not make it a project of containers
+        others = {session.runtime for session in live if session.runtime != DOCKER or session.container_id}
         return self._runtime.choose(kind, others, wanted.agreed.split())
 
     def settle(self, wanted: NewSession) -> Choice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,8 +33,8 @@ _OVER_SSH = re.compile(r"^(ssh://|[^/]+@?[^/]*:(?!//))")
 class Doctor:
     """Examines the machine and one data dir.
 
-    `plan` answers what reconciling would do, `choose` what a new session would run on, `confinement` what stands around
-    the host's git.
+    `plan` answers what reconciling would do, `unseen` which runtimes it could not look at, `choose` what a new session
+    would run on, `confinement` what stands around the host's git.
     """
 
     machine: Machine
@@ -42,6 +42,7 @@ class Doctor:
     place: DataDir
     config_path: Path
     plan: Callable[[], Sequence[Step]]
+    unseen: Callable[[], Collection[str]]
     choose: Callable[[], Choice]
     confinement: Callable[[], str]
 
@@ -86,7 +87,7 @@ class Doctor:
         fuser = f"fuser -v {root / 'store.lock'}   # who holds it"
         yield Check("store", lambda _: place.store(self.store, self.place), _QUICK, fuser)
         yield Check("locks", lambda _: place.locks(machine, records), _QUICK, mounted)
-        yield Check("orphans", lambda _: place.orphans(self.plan), _ENGINE, "relay reconcile --dry-run")
+        yield Check("orphans", lambda _: place.orphans(self.plan, self.unseen), _ENGINE, "relay reconcile --dry-run")
 
     def _remotes(self, records: Records) -> Iterator[Check]:
         for project in records.live_projects():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from relay_tui import config as configuration
@@ -108,7 +108,7 @@ def locks(machine: Machine, records: Records) -> Finding:
     return ok("locks", listed)
 
 
-def orphans(plan: Callable[[], Sequence[Step]]) -> Finding:
+def orphans(plan: Callable[[], Sequence[Step]], unseen: Callable[[], Collection[str]]) -> Finding:
     """What is on disk or in the engine, and on no record; what a killed relay left to do."""
     steps = plan()
     unknown = [step for step in steps if step.act in ASKS]
@@ -117,10 +117,13 @@ def orphans(plan: Callable[[], Sequence[Step]]) -> Finding:
         containers = sum(step.act is Act.UNKNOWN_CONTAINER for step in unknown)
         kinds = [_many(containers, "container"), _many(len(unknown) - containers, "clone")]
         found = f"{' and '.join(kind for kind in kinds if kind[0] != '0')} that no record knows: {unknown[0].words}"
-        return warning("orphans", found, "relay reconcile --trash-unknown")
+        return warning("orphans", found, "relay reconcile --adopt-unknown, or --trash-unknown")
     if due:
         words = "; ".join(step.words for step in due[:3]) + ("; …" if len(due) > 3 else "")
         return warning("orphans", f"{_many(len(due), 'step')} left to do: {words}", "relay reconcile")
+    if unseen():
+        words = "The engine does not answer, so its containers were not compared with the records"
+        return warning("orphans", words, "relay doctor, once it answers")
     return ok("orphans", "Records, clones and containers agree")
 
 
