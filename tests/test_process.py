@@ -9,6 +9,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -139,11 +140,9 @@ def test_a_command_that_is_not_there(bench: Bench) -> None:
 def test_two_relays_start_it_at_once_and_it_runs_once(bench: Bench) -> None:
     process_id = bench.made("echo began; sleep 1000")
     other = ProcessRuntime(bench.place)
-    starts = [threading.Thread(target=r.start, args=(process_id,)) for r in (bench.runtime, other) for _ in range(3)]
-    for start in starts:
-        start.start()
-    for start in starts:
-        start.join()
+    with ThreadPoolExecutor(6) as pool:
+        starts = [pool.submit(runtime.start, process_id) for runtime in (bench.runtime, other) for _ in range(3)]
+    assert [start.result() for start in starts] == [None] * 6
     bench.says(process_id, b"began")
     assert bench.output(process_id)["stdout"] == b"began\n"
     other.stop(process_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -11,8 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +114,14 @@ class ProcessRuntime:
     def start(self, process_id: str) -> None:
         """Start it; fine if it runs already."""
         place, spec = self._known(process_id)
-        state = read(place.state) or {}
-        if _runs(state):
-            return
-        if state.get("token"):
-            alive.kill_marked(str(state["token"]))
-        order = {"wrap": self._wrap(place, spec), "token": secrets.token_hex(16)}
-        said = self._spawn(place, order)
+        with _one_at_a_time(place.root):
+            state = read(place.state) or {}
+            if _runs(state):
+                return
+            if state.get("token"):
+                alive.kill_marked(str(state["token"]))
+            order = {"wrap": self._wrap(place, spec), "token": secrets.token_hex(16)}
+            said = self._spawn(place, order)
         if not said.keys() & {"started", "already"}:
             raise self._refusal(place, said)
 
@@ -295,6 +297,17 @@ class ProcessRuntime:
 
 def _moment(stamp: str) -> int:
     return int(engine_time(stamp).replace(".", "")) if stamp else 0
+
+
+@contextmanager
+def _one_at_a_time(directory: Path) -> Iterator[None]:
+    """Wait for whoever is at it in this directory, in any process; the kernel lets go for one that dies."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _runs(state: Mapping[str, Any]) -> bool:
