@@ -118,7 +118,7 @@ async def test_the_form_asks_once_before_it_makes_one_without_a_sandbox(rig: Rig
         rig.relay.sessions.register(replace(again, runtime=AUTO))
 
 
-def test_a_session_that_never_had_a_container_makes_no_project_of_containers(tmp_path: Path) -> None:
+def test_among_processes_one_that_never_got_its_container_is_none(tmp_path: Path) -> None:
     docker = FakeRuntime()
     runtimes = Runtimes(docker=docker, process=FakeProcesses(works=True))
     rig = build(tmp_path / "data", engine=docker)
@@ -129,4 +129,8 @@ def test_a_session_that_never_had_a_container_makes_no_project_of_containers(tmp
     wanted = NewSession(project=project.id, runtime=AUTO)
     assert rig.relay.sessions.choose(wanted).asks is not None  # its session is a container
     rig.put(replace(first, container_id=""))
+    assert rig.relay.sessions.choose(wanted).asks is not None  # it is to be one
+    rig.put(replace(first, id="other", name="other", runtime=PROCESS, container_id="process-other"))
     assert rig.relay.sessions.choose(wanted).asks is None
+    rig.put(first)
+    assert rig.relay.sessions.choose(wanted).asks is not None

@@ -64,8 +64,9 @@ class Drafts:
         default = project.default_runtime if project else ""
         kind = wanted.runtime or profile.runtime or default or self._config.runtime
         live = records.live_sessions(wanted.project) if project else []
-        # one that never had a container, for want of an engine, does not make it a project of containers
-        others = {session.runtime for session in live if session.runtime != DOCKER or session.container_id}
+        processes = any(session.runtime == PROCESS for session in live)
+        # among processes, one that never got its container does not make it a project of containers
+        others = {s.runtime for s in live if s.runtime != DOCKER or s.container_id or not processes}
         return self._runtime.choose(kind, others, wanted.agreed.split())
 
     def settle(self, wanted: NewSession) -> Choice:

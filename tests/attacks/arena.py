@@ -22,6 +22,7 @@ PATIENCE = 40.0
 """Seconds after which a command hangs. It is no measure of speed: nothing that works comes near it."""
 
 _SET_UP = """
+git config gc.auto 0  # it would go on behind our back, and take away what is being copied
 git config user.name Ada; git config user.email ada@example.org
 git checkout -q -b work
 echo work >work; git add work; git commit -qm "Work that nobody has pushed"
