@@ -32,6 +32,9 @@ C = frozenset({"changes"})
 TABS = C | {L}
 """Tabs of the detail that have keys of their own: those mean something only while the tab has the focus."""
 
+ANYWHERE = frozenset({"back", "help", "command_palette", "quit"})
+"""Actions that a screen over the panes has as well."""
+
 CHOICES = "log_since"
 """The action each key of which is a choice of its own."""
 
@@ -141,11 +144,11 @@ ACTIONS: tuple[Action, ...] = (
         30,
     ),
     Action("zoom", "z", "zoom", "Give the pane the whole screen, or take it back", "Screen", frozenset(), 35),
-    Action("back", "escape", "back", "Leave: the filter, the zoom, the pane", "Screen"),
+    Action("back", "escape", "back", "Leave: the filter, the zoom, the pane, a log of several", "Screen"),
     Action("doctor", "H", "doctor", "Look at what relay needs on this machine, and what mends it", "Screen"),
     Action("help", "question_mark", "help", "Show every key", "Screen", frozenset(), 100),
     Action("command_palette", "ctrl+p", "palette", "Find any command by name", "Screen", frozenset(), 20),
-    Action("quit", "q", "quit", "Leave relay; sessions go on running", "Screen", frozenset(), 65),
+    Action("quit", "q", "quit", "Leave relay, or what covers it; sessions go on running", "Screen", frozenset(), 65),
     Action("log_search", "slash", "search", "Seek a pattern in the log", "Log", frozenset({L}), 64),
     Action("log_next", "n", "next", "Go to the next match, once something is sought", "Log", frozenset({L}), 68),
     Action("log_previous", "N", "previous", "Go to the match before", "Log", frozenset({L}), 67),

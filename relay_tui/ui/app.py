@@ -21,6 +21,7 @@ from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS
 from relay_tui.ui.colours import CALM, INK
 from relay_tui.ui.endings import on_ending
+from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.main_screen import MainScreen
 from relay_tui.ui.world import Bridge, World, WorldChanged, snapshot
 
@@ -87,7 +88,7 @@ class RelayApp(App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette holds the table of actions, and the themes."""
-        if isinstance(screen, MainScreen):
+        if isinstance(screen, LogActions):
             for action in ACTIONS:
                 if action.name not in {"command_palette", "quit", "back"} and screen.offered(action):
                     yield SystemCommand(

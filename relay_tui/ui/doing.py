@@ -1,8 +1,7 @@
-"""How keys get things done: service calls off the screen's thread, and the terminal lent to a program."""
+"""How keys get things done: about which session, and the terminal lent to a program."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 
@@ -10,29 +9,13 @@ from textual.app import SuspendNotSupported
 
 from relay_tui.errors import Fault, RelayError
 from relay_tui.model import Session
-from relay_tui.text import clean, clean_block
 from relay_tui.ui.endings import ending_at_once
 from relay_tui.ui.joint import Joint
+from relay_tui.ui.performing import Performing
 
 
-class Doing(Joint):
+class Doing(Joint, Performing):
     """What the main screen's actions are made of."""
-
-    def perform(self, call: Callable[[], object]) -> None:
-        """Make a service call in a thread; what it refuses is told in a toast."""
-
-        async def calling() -> None:
-            try:
-                await asyncio.to_thread(call)
-            except RelayError as error:
-                self.tell(error.fault)
-
-        self.run_worker(calling(), group="actions")
-
-    def tell(self, fault: Fault) -> None:
-        """A toast: what was refused, and what to do."""
-        words = "\n".join(filter(None, (clean_block(fault.detail, lines=6), clean(fault.hint))))
-        self.notify(words or clean(fault.title), title=clean(fault.title), severity="error", timeout=8, markup=False)
 
     def session_or_say(self) -> Session | None:
         """The session that a key is about; without one, say so."""

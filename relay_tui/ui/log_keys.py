@@ -1,39 +1,21 @@
-"""What keys do to the log that has the focus."""
+"""The log that has the focus: the selected session's."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
 from pathlib import Path
 
-from textual import on
 from textual.app import ComposeResult
-from textual.message import Message
 
 from relay_tui.services import names
-from relay_tui.text import clean
-from relay_tui.ui import present
-from relay_tui.ui.bars import KeyBar
 from relay_tui.ui.doing import Doing
-from relay_tui.ui.log_match import Pattern
-from relay_tui.ui.log_prompt import Kind, LogPrompt
-from relay_tui.ui.log_text import plain_lines
+from relay_tui.ui.log_actions import LogActions
+from relay_tui.ui.log_prompt import LogPrompt
 from relay_tui.ui.log_view import LogView
 
-SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400))
-"""What the keys 0 to 6 show: words and seconds; 0 is all of it."""
 
-
-class LogKeys(Doing):
-    """Delegates to the log's view."""
-
-    class LogSaved(Message):
-        """A log was written to a file."""
-
-        def __init__(self, path: Path) -> None:
-            super().__init__()
-            self.path = path
-
-    _seeking = False
+class LogKeys(Doing, LogActions):
+    """Lends the keys of a log the one in the detail."""
 
     def compose(self) -> ComposeResult:
         """The panes, and a line to type patterns in."""
@@ -45,126 +27,16 @@ class LogKeys(Doing):
         """The log."""
         return self.detail.log_view
 
-    @on(LogView.StateChanged)
-    def log_state_changed(self, message: LogView.StateChanged) -> None:
-        """The footer offers n and N while something is sought."""
-        seeking = message.state.found is not None
-        if seeking != self._seeking:
-            self._seeking = seeking
-            self.offer_keys()
-
-    # --- search and filter ---
-
-    def action_log_search(self) -> None:
-        """Type what to seek."""
-        state = self.log_view.state
-        self._ask_pattern("search", state.sought)
-
-    def action_log_filter(self) -> None:
-        """Type what lines must contain."""
-        self._ask_pattern("filter", self.log_view.state.filter)
-
-    def _ask_pattern(self, kind: Kind, text: str) -> None:
-        prompt = self.query_one(LogPrompt)
-        prompt.display, self.query_one(KeyBar).display = True, False
-        prompt.ask(kind, text)
-
-    def use_pattern(self, kind: Kind, wanted: Pattern | None, done: bool) -> None:
-        """Show what matches as it is typed; enter goes back to the log."""
-        if kind == "search":
-            self.log_view.set_search(wanted)
-        else:
-            self.log_view.set_filter(wanted)
-        if done:
-            self.close_prompt()
-            if kind == "search" and wanted is not None:
-                self.log_view.seek()
-
-    def close_prompt(self) -> bool:
-        """Leave the prompt's line; what was typed stays. False if it was not open."""
-        prompt = self.query_one(LogPrompt)
-        if not prompt.display:
-            return False
-        prompt.display, self.query_one(KeyBar).display = False, True
-        self.set_focus(self.log_view)
-        return True
-
-    def leave_search(self) -> bool:
-        """Forget the search, or else the filter. False if there was neither, or the log has not the focus."""
-        if self.focused is not self.log_view:
-            return False
-        state = self.log_view.state
-        if state.found is not None:
-            self.log_view.set_search(None)
-        elif state.filter:
-            self.log_view.set_filter(None)
-        else:
-            return False
-        return True
-
-    def action_log_next(self) -> None:
-        """Go to the next match."""
-        self._find(1)
-
-    def action_log_previous(self) -> None:
-        """Go to the match before."""
-        self._find(-1)
-
-    def _find(self, step: int) -> None:
-        if not self.log_view.find(step):
-            self.notify("Nothing in the log matches.", timeout=2)
-
-    # --- how it is shown ---
-
-    def action_log_wrap(self) -> None:
-        """Fold long lines, or cut them."""
-        self.log_view.set_wrap(not self.log_view.state.wrap)
-
-    def action_log_times(self) -> None:
-        """Show times, or hide them."""
-        self.log_view.set_times(not self.log_view.state.times)
-
-    def action_log_follow(self) -> None:
-        """Stop following, or go to the end and follow."""
-        (self.log_view.pause if self.log_view.following else self.log_view.follow)()
-
-    def action_log_since(self, choice: int | None = None) -> None:
-        """Show what was written lately; without a choice, the next one."""
-        words = [since for since, _ in SINCE]
-        if choice is None:
-            choice = (words.index(self.log_view.state.since) + 1) % len(SINCE)
-        self.detail.log_pane.reopen(SINCE[choice][1], SINCE[choice][0])
-
-    def action_log_mark(self) -> None:
-        """Draw a line under what is there."""
-        rule = "-" * 12 if self.glyphs is present.ASCII else "─" * 12
-        self.log_view.notice(f"{rule} {datetime.now().astimezone():%H:%M:%S} {rule}")
-
-    def action_log_clear(self) -> None:
-        """Forget the lines that are there."""
-        self.log_view.clear()
-
-    # --- bringing it out ---
-
-    def action_log_copy(self) -> None:
-        """Put the lines on the screen into the terminal's clipboard."""
-        text = self.log_view.visible_text()
-        if text:
-            self.app.copy_to_clipboard(text)
-            count = text.count("\n") + 1
-            self.notify(f"Copied {count} {'line' if count == 1 else 'lines'}.", timeout=2)
-
-    def action_log_save(self) -> None:
-        """Write the lines that are shown to a new file."""
+    @property
+    def log_name(self) -> str:
+        """The selected session's."""
         session = self.detail.log_pane.session
-        if session is None:
-            return
-        view = self.log_view
-        name = names.full_name(self.world.records, session)
-        lines = plain_lines(view.buffer, view.filter, times=view.state.times)
-        self.perform(lambda: self.post_message(self.LogSaved(self.relay.files.save_log(name, lines))))
+        return names.full_name(self.world.records, session) if session is not None else ""
 
-    @on(LogSaved)
-    def log_saved(self, message: LogSaved) -> None:
-        """Say where it is."""
-        self.notify(f"Saved to {clean(str(message.path))}", timeout=8, markup=False)
+    def reopen_log(self, since: float, words: str) -> None:
+        """Show what was written lately, and what comes."""
+        self.detail.log_pane.reopen(since, words)
+
+    def save_log(self, name: str, pieces: Iterable[str]) -> Path:
+        """Among the others."""
+        return self.relay.files.save_log(name, pieces)

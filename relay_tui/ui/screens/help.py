@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import ClassVar
 
@@ -11,12 +12,12 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from relay_tui.ui.actions import ACTIONS, SHARED_KEYS, key_words
+from relay_tui.ui.actions import ACTIONS, SHARED_KEYS, Action, key_words
 from relay_tui.ui.hanging import Hanging
 
 
 class HelpScreen(ModalScreen[None]):
-    """The keys, grouped."""
+    """The keys, grouped; all of them, or those of one screen."""
 
     CSS_PATH = "forms.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -25,8 +26,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("k", "scroll('up')", show=False),
     ]
 
-    def __init__(self, *, ascii_only: bool) -> None:
+    def __init__(self, actions: Sequence[Action] = ACTIONS, *, ascii_only: bool) -> None:
         super().__init__()
+        self._actions = actions
         self._ascii_only = ascii_only
 
     def compose(self) -> ComposeResult:
@@ -43,7 +45,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _content(self) -> Content:
         lines: list[Content] = []
-        for group, actions in groupby(ACTIONS, key=lambda action: action.group):
+        for group, actions in groupby(self._actions, key=lambda action: action.group):
             lines.append(Content.styled(group, "bold $foreground-muted"))
             lines += [self._line(key_words(a, ascii_only=self._ascii_only), a.help) for a in actions]
             lines.append(Content(""))

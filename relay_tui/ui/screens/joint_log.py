@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,54 +14,46 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Input, Static
 
-from relay_tui.errors import RelayError
 from relay_tui.services.joint_feed import JointFeed, Voice
 from relay_tui.services.log_join import rfc3339
 from relay_tui.services.log_source import LogSource
 from relay_tui.text import clean
+from relay_tui.ui.actions import ACTIONS, ANYWHERE, BY_NAME, Action, L
+from relay_tui.ui.bars import KeyBar
+from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_match import pattern
+from relay_tui.ui.log_prompt import LogPrompt
 from relay_tui.ui.log_state import state_words
-from relay_tui.ui.log_text import plain_lines
 from relay_tui.ui.log_view import LogView
 from relay_tui.ui.present import ASCII, Glyphs
 
-SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400))
 TAIL = 1_000  # lines of history of each
 DRAIN = 0.05
-_KEYS = " esc back  / search  n N next  & filter  w wrap  t time  s follow  0-6 since  m mark  C clear  y copy  ^s save"
+_ONLY_SOUGHT = frozenset({"log_next", "log_previous"})
+_DOES = {"quit": "back"}
+"""What leaves relay leaves what covers it first."""
 
 
-class JointLog(Screen[None]):
+class JointLog(LogActions):
     """Follows them while it is open."""
 
     DEFAULT_CSS = """
     JointLog {
         background: $background;
         & > #joint { height: 1fr; border: round $primary; border-title-color: $primary-lighten-1; }
-        & > #joint-keys { height: 1; background: $panel; color: $text-muted; }
-        & > #pattern { height: 1; border: none; background: $panel; padding: 0 1; display: none; }
+        & #joint-view { height: 1fr; scrollbar-size-vertical: 1; }
+        & > KeyBar { height: 1; background: $panel; color: $text-muted; }
+        &.-full > #joint { border: none; }
     }
     .-ascii JointLog > #joint { border: ascii $primary; }
+    .-ascii JointLog.-full > #joint { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "back", "Back"),
-        Binding("slash", "ask('search')", "Search"),
-        Binding("ampersand", "ask('filter')", "Filter"),
-        Binding("n", "find(1)", "Next"),
-        Binding("N", "find(-1)", "Before"),
-        Binding("w", "wrap", "Wrap"),
-        Binding("t", "times", "Time"),
-        Binding("s", "follow", "Follow"),
-        Binding("m", "mark", "Mark"),
-        Binding("y", "copy", "Copy"),
-        Binding("ctrl+s", "save", "Save"),
-        Binding("C", "clear", "Clear"),
-        *(Binding(str(number), f"since({number})", show=False) for number in range(len(SINCE))),
+        Binding(a.keys, _DOES.get(a.name, a.name), a.help, show=False, id=a.binding_id)
+        for a in ACTIONS
+        if a.name in ANYWHERE and a.name != "command_palette"
     ]
 
     class Arrived(Message):
@@ -88,44 +79,38 @@ class JointLog(Screen[None]):
         self._voices = voices
         self._buffer = buffer
         self._write = save
-        self._glyphs = glyphs
+        self.glyphs = glyphs
         self._feed: JointFeed | None = None
         self._draining: Timer | None = None
-        self._asking = "search"
 
     def compose(self) -> ComposeResult:
         """The log, its keys, and where a pattern is typed."""
+        plain = self.glyphs is ASCII
         with Vertical(id="joint"):
-            yield LogView(
-                id="joint-view", ascii=self._glyphs is ASCII, buffer=self._buffer, placeholder="No output yet."
-            )
-        yield Static(_KEYS, id="joint-keys", markup=False)
-        yield Input(id="pattern", compact=True)
+            yield LogView(id="joint-view", ascii=plain, buffer=self._buffer, placeholder="No output yet.")
+        yield LogPrompt(self.use_pattern)
+        yield KeyBar(ascii_only=plain)
 
     def on_mount(self) -> None:
         """Begin to follow."""
         self._open(0)
-        self.log_view.focus()
+        self.set_focus(self.log_view)
+        self.offer_keys()
         self.show_state()
 
-    def _open(self, since: int) -> None:
+    def _open(self, since: float) -> None:
         """Follow what was written in the last so many seconds, and what comes; 0: all of it."""
         began = rfc3339(time.time() - since) if since else ""
         self._feed = JointFeed(
             self._source, self._voices, lambda: _void(self.post_message(self.Arrived())), tail=TAIL, since=began
         )
         count = f"{len(self._feed)} logs" + (f" of {len(self._voices)}" if len(self._feed) < len(self._voices) else "")
-        self.query_one("#joint").border_title = Content(f"{clean(self._about)} {self._glyphs.dot} {count}")
+        self.query_one("#joint").border_title = Content(f"{clean(self._about)} {self.glyphs.dot} {count}")
 
     def on_unmount(self) -> None:
         """Let go of the streams."""
         if self._feed is not None:
             self._feed.close()
-
-    @property
-    def log_view(self) -> LogView:
-        """The log."""
-        return self.query_one(LogView)
 
     @on(Arrived)
     def drain_soon(self) -> None:
@@ -143,96 +128,75 @@ class JointLog(Screen[None]):
     @on(LogView.StateChanged)
     def show_state(self) -> None:
         """Tell in the border what the view does."""
-        self.query_one("#joint").border_subtitle = Content(state_words(self.log_view.state, self._glyphs.dot))
+        self.query_one("#joint").border_subtitle = Content(state_words(self.log_view.state, self.glyphs.dot))
 
-    # --- keys ---
+    # --- what the keys of a log want to know ---
 
-    def action_ask(self, what: str) -> None:
-        """Type a pattern: to search, or to filter by."""
-        self._asking = what
-        box = self.query_one("#pattern", Input)
-        box.value = ""
-        box.placeholder = "search for" if what == "search" else "show only lines with (! without); empty shows all"
-        box.display, self.query_one("#joint-keys").display = True, False
-        box.focus()
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        return self.query_one(LogView)
 
-    @on(Input.Submitted, "#pattern")
-    def pattern_typed(self, event: Input.Submitted) -> None:
-        """Search, or filter."""
-        try:
-            wanted = pattern(event.value, invertible=self._asking == "filter")
-        except ValueError as error:
-            self.notify(clean(str(error)), severity="error", markup=False)
-            return
-        self._close_box()
-        if self._asking == "filter":
-            self.log_view.set_filter(wanted)
-        else:
-            self.log_view.set_search(wanted)
-            self.log_view.seek()
+    @property
+    def log_name(self) -> str:
+        """What it is about."""
+        return self._about
 
-    def _close_box(self) -> None:
-        self.query_one("#pattern").display = False
-        self.query_one("#joint-keys").display = True
-        self.log_view.focus()
-
-    def action_back(self) -> None:
-        """Leave the line of the pattern, or the log."""
-        if self.query_one("#pattern").display:
-            self._close_box()
-        else:
-            self.dismiss()
-
-    def action_find(self, step: int) -> None:
-        """The next line that was searched for, or the one before."""
-        self.log_view.find(step)
-
-    def action_wrap(self) -> None:
-        """Wrap long lines, or cut them."""
-        self.log_view.set_wrap(not self.log_view.state.wrap)
-
-    def action_times(self) -> None:
-        """Show when each line was written, or not."""
-        self.log_view.set_times(not self.log_view.state.times)
-
-    def action_follow(self) -> None:
-        """Follow the end, or stay."""
-        (self.log_view.pause if self.log_view.following else self.log_view.follow)()
-
-    def action_since(self, choice: int) -> None:
-        """Show what was written lately."""
-        words, seconds = SINCE[choice]
+    def reopen_log(self, since: float, words: str) -> None:
+        """Show what was written lately, and what comes."""
         if self._feed is not None:
             self._feed.close()
         self.log_view.clear()
         self.log_view.set_state(since=words, connection="")
-        self._open(seconds)
+        self._open(since)
 
-    def action_mark(self) -> None:
-        """Draw a line under what is there."""
-        rule = ("-" if self._glyphs is ASCII else "─") * 12
-        self.log_view.notice(f"{rule} {datetime.now().astimezone():%H:%M:%S} {rule}")
+    def save_log(self, name: str, pieces: Iterable[str]) -> Path:
+        """Among the others."""
+        return self._write(name, pieces)
 
-    def action_copy(self) -> None:
-        """Put the lines on the screen into the terminal's clipboard."""
-        if text := self.log_view.visible_text():
-            self.app.copy_to_clipboard(text)
-            self.notify("Copied what is on the screen.", timeout=2)
+    def offered(self, action: Action) -> bool:
+        """The keys of a log, and those of every screen."""
+        if action.name in _ONLY_SOUGHT:
+            return self.log_view.state.found is not None
+        return L in action.places or action.name in ANYWHERE
 
-    async def action_save(self) -> None:
-        """Write the lines that are shown to a new file."""
-        view = self.log_view
-        lines = plain_lines(view.buffer, view.filter, times=view.state.times)
-        try:
-            path = await asyncio.to_thread(self._write, self._about, lines)
-        except RelayError as error:
-            self.notify(clean(error.detail), title=clean(error.title), severity="error", markup=False)
+    def offer_keys(self) -> None:
+        """Show the keys that mean something now: the way back first."""
+        back = replace(BY_NAME["back"], footer=99)
+        others = [a for a in ACTIONS if a.footer and a.name not in _DOES and self.offered(a)]
+        self.query_one(KeyBar).offer([back, *others])
+
+    @property
+    def shows_keys(self) -> bool:
+        """Not while the log has every line of the screen."""
+        return not self.has_class("-full")
+
+    # --- keys ---
+
+    def action_back(self) -> None:
+        """Leave the innermost thing: the pattern, the search, the full screen, the log."""
+        if self.close_prompt() or self.leave_search():
+            return
+        if self.has_class("-full"):
+            self.action_log_full()
         else:
-            self.notify(f"Saved to {clean(str(path))}", timeout=8, markup=False)
+            self.dismiss()
 
-    def action_clear(self) -> None:
-        """Forget what is there."""
-        self.log_view.clear()
+    def action_log_full(self) -> None:
+        """Give the log every line of the screen, or take it back: without a frame the mouse selects text cleanly."""
+        self.toggle_class("-full")
+        self.query_one(KeyBar).display = self.shows_keys
+
+    def action_help(self) -> None:
+        """Show the keys that mean something here."""
+        from relay_tui.ui.screens.help import HelpScreen
+
+        actions = [a for a in ACTIONS if L in a.places or a.name in ANYWHERE]
+        self.app.push_screen(HelpScreen(actions, ascii_only=self.glyphs is ASCII))
+
+    def action_command_palette(self) -> None:
+        """From the key bar."""
+        self.app.action_command_palette()
 
 
 def _void(_: object) -> None:

@@ -1,0 +1,196 @@
+"""What keys do to a log: to the one in the detail that has the focus, and to one that has a screen of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from textual import on
+from textual.message import Message
+
+from relay_tui.text import clean
+from relay_tui.ui import present
+from relay_tui.ui.actions import Action
+from relay_tui.ui.bars import KeyBar
+from relay_tui.ui.log_match import Pattern
+from relay_tui.ui.log_prompt import Kind, LogPrompt
+from relay_tui.ui.log_text import plain_lines
+from relay_tui.ui.log_view import LogView
+from relay_tui.ui.performing import Performing
+
+SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400))
+"""What the keys 0 to 6 show: words and seconds; 0 is all of it."""
+
+
+class LogActions(Performing):
+    """Delegates to the log's view. Whose log it is, and how it is opened anew, the screen itself knows.
+
+    The screen has a LogPrompt and a KeyBar.
+    """
+
+    class LogSaved(Message):
+        """A log was written to a file."""
+
+        def __init__(self, path: Path) -> None:
+            super().__init__()
+            self.path = path
+
+    glyphs: present.Glyphs
+    _seeking = False
+
+    # --- what the screen knows ---
+
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        raise NotImplementedError
+
+    @property
+    def log_name(self) -> str:
+        """What a file with the log is named after; empty: there is none."""
+        raise NotImplementedError
+
+    def reopen_log(self, since: float, words: str) -> None:
+        """Show what was written in the last `since` seconds and what comes; 0: all of it."""
+        raise NotImplementedError
+
+    def save_log(self, name: str, pieces: Iterable[str]) -> Path:
+        """Write it to a new file; answer where. Raises RelayError."""
+        raise NotImplementedError
+
+    def offer_keys(self) -> None:
+        """Show the keys that mean something here and now."""
+        raise NotImplementedError
+
+    def offered(self, action: Action) -> bool:
+        """Whether the action means something here and now."""
+        raise NotImplementedError
+
+    @property
+    def shows_keys(self) -> bool:
+        """Whether the line of keys is to be seen."""
+        return True
+
+    @on(LogView.StateChanged)
+    def log_state_changed(self, message: LogView.StateChanged) -> None:
+        """The footer offers n and N while something is sought."""
+        seeking = message.state.found is not None
+        if seeking != self._seeking:
+            self._seeking = seeking
+            self.offer_keys()
+
+    # --- search and filter ---
+
+    def action_log_search(self) -> None:
+        """Type what to seek."""
+        state = self.log_view.state
+        self._ask_pattern("search", state.sought)
+
+    def action_log_filter(self) -> None:
+        """Type what lines must contain."""
+        self._ask_pattern("filter", self.log_view.state.filter)
+
+    def _ask_pattern(self, kind: Kind, text: str) -> None:
+        prompt = self.query_one(LogPrompt)
+        prompt.display, self.query_one(KeyBar).display = True, False
+        prompt.ask(kind, text)
+
+    def use_pattern(self, kind: Kind, wanted: Pattern | None, done: bool) -> None:
+        """Show what matches as it is typed; enter goes back to the log."""
+        if kind == "search":
+            self.log_view.set_search(wanted)
+        else:
+            self.log_view.set_filter(wanted)
+        if done:
+            self.close_prompt()
+            if kind == "search" and wanted is not None:
+                self.log_view.seek()
+
+    def close_prompt(self) -> bool:
+        """Leave the prompt's line; what was typed stays. False if it was not open."""
+        prompt = self.query_one(LogPrompt)
+        if not prompt.display:
+            return False
+        prompt.display, self.query_one(KeyBar).display = False, self.shows_keys
+        self.set_focus(self.log_view)
+        return True
+
+    def leave_search(self) -> bool:
+        """Forget the search, or else the filter. False if there was neither, or the log has not the focus."""
+        if self.focused is not self.log_view:
+            return False
+        state = self.log_view.state
+        if state.found is not None:
+            self.log_view.set_search(None)
+        elif state.filter:
+            self.log_view.set_filter(None)
+        else:
+            return False
+        return True
+
+    def action_log_next(self) -> None:
+        """Go to the next match."""
+        self._find(1)
+
+    def action_log_previous(self) -> None:
+        """Go to the match before."""
+        self._find(-1)
+
+    def _find(self, step: int) -> None:
+        if not self.log_view.find(step):
+            self.notify("Nothing in the log matches.", timeout=2)
+
+    # --- how it is shown ---
+
+    def action_log_wrap(self) -> None:
+        """Fold long lines, or cut them."""
+        self.log_view.set_wrap(not self.log_view.state.wrap)
+
+    def action_log_times(self) -> None:
+        """Show times, or hide them."""
+        self.log_view.set_times(not self.log_view.state.times)
+
+    def action_log_follow(self) -> None:
+        """Stop following, or go to the end and follow."""
+        (self.log_view.pause if self.log_view.following else self.log_view.follow)()
+
+    def action_log_since(self, choice: int | None = None) -> None:
+        """Show what was written lately; without a choice, the next one."""
+        words = [since for since, _ in SINCE]
+        if choice is None:
+            choice = (words.index(self.log_view.state.since) + 1) % len(SINCE)
+        self.reopen_log(SINCE[choice][1], SINCE[choice][0])
+
+    def action_log_mark(self) -> None:
+        """Draw a line under what is there."""
+        rule = ("-" if self.glyphs is present.ASCII else "─") * 12
+        self.log_view.notice(f"{rule} {datetime.now().astimezone():%H:%M:%S} {rule}")
+
+    def action_log_clear(self) -> None:
+        """Forget the lines that are there."""
+        self.log_view.clear()
+
+    # --- bringing it out ---
+
+    def action_log_copy(self) -> None:
+        """Put the lines on the screen into the terminal's clipboard."""
+        text = self.log_view.visible_text()
+        if text:
+            self.app.copy_to_clipboard(text)
+            count = text.count("\n") + 1
+            self.notify(f"Copied {count} {'line' if count == 1 else 'lines'}.", timeout=2)
+
+    def action_log_save(self) -> None:
+        """Write the lines that are shown to a new file."""
+        name = self.log_name
+        if not name:
+            return
+        view = self.log_view
+        lines = plain_lines(view.buffer, view.filter, times=view.state.times)
+        self.perform(lambda: self.post_message(self.LogSaved(self.save_log(name, lines))))
+
+    @on(LogSaved)
+    def log_saved(self, message: LogSaved) -> None:
+        """Say where it is."""
+        self.notify(f"Saved to {clean(str(message.path))}", timeout=8, markup=False)

@@ -1,0 +1,31 @@
+"""Service calls made off the screen's thread, and how a screen tells what was refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from textual.screen import Screen
+
+from relay_tui.errors import Fault, RelayError
+from relay_tui.text import clean, clean_block
+
+
+class Performing(Screen[None]):
+    """A screen whose keys are service calls."""
+
+    def perform(self, call: Callable[[], object]) -> None:
+        """Make a service call in a thread; what it refuses is told in a toast."""
+
+        async def calling() -> None:
+            try:
+                await asyncio.to_thread(call)
+            except RelayError as error:
+                self.tell(error.fault)
+
+        self.run_worker(calling(), group="actions")
+
+    def tell(self, fault: Fault) -> None:
+        """A toast: what was refused, and what to do."""
+        words = "\n".join(filter(None, (clean_block(fault.detail, lines=6), clean(fault.hint))))
+        self.notify(words or clean(fault.title), title=clean(fault.title), severity="error", timeout=8, markup=False)
