@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+import shlex
+import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -82,29 +85,45 @@ class Config:
 def load(path: Path) -> Config:
     """Read `path`; a file that is not there means all defaults. Raises ConfigError, naming file and key."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
     except FileNotFoundError:
         return Config(path=path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        hint = f"ls -l {shlex.quote(str(path))} shows whose it is; $RELAY_CONFIG names another."
+        raise ConfigError(f"{path} cannot be read", f"{why[:1].lower()}{why[1:]}", hint) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _broken(path, line, "it is not UTF-8 text") from error
     import tomllib
 
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _unreadable(path, error) from error
-    return _Reader(path).config(document)
+        place = re.search(r"\(at (?:line (\d+), column (\d+)|end of document)\)", str(error))
+        line = int(place[1]) if place and place[1] else text.count("\n") + 1
+        column = f"column {place[2]}: " if place and place[2] else ""
+        raise _broken(path, line, column + re.sub(r" \(at .*\)$", "", str(error))) from error
+    return _Reader(path, text).config(document)
 
 
-def _unreadable(path: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"{path} cannot be read", str(error), "Mend the file, or move it away.")
+def _read(path: Path) -> str:
+    """The text of a file. A pipe, which would keep its reader waiting, is refused."""
+    if stat.S_ISFIFO(path.stat().st_mode):
+        raise OSError("it is a pipe, not a file")
+    return path.read_text(encoding="utf-8")
+
+
+def _broken(path: Path, line: int, why: str) -> ConfigError:
+    return ConfigError(f"{path}, line {line}, is not TOML", why, "Mend the file, or move it away.")
 
 
 class _Reader:
-    """Checks a parsed document key by key; every complaint names the file and the key."""
+    """Checks a parsed document key by key; every complaint names the file, the line and the key."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str) -> None:
         self._path = path
+        self._lines = text.splitlines()
 
     def config(self, document: Mapping[str, object]) -> Config:
         self._known(document, "", set(Config.__dataclass_fields__) - {"path"})
@@ -157,13 +176,19 @@ class _Reader:
             new_privileges=self._flag(table, where, "new_privileges", False),
         )
 
-    def _wrong(self, key: str, why: str) -> ConfigError:
-        return ConfigError(f"{self._path}: {key} {why}", f"{key} {why}", "Mend the file; see the README.")
+    def _wrong(self, key: str, why: str, detail: str = "", hint: str = "") -> ConfigError:
+        number = _line_of(self._lines, key)
+        if not detail and number and ".env" not in key:  # a variable's value may be a secret
+            detail = f"It says: {self._lines[number - 1].strip()}"
+        place = f"{self._path}, line {number}" if number else str(self._path)
+        return ConfigError(f"{place}: {key} {why}", detail, hint or "Mend the file; the README lists every key.")
 
     def _known(self, table: Mapping[str, object], where: str, known: set[str]) -> None:
         for key in table:
             if key not in known:
-                raise self._wrong(where + key, f"is not a key relay knows (known: {', '.join(sorted(known))})")
+                like = difflib.get_close_matches(key, known, 1)
+                hint = f"Write it as {like[0]}, or take it out." if like else "Take it out."
+                raise self._wrong(where + key, "is not a key relay knows", f"Known: {', '.join(sorted(known))}", hint)
 
     def _text(self, table: Mapping[str, object], where: str, key: str, default: str) -> str:
         value = table.get(key, default)
@@ -245,3 +270,27 @@ def parse_size(text: str) -> int | None:
     """Bytes of a size like '512m', '4 GiB' or '1.5g' (powers of 1024); None if it is not one."""
     match = _SIZE.fullmatch(text.strip())
     return int(float(match[1]) * _UNITS[match[2].lower()]) if match else None
+
+
+def _line_of(lines: Sequence[str], key: str) -> int:
+    """The number of the line that writes a key, as 'profiles.node.cpus', or its table; 0 if it is not to be seen."""
+    table, best = "", 0
+    for number, line in enumerate(lines, 1):
+        words = line.split("#")[0].strip()
+        name = words.partition("=")[0]
+        if words.startswith("["):
+            table = found = _bare(words.strip("[] "))
+        elif "=" in words:
+            found = f"{table}.{_bare(name)}".removeprefix(".")
+        else:
+            continue
+        if found == key:
+            return number
+        if key.startswith(f"{found}."):
+            best = number
+    return best
+
+
+def _bare(name: str) -> str:
+    """A dotted key without quotes and spaces."""
+    return ".".join(part.strip().strip("\"'") for part in name.split("."))

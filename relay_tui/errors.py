@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -31,7 +32,7 @@ class RelayError(Exception):
     def __init__(self, title: str, detail: str = "", hint: str = "") -> None:
         super().__init__(title)
         self.title = title
-        self.detail = detail
+        self.detail = detail if detail.strip() != title.strip() else ""  # nothing is told twice
         self.hint = hint
 
     @property
@@ -114,11 +115,44 @@ class EngineError(RelayError):
     kind = "engine"
 
 
+class Silence(StrEnum):
+    """Why no engine answers."""
+
+    UNKNOWN = "unknown"
+    MISSING = "missing"
+    """None is installed."""
+    STOPPED = "stopped"
+    """One is, and does not run."""
+    FORBIDDEN = "forbidden"
+    """It runs, and is not for this user."""
+    MUTE = "mute"
+    """It takes a connection and never answers."""
+    ASTRAY = "astray"
+    """What names the engine leads to none."""
+    REMOTE = "remote"
+    """What names the engine leads to another machine."""
+
+
 class EngineUnreachableError(EngineError):
-    """No engine answers."""
+    """No engine answers. `why` says in a sentence what that comes from here, `mend` is the command that mends it."""
 
     kind = "engine-unreachable"
     exit_code = 5
+
+    def __init__(
+        self,
+        title: str,
+        detail: str = "",
+        hint: str = "",
+        *,
+        silence: Silence = Silence.UNKNOWN,
+        why: str = "",
+        mend: str = "",
+    ) -> None:
+        super().__init__(title, detail, hint)
+        self.silence = silence
+        self.why = why
+        self.mend = mend
 
 
 class FileSystemError(RelayError):

@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,6 +19,7 @@ from relay_tui.errors import ConfigError
 from relay_tui.events import Bus
 from relay_tui.paths import DataDir, config_file, default_data_dir, log_file
 from relay_tui.services.claims import Claims
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SOON = 2.0
+"""Seconds that a file system has to show a small file."""
+
 
 def build(data_dir: Path | None = None) -> Relay:
     """relay over `data_dir` (the default one if None). Raises ConfigError or FileSystemError."""
@@ -52,13 +57,30 @@ def build(data_dir: Path | None = None) -> Relay:
     return _over(place, config)
 
 
-def examine(data_dir: Path | None = None) -> Doctor:
-    """The doctor for `data_dir`, whatever is wrong with it or with the configuration; changes nothing there."""
-    try:
-        config = configuration.load(config_file())
-    except ConfigError:
-        config = Config(path=config_file())
-    return _over(_place(data_dir), config).doctor
+def examine(data_dir: Path | None = None, *, debug: bool = False) -> Doctor:
+    """The doctor for `data_dir`, whatever is wrong with it or with the configuration; changes nothing there.
+
+    What lies on a file system that hangs is gone without: the doctor says so later.
+    """
+    named = DataDir((data_dir or default_data_dir()).expanduser().absolute())
+    place = _soon(lambda: _place(data_dir), named)
+    config = _soon(lambda: configuration.load(config_file()), Config(path=config_file()))
+    _soon(lambda: log_to_file(debug=debug), None)
+    return _over(place, config).doctor
+
+
+def _soon(find: Callable[[], T], otherwise: T) -> T:
+    """What `find` answers, or `otherwise` if it fails, or has not answered within a moment."""
+    found: list[T] = []
+
+    def finding() -> None:
+        with suppress(ConfigError, OSError):
+            found.append(find())
+
+    thread = threading.Thread(target=finding, name="soon", daemon=True)
+    thread.start()
+    thread.join(_SOON)
+    return found[0] if found else otherwise
 
 
 def over_stage(data_dir: Path, config: Config) -> Relay:
@@ -129,7 +151,7 @@ def _over(place: DataDir, config: Config) -> Relay:
         ),
         unsaved=unsaved,
         reconciler=reconciler,
-        doctor=_later(lambda: _doctor(place, config, store, reconciler, runtime, look)),
+        doctor=_later(lambda: _doctor(place, config, store, reconciler, sessions, look)),
         trash=trash,
         strays=Strays(
             store=store,
@@ -176,7 +198,7 @@ def _processes(place: DataDir) -> ProcessRuntime:
 
 
 def _doctor(
-    place: DataDir, config: Config, store: TinyStore, reconciler: Reconciler, runtime: Runtimes, look: Looker
+    place: DataDir, config: Config, store: TinyStore, reconciler: Reconciler, sessions: Sessions, look: Looker
 ) -> Doctor:
     from relay_tui.adapters.machine import Host
     from relay_tui.services.doctor import Doctor
@@ -185,10 +207,10 @@ def _doctor(
         machine=Host(place),
         store=store,
         place=place,
-        config_path=config.path,
+        config=config,
         plan=reconciler.plan,
         unseen=lambda: reconciler.unseen,
-        choose=lambda: runtime.choose(config.runtime, (), ()),
+        choose=lambda project, ask: sessions.choose(NewSession(project=project), ask=ask),
         confinement=lambda: look.confinement(),
     )
 
@@ -226,6 +248,8 @@ def log_to_file(*, debug: bool = False, path: Path | None = None) -> None:
     handler: logging.Handler
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            raise OSError("a FIFO would wait for a reader")
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=1 << 20, backupCount=3, delay=True)
     except OSError:
         handler = logging.NullHandler()

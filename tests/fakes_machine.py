@@ -59,8 +59,9 @@ class FakeMachine:
         """From the fake environment."""
         return self.variables.get(name, "")
 
-    def engine(self) -> EngineFacts:
+    def engine(self, patience: float) -> EngineFacts:
         """The engine, or why it does not answer."""
+        del patience
         if isinstance(self.facts, RelayError):
             raise self.facts
         return self.facts

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from relay_tui.config import DEFAULT_IMAGE, Config, load, parse_size
-from relay_tui.errors import ConfigError, InvalidInputError
+from relay_tui.errors import ConfigError, InvalidInputError, RelayError
 
 
 def written(directory: Path, text: str) -> Path:
@@ -103,23 +104,80 @@ def test_a_mistake_names_the_file_and_the_key(tmp_path: Path, text: str, key: st
     path = written(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load(path)
-    assert caught.value.title.startswith(f"{path}: {key} ")
-    assert caught.value.detail.startswith(f"{key} ")
+    line = len(text.splitlines())
+    assert caught.value.title.startswith(f"{path}, line {line}: {key} ")
+    _says_nothing_twice(caught.value)
+    if "env" not in text:
+        assert text.splitlines()[-1] in caught.value.detail or caught.value.detail.startswith("Known: ")
 
 
-@pytest.mark.parametrize("content", [b"image = ", b"\xff\xfe", b"a = 1\na = 2"])
-def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+def _says_nothing_twice(error: RelayError) -> None:
+    """Title, detail and hint are three things, and no sentence of one is in another."""
+    parts = [error.title.removesuffix("."), error.detail, error.hint.removesuffix(".")]
+    assert all(parts[::2]), parts
+    said = [part for part in parts if part]
+    assert not any(one in other for one in said for other in said if one is not other), said
+    reason = error.title.partition(": ")[2]
+    assert not reason or reason not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "why"),
+    [
+        (b"a = 1\nimage = ", 2, "Invalid value"),
+        (b"# \n\xff\xfe", 2, "it is not UTF-8 text"),
+        (b"a = 1\na = 2", 2, "Cannot overwrite a value"),
+        (b"a = [1,\n\n", 3, "Invalid value"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_named_with_the_line(tmp_path: Path, content: bytes, line: int, why: str) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load(path)
-    assert str(path) in caught.value.title
+    assert caught.value.title == f"{path}, line {line}, is not TOML"
+    assert caught.value.detail == why
+    _says_nothing_twice(caught.value)
+
+
+def test_a_value_of_the_environment_is_not_repeated(tmp_path: Path) -> None:
+    path = written(tmp_path, "[profiles.x.env]\nTOKEN = ['hunter2']")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert caught.value.title.startswith(f"{path}, line 2: profiles.x.env.TOKEN ")
+    assert "hunter2" not in str(caught.value.fault)
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "loop", "below a file"])
+def test_what_is_no_file_is_named_and_keeps_nobody_waiting(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "config.toml"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "loop":
+        path.symlink_to(path)
+    else:
+        path.touch()
+        path /= "config.toml"
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert caught.value.title == f"{path} cannot be read"
     assert caught.value.detail
+    assert str(path) in caught.value.hint
+    _says_nothing_twice(caught.value)
 
 
-def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
-        load(tmp_path)
+def test_a_key_that_is_nearly_right_is_put_right(tmp_path: Path) -> None:
+    path = written(tmp_path, "[profiles.'x']\ntty = true\nimmage = 'node'\ncpus = 1")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert caught.value.title == f"{path}, line 3: profiles.x.immage is not a key relay knows"
+    assert caught.value.hint == "Write it as image, or take it out."
+
+
+def test_no_error_tells_its_title_again() -> None:
+    assert RelayError("It failed", "It failed").detail == ""
 
 
 def test_an_unknown_profile_lists_the_known_ones(tmp_path: Path) -> None:

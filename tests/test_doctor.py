@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,19 +25,41 @@ from on_screen import a_project, shown
 from waiting import wait_until
 
 from relay_tui.adapters.machine import commands
-from relay_tui.errors import CancelledError, EngineUnreachableError, FileSystemError, GitError, NotFoundError
+from relay_tui.config import Profile
+from relay_tui.errors import (
+    CancelledError,
+    EngineUnreachableError,
+    FileSystemError,
+    GitError,
+    InvalidInputError,
+    NeedsConsentError,
+    NotFoundError,
+    RelayError,
+    Silence,
+)
 from relay_tui.model import Project, Records
 from relay_tui.paths import DataDir
 from relay_tui.services.doctor import around, examination, place, tools
+from relay_tui.services.doctor.engine import LOST, EngineLook
 from relay_tui.services.doctor.findings import Check, Finding, Verdict, ok
 from relay_tui.services.plan import Act, Step
-from relay_tui.services.ports.machine import Held, Said
+from relay_tui.services.ports.machine import EngineFacts, Held, Said
 from relay_tui.services.runtimes import Choice
 from relay_tui.services.watch import Watch
 from relay_tui.terminal import Terminal, colours
 
-DEAD = EngineUnreachableError("The engine does not answer", "unix:///x: no such file or directory", "Start it.")
-REFUSED = EngineUnreachableError("The engine does not answer", "unix:///x: permission denied", "Join the group.")
+
+def _silent(silence: Silence, why: str, mend: str, detail: str = "unix:///x: no such file") -> EngineUnreachableError:
+    return EngineUnreachableError(
+        "The engine does not answer", detail, f"{why}: {mend}", silence=silence, why=why, mend=mend
+    )
+
+
+MISSING = _silent(Silence.MISSING, "No container engine is installed", "apt-get install docker.io")
+STOPPED = _silent(Silence.STOPPED, "Docker is installed and not started", "service docker start")
+REFUSED = _silent(Silence.FORBIDDEN, "It is for the group docker", "usermod -aG docker", "unix:///x: permission denied")
+MUTE = _silent(Silence.MUTE, "Something listens there and never answers", "restart it", "unix:///x: no answer in time")
+ASTRAY = _silent(Silence.ASTRAY, "There is no socket where $DOCKER_HOST says", "unset DOCKER_HOST")
 HELD = Held("p1", "relay: Cloning, pid 7", 7, 30.0, False)
 ROOT = Path("/srv/relay")
 Change = Callable[[FakeMachine], object]
@@ -55,10 +78,15 @@ def _with(**values: object) -> Change:
     return lambda machine: vars(machine).update(values)
 
 
+def _limits(*, rootless: bool = False, **held: bool) -> Change:
+    return _with(facts=replace(ENGINE, rootless=rootless, limits=MappingProxyType(held)))
+
+
 def _terminal(columns: int = 120, lines: int = 40, number: int = 256, *, utf8: bool = True) -> Terminal:
     return Terminal(columns, lines, number, "LANG=C.UTF-8" if utf8 else "LC_ALL=C", utf8, "xterm-256color")
 
 
+PROFILES = (Profile(name="default"), Profile(name="large", memory=8 << 30, cpus=4))
 CHECKS: dict[str, Callable[[FakeMachine], Finding]] = {
     "git": lambda m: tools.git(m, Watch()),
     "git identity": lambda m: tools.identity(m, Watch()),
@@ -68,8 +96,8 @@ CHECKS: dict[str, Callable[[FakeMachine], Finding]] = {
     "ssh agent, needed": lambda m: tools.ssh_agent(m, Watch(), needed=True),
     "bubblewrap": lambda m: tools.bubblewrap(m, Watch()),
     "remote a": lambda m: tools.remote(m, Watch(), "a", "https://host.example/a.git"),
-    "engine": lambda m: around.engine(m, needed=False),
-    "engine, needed": lambda m: around.engine(m, needed=True),
+    "engine": lambda m: EngineLook(m, PROFILES, needed=False, patience=1).look(),
+    "engine, needed": lambda m: EngineLook(m, PROFILES, needed=True, patience=1).look(),
     "locale": lambda _: around.locale(_terminal()),
     "data dir": lambda m: place.data_dir(m, DataDir(ROOT)),
     "disk": lambda m: place.disk(m, DataDir(ROOT)),
@@ -102,13 +130,21 @@ def test_all_is_well_on_a_sound_machine(name: str) -> None:
         ("bubblewrap", _said("bwrap", code=1, err="bwrap: No permissions to creating new namespace"), "warning",
          "No permissions", "sysctl"),
         ("bubblewrap", _said("bwrap", out="\n"), "warning", "may not isolate", "bwrap"),
-        ("engine", _with(facts=DEAD), "absent", "processes of this machine", "docker.io"),
-        ("engine, needed", _with(facts=DEAD), "broken", "no such file", "Start it."),
-        ("engine", _with(facts=DEAD, variables={"DOCKER_HOST": "unix:///x"}), "broken", "no such file", "Start it."),
-        ("engine", _with(facts=REFUSED), "warning", "permission denied", "Join the group."),
-        ("engine", _with(facts=replace(ENGINE, local=False)), "warning", "another machine", "DOCKER_HOST"),
-        ("engine", _with(facts=replace(ENGINE, rootless=True, limits=MappingProxyType({"cpus": False}))), "warning",
-         "does not hold limits on cpus", "Delegate"),
+        ("engine", _with(facts=MISSING), "absent", "No container engine is installed: sessions run as processes",
+         "docker.io"),
+        ("engine, needed", _with(facts=MISSING), "broken", "installed (unix:///x: no such file)", "docker.io"),
+        ("engine", _with(facts=STOPPED), "warning", "not started (unix:///x: no such file)", "service docker start"),
+        ("engine", _with(facts=STOPPED, variables={"DOCKER_HOST": "unix:///x"}), "broken", "not started", "start"),
+        ("engine", _with(facts=REFUSED), "warning", "for the group docker (unix:///x: permission denied)", "usermod"),
+        ("engine", _with(facts=MUTE), "broken", "never answers (unix:///x: no answer in time)", "restart it"),
+        ("engine", _with(facts=ASTRAY), "broken", "no socket where $DOCKER_HOST says", "unset DOCKER_HOST"),
+        ("engine", _with(facts=replace(ENGINE, local=False)), "broken", "on another machine", "docker context use"),
+        ("engine", _with(facts=replace(ENGINE, local=False, origin="$DOCKER_HOST")), "broken", "on another machine",
+         "unset DOCKER_HOST"),
+        ("engine", _limits(memory=False, cpus=False, processes=True), "warning",
+         "does not hold limits on memory and cpus: not memory 8 GiB, cpus 4 of profile large", "docker info"),
+        ("engine", _limits(rootless=True, memory=True, cpus=True, processes=False), "warning",
+         "on processes: not processes 4096 of profile default; processes 4096 of profile large", "Delegate"),
         ("remote a", _with(remotes={"https://host.example/a.git": GitError("It asks for a name", "fatal: x", "Do.")}),
          "broken", "It asks for a name: fatal: x", "Do."),
         ("data dir", _with(lies=replace(GROUND, mode=0o755)), "broken", "mode 0755", "chmod 700 /srv/relay"),
@@ -164,18 +200,51 @@ def test_colours_that_a_terminal_promises() -> None:
     assert [colours(environ) for environ in said] == [0, 16, 256, 1 << 24]
 
 
+NOT_ISOLATED = Choice("process", isolated=False, why="no engine answers (unix:///x: no such file)")
+SANDBOX = replace(NOT_ISOLATED, isolated=True)
+INSTEAD = replace(SANDBOX, asks=NeedsConsentError("instead", "No engine answers, and …"))
+ASKED = replace(NOT_ISOLATED, asks=NeedsConsentError("not-isolated", "…", "…", "Install bubblewrap. Or agree to it."))
+CONTAINER = Choice("docker", why="the engine answers")
+WHY = "no engine answers (unix:///x: no such file)"
+
+
 @pytest.mark.parametrize(
-    ("choice", "verdict", "found"),
+    ("facts", "usual", "alpha", "verdict", "found", "mend"),
     [
-        (Choice("docker", why="the engine answers"), "ok", "containers: the engine answers"),
-        (Choice("process", why="no engine answers"), "ok", "processes in a sandbox: no engine answers"),
-        (Choice("process", isolated=False, why="no engine answers"), "warning", "not isolated"),
+        (ENGINE, CONTAINER, CONTAINER, "ok", "New sessions are containers (the engine answers)", ""),
+        (MISSING, SANDBOX, SANDBOX, "ok", f"New sessions are processes in a sandbox ({WHY})", ""),
+        (STOPPED, SANDBOX, INSTEAD, "warning", f"New sessions are processes in a sandbox ({WHY}); in alpha refused "
+         "until the engine answers, for its other sessions are containers",
+         "service docker start   # or say --runtime process"),
+        (MISSING, ASKED, NOT_ISOLATED, "warning", "New sessions are processes, not isolated from your files, which "
+         f"relay asks about first ({WHY}); in alpha processes, not isolated from your files", "Install bubblewrap."),
+        (MUTE, SANDBOX, Choice("docker"), "warning", f"New sessions are processes in a sandbox ({WHY}); in alpha "
+         "containers, which wait for the engine", "restart it   # or say --runtime process"),
+        (replace(ENGINE, local=False), CONTAINER, SANDBOX, "warning", "New sessions are containers, which fail: the "
+         "engine is on another machine; in alpha processes in a sandbox", "docker context use default"),
+        (ENGINE, CONTAINER, InvalidInputError("profile", "There is no profile 'x'", hint="Known: default."), "warning",
+         "New sessions are containers (the engine answers); in alpha none: There is no profile 'x'", "Known: default."),
     ],
-)
-def test_what_new_sessions_run_on(choice: Choice, verdict: str, found: str) -> None:
-    answer = around.runtimes(lambda: choice)
-    assert answer.verdict == verdict
-    assert found in answer.found
+)  # fmt: skip
+def test_what_new_sessions_run_on_in_each_kind_of_project(
+    facts: EngineFacts | RelayError, usual: Choice, alpha: Choice | RelayError, verdict: str, found: str, mend: str
+) -> None:
+    machine = FakeMachine(facts=facts)
+    engine = EngineLook(machine, PROFILES, needed=False, patience=1)
+    engine.look()
+
+    def choose(project: str, ask: Callable[[], object]) -> Choice:
+        with suppress(EngineUnreachableError):
+            assert (ask() is None) == isinstance(facts, EngineFacts)
+        choice = alpha if project else usual
+        if isinstance(choice, RelayError):
+            raise choice
+        return choice
+
+    records = Records(projects={"p1": Project(id="p1", name="alpha", source="x", created_at="2026-01-01T00:00:00Z")})
+    answer = engine.runtimes(records, choose)
+    assert (answer.verdict, answer.found) == (verdict, found)
+    assert answer.mend.startswith(mend)
 
 
 def test_what_stands_around_the_hosts_git() -> None:
@@ -191,7 +260,8 @@ def test_orphans_and_what_is_left_to_do() -> None:
     assert unknown.found == "1 container that no record knows: container c1 is not on record"
     assert place.orphans(lambda: [due], frozenset).mend == "relay reconcile"
     assert place.orphans(list, frozenset).verdict is Verdict.OK
-    assert place.orphans(list, lambda: {"docker"}).verdict is Verdict.WARNING  # nobody knows
+    unseen = place.orphans(list, lambda: {"docker"})
+    assert (unseen.verdict, unseen.found) == (Verdict.UNKNOWN, f"Not looked at: {LOST}, and there are sessions in it")
 
 
 # --- the examination itself ---
@@ -219,6 +289,46 @@ def test_more_checks_than_run_at_once_all_come_also_past_hung_ones(monkeypatch: 
     found = examination.examine([*hung, *fine], lambda _: None, Watch())
     opened.set()
     assert [finding.verdict for finding in found] == [Verdict.BROKEN] * 3 + [Verdict.OK] * 5
+
+
+def test_one_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "AT_ONCE", 1)
+    opened = threading.Event()
+    hung = Check("disk", lambda _: ok("disk", str(opened.wait(60))), 0.05, "mount", loss="the disk is dead")
+    looked: list[str] = []
+
+    def look(name: str) -> Check:
+        def run(_: Watch) -> Finding:
+            looked.append(name)
+            return ok(name, "")
+
+        return Check(name, run)
+
+    checks = [
+        hung,
+        replace(look("store"), leans_on=("disk",)),
+        replace(look("orphans"), leans_on=("store",)),  # which leans on it in its turn
+        replace(look("runtimes"), after="disk"),
+        replace(look("alone"), leans_on=("not here",)),
+    ]
+    found = examination.examine(checks, lambda _: None, Watch())
+    opened.set()
+    assert [finding.verdict for finding in found] == ["broken", "unknown", "unknown", "ok", "ok"]
+    assert found[1].found == found[2].found == "Not looked at: the disk is dead"
+    assert looked == ["runtimes", "alone"]
+
+
+def test_all_of_it_ends_in_time_and_says_what_there_was_no_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "AT_ONCE", 2)
+    opened = threading.Event()
+    checks = [Check(f"stuck {n}", lambda _: ok("stuck", str(opened.wait(60))), 1.0) for n in range(40)]
+    begun = time.monotonic()
+    found = examination.examine(checks, lambda _: None, Watch(), 1.5)
+    took = time.monotonic() - begun
+    opened.set()
+    assert took < 20  # 20 s it would have been
+    assert [finding.verdict for finding in found] == ["broken"] * 2 + ["unknown"] * 38
+    assert found[-1].found == "Not looked at: the 1.5 s for all of it were over"
 
 
 def test_cancelled_it_ends_what_runs(tmp_path: Path) -> None:
@@ -324,12 +434,18 @@ def test_every_remote_is_asked_and_a_silent_one_is_given_up(sick: InstalledRelay
     assert left.stdout == b""
 
 
-def test_an_engine_that_accepts_and_never_answers(sick: InstalledRelay, tmp_path: Path) -> None:
+def test_an_engine_that_accepts_and_never_answers_is_one_cause(sick: InstalledRelay, tmp_path: Path) -> None:
+    _add_project(sick, "alpha", str(make_repository(tmp_path / "alpha")))
     with _silent_server(tmp_path / "mute.sock"):
         mute = replace(sick, more={"DOCKER_HOST": f"unix://{tmp_path}/mute.sock"})
         found = _findings(mute, 1)
-    assert found["engine"][0] == "broken"
-    assert found["engine"][1] == "No answer within 2 s: it hangs"
+    why = "Something listens there and never answers"
+    assert found["engine"][:2] == ("broken", f"{why} (unix://{tmp_path}/mute.sock: no answer in time)")
+    assert found["engine"][2].startswith("unset DOCKER_HOST")
+    assert found["orphans"][:2] == ("unknown", "Not looked at: the engine does not answer")
+    assert found["runtimes"][0] != "broken"
+    assert "processes" in found["runtimes"][1]
+    assert [name for name, (verdict, *_) in found.items() if verdict == "broken"] == ["engine"]
 
 
 def test_programs_that_are_old_mute_or_missing(sick: InstalledRelay, tmp_path: Path) -> None:
@@ -409,9 +525,9 @@ async def test_the_screen_tells_each_finding_and_what_mends_it(rig: Rig, size: t
     async with shown(rig, size) as screen:
         await screen.press("H")
         await screen.sees("✗ broken")  # there is a session that lives in it
-        await screen.sees("→ Join the group.")  # the first row is the engine's
+        await screen.sees("→ usermod -aG docker")  # the first row is the engine's
         await screen.press("y")
-        await screen.until(lambda: screen.app.clipboard == "Join the group.")
+        await screen.until(lambda: screen.app.clipboard == "usermod -aG docker")
         await screen.press("G")
         await screen.sees("remote alpha")
         await screen.press("escape")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from relay_tui.config import Config, Profile
@@ -54,8 +54,13 @@ class Drafts:
         """A free name for a session on `branch`."""
         return names.suggest_session(project_id, branch, self._store.read())
 
-    def choose(self, wanted: NewSession, records: Records | None = None) -> Choice:
-        """What the session would run on, and why. Asks the engine whether it is there: not within a transaction."""
+    def choose(
+        self, wanted: NewSession, records: Records | None = None, ask: Callable[[], object] | None = None
+    ) -> Choice:
+        """What the session would run on, and why. Asks the engine whether it is there: not within a transaction.
+
+        `ask` answers in its stead, as for Runtimes.choose().
+        """
         if not isinstance(self._runtime, Runtimes):
             return ENGINE
         records = records or self._store.read()
@@ -67,7 +72,7 @@ class Drafts:
         processes = any(session.runtime == PROCESS for session in live)
         # among processes, one that never got its container does not make it a project of containers
         others = {s.runtime for s in live if s.runtime != DOCKER or s.container_id or not processes}
-        return self._runtime.choose(kind, others, wanted.agreed.split())
+        return self._runtime.choose(kind, others, wanted.agreed.split(), ask)
 
     def settle(self, wanted: NewSession) -> Choice:
         """The same, once it is agreed to. Raises NeedsConsentError; agreeing to do without a sandbox is remembered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +70,17 @@ class Runtimes:
 
     # --- the choice ---
 
-    def choose(self, wanted: str, others: Collection[str], agreed: Collection[str]) -> Choice:
-        """What a session gets whose project's other sessions are of the kinds `others`."""
+    def choose(
+        self, wanted: str, others: Collection[str], agreed: Collection[str], ask: Callable[[], object] | None = None
+    ) -> Choice:
+        """What a session gets whose project's other sessions are of the kinds `others`.
+
+        `ask` answers for the engine where that is known already; it raises EngineUnreachableError.
+        """
         why, asks = "", None
         if wanted == AUTO:
             try:
-                self._docker.ping()
+                (ask or self._docker.ping)()
             except EngineUnreachableError as error:
                 why = f"no engine answers ({error.detail or error.title})"
                 if DOCKER in others and INSTEAD not in agreed:

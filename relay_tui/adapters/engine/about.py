@@ -1,57 +1,47 @@
-"""What an engine says of itself."""
+"""What an engine says of itself, and what of it can be seen to hold."""
 
 from __future__ import annotations
 
-import os
+import json
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
-from relay_tui.adapters.engine.address import Address, find_address
+from relay_tui.adapters.engine import limits
 from relay_tui.adapters.engine.client import Engine
+from relay_tui.adapters.engine.create import SESSION
+from relay_tui.errors import EngineError
 from relay_tui.services.ports.machine import EngineFacts
 
-_HERE = {"", "localhost", "127.0.0.1", "::1"}
 
-
-def describe() -> EngineFacts:
-    """Ask the engine that relay would use. Raises EngineUnreachableError, EngineError."""
+def describe(patience: float) -> EngineFacts:
+    """Ask the engine that relay would use, which has `patience` seconds. Raises EngineUnreachableError, EngineError."""
     engine = Engine()
-    greeting = engine.greet()
-    with engine.client("The engine refused to describe itself") as client:
-        info: Mapping[str, Any] = client.info()
+    greeting = engine.greet(patience)
+    info: Mapping[str, Any] = engine.ask("The engine refused to describe itself", "/info")
     address = engine.address
     options = [str(option) for option in info.get("SecurityOptions") or ()]
+    # A port can be another machine's, and another machine's name this one's network name: the host's own name tells.
+    here = address.scheme == "unix" or (address.scheme == "tcp" and info.get("Name") == socket.gethostname())
     return EngineFacts(
         product=greeting.product,
         version=greeting.version or str(info.get("ServerVersion", "")),
         address=address.url,
-        origin=_origin(),
-        local=_is_here(address),
+        origin=address.origin,
+        local=here or address.local,
         rootless=any("name=rootless" in option for option in options),
         cgroups=f"v{info.get('CgroupVersion') or 1}, {info.get('CgroupDriver') or 'none'}",
-        limits=MappingProxyType(_limits(info)),
+        limits=MappingProxyType(limits.held(info, _running(engine), here=here)),
     )
 
 
-def _limits(info: Mapping[str, Any]) -> dict[str, bool]:
-    """What it holds containers to. Without a driver (rootless, nothing delegated) it takes limits and drops them."""
-    driven = info.get("CgroupDriver") != "none"
-    quota = bool(info.get("CpuCfsQuota")) and bool(info.get("CpuCfsPeriod", True))
-    return {
-        "memory": driven and bool(info.get("MemoryLimit")),
-        "cpus": driven and quota,
-        "processes": driven and bool(info.get("PidsLimit")),
-    }
-
-
-def _origin() -> str:
-    """What named the address."""
-    if os.environ.get("DOCKER_HOST", "").strip():
-        return "$DOCKER_HOST"
-    standard = find_address({"HOME": "/nonexistent"})
-    return "the default" if find_address() == standard else "the docker context"
-
-
-def _is_here(address: Address) -> bool:
-    return address.scheme == "unix" or (address.scheme == "tcp" and address.host in _HERE)
+def _running(engine: Engine) -> Mapping[str, Any] | None:
+    """The inspection of a session's container that runs, if there is one."""
+    with suppress(EngineError, LookupError, TypeError):
+        wanted = {"filters": json.dumps({"label": [SESSION], "status": ["running"]}), "limit": "1"}
+        listed = engine.ask("The engine refused to list containers", "/containers/json", wanted)
+        container: Mapping[str, Any] = engine.ask("The container is gone", f"/containers/{listed[0]['Id']}/json")
+        return container
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,12 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-from relay_tui.errors import EngineUnreachableError
+from relay_tui.errors import EngineUnreachableError, Silence
 
 DEFAULT = "unix:///var/run/docker.sock"
+THE_DEFAULT = "the default"
+"""The origin of an address that nothing names."""
+_HERE = {"", "localhost", "127.0.0.1", "::1"}
 _SCHEMES = ("unix", "tcp", "http", "https", "ssh")
 
 
@@ -53,6 +57,13 @@ class Address:
     port: int = 0
     user: str = ""
     tls: Tls | None = None
+    origin: str = THE_DEFAULT
+    """What named it: '$DOCKER_HOST', 'the docker context x', or nothing."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it leads to this machine, as far as the address tells."""
+        return self.scheme == "unix" or (self.scheme == "tcp" and self.host in _HERE)
 
 
 def find_address(environ: Mapping[str, str] = os.environ) -> Address:
@@ -61,10 +72,11 @@ def find_address(environ: Mapping[str, str] = os.environ) -> Address:
     if host:
         return parse(host, _tls_from(environ), "$DOCKER_HOST")
     config = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home()) / ".docker")
-    context = environ.get("DOCKER_CONTEXT", "").strip() or _text(_read(config / "config.json").get("currentContext"))
+    variable = environ.get("DOCKER_CONTEXT", "").strip()
+    context = variable or _text(_read(config / "config.json").get("currentContext"))
     if context in ("", "default"):
-        return parse(DEFAULT, None, "the default")
-    return _from_context(config, context)
+        return parse(DEFAULT, None, THE_DEFAULT)
+    return _from_context(config, context, from_variable=bool(variable))
 
 
 def parse(url: str, tls: Tls | None, origin: str) -> Address:
@@ -76,20 +88,23 @@ def parse(url: str, tls: Tls | None, origin: str) -> Address:
         port = -1
     if parts.scheme == "unix":
         path = f"{parts.netloc}{parts.path}" or "/var/run/docker.sock"
-        return Address(url, "unix", path=path if path.startswith("/") else f"/{path}")
+        return Address(url, "unix", path=path if path.startswith("/") else f"/{path}", origin=origin)
     if parts.scheme not in _SCHEMES or not parts.hostname or port == -1:
         raise EngineUnreachableError(
             "The engine's address cannot be used",
             f"{url} (from {origin})",
             "Write it as unix:///path, tcp://host:port or ssh://user@host.",
+            silence=Silence.ASTRAY,
+            mend="unset DOCKER_HOST" if origin == "$DOCKER_HOST" else "docker context use default",
         )
     if parts.scheme == "ssh":
-        return Address(url, "ssh", host=parts.hostname, port=port or 0, user=parts.username or "")
+        return Address(url, "ssh", host=parts.hostname, port=port or 0, user=parts.username or "", origin=origin)
     if parts.scheme == "https" and tls is None:
         tls = Tls()
     if parts.scheme == "http":
         tls = None
-    return Address(url, "tcp", host=parts.hostname, port=port or (2376 if tls else 2375), tls=tls)
+    port = port or (2376 if tls else 2375)
+    return Address(url, "tcp", host=parts.hostname, port=port, tls=tls, origin=origin)
 
 
 def _tls_from(environ: Mapping[str, str]) -> Tls | None:
@@ -108,7 +123,7 @@ def _tls_in(directory: Path, *, verify: bool) -> Tls:
     return Tls(present("ca.pem"), present("cert.pem"), present("key.pem"), verify)
 
 
-def _from_context(config: Path, name: str) -> Address:
+def _from_context(config: Path, name: str, *, from_variable: bool) -> Address:
     key = hashlib.sha256(name.encode()).hexdigest()
     file = config / "contexts/meta" / key / "meta.json"
     if not file.is_file():
@@ -116,6 +131,8 @@ def _from_context(config: Path, name: str) -> Address:
             f"There is no docker context named {name}",
             f"no such file: {file}",
             "Choose one with `docker context use`, or set DOCKER_HOST.",
+            silence=Silence.ASTRAY,
+            mend="unset DOCKER_CONTEXT" if from_variable else "docker context use default",
         )
     endpoint = _mapping(_mapping(_read(file).get("Endpoints")).get("docker"))
     host = _text(endpoint.get("Host")) or DEFAULT
@@ -123,7 +140,7 @@ def _from_context(config: Path, name: str) -> Address:
     tls = None
     if certificates.is_dir() or host.startswith("https://"):
         tls = _tls_in(certificates, verify=not endpoint.get("SkipTLSVerify", False))
-    return parse(host, tls, f"docker context {name}")
+    return parse(host, tls, f"the docker context {name}")
 
 
 def _read(file: Path) -> Mapping[str, object]:
@@ -141,7 +158,11 @@ def _read(file: Path) -> Mapping[str, object]:
 
 def _unreadable(file: Path, why: str) -> EngineUnreachableError:
     return EngineUnreachableError(
-        "docker's configuration cannot be read", f"{file}: {why}", "Mend the file, or set DOCKER_HOST."
+        "docker's configuration cannot be read",
+        f"{file}: {why}",
+        "Mend the file, or set DOCKER_HOST.",
+        silence=Silence.ASTRAY,
+        mend=f"${{EDITOR:-vi}} {shlex.quote(str(file))}",
     )
 
 

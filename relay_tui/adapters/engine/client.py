@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import socket
 import ssl
 import sys
 import threading
@@ -13,17 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relay_tui.adapters.engine import wire
+from relay_tui.adapters.engine import silence, wire
 from relay_tui.adapters.engine.address import Address, find_address
 from relay_tui.errors import EngineError, EngineUnreachableError, NotFoundError, RelayError
 
 if TYPE_CHECKING:
     from docker import APIClient
-
-_SILENT = "The engine does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +47,11 @@ class Engine:
                 self._address = find_address()
             return self._address
 
-    def greet(self) -> Greeting:
-        """Ask who it is. Raises EngineUnreachableError."""
+    def greet(self, patience: float = wire.GREETING_SECONDS) -> Greeting:
+        """Ask who it is, and wait that many seconds for an answer. Raises EngineUnreachableError."""
         with (
             self.translated("The engine refused a greeting"),
-            wire.open_stream(self.address, "GET", "/_ping", patience=wire.GREETING_SECONDS) as answer,
+            wire.open_stream(self.address, "GET", "/_ping", patience=patience) as answer,
         ):
             product, _, rest = answer.headers.get("Server", "").partition("/")
             podman = product == "Libpod" or "Libpod-API-Version" in answer.headers
@@ -93,9 +87,13 @@ class Engine:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        from docker import APIClient
+        try:
+            from docker import APIClient
 
-        from relay_tui.adapters.engine.transport import WireAdapter
+            from relay_tui.adapters.engine.transport import WireAdapter
+        except ImportError as error:
+            mend = f"{sys.executable} -m pip install --force-reinstall docker"
+            raise EngineError("The Python package that speaks to the engine is missing", str(error), mend) from error
 
         client = APIClient(base_url="unix:///engine", version=api, timeout=int(wire.ANSWER_SECONDS))
         client.mount(client.base_url, WireAdapter(self.address))
@@ -175,9 +173,7 @@ class Engine:
             address = self._address
             self._address = self._greeting = self._rootless = None
             self._idle.clear()
-        url = address.url if address else "the engine"
-        cause = _cause(error) or error
-        return EngineUnreachableError(_SILENT, f"{url}: {_words(cause)}", _hint(cause, address))
+        return silence.unreachable(_cause(error) or error, address)
 
 
 def refusal(status: int, words: str, doing: str) -> RelayError:
@@ -209,34 +205,3 @@ def _cause(error: BaseException | None, depth: int = 0) -> OSError | None:
         if isinstance(inner, BaseException) and (found := _cause(inner, depth + 1)):
             return found
     return None
-
-
-def _words(cause: Exception) -> str:
-    if isinstance(cause, ssl.SSLError):
-        return str(cause)
-    if isinstance(cause, TimeoutError):
-        return "no answer in time"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror[:1].lower() + cause.strerror[1:]
-    return str(cause)
-
-
-def _hint(cause: Exception, address: Address | None) -> str:
-    if isinstance(cause, ssl.SSLError):
-        return "Check the certificates in $DOCKER_CERT_PATH or in the docker context."
-    if isinstance(cause, socket.gaierror):
-        return "Check the host name in $DOCKER_HOST or in the docker context."
-    number = cause.errno if isinstance(cause, OSError) else None
-    if address is None or address.scheme != "unix":
-        return "Check that the engine runs there, and that $DOCKER_HOST or the docker context names it."
-    if number in (errno.EACCES, errno.EPERM):
-        return "Add yourself to the docker group (sudo usermod -aG docker $USER) and log in again."
-    if number == errno.ENOENT and (other := _other_socket()):
-        return f"Start the engine (sudo systemctl start docker), or use the one at DOCKER_HOST=unix://{other}."
-    return "Start the engine (sudo systemctl start docker), or point $DOCKER_HOST at one that runs."
-
-
-def _other_socket() -> Path | None:
-    """A rootless engine's socket, which only its own context or DOCKER_HOST leads to."""
-    run = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
-    return next((path for path in (run / "docker.sock", run / "podman/podman.sock") if path.exists()), None)

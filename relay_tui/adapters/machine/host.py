@@ -33,11 +33,11 @@ class Host:
         """A variable of the environment, '' when it is not set."""
         return os.environ.get(name, "")
 
-    def engine(self) -> EngineFacts:
+    def engine(self, patience: float) -> EngineFacts:
         """Ask the engine about itself."""
         from relay_tui.adapters.engine.about import describe
 
-        return describe()
+        return describe(patience)
 
     def remote(self, url: str, watch: Watch) -> None:
         """Ask a project's remote for its HEAD."""

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
+from relay_tui.config import Config
 from relay_tui.errors import RelayError
 from relay_tui.model import Project, Records
 from relay_tui.paths import DataDir
 from relay_tui.services.doctor import around, place, tools
-from relay_tui.services.doctor.examination import Tell, examine
+from relay_tui.services.doctor.engine import LOST, Choose, EngineLook
+from relay_tui.services.doctor.examination import ALL, Tell, examine
 from relay_tui.services.doctor.findings import Check, Finding
 from relay_tui.services.plan import Step
 from relay_tui.services.ports import Store
 from relay_tui.services.ports.machine import Machine
-from relay_tui.services.runtimes import DOCKER, Choice
+from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.watch import Watch
 from relay_tui.terminal import Terminal
 
 _QUICK = 5.0
-_ENGINE = 8.0
+_ENGINE = 14.0
+_GREETING = 10.0  # as long as everything else in relay waits for it
 _REMOTE = 10.0
 _READING = 3.0  # seconds that reading the records may hold up everything else
+_ORPHANS = 8.0
 _OVER_SSH = re.compile(r"^(ssh://|[^/]+@?[^/]*:(?!//))")
+_HOST = re.compile(r"^\w+://(?:[^/@]*@)?([^/]+)|^(?:[^/@:]*@)?([^/:]+):(?!//)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,30 +45,32 @@ class Doctor:
     machine: Machine
     store: Store
     place: DataDir
-    config_path: Path
+    config: Config
     plan: Callable[[], Sequence[Step]]
     unseen: Callable[[], Collection[str]]
-    choose: Callable[[], Choice]
+    choose: Choose
     confinement: Callable[[], str]
 
-    def checks(self, terminal: Terminal, patience: float = 60.0) -> list[Check]:
+    def checks(self, terminal: Terminal, patience: float = ALL) -> list[Check]:
         """Everything that there is to look at here, the remotes last; no look gets more than `patience` seconds."""
         records = self._records()
-        groups = (self._around(records, terminal), self._tools(records), self._kept(records), self._remotes(records))
+        around = self._around(records, terminal, patience)
+        groups = (around, self._tools(records), self._kept(records), self._remotes(records))
         return [replace(check, seconds=min(check.seconds, patience)) for group in groups for check in group]
 
-    def examine(self, checks: Sequence[Check], tell: Tell, watch: Watch) -> list[Finding]:
+    def examine(self, checks: Sequence[Check], tell: Tell, watch: Watch, seconds: float = ALL) -> list[Finding]:
         """Look at all of it side by side; `tell` hears each result as it comes. Raises CancelledError."""
-        return examine(checks, tell, watch)
+        return examine(checks, tell, watch, seconds)
 
-    def _around(self, records: Records, terminal: Terminal) -> Iterator[Check]:
-        machine = self.machine
+    def _around(self, records: Records, terminal: Terminal, patience: float) -> Iterator[Check]:
+        machine, profiles = self.machine, tuple(self.config.profiles.values())
         needed = any(session.runtime == DOCKER and session.container_id for session in records.live_sessions())
+        engine = EngineLook(machine, profiles, needed=needed, patience=min(_GREETING, patience * 0.75))
         restart = "sudo systemctl restart docker"
-        yield Check("engine", lambda _: around.engine(machine, needed=needed), _ENGINE, restart)
+        yield Check("engine", lambda _: engine.look(), _ENGINE, restart, loss=LOST)
         yield Check("bubblewrap", partial(tools.bubblewrap, machine), _QUICK, "bwrap --ro-bind / / true   # says why")
         yield Check("confinement", lambda _: around.confinement(self.confinement()), _QUICK, "bwrap --version")
-        yield Check("runtimes", lambda _: around.runtimes(self.choose), _ENGINE, restart)
+        yield Check("runtimes", lambda _: engine.runtimes(records, self.choose), _QUICK, after="engine")
         yield Check("terminal", lambda _: around.terminal(terminal))
         yield Check("locale", lambda _: around.locale(terminal))
 
@@ -71,8 +78,8 @@ class Doctor:
         machine = self.machine
         over_ssh = any(_OVER_SSH.match(project.source) for project in records.live_projects())
         git_hangs = "type git   # what hangs is the first git in $PATH"
-        yield Check("git", partial(tools.git, machine), _QUICK, git_hangs)
-        yield Check("git identity", partial(tools.identity, machine), _QUICK, git_hangs)
+        yield Check("git", partial(tools.git, machine), _QUICK, git_hangs, loss="git does not answer")
+        yield Check("git identity", partial(tools.identity, machine), _QUICK, git_hangs, leans_on=("git",))
         yield Check("git-lfs", partial(tools.git_lfs, machine), _QUICK, "sudo apt-get install --reinstall git-lfs")
         yield Check("tmux", partial(tools.tmux, machine), _QUICK, "sudo apt-get install --reinstall tmux")
         agent = partial(tools.ssh_agent, machine, needed=over_ssh)
@@ -81,17 +88,30 @@ class Doctor:
     def _kept(self, records: Records) -> Iterator[Check]:
         machine, root = self.machine, self.place.root
         mounted = f"mount | grep {root}   # a file system that hangs is mounted there or above"
-        yield Check("data dir", lambda _: place.data_dir(machine, self.place), _QUICK, mounted)
-        yield Check("disk", lambda _: place.disk(machine, self.place), _QUICK, mounted)
-        yield Check("config", lambda _: place.config(self.config_path), _QUICK, mounted)
         fuser = f"fuser -v {root / 'store.lock'}   # who holds it"
-        yield Check("store", lambda _: place.store(self.store, self.place), _QUICK, fuser)
-        yield Check("locks", lambda _: place.locks(machine, records), _QUICK, mounted)
-        yield Check("orphans", lambda _: place.orphans(self.plan, self.unseen), _ENGINE, "relay reconcile --dry-run")
+        config = f"ls -l {self.config.path}   # no file relay can read, or on a file system that hangs"
+        lost, disk = "the data dir does not answer", ("data dir",)
+        yield Check("data dir", lambda _: place.data_dir(machine, self.place), _QUICK, mounted, loss=lost)
+        yield Check("disk", lambda _: place.disk(machine, self.place), _QUICK, mounted, leans_on=disk)
+        yield Check("config", lambda _: place.config(self.config.path), _QUICK, config)
+        lost = "the store does not answer"
+        yield Check("store", lambda _: place.store(self.store, self.place), _QUICK, fuser, lost, leans_on=disk)
+        yield Check("locks", lambda _: place.locks(machine, records), _QUICK, mounted, leans_on=disk)
+        orphans = partial(place.orphans, self.plan, self.unseen)
+        needs = ("engine", "data dir", "store")
+        yield Check("orphans", lambda _: orphans(), _ORPHANS, "relay reconcile --dry-run", leans_on=needs)
 
     def _remotes(self, records: Records) -> Iterator[Check]:
+        """Every project's. The first of each host goes ahead: where it gets no answer, no other would."""
+        first: dict[str, str] = {}
         for project in records.live_projects():
-            yield Check(f"remote {project.name}", self._remote(project), _REMOTE, f"git ls-remote {project.source}")
+            name, host = f"remote {project.name}", _host(project.source)
+            leans_on = ("git", first[host]) if host in first else ("git",)
+            if host:
+                first.setdefault(host, name)
+            ask = f"git ls-remote {shlex.quote(project.source)}"
+            loss = f"{host} gives no answer" if host else ""
+            yield Check(name, self._remote(project), _REMOTE, ask, loss, leans_on=leans_on)
 
     def _remote(self, project: Project) -> Callable[[Watch], Finding]:
         return lambda watch: tools.remote(self.machine, watch, project.name, project.source)
@@ -110,3 +130,9 @@ class Doctor:
         thread.start()
         thread.join(_READING)
         return read[0] if read else Records()
+
+
+def _host(source: str) -> str:
+    """The host of a remote, with its port; '' for a path of this machine."""
+    found = _HOST.match(source)
+    return (found[1] or found[2]) if found and not source.startswith("file:") else ""

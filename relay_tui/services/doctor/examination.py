@@ -6,18 +6,19 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay_tui.errors import CancelledError, RelayError
-from relay_tui.services.doctor.findings import Check, Finding, Verdict
+from relay_tui.services.doctor.findings import Check, Finding, Verdict, unknown
 from relay_tui.services.watch import Watch
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 12
-"""Checks under way at one time: a hundred remotes are not asked all at once."""
+ALL = 60.0
+"""Seconds for a whole examination."""
+AT_ONCE = 24
+"""Checks under way at one time: hundreds of remotes are not asked all at once."""
 
 Tell = Callable[[Finding], object]
 _Answers = queue.SimpleQueue[tuple["_UnderWay", Finding | None]]
@@ -31,9 +32,12 @@ class _UnderWay:
     watch: Watch
     thread: threading.Thread | None = None
     begun: float = 0.0
+    given: float = 0.0
+    """Seconds: its own, or what is left for all."""
 
-    def begin(self, answers: _Answers) -> None:
+    def begin(self, answers: _Answers, deadline: float) -> None:
         self.begun = time.monotonic()
+        self.given = min(self.check.seconds, deadline - self.begun)
         # A daemon: a check that hangs where nothing can reach it keeps nobody from leaving.
         self.thread = threading.Thread(target=self._run, args=(answers,), name=f"check {self.check.name}", daemon=True)
         self.thread.start()
@@ -55,47 +59,96 @@ class _UnderWay:
     @property
     def left(self) -> float:
         """Seconds until it counts as hung."""
-        return self.begun + self.check.seconds - time.monotonic()
+        return self.begun + self.given - time.monotonic()
 
     def hung(self) -> Finding:
-        words = f"No answer within {self.check.seconds:g} s: it hangs"
-        return Finding(self.check.name, Verdict.BROKEN, words, self.check.hung)
+        words = f"No answer within {_rounded(self.given)} s: it hangs"
+        return Finding(self.check.name, Verdict.BROKEN, words, self.check.hung, loss=self.check.loss)
 
 
-def examine(checks: Sequence[Check], tell: Tell, watch: Watch) -> list[Finding]:
-    """Run them all; answer the findings in the order of the checks. Raises CancelledError, leaving nothing running."""
-    answers: _Answers = queue.SimpleQueue()
-    waiting = deque(_UnderWay(check, Watch()) for check in checks)
-    order = [check.name for check in checks]
-    running: set[_UnderWay] = set()
-    found: dict[str, Finding] = {}
+def _rounded(seconds: float) -> str:
+    """Without the moments that went before it began."""
+    return f"{seconds:.0f}" if seconds >= 1 else f"{seconds:.1g}"
+
+
+def examine(checks: Sequence[Check], tell: Tell, watch: Watch, seconds: float = ALL) -> list[Finding]:
+    """Run them all within `seconds`; answer the findings in the order of the checks.
+
+    Raises CancelledError, leaving nothing running.
+    """
+    look = _Look(checks, tell, seconds)
     try:
-        while waiting or running:
+        while look.goes_on():
             watch.check()
-            while waiting and len(running) < AT_ONCE:
-                begun = waiting.popleft()
-                running.add(begun)
-                begun.begin(answers)
-            for under_way, finding in _next(answers, running):
-                if under_way not in running:
-                    continue  # it answered after all, when it had been given up
-                running.discard(under_way)
-                if finding is None:
-                    under_way.watch.cancel()
-                    finding = under_way.hung()
-                finding = finding.timed(time.monotonic() - under_way.begun)
-                found[under_way.check.name] = finding
-                tell(finding)
     finally:
-        for under_way in running:
+        look.end()
+    return [look.found[check.name] for check in checks]
+
+
+class _Look:
+    """One examination: what waits, what runs, what is found."""
+
+    def __init__(self, checks: Sequence[Check], tell: Tell, seconds: float) -> None:
+        self.found: dict[str, Finding] = {}
+        self._tell = tell
+        self._over = f"the {seconds:g} s for all of it were over"
+        self._deadline = time.monotonic() + seconds
+        self._answers: _Answers = queue.SimpleQueue()
+        self._waiting = list(checks)
+        self._names = {check.name for check in checks}
+        self._running: set[_UnderWay] = set()
+
+    def goes_on(self) -> bool:
+        """Begin what can begin, wait a moment for what is found; False when all is told."""
+        while self._begin():
+            pass
+        if not self._running:
+            return bool(self._waiting)
+        for under_way, finding in self._next():
+            if under_way not in self._running:
+                continue  # it answered after all, when it had been given up
+            self._running.discard(under_way)
+            if finding is None:
+                under_way.watch.cancel()
+                cut = under_way.given < min(1.0, under_way.check.seconds)
+                finding = unknown(under_way.check.name, self._over) if cut else under_way.hung()
+            self._say(finding.timed(time.monotonic() - under_way.begun))
+        return bool(self._running or self._waiting)
+
+    def _begin(self) -> bool:
+        """Begin the first that waits for nothing any more, if there is room; False when there is none.
+
+        What leans on a loss is told without a look, and everything once the time is over.
+        """
+        late = time.monotonic() >= self._deadline
+        for check in self._waiting:
+            loss = next((self.found[name].loss for name in check.leans_on if name in self.found), "")
+            ready = self._names.intersection(check.first) <= self.found.keys()
+            if loss or late:
+                self._waiting.remove(check)
+                self._say(replace(unknown(check.name, loss or self._over), loss=loss))
+                return True
+            if ready and len(self._running) < AT_ONCE:
+                self._waiting.remove(check)
+                under_way = _UnderWay(check, Watch())
+                self._running.add(under_way)
+                under_way.begin(self._answers, self._deadline)
+                return True
+        return False
+
+    def _say(self, finding: Finding) -> None:
+        self.found[finding.name] = finding
+        self._tell(finding)
+
+    def _next(self) -> list[tuple[_UnderWay, Finding | None]]:
+        """The answer that came, or those that will not come any more (None), or nothing yet."""
+        patience = max(0.0, min(under_way.left for under_way in self._running))
+        try:
+            return [self._answers.get(timeout=min(patience, 0.1))]
+        except queue.Empty:
+            return [(under_way, None) for under_way in self._running if under_way.left <= 0]
+
+    def end(self) -> None:
+        """Leave nothing running."""
+        for under_way in self._running:
             under_way.watch.cancel()
-    return [found[name] for name in order]
-
-
-def _next(answers: _Answers, running: set[_UnderWay]) -> list[tuple[_UnderWay, Finding | None]]:
-    """The answer that came, or those that will not come any more (None), or nothing yet."""
-    patience = max(0.0, min(under_way.left for under_way in running))
-    try:
-        return [answers.get(timeout=min(patience, 0.1))]
-    except queue.Empty:
-        return [(under_way, None) for under_way in running if under_way.left <= 0]

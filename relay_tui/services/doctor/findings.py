@@ -18,6 +18,8 @@ class Verdict(StrEnum):
     BROKEN = "broken"
     ABSENT = "absent"
     """It is not there, and need not be."""
+    UNKNOWN = "unknown"
+    """It was not looked at, for the reason that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Finding:
     mend: str = ""
     seconds: float = 0.0
     """How long it took to find out."""
+    loss: str = ""
+    """Why nothing that leans on it need be looked at: 'the engine does not answer'. One cause is told once."""
 
     def timed(self, seconds: float) -> Finding:
         """The same, with the time it took."""
@@ -44,6 +48,17 @@ class Check:
     run: Callable[[Watch], Finding]
     seconds: float = 5.0
     hung: str = ""
+    loss: str = ""
+    """The finding's `loss` when it hangs."""
+    after: str = ""
+    """The check that is to be told first."""
+    leans_on: tuple[str, ...] = ()
+    """Checks that are to be told first, and whose loss says all that there is to say here."""
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """What it waits for."""
+        return (*self.leans_on, self.after) if self.after else self.leans_on
 
 
 def ok(name: str, found: str) -> Finding:
@@ -56,9 +71,9 @@ def warning(name: str, found: str, mend: str = "") -> Finding:
     return Finding(name, Verdict.WARNING, found, mend)
 
 
-def broken(name: str, found: str, mend: str = "") -> Finding:
+def broken(name: str, found: str, mend: str = "", loss: str = "") -> Finding:
     """It does not work."""
-    return Finding(name, Verdict.BROKEN, found, mend)
+    return Finding(name, Verdict.BROKEN, found, mend, loss=loss)
 
 
 def absent(name: str, found: str, mend: str = "") -> Finding:
@@ -66,8 +81,13 @@ def absent(name: str, found: str, mend: str = "") -> Finding:
     return Finding(name, Verdict.ABSENT, found, mend)
 
 
+def unknown(name: str, why: str) -> Finding:
+    """It was not looked at."""
+    return Finding(name, Verdict.UNKNOWN, f"Not looked at: {why}")
+
+
 def summary(findings: Sequence[Finding]) -> str:
     """How many there are of each verdict, the worst first."""
-    order = (Verdict.BROKEN, Verdict.WARNING, Verdict.ABSENT, Verdict.OK)
+    order = (Verdict.BROKEN, Verdict.WARNING, Verdict.UNKNOWN, Verdict.ABSENT, Verdict.OK)
     counts = [(sum(found.verdict is verdict for found in findings), verdict) for verdict in order]
     return ", ".join(f"{count} {verdict}" for count, verdict in counts if count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from relay_tui import config as configuration
 from relay_tui.errors import ConfigError, FileSystemError, NotFoundError
 from relay_tui.model import Records
 from relay_tui.paths import DataDir
-from relay_tui.services.doctor.findings import Finding, broken, ok, warning
+from relay_tui.services.doctor.findings import Finding, broken, ok, unknown, warning
 from relay_tui.services.plan import ASKS, Act, Step
 from relay_tui.services.ports import Store
 from relay_tui.services.ports.machine import Machine
@@ -75,11 +76,18 @@ def config(path: Path) -> Finding:
     try:
         found = configuration.load(path)
     except ConfigError as error:
-        return broken("config", f"{path}: {error.detail}", f"${{EDITOR:-vi}} {_quoted(path)}")
+        said = f" ({error.detail})" if error.detail else ""
+        return broken("config", f"{error.title}{said}", _config_mend(path))
     if not path.exists():
         return ok("config", f"{path} is not there: the defaults hold")
     count = len(found.profiles)
     return ok("config", f"{path}, {count} profile{'' if count == 1 else 's'}")
+
+
+def _config_mend(path: Path) -> str:
+    return (
+        f"${{EDITOR:-vi}} {_quoted(path)}" if path.is_file() and os.access(path, os.R_OK) else f"ls -l {_quoted(path)}"
+    )
 
 
 def store(store: Store, place: DataDir) -> Finding:
@@ -111,19 +119,18 @@ def locks(machine: Machine, records: Records) -> Finding:
 def orphans(plan: Callable[[], Sequence[Step]], unseen: Callable[[], Collection[str]]) -> Finding:
     """What is on disk or in the engine, and on no record; what a killed relay left to do."""
     steps = plan()
-    unknown = [step for step in steps if step.act in ASKS]
+    strays = [step for step in steps if step.act in ASKS]
     due = [step for step in steps if step.act not in ASKS]
-    if unknown:
-        containers = sum(step.act is Act.UNKNOWN_CONTAINER for step in unknown)
-        kinds = [_many(containers, "container"), _many(len(unknown) - containers, "clone")]
-        found = f"{' and '.join(kind for kind in kinds if kind[0] != '0')} that no record knows: {unknown[0].words}"
+    if strays:
+        containers = sum(step.act is Act.UNKNOWN_CONTAINER for step in strays)
+        kinds = [_many(containers, "container"), _many(len(strays) - containers, "clone")]
+        found = f"{' and '.join(kind for kind in kinds if kind[0] != '0')} that no record knows: {strays[0].words}"
         return warning("orphans", found, "relay reconcile --adopt-unknown, or --trash-unknown")
     if due:
         words = "; ".join(step.words for step in due[:3]) + ("; …" if len(due) > 3 else "")
         return warning("orphans", f"{_many(len(due), 'step')} left to do: {words}", "relay reconcile")
     if unseen():
-        words = "The engine does not answer, so its containers were not compared with the records"
-        return warning("orphans", words, "relay doctor, once it answers")
+        return unknown("orphans", "the engine does not answer, and there are sessions in it")
     return ok("orphans", "Records, clones and containers agree")
 
 

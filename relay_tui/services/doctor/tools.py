@@ -22,11 +22,13 @@ _SANDBOX_PROOF = (*_SANDBOX, "--", "sh", "-c", "test $$ -lt 10 && ! touch /.rela
 def git(machine: Machine, watch: Watch) -> Finding:
     """git, and whether it is new enough."""
     if not machine.find("git"):
-        return broken("git", "There is no git in $PATH", "sudo apt-get install git")
+        return broken("git", "There is no git in $PATH", "sudo apt-get install git", "there is no git")
     said = machine.run(("git", "--version"), watch)
     found = re.search(r"\d+(?:\.\d+)+", said.out)
     if said.code or found is None:
-        return broken("git", f"git does not run: {_words(said)}", "sudo apt-get install --reinstall git")
+        return broken(
+            "git", f"git does not run: {_words(said)}", "sudo apt-get install --reinstall git", "git does not run"
+        )
     version = tuple(int(part) for part in found[0].split("."))
     if version < LEAST_GIT:
         least = ".".join(map(str, LEAST_GIT))

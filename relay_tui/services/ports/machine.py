@@ -87,8 +87,11 @@ class Machine(Protocol):
         """A variable of the environment, '' when it is not set."""
         ...
 
-    def engine(self) -> EngineFacts:
-        """Ask the engine about itself. Raises EngineUnreachableError, EngineError."""
+    def engine(self, patience: float) -> EngineFacts:
+        """Ask the engine about itself; it has `patience` seconds for its greeting.
+
+        Raises EngineUnreachableError, EngineError.
+        """
         ...
 
     def remote(self, url: str, watch: Watch) -> None:

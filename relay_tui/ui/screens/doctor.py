@@ -34,8 +34,9 @@ _TONES: dict[Verdict, Tone] = {
     Verdict.WARNING: "busy",
     Verdict.BROKEN: "bad",
     Verdict.ABSENT: "dim",
+    Verdict.UNKNOWN: "dim",
 }
-_MARKS = {Verdict.OK: "●*", Verdict.WARNING: "▲^", Verdict.BROKEN: "✗!", Verdict.ABSENT: "○-"}
+_MARKS = {Verdict.OK: "●*", Verdict.WARNING: "▲^", Verdict.BROKEN: "✗!", Verdict.ABSENT: "○-", Verdict.UNKNOWN: "◇?"}
 """For terminals that can show them, and for those that cannot."""
 
 _AROUND_ROWS = 9
@@ -49,7 +50,7 @@ def check_row(check: Check, found: Finding | None, *, ascii_only: bool) -> Row:
         return Row(check.name, (cell(f"{mark} looking", "dim"), cell(clean(check.name), "dim"), Cell()))
     tone = _TONES[found.verdict]
     mark = _MARKS[found.verdict][ascii_only]
-    words = cell(clean(redact(found.found)), "dim" if found.verdict is Verdict.ABSENT else "")
+    words = cell(clean(redact(found.found)), "dim" if tone == "dim" else "")
     return Row(check.name, (cell(f"{mark} {found.verdict}", tone), cell(clean(check.name), "bold"), words))
 
 
