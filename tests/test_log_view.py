@@ -249,7 +249,9 @@ async def test_nothing_hostile_reaches_the_terminal() -> None:
 
 async def test_colours_are_kept() -> None:
     view = LogView()
-    async with LogApp(view).run_test(size=(80, 24)) as pilot:
+    app = LogApp(view)
+    app.ansi_color = True  # else they are turned into others on the way
+    async with app.run_test(size=(80, 24)) as pilot:
         say(view, b"\x1b[31mred\x1b[1;38;5;208mbold\x1b[0;48;2;1;2;3mtrue\x1b[7;4mback\n")
         await settled(pilot)
         styles = {segment.text: segment.style for segment in view.render_line(0) if segment.style}
@@ -357,3 +359,38 @@ async def test_a_hundred_thousand_lines_are_taken_and_the_last_is_shown() -> Non
         await settled(pilot)
         assert rows(view)[-1].startswith(" 099999 xxx")
         assert len(view.buffer) == 100_000
+
+
+async def test_rows_are_drawn_once_and_anew_when_the_look_changes() -> None:
+    view = LogView()
+    app = LogApp(view)
+    async with app.run_test(size=(80, 24)) as pilot:
+        say(view, numbered(0, 100) + b"\x1b[31mred\x1b[0m\n")
+        await settled(pilot)
+        before = view.render_lines(view.size.region)
+        assert [row.cell_length for row in before] == [view.scrollable_size.width] * 24
+        say(view, b"one more\n")
+        await settled(pilot)
+        after = view.render_lines(view.size.region)
+        assert all(one is other for one, other in zip(after, before[1:], strict=False))
+        assert after[-1].text.rstrip() == " one more"
+        app.theme = "textual-light"
+        await settled(pilot)
+        light = view.render_lines(view.size.region)
+        assert [row.text for row in light] == [row.text for row in after]
+        assert {segment.style for row in light for segment in row}.isdisjoint(
+            segment.style for row in after for segment in row
+        )
+        view.set_times(True)
+        assert "00:00:00" in view.render_lines(view.size.region)[0].text
+
+
+async def test_a_log_with_a_border_is_drawn_within_it() -> None:
+    view = LogView()
+    async with LogApp(view).run_test(size=(40, 6)) as pilot:
+        view.styles.border = ("ascii", "red")
+        say(view, b"hello\n")
+        await settled(pilot)
+        shown = [row.text for row in view.render_lines(view.outer_size.region)]
+        assert shown[0] == "+" + "-" * 38 + "+"
+        assert shown[1] == "| hello" + " " * 32 + "|"

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import textwrap
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from rich.segment import Segment
 from textual.cache import LRUCache
+from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from relay_tui.services.ports.log import NOTICE, STDERR
-from relay_tui.text import ascii_only, clean_block
 from relay_tui.ui import log_place
-from relay_tui.ui.log_buffer import LogBuffer, LogLine
+from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_match import AllLines, Lines, Pattern
 from relay_tui.ui.log_place import Place
+from relay_tui.ui.log_row import DrawnLine, Look, Paint, blank_row, drawn_row, placeholder_rows, with_unseen
 from relay_tui.ui.log_state import LogState
-from relay_tui.ui.log_strip import TIME_CELLS, folded, highlighted, line_strip, time_text
 
-_GUTTER = 1
-_STRIPS = 512
+_KEPT = 512  # lines and rows that are kept as they are drawn
 
 
 class LogCanvas(ScrollView):
-    """Draws. Where the reader is, is a line's number and a row of it; only lines near that are ever looked at."""
+    """Draws. Where the reader is, is a line's number and a row of it; only lines near that are ever looked at.
+
+    It hands its rows to the compositor as they are: what widgets get otherwise, borders and padding, it has not, and
+    to be asked for them takes three times as long as the rows.
+    """
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -78,7 +78,11 @@ class LogCanvas(ScrollView):
         self._left = 0
         self._widest = 0
         self._rows: list[Place] | None = None
-        self._strips: LRUCache[int, tuple[LogLine, Strip]] = LRUCache(_STRIPS)
+        self._drawn_lines: LRUCache[int, DrawnLine] = LRUCache(_KEPT)
+        self._drawn_rows: LRUCache[tuple[int, int, bool], Strip] = LRUCache(_KEPT)
+        self._paint_of: Paint | None = None
+        self._drawn_for: tuple[Look, Paint] | None = None
+        self._drawn: tuple[Size, list[Strip]] | None = None  # the rows on the screen, until something changes
         super().__init__(name=name, id=id, classes=classes)
         self.set_reactive(LogCanvas.placeholder, placeholder)
 
@@ -108,13 +112,7 @@ class LogCanvas(ScrollView):
         return self.scrollable_size.height
 
     def _height(self, index: int) -> int:
-        if not self.state.wrap:
-            return 1
-        return len(folded(self._line_strip(self._lines.at(index))[1], self._text_width))
-
-    @property
-    def _text_width(self) -> int:
-        return max(1, self.scrollable_size.width - _GUTTER - (TIME_CELLS if self.state.times else 0))
+        return self._line(self._lines.at(index)).height(self.look) if self.state.wrap else 1
 
     def _visible(self) -> list[Place]:
         if self._rows is None:
@@ -123,84 +121,88 @@ class LogCanvas(ScrollView):
 
     # --- how they look ---
 
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Draw anew."""
+        self._drawn = None
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def notify_style_update(self) -> None:
+        """Colours may be others."""
+        self._paint_of = None
+        super().notify_style_update()
+
+    @property
+    def look(self) -> Look:
+        """How rows are drawn now."""
+        state = self.state
+        sought = self._search.regex if self._search is not None else None
+        return Look(self.scrollable_size.width, state.wrap, state.times, self._left, self._ascii, sought)
+
+    def _paint(self) -> Paint:
+        """The present styles; those of components are asked for only where what they stand on is another."""
+        plain, filters = self.rich_style, tuple(self.get_line_filters())
+        if self._paint_of is None or (self._paint_of.plain, self._paint_of.filters) != (plain, filters):
+            style = self.get_component_rich_style
+            self._paint_of = Paint(
+                plain=plain,
+                stderr=style("log-view--stderr"),
+                notice=style("log-view--notice"),
+                placeholder=style("log-view--placeholder"),
+                new=style("log-view--new"),
+                cut=style("log-view--cut"),
+                time=style("log-view--time"),
+                found=style("log-view--found"),
+                current=style("log-view--current"),
+                filters=filters,
+                background=self.background_colors[1],
+            )
+        return self._paint_of
+
+    def _line(self, number: int) -> DrawnLine:
+        drawn = self._drawn_lines.get(number)
+        if drawn is None:
+            found = self.get_component_rich_style("log-view--found")
+            drawn = self._drawn_lines[number] = DrawnLine(self.buffer.line(number), self.look, found)
+            self._widest = max(self._widest, drawn.width)
+        return drawn
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Rows of the screen, none wider than there is room beside the scrollbar."""
+        if any(self.styles.gutter) or self.opacity != 1 or self.styles.tint.a:
+            return super().render_lines(crop)
+        if self._drawn is None or self._drawn[0] != self.scrollable_size:
+            self._drawn = self.scrollable_size, self._all_rows()
+        rows = self._drawn[1][crop.y : crop.bottom]
+        if crop.x or crop.right < self.size.width:
+            return [row.crop(crop.x, crop.right) for row in rows]
+        return rows
+
     def render_line(self, y: int) -> Strip:
         """One row of the screen."""
-        width, height = self.scrollable_size
-        rows = self._visible()
-        if not rows and not self.state.filter:
-            return self._placeholder_row(y, width, height)
-        row = self._row(rows[y], width) if y < len(rows) else Strip.blank(width, self.rich_style)
-        return self._with_unseen(row, width) if y == height - 1 and self.state.unseen else row
+        return self._all_rows()[y]
 
-    def _row(self, place: Place, width: int) -> Strip:
+    def _all_rows(self) -> list[Strip]:
+        look, paint, height = self.look, self._paint(), self.size.height
+        if self._drawn_for != (look, paint):
+            if self._drawn_for is None or self._drawn_for[1] != paint or self._drawn_for[0].sought != look.sought:
+                self._drawn_lines.clear()
+            self._drawn_rows.clear()
+            self._drawn_for = look, paint
+        places = self._visible()
+        if not places and not self.state.filter:
+            return placeholder_rows(self.placeholder, height, look, paint)
+        rows = [self._row(place, look, paint) for place in places]
+        rows += [blank_row(look, paint)] * (height - len(rows))
+        if self.state.unseen and rows:
+            rows[-1] = with_unseen(rows[-1], self.state.unseen, look, paint)
+        return rows
+
+    def _row(self, place: Place, look: Look, paint: Paint) -> Strip:
         number = self._lines.at(place.line)
-        line, strip = self._line_strip(number)
-        room = self._text_width
-        if (plain := self._plain_row(line, strip, place, width)) is not None:
-            return plain
-        style = self.get_component_rich_style("log-view--notice") if line.stream == NOTICE else self.rich_style
-        if self.state.wrap:
-            shown = folded(strip, room)[place.row].crop_extend(0, room, None).apply_style(style)
-        else:
-            shown = self._cut(strip, room).apply_style(style)
-        head = [self._gutter(line, place, number)]
-        if self.state.times:
-            words = time_text(line.time) if place.row == 0 else " " * TIME_CELLS
-            head.append(Segment(words, self.get_component_rich_style("log-view--time")))
-        return Strip([*head, *shown]).crop(0, width)
-
-    def _plain_row(self, line: LogLine, strip: Strip, place: Place, width: int) -> Strip | None:
-        """A line without a colour that fits, made in one go: each strip on the way costs more than its text."""
-        room, text = width - _GUTTER, strip.text
-        if self.state.times or self._left or line.stream == NOTICE or not text.isascii() or len(text) > room:
-            return None
-        if any(segment.style is not None for segment in strip):
-            return None
-        gutter = self._gutter(line, place, self._lines.at(place.line))
-        return Strip([gutter, Segment(text.ljust(room), self.rich_style)], width)
-
-    def _cut(self, strip: Strip, room: int) -> Strip:
-        shown = strip.crop_extend(self._left, self._left + room, None)
-        if strip.cell_length <= self._left + room or room < 2:
-            return shown
-        mark = Segment(">" if self._ascii else "…", self.get_component_rich_style("log-view--cut"))
-        return Strip([*shown.crop(0, room - 1), mark], room)
-
-    def _gutter(self, line: LogLine, place: Place, number: int) -> Segment:
-        """What is told about a line at its left: that it was found, went to stderr, or carries on the one before."""
-        if number == self._current and self._search is not None:
-            return Segment(">" if self._ascii else "▶", self.get_component_rich_style("log-view--current"))
-        if line.stream == STDERR:
-            return Segment("!" if self._ascii else "▎", self.get_component_rich_style("log-view--stderr"))
-        if line.continued and place.row == 0:
-            return Segment("+" if self._ascii else "…", self.get_component_rich_style("log-view--cut"))
-        return Segment(" ", self.rich_style)
-
-    def _line_strip(self, number: int) -> tuple[LogLine, Strip]:
-        """A line drawn whole, without the widget's own colours."""
-        cached = self._strips.get(number)
-        if cached is not None:
-            return cached
-        line = self.buffer.line(number)
-        strip = line_strip(line.raw, ascii=self._ascii)
-        if self._search is not None and line.stream != NOTICE:
-            strip = highlighted(strip, self._search.regex, self.get_component_rich_style("log-view--found"))
-        self._widest = max(self._widest, strip.cell_length)
-        self._strips[number] = (line, strip)
-        return line, strip
-
-    def _with_unseen(self, row: Strip, width: int) -> Strip:
-        text = f" +{self.state.unseen:,} new "[:width]
-        mark = Segment(text, self.get_component_rich_style("log-view--new"))
-        return Strip([*row.crop(0, width - len(text)), mark], width)
-
-    def _placeholder_row(self, y: int, width: int, height: int) -> Strip:
-        style = self.get_component_rich_style("log-view--placeholder")
-        paragraphs = clean_block(self.placeholder).split("\n")
-        lines = [line for text in paragraphs for line in textwrap.wrap(text, max(1, width - 2)) or [""]]
-        index = y - max(0, (height - len(lines)) // 2)
-        if not 0 <= index < len(lines):
-            return Strip.blank(width, self.rich_style)
-        text = ascii_only(lines[index]) if self._ascii else lines[index]
-        strip = Strip([Segment(text, style)])
-        return strip.text_align(width, "center").crop_extend(0, width, style).apply_style(self.rich_style)
+        current = number == self._current and self._search is not None
+        key = number, place.row, current
+        row = self._drawn_rows.get(key)
+        if row is None:
+            row = drawn_row(self._line(number), place.row, look, paint, current=current)
+            self._drawn_rows[key] = row
+        return row

@@ -124,7 +124,7 @@ class LogView(LogCanvas, can_focus=True):
     def clear(self) -> None:
         """Forget every line and follow again."""
         self.buffer.clear()
-        self._strips.clear()
+        self._drawn_lines.clear()
         self._widest = self._left = 0
         self._may_be_older = False
         self._restart_matches()
@@ -190,7 +190,7 @@ class LogView(LogCanvas, can_focus=True):
         """Seek a pattern: its matches stand out and are counted; None: nothing any more."""
         self._search = pattern
         self._current = None
-        self._strips.clear()
+        self._drawn_lines.clear()
         self._restart_matches()
         self._changed()
 
@@ -332,7 +332,7 @@ class LogView(LogCanvas, can_focus=True):
         self._sideways(_SIDEWAYS)
 
     def _sideways(self, by: int) -> None:
-        most = 0 if self.state.wrap else max(0, self._widest - self._text_width)
+        most = 0 if self.state.wrap else max(0, self._widest - self.look.room)
         self._left = max(0, min(self._left + by, most))
         self.refresh()
 

@@ -1,0 +1,169 @@
+"""A row of a log as it stands on the screen: what is told about its line at the left, its time, its text."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
+from textual.strip import Strip
+
+from relay_tui.services.ports.log import NOTICE, STDERR
+from relay_tui.text import ascii_only, clean_block
+from relay_tui.ui.log_buffer import LogLine
+from relay_tui.ui.log_strip import TIME_CELLS, folded, highlighted, line_strip, time_text
+
+GUTTER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """The styles of a log's rows, and what else is done to all that goes to this terminal."""
+
+    plain: Style
+    stderr: Style
+    notice: Style
+    placeholder: Style
+    new: Style
+    cut: Style
+    time: Style
+    found: Style
+    current: Style
+    filters: tuple[LineFilter, ...]
+    background: Color
+
+    def filtered(self, strip: Strip) -> Strip:
+        """The strip as the terminal can show it."""
+        for one in self.filters:
+            strip = strip.apply_filter(one, self.background)
+        return strip
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How all rows are drawn: rows drawn for one look do for any equal one."""
+
+    width: int
+    wrap: bool
+    times: bool
+    left: int
+    """Columns that are out of sight at the left."""
+    ascii: bool
+    sought: re.Pattern[str] | None
+
+    @property
+    def room(self) -> int:
+        """The columns there are for a line's text; one on a screen that has none."""
+        return max(1, self.width - self._before)
+
+    @property
+    def taken(self) -> int:
+        """The columns that a row takes, more than there are on such a screen."""
+        return self.room + self._before
+
+    @property
+    def _before(self) -> int:
+        return GUTTER + (TIME_CELLS if self.times else 0)
+
+
+class DrawnLine:
+    """One line, looked at as closely as it needs: most have neither a colour nor what is sought."""
+
+    __slots__ = ("line", "strip", "width")
+
+    def __init__(self, line: LogLine, look: Look, found: Style) -> None:
+        self.line = line
+        self.strip: Strip | None = None
+        raw = line.raw
+        sought = look.sought if line.stream != NOTICE else None
+        if raw.isascii() and raw.isprintable() and (sought is None or not sought.search(raw)):
+            self.width = len(raw)
+            return
+        self.strip = line_strip(raw, ascii=look.ascii)
+        if sought is not None:
+            self.strip = highlighted(self.strip, sought, found)
+        self.width = self.strip.cell_length
+
+    def height(self, look: Look) -> int:
+        """How many rows it takes."""
+        room = look.room
+        if not look.wrap or self.width <= room or room < 2:
+            return 1
+        return -(-self.width // room) if self.strip is None else len(folded(self.strip, room))
+
+
+def drawn_row(drawn: DrawnLine, row: int, look: Look, paint: Paint, *, current: bool) -> Strip:
+    """A row of a line, exactly as wide as the look says. `current`: one stands on the line, which was sought."""
+    line = drawn.line
+    style = paint.notice if line.stream == NOTICE else paint.plain
+    head = [_gutter(line, row, look, paint, current=current)]
+    if look.times:
+        head.append(Segment(time_text(line.time) if row == 0 else " " * TIME_CELLS, paint.time))
+    text = _simple(drawn, row, look, paint, style) if drawn.strip is None else _coloured(drawn, row, look, paint, style)
+    strip = Strip([*head, *text], look.taken)
+    return paint.filtered(strip if look.taken == look.width else strip.crop(0, look.width))
+
+
+def _simple(drawn: DrawnLine, row: int, look: Look, paint: Paint, style: Style) -> list[Segment]:
+    """Text where every character is a cell."""
+    raw, room = drawn.line.raw, look.room
+    at = row * room if look.wrap else look.left
+    if look.wrap or drawn.width <= at + room or room < 2:
+        return [Segment(raw[at : at + room].ljust(room), style)]
+    return [Segment(raw[at : at + room - 1].ljust(room - 1), style), _cut_mark(look, paint)]
+
+
+def _coloured(drawn: DrawnLine, row: int, look: Look, paint: Paint, style: Style) -> list[Segment]:
+    assert drawn.strip is not None
+    strip, room = drawn.strip, look.room
+    if look.wrap:
+        return list(folded(strip, room)[row].crop_extend(0, room, None).apply_style(style))
+    if drawn.width <= look.left + room or room < 2:
+        return list(strip.crop_extend(look.left, look.left + room, None).apply_style(style))
+    shown = strip.crop_extend(look.left, look.left + room - 1, None).apply_style(style)
+    return [*shown, _cut_mark(look, paint)]
+
+
+def _cut_mark(look: Look, paint: Paint) -> Segment:
+    return Segment(">" if look.ascii else "…", paint.cut)
+
+
+def _gutter(line: LogLine, row: int, look: Look, paint: Paint, *, current: bool) -> Segment:
+    """What is told about a line at its left: that it was found, went to stderr, or carries on the one before."""
+    if current:
+        return Segment(">" if look.ascii else "▶", paint.current)
+    if line.stream == STDERR:
+        return Segment("!" if look.ascii else "▎", paint.stderr)
+    if line.continued and row == 0:
+        return Segment("+" if look.ascii else "…", paint.cut)
+    return Segment(" ", paint.plain)
+
+
+def with_unseen(row: Strip, count: int, look: Look, paint: Paint) -> Strip:
+    """The row with the number of lines that came below it."""
+    text = f" +{count:,} new "[: look.width]
+    mark = paint.filtered(Strip([Segment(text, paint.new)], len(text)))
+    return Strip([*row.crop(0, look.width - len(text)), *mark], look.width)
+
+
+def placeholder_rows(words: str, height: int, look: Look, paint: Paint) -> list[Strip]:
+    """The words in the middle of as many rows."""
+    paragraphs = clean_block(words).split("\n")
+    lines = [line for text in paragraphs for line in textwrap.wrap(text, max(1, look.width - 2)) or [""]]
+    blank = blank_row(look, paint)
+    above = max(0, (height - len(lines)) // 2)
+    rows = [blank] * above
+    for text in lines[: height - above]:
+        strip = Strip([Segment(ascii_only(text) if look.ascii else text, paint.placeholder)])
+        centred = strip.text_align(look.width, "center").crop_extend(0, look.width, paint.placeholder)
+        rows.append(paint.filtered(centred.apply_style(paint.plain)))
+    return [*rows, *[blank] * (height - len(rows))]
+
+
+def blank_row(look: Look, paint: Paint) -> Strip:
+    """A row without anything."""
+    return paint.filtered(Strip([Segment(" " * look.width, paint.plain)], look.width))
