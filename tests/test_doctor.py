@@ -28,6 +28,7 @@ from relay_tui.adapters.machine import commands
 from relay_tui.config import Profile
 from relay_tui.errors import (
     CancelledError,
+    EngineError,
     EngineUnreachableError,
     FileSystemError,
     GitError,
@@ -211,19 +212,19 @@ WHY = "no engine answers (unix:///x: no such file)"
 @pytest.mark.parametrize(
     ("facts", "usual", "alpha", "verdict", "found", "mend"),
     [
-        (ENGINE, CONTAINER, CONTAINER, "ok", "New sessions are containers (the engine answers)", ""),
-        (MISSING, SANDBOX, SANDBOX, "ok", f"New sessions are processes in a sandbox ({WHY})", ""),
-        (STOPPED, SANDBOX, INSTEAD, "warning", f"New sessions are processes in a sandbox ({WHY}); in alpha refused "
+        (ENGINE, CONTAINER, CONTAINER, "ok", "New sessions are containers: the engine answers", ""),
+        (MISSING, SANDBOX, SANDBOX, "ok", f"New sessions are processes in a sandbox: {WHY}", ""),
+        (STOPPED, SANDBOX, INSTEAD, "warning", f"New sessions are processes in a sandbox: {WHY}; in alpha refused "
          "until the engine answers, for its other sessions are containers",
          "service docker start   # or say --runtime process"),
         (MISSING, ASKED, NOT_ISOLATED, "warning", "New sessions are processes, not isolated from your files, which "
-         f"relay asks about first ({WHY}); in alpha processes, not isolated from your files", "Install bubblewrap."),
-        (MUTE, SANDBOX, Choice("docker"), "warning", f"New sessions are processes in a sandbox ({WHY}); in alpha "
+         f"relay asks about first: {WHY}; in alpha processes, not isolated from your files", "Install bubblewrap."),
+        (MUTE, SANDBOX, Choice("docker"), "warning", f"New sessions are processes in a sandbox: {WHY}; in alpha "
          "containers, which wait for the engine", "restart it   # or say --runtime process"),
         (replace(ENGINE, local=False), CONTAINER, SANDBOX, "warning", "New sessions are containers, which fail: the "
          "engine is on another machine; in alpha processes in a sandbox", "docker context use default"),
-        (ENGINE, CONTAINER, InvalidInputError("profile", "There is no profile 'x'", hint="Known: default."), "warning",
-         "New sessions are containers (the engine answers); in alpha none: There is no profile 'x'", "Known: default."),
+        (ENGINE, CONTAINER, InvalidInputError("profile", "There is no profile 'x'", hint="Known: x."), "warning",
+         "New sessions are containers: the engine answers; in alpha refused: There is no profile 'x'", "Known: x."),
     ],
 )  # fmt: skip
 def test_what_new_sessions_run_on_in_each_kind_of_project(
@@ -245,6 +246,15 @@ def test_what_new_sessions_run_on_in_each_kind_of_project(
     answer = engine.runtimes(records, choose)
     assert (answer.verdict, answer.found) == (verdict, found)
     assert answer.mend.startswith(mend)
+
+
+def test_an_engine_that_refuses_is_told_by_both() -> None:
+    machine = FakeMachine(facts=EngineError("The engine refused a greeting", "HTTP status 403"))
+    engine = EngineLook(machine, PROFILES, needed=False, patience=1)
+    with pytest.raises(EngineError):
+        engine.look()
+    found = engine.runtimes(Records(), lambda _, ask: CONTAINER if ask() is None else SANDBOX)
+    assert (found.verdict, found.found) == (Verdict.WARNING, "New sessions are refused: The engine refused a greeting")
 
 
 def test_what_stands_around_the_hosts_git() -> None:

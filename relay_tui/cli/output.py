@@ -62,6 +62,12 @@ class Desk:
     relay: Relay
     output: Output
 
+    def note(self, notes: Sequence[str]) -> None:
+        """Say on stderr what a session has to do without; a document has it in a field."""
+        if not self.output.as_json:
+            for note in notes:
+                click.echo(f"note: {text.clean(note)}", err=True)
+
     def look(self) -> Collection[str]:
         """Bring the rows up to date with what runs; answer, and say on stderr, what runtimes could not be seen."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import click
@@ -46,8 +47,8 @@ def add(
     with progress() as watch:
         added = desk.relay.projects.register(wanted)
         made = desk.relay.projects.clone(added.id, watch)
-        desk.relay.sessions.build(made.id, watch)
-    _tell(desk, added.id, f"Added {added.name}; its first session {made.name} is running.")
+        made = desk.relay.sessions.build(made.id, watch)
+    _tell(desk, added.id, f"Added {added.name}; its first session {made.name} is running.", made.notes)
 
 
 @project.command("list")
@@ -83,8 +84,8 @@ def retry(desk: Desk, reference: str, source: str) -> None:
     with progress() as watch:
         desk.relay.projects.retry(found.id, source)
         first = desk.relay.projects.clone(found.id, watch)
-        desk.relay.sessions.build(first.id, watch)
-    _tell(desk, found.id, f"Cloned {found.name}; its first session {first.name} is running.")
+        first = desk.relay.sessions.build(first.id, watch)
+    _tell(desk, found.id, f"Cloned {found.name}; its first session {first.name} is running.", first.notes)
 
 
 @project.command()
@@ -137,11 +138,14 @@ def removal_words(found: Project, sessions: list[str]) -> str:
     return f"Project {found.name} goes with {count}{named}."
 
 
-def _tell(desk: Desk, project_id: str, words: str = "") -> None:
+def _tell(desk: Desk, project_id: str, words: str = "", notes: Sequence[str] | None = None) -> None:
+    """Tell of a project; `notes` are those of the session that was made with it."""
     records = desk.relay.store.read()
     found = records.projects[project_id]
+    desk.note(notes or ())
     if desk.output.as_json:
-        desk.output.document(project_document(found, records))
+        more = {} if notes is None else {"notes": list(notes)}
+        desk.output.document(project_document(found, records) | more)
     elif words:
         desk.output.say(words)
     else:

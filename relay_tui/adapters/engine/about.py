@@ -9,17 +9,22 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
-from relay_tui.adapters.engine import limits
+from relay_tui.adapters.engine import limits, silence
 from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.create import SESSION
-from relay_tui.errors import EngineError
+from relay_tui.errors import EngineError, EngineUnreachableError
 from relay_tui.services.ports.machine import EngineFacts
 
 
 def describe(patience: float) -> EngineFacts:
     """Ask the engine that relay would use, which has `patience` seconds. Raises EngineUnreachableError, EngineError."""
     engine = Engine()
-    greeting = engine.greet(patience)
+    try:
+        greeting = engine.greet(patience)
+    except EngineError as error:
+        if isinstance(error, EngineUnreachableError) or engine.address.local:
+            raise
+        raise silence.unreachable(error, engine.address) from error  # elsewhere it would be of no use either
     info: Mapping[str, Any] = engine.ask("The engine refused to describe itself", "/info")
     address = engine.address
     options = [str(option) for option in info.get("SecurityOptions") or ()]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from relay_tui.config import Profile
-from relay_tui.errors import EngineUnreachableError, RelayError, Silence
+from relay_tui.errors import EngineError, EngineUnreachableError, RelayError, Silence
 from relay_tui.model import Records
 from relay_tui.services.doctor.findings import Finding, absent, broken, ok, warning
 from relay_tui.services.ports.machine import EngineFacts, Machine
@@ -34,6 +34,7 @@ class EngineLook:
         self._silent: EngineUnreachableError | None = EngineUnreachableError(
             LOST, "no answer in time", "Start it anew."
         )
+        self._refusal: EngineError | None = None
         self._here = True
 
     def look(self) -> Finding:
@@ -43,6 +44,9 @@ class EngineLook:
         except EngineUnreachableError as error:
             self._silent = error
             return self._unreachable(error)
+        except EngineError as error:
+            self._refusal = error
+            raise
         self._silent, self._here = None, facts.local
         return _judged(facts, self._profiles)
 
@@ -58,9 +62,10 @@ class EngineLook:
         return warning("engine", found, mend)
 
     def answer(self) -> None:
-        """What the look found. Raises EngineUnreachableError if it did not answer."""
-        if self._silent is not None:
-            raise self._silent
+        """What the look found. Raises EngineUnreachableError if it did not answer, EngineError if it refused."""
+        failed = self._refusal or self._silent
+        if failed is not None:
+            raise failed
 
     def runtimes(self, records: Records, choose: Choose) -> Finding:
         """What a new session gets: in a new project, and in those projects where that differs."""
@@ -70,7 +75,7 @@ class EngineLook:
         for name, outcome in outcomes.items():
             if outcome.words != usual.words:
                 others.setdefault(outcome.words, []).append(name)
-        found = f"New sessions are {usual.words}" + (f" ({usual.why})" if usual.why else "")
+        found = f"New sessions are {usual.words}" + (f": {usual.why}" if usual.why else "")
         found += "".join(f"; in {_listed(names)} {words}" for words, names in others.items())
         worst = max((usual, *outcomes.values()), key=lambda outcome: outcome.evil)
         return warning("runtimes", found, worst.mend) if worst.evil else ok("runtimes", found)
@@ -80,7 +85,7 @@ class EngineLook:
         try:
             choice = choose(project_id, self.answer)
         except RelayError as error:
-            return _Outcome(f"none: {error.title}", 2, error.hint)
+            return _Outcome(f"refused: {error.title}", 2, error.hint)
         start = f"{self._silent.mend or self._silent.hint}   # or say --runtime process" if self._silent else ""
         if choice.runtime == DOCKER and self._silent is not None:
             return _Outcome("containers, which wait for the engine", 2, start)
