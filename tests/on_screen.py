@@ -118,7 +118,7 @@ async def shown(rig: Rig, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Sh
     async with app.run_test(size=size, notifications=True) as pilot:
         screen = Shown(app, pilot)
         try:
-            await screen.until(lambda: any(isinstance(s, MainScreen) and s.is_mounted for s in app.screen_stack))
+            await screen.until(lambda: screen.main.detail.furnished, "the detail")
             await screen.until(lambda: screen.main.world.engine.state != "connecting", "the engine's answer")
             await pilot.pause()
             yield screen

@@ -6,9 +6,11 @@ import codecs
 import gc
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 from rich.cells import cell_len
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import Reactive
@@ -23,7 +25,7 @@ from relay_tui.ui.colours import CALM, INK
 from relay_tui.ui.endings import on_ending
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.main_screen import MainScreen
-from relay_tui.ui.world import Bridge, World, WorldChanged, snapshot
+from relay_tui.ui.world import Bridge, WorldChanged, snapshot
 
 SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waiting, at each step of a key's way
 HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
@@ -33,6 +35,7 @@ class RelayApp(App[int]):
     """Opens the main screen over relay; everything else is the screen's."""
 
     TITLE = "relay"
+    CSS_PATH = Path(__file__).with_name("panes.tcss")
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     theme: Reactive[str] = Reactive(CALM.name)
@@ -52,24 +55,43 @@ class RelayApp(App[int]):
         ascii_only = wanted == "ascii" or (wanted == "auto" and not utf8_locale())
         self.glyphs = present.ASCII if ascii_only else present.UNICODE
         self._bridge: Bridge | None = None
+        self._typed_ahead: list[events.Key] | None = []
+
+    def get_default_screen(self) -> MainScreen:
+        """What the store has, in the size of the terminal: no other screen has to be made and styled before it."""
+        main = MainScreen(self.relay, self.glyphs, snapshot(self.relay))
+        width, height = self.size
+        for breakpoints, length in ((self.HORIZONTAL_BREAKPOINTS, width), (self.VERTICAL_BREAKPOINTS, height)):
+            main.add_class([name for least, name in breakpoints or () if length >= least][-1])
+        return main
 
     def on_mount(self) -> None:
         """Paint what the store has; only then look at the world."""
         self.theme = self._choose_theme()
         self.set_class(self.glyphs is present.ASCII, "-ascii")
-        world: World = snapshot(self.relay)
-        main = MainScreen(self.relay, self.glyphs, world)
-        self.push_screen(main)
-        self._bridge = Bridge(self.relay, main.post_message)
+        self._bridge = Bridge(self.relay, self.screen.post_message)
         self.call_after_refresh(self._painted)
         if not self.is_headless:
             on_ending(lambda code: self.exit(return_code=code))
 
-    def _painted(self) -> None:
+    async def on_event(self, event: events.Event) -> None:
+        """Keys that come before all is there to take them wait for it."""
+        if self._typed_ahead is not None and isinstance(event, events.Key):
+            self._typed_ahead.append(event)
+        else:
+            await super().on_event(event)
+
+    async def _painted(self) -> None:
         """The first paint is made; what begins now must not hold it up on its way to the terminal.
 
         What there is by now stays for long: it need not be looked through for garbage again and again.
         """
+        main = self.screen_stack[0]
+        assert isinstance(main, MainScreen)
+        await main.furnish()
+        typed, self._typed_ahead = self._typed_ahead or [], None
+        for key in typed:
+            self.post_message(key)
         if not self.is_headless:
             gc.freeze()
             gc.enable()

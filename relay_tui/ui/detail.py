@@ -3,53 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import ContentSwitcher, Tab, Tabs
 
+from relay_tui.config import Config
 from relay_tui.model import Session
-from relay_tui.services.log_source import LogSource
 from relay_tui.text import clean
-from relay_tui.ui.changes.tab import ChangesOf, ChangesTab
 from relay_tui.ui.hanging import Hanging
-from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_pane import LogPane
 from relay_tui.ui.log_state import state_words
 from relay_tui.ui.log_view import LogView
 from relay_tui.ui.present import ASCII, Glyphs
 from relay_tui.ui.stats_line import StatsLine
 
+if TYPE_CHECKING:
+    from relay_tui.services.facts import SessionFacts
+    from relay_tui.services.ports import Runtime
+    from relay_tui.ui.changes.tab import ChangesTab
+    from relay_tui.ui.log_pane import LogPane
+
 
 class Detail(Vertical):
-    """Log and Info of the selected session, or Info alone of a project."""
+    """Log and Info of the selected session, or Info alone of a project. An empty frame until it is furnished."""
 
-    def __init__(self, source: LogSource, buffer: LogBuffer, changes: ChangesOf, *, glyphs: Glyphs) -> None:
+    def __init__(self, *, glyphs: Glyphs) -> None:
         super().__init__(id="detail", classes="pane")
-        self._source = source
-        self._buffer = buffer
-        self._changes_of = changes
         self._glyphs = glyphs
         self._wanted = "log"
         self._title = self._state = ""
         self._facts: Callable[[], Content] = Content
+        self._furnished = False
 
-    def compose(self) -> ComposeResult:
-        """A line of tabs over what they show."""
-        with Horizontal(id="tabs"):
-            yield Tabs(Tab("Log", id="log"), Tab("Info", id="info"), Tab("Changes", id="changes"))
-            yield StatsLine(ascii_only=self._glyphs is ASCII)
-        with ContentSwitcher(initial="log"):
-            yield LogPane(self._source, self._buffer, ascii_only=self._glyphs is ASCII)
-            yield ChangesTab(self._changes_of, plain=self._glyphs is ASCII)
-            with VerticalScroll(id="info"):
-                yield Hanging(id="facts")
+    async def furnish(self, runtime: Runtime, changes: SessionFacts, config: Config) -> None:
+        """Put in a line of tabs over what they show: most of the screen's widgets, and none of its first content."""
+        from relay_tui.services.log_source import LogSource
+        from relay_tui.ui.changes.tab import ChangesTab
+        from relay_tui.ui.log_buffer import LogBuffer
+        from relay_tui.ui.log_pane import LogPane
 
-    def on_mount(self) -> None:
-        """The tabs are for the eye and the mouse; keys are `[` and `]`."""
-        self.query_one(Tabs).can_focus = False
+        plain = self._glyphs is ASCII
+        tabs = Tabs(Tab("Log", id="log"), Tab("Info", id="info"), Tab("Changes", id="changes"))
+        tabs.can_focus = False  # they are for the eye and the mouse; keys are `[` and `]`
+        log = LogPane(LogSource(runtime), LogBuffer(config.log_lines, config.log_bytes), ascii_only=plain)
+        info = VerticalScroll(Hanging(id="facts"), id="info")
+        await self.mount(
+            Horizontal(tabs, StatsLine(ascii_only=plain), id="tabs"),
+            ContentSwitcher(log, ChangesTab(changes, plain=plain), info, initial="log"),
+        )
+        self._furnished = True
+
+    @property
+    def furnished(self) -> bool:
+        """Whether there is more than a frame."""
+        return self._furnished
 
     @property
     def log_view(self) -> LogView:
@@ -59,17 +68,21 @@ class Detail(Vertical):
     @property
     def log_pane(self) -> LogPane:
         """What follows it."""
+        from relay_tui.ui.log_pane import LogPane
+
         return self.query_one(LogPane)
 
     @property
     def changes(self) -> ChangesTab:
         """The Changes tab."""
+        from relay_tui.ui.changes.tab import ChangesTab
+
         return self.query_one(ChangesTab)
 
     @property
     def tab(self) -> str:
         """Which of the tabs is seen."""
-        return self.query_one(ContentSwitcher).current or ""
+        return self.query_one(ContentSwitcher).current or "" if self._furnished else ""
 
     # --- what is shown ---
 
@@ -79,6 +92,8 @@ class Detail(Vertical):
             self._title = title
             self.border_title = Content(clean(title))
         self._facts = facts
+        if not self._furnished:
+            return
         tabs = self.query_one(Tabs)
         if tabs.query_one("#log", Tab).display == only:
             for name in ("log", "changes"):
@@ -151,10 +166,7 @@ class Detail(Vertical):
 
     def take_focus(self) -> None:
         """Focus whatever the present tab shows."""
-        current = self.query_one(ContentSwitcher).visible_content
-        if isinstance(current, LogPane):
-            current = current.log_view
-        if isinstance(current, ChangesTab):
-            current.take_focus()
-        elif current is not None:
-            self.screen.set_focus(current)  # at once: widget.focus() would come after the next key
+        if self.tab == "changes":
+            self.changes.take_focus()
+        else:  # at once: widget.focus() would come after the next key
+            self.screen.set_focus(self.log_view if self.tab == "log" else self.query_one("#info", VerticalScroll))

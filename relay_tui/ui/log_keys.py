@@ -17,9 +17,9 @@ from relay_tui.ui.log_view import LogView
 class LogKeys(Doing, LogActions):
     """Lends the keys of a log the one in the detail."""
 
-    def compose(self) -> ComposeResult:
-        """The panes, and a line to type patterns in."""
-        yield from super().compose()
+    def lines_to_type_in(self) -> ComposeResult:
+        """One more, for patterns."""
+        yield from super().lines_to_type_in()
         yield LogPrompt(self.use_pattern)
 
     @property

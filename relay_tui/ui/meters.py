@@ -112,7 +112,8 @@ class Metered(Panes):
         read = session is not None and _is_read(session) and self.world.engine.state != "down"
         history = self._feed.history(session.id) if session is not None and read else None
         trouble = self._feed.trouble(session.id) if session is not None else None
-        self.query_one(StatsLine).show(history, trouble)
+        if self.detail.furnished:
+            self.query_one(StatsLine).show(history, trouble)
 
     def figures(self) -> dict[str, tuple[Cell, ...]] | None:
         """The cells of the sessions that are read; None while there are no columns for them."""

@@ -19,7 +19,6 @@ from textual.widgets import Input
 
 from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services import names
-from relay_tui.services.log_source import LogSource
 from relay_tui.services.relay import Relay
 from relay_tui.text import clean
 from relay_tui.ui import info, present
@@ -28,7 +27,6 @@ from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.columns import Cell
 from relay_tui.ui.detail import Detail
 from relay_tui.ui.kept_rows import ProjectRows, SessionRows
-from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.present import ALL, Glyphs
 from relay_tui.ui.row_table import RowTable
 from relay_tui.ui.world import World, WorldChanged
@@ -40,7 +38,6 @@ REST = 0.25  # seconds the cursor rests on a session before its clone is looked 
 class Panes(Screen[None]):
     """Draws; what keys do to the world is MainScreen's."""
 
-    CSS_PATH = "panes.tcss"
     BINDINGS: ClassVar[list[BindingType]] = []
     AUTO_FOCUS = ""
 
@@ -71,14 +68,18 @@ class Panes(Screen[None]):
             yield RowTable(present.PROJECT_COLUMNS, ascii=ascii_only, show_header=False, id="projects", classes="pane")
             with Vertical(id="right"):
                 yield RowTable(ascii=ascii_only, id="sessions", classes="pane")
-                yield Detail(
-                    LogSource(self.relay.runtime),
-                    LogBuffer(self.relay.config.log_lines, self.relay.config.log_bytes),
-                    self.relay.facts,
-                    glyphs=self.glyphs,
-                )
-        yield Input(id="filter", placeholder="show only what contains", compact=True)
+                yield Detail(glyphs=self.glyphs)
         yield KeyBar(ascii_only=ascii_only)
+
+    def lines_to_type_in(self) -> ComposeResult:
+        """What takes the place of the key bar."""
+        yield Input(id="filter", placeholder="show only what contains", compact=True)
+
+    async def furnish(self) -> None:
+        """Mount what the first paint does without, and draw it."""
+        await self.detail.furnish(self.relay.runtime, self.relay.facts, self.relay.config)
+        await self.mount(*self.lines_to_type_in())
+        self._draw_detail()
 
     def on_mount(self) -> None:
         """First paint comes from the store alone."""
@@ -214,16 +215,15 @@ class Panes(Screen[None]):
         if isinstance(subject, Session):
             title = names.full_name(world.records, subject)
             self.detail.show_facts(title, partial(info.session_info, subject, world, relay, glyphs), only=False)
-            self.detail.show_log(subject, self._engine_epoch)
-            self.detail.changes.show(subject, world.facts.get(subject.id))
-            return
-        self.detail.changes.show(None)
-        self.detail.show_log(None)
-        if isinstance(subject, Project):
+        elif isinstance(subject, Project):
             facts = partial(info.project_info, subject, world, relay, glyphs)
             self.detail.show_facts(subject.name, facts, only=True)
         else:
             self.detail.show_facts("relay", partial(info.overview, world, relay), only=True)
+        if self.detail.furnished:
+            session = subject if isinstance(subject, Session) else None
+            self.detail.show_log(session, self._engine_epoch)
+            self.detail.changes.show(session, world.facts.get(session.id) if session else None)
 
     def offer_keys(self) -> None:
         """Show the keys that mean something here and now."""
