@@ -15,7 +15,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error as it is stored in a record, shown on a row and printed as JSON."""
+    """An error as it is stored in a record, shown on a row and printed as JSON. hints.py says how the hint is read."""
 
     kind: str
     title: str
@@ -34,6 +34,8 @@ class RelayError(Exception):
         self.title = title
         self.detail = detail if detail.strip() != title.strip() else ""  # nothing is told twice
         self.hint = hint
+        self.about = ""
+        """The session or project that commands in the hint are to name, where it is known."""
 
     @property
     def fault(self) -> Fault:

@@ -156,6 +156,7 @@ class Container:
             self.exit_code,
             self.oom_killed,
             self.error,
+            isolated=self.spec.isolated,
         )
 
 

@@ -28,8 +28,12 @@ image = "{IMAGE}"
 [profiles.count]
 command = "n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.1; done"
 [profiles.fail]
-command = "echo broken >&2; exit 3"
+command = "n=$(cat runs 2>/dev/null); echo i$n > runs; echo broken$n >&2; exit 3"
 tty = false
+[profiles.job]
+command = "echo finished"
+[profiles.crash]
+command = "kill -SEGV $$"
 """
 _MAIN = "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); from relay_tui.__main__ import main; sys.exit(main())"
 KINDS = ["docker", "process", "process-bare", "process-ordinary"]
@@ -157,6 +161,18 @@ def test_the_life_of_a_session(relay: Over) -> None:
     assert relay.session("side")["runtime"] == relay.runtime  # the project's, unasked
     logs = relay.run("session", "logs", "side")
     assert (logs.out, logs.err) == ("", "broken\n")
+    again = relay.fails(1, "session", "start", "side")
+    assert (again["detail"], "relay session retry demo/side" in str(again["hint"])) == ("brokeni", True)
+
+    create = ("session", "create", "demo", "--new-branch")
+    done = relay.run(*create, "job", "--profile", "job")
+    assert (done.code, done.out) == (0, "demo/job ended, exit code 0.\n")
+    assert relay.run("session", "start", "job").out == "demo/job ended, exit code 0.\n"
+    job = relay.session("job")
+    assert (job["state"], job["exit_code"]) == ("stopped", 0)
+    crashed = relay.fails(1, *create, "crash", "--profile", "crash")
+    assert crashed["title"] == "The command crashed: SIGSEGV (exit code 139)"
+    assert "memory that is not its own" in str(crashed["hint"])
 
     following = relay.begin("session", "logs", "main", "-f")
     assert following.stdout is not None

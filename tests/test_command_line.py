@@ -431,7 +431,7 @@ def test_stop_start_restart(world: World, engine: docker.DockerClient) -> None:
     started = world.relay.json("session", "start", "main")
     assert (started["state"], started["container_id"]) == ("running", container.id)
     begun = container.attrs["State"]["StartedAt"]
-    assert world.relay.run("session", "restart", "main").out == "main is running.\n"
+    assert world.relay.run("session", "restart", "main").out == "demo/main is running.\n"
     container.reload()
     assert container.status == "running"
     assert container.attrs["State"]["StartedAt"] > begun

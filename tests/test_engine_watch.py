@@ -132,7 +132,7 @@ def test_what_another_tool_removes_or_starts_is_seen(rig: Rig, project: Project)
     rig.engine.lose(session)
     row = until_said(rig, session, SessionState.ERROR, "gone")
     assert row.error_reason is not None
-    assert "R" in row.error_reason.hint
+    assert "{retry}" in row.error_reason.hint
 
 
 def test_what_happened_while_nobody_watched_is_found_at_the_start(rig: Rig, project: Project) -> None:

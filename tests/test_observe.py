@@ -45,8 +45,10 @@ CASES: list[tuple[Session, Observed | None, tuple[SessionState, int | None, str]
     (session(RUN, RUNNING), seen("restarting"), None),
     (session(RUN, RUNNING), seen("exited", 0), (STOPPED, 0, "The command ended (exit code 0)")),
     (session(RUN, RUNNING), seen("exited", 7), (ERROR, 7, "The command failed (exit code 7)")),
-    (session(RUN, RUNNING), seen("exited", 137), (ERROR, 137, "Stopped by a signal (exit code 137)")),
-    (session(RUN, RUNNING), seen("exited", 143), (ERROR, 143, "Stopped by a signal (exit code 143)")),
+    (session(RUN, RUNNING), seen("exited", 137), (ERROR, 137, "Stopped by SIGKILL (exit code 137)")),
+    (session(RUN, RUNNING), seen("exited", 143), (ERROR, 143, "Stopped by SIGTERM (exit code 143)")),
+    (session(RUN, RUNNING), seen("exited", 139), (ERROR, 139, "The command crashed: SIGSEGV (exit code 139)")),
+    (session(RUN, RUNNING), seen("exited", 129), (ERROR, 129, "The command failed (exit code 129)")),  # as git has it
     (session(RUN, RUNNING), seen("exited", 137, oom=True), (ERROR, 137, "Killed: it ran out of memory")),
     (session(RUN, RUNNING), seen("exited", 127, error="no sh"), (ERROR, 127, "The container did not start")),
     (session(RUN, RUNNING), seen("dead"), (ERROR, -1, "The command failed (exit code -1)")),
@@ -90,3 +92,28 @@ def test_the_engines_own_words_come_before_the_last_lines() -> None:
     reason = ended(seen("exited", 1), "last words").reason
     assert reason is not None
     assert reason.detail == "last words"
+
+
+@pytest.mark.parametrize(
+    ("code", "signal", "circumstance", "title", "hint"),
+    [
+        (139, "SIGSEGV", "", "The command crashed: SIGSEGV", "memory that is not its own"),
+        (134, "SIGABRT", "", "The command crashed: SIGABRT", "gave up by itself"),
+        (135, "SIGBUS", "", "The command crashed: SIGBUS", "memory that is not there"),
+        (136, "SIGFPE", "", "The command crashed: SIGFPE", "division by zero"),
+        (132, "SIGILL", "", "The command crashed: SIGILL", "instruction"),
+        (139, "", "", "The command crashed: SIGSEGV", "memory that is not its own"),  # its shell or engine tells so
+        (137, "SIGKILL", "", "Stopped by SIGKILL", "Something other than relay may have stopped it"),
+        (137, "SIGKILL", "The kernel was short of it.", "Stopped by SIGKILL", "The kernel was short of it. {restart}"),
+        (129, "SIGHUP", "", "Stopped by SIGHUP", "Something other than relay may have stopped it"),
+        (143, "SIGTERM", "", "Stopped by SIGTERM", "Something other than relay may have stopped it"),
+    ],
+)
+def test_a_signal_is_its_own_doing_or_came_from_outside(
+    code: int, signal: str, circumstance: str, title: str, hint: str
+) -> None:
+    reason = ended(Observed("c1", "s1", "p1", "exited", code, signal=signal, circumstance=circumstance), "").reason
+    assert reason is not None
+    assert reason.title == f"{title} (exit code {code})"
+    assert hint in reason.hint
+    assert ("other than relay" in reason.hint) is ("other than relay" in hint)

@@ -214,7 +214,7 @@ def test_what_is_noted_on_the_row() -> None:
         said[status, oom_killed] = step.update.reason.title
         noted = observe.apply(SESSION, step.update)
         assert acts(PROJECT, noted, containers=[seen]) == []  # said once is enough
-    assert "signal" in said["exited", False]
+    assert "SIGKILL" in said["exited", False]
     assert "Paused" in said["paused", False]
     assert "memory" in said["exited", True]
 

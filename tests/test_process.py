@@ -17,13 +17,14 @@ from conftest import missing
 from processes import Bench, alive
 from waiting import wait_until
 
-from relay_tui.adapters.process import journal
+from relay_tui.adapters.process import journal, pressure
 from relay_tui.adapters.process import runtime as process_runtime
 from relay_tui.adapters.process.journal import STDERR, STDOUT, Reader, Writer
 from relay_tui.adapters.process.place import Place
 from relay_tui.adapters.process.runtime import ProcessRuntime
 from relay_tui.errors import ConflictError, EngineError, NotFoundError
 from relay_tui.paths import DataDir
+from relay_tui.services.last_words import last_words
 from relay_tui.services.watch import Watch
 
 
@@ -55,6 +56,44 @@ def test_it_ends_with_its_code_and_both_streams_told_apart(bench: Bench) -> None
 def test_a_signal_is_named(bench: Bench) -> None:
     seen = bench.ended(bench.run("kill -SEGV $$"))
     assert (seen.exit_code, seen.signal) == (139, "SIGSEGV")
+
+
+def test_its_last_words_are_those_of_its_last_run(bench: Bench) -> None:
+    script = "n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; echo run $n begins; "
+    script += "printf '10%%\\r100%%\\033[31m done\\033[0m\\n'; exit 3"
+    process_id = bench.made(script, tty=True)
+    for run in range(3):
+        bench.runtime.start(process_id)
+        bench.ended(process_id)
+        assert last_words(bench.runtime, process_id) == f"run {run} begins\n100% done"
+    assert bench.output(process_id)["stdout"].count(b"begins") == 3  # the log has them all
+    assert last_words(bench.runtime, "process-gone") == ""
+
+
+def test_what_is_known_of_a_kill(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    process_id = bench.run("kill -KILL $$")
+    seen = bench.ended(process_id)
+    assert seen.signal == "SIGKILL"
+    state = Place(bench.place.processes / "s1").state
+    kept = json.loads(state.read_text())
+    assert isinstance(kept["kills_before"], int)
+    after = kept["kills_before"]
+    state.write_text(json.dumps({**kept, "kills_after": after}))
+    assert "Not for want of memory" in bench.runtime.inspect(process_id).circumstance
+    state.write_text(json.dumps({**kept, "kills_after": after + 1}))
+    assert "killed a process here for want of memory" in bench.runtime.inspect(process_id).circumstance
+    state.write_text(json.dumps({**kept, "signal": "SIGSEGV", "exit_code": 139}))
+    assert bench.runtime.inspect(process_id).circumstance == ""
+    lost = {**kept, "status": "running", "signal": "", "start": kept["start"] + 1}
+    state.write_text(json.dumps({**lost, "boot": "another"}))
+    assert bench.runtime.inspect(process_id).circumstance == "The machine was restarted."
+    counter = tmp_path / "vmstat"
+    counter.write_text(f"nr_free_pages 1\noom_kill {after + 2}\n")
+    monkeypatch.setattr(pressure, "_VMSTAT", counter)
+    state.write_text(json.dumps(lost))
+    assert "killed 2 processes here for want of memory" in bench.runtime.inspect(process_id).circumstance
+    monkeypatch.setattr(pressure, "_VMSTAT", tmp_path / "none")
+    assert bench.runtime.inspect(process_id).circumstance == ""
 
 
 def test_stopping_ends_all_of_it_also_what_left_its_group(bench: Bench) -> None:

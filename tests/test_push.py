@@ -177,7 +177,7 @@ def test_a_branch_that_moved_on(ground: Ground) -> None:
     with pytest.raises(ConflictError) as error:
         ground.exit.push(ground.clone, ground.source, plan, Watch())
     assert error.value.title == "The upstream's main has commits that the session lacks"
-    assert "relay session update" in error.value.hint
+    assert "{update}" in error.value.hint
     assert ground.head("main") == news
 
 

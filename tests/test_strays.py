@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from fakes import SOURCE, Rig, build
 from on_screen import shown
+from test_runtimes import FakeProcesses
 
 from relay_tui.errors import UnknownStateError
 from relay_tui.events import StraysFound
 from relay_tui.model import CloneState, Desired, Project, Session, SessionState
+from relay_tui.services.drafts import NewSession
 from relay_tui.services.plan import Act
+from relay_tui.services.runtimes import PROCESS, Runtimes
 from relay_tui.services.strays import Settled
 from relay_tui.services.watch import Watch
 
@@ -63,6 +66,25 @@ def test_a_clone_is_adopted_with_its_container_as_it_is(rig: Rig, project: Proje
     assert found.desired is (Desired.RUNNING if runs else Desired.STOPPED)
     assert rig.engine.of(found).status == ("running" if runs else "exited")
     assert rig.relay.sessions.start(lost.id, Watch()).state is SessionState.RUNNING
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+@pytest.mark.parametrize("engine", [True, False])
+def test_a_process_is_adopted_as_isolated_as_it_is(rig: Rig, project: Project, isolated: bool, engine: bool) -> None:
+    processes = FakeProcesses(works=isolated)
+    processes.agree()
+    for service in (rig.relay.sessions, rig.relay.strays, rig.relay.reconciler):
+        service._runtime = Runtimes(docker=rig.engine, process=processes)
+    wanted = NewSession(project=project.id, name="lost", branch="dev", runtime=PROCESS)
+    lost = rig.relay.sessions.build(rig.relay.sessions.register(wanted).id, Watch())
+    forget(rig, lost.id)
+    if not engine:
+        rig.engine.go_down()
+    assert errors(adopt(rig)) == []
+    found = rig.session(lost.id)
+    assert (found.runtime, found.container_id) == (PROCESS, f"process-{lost.id}")
+    assert (found.isolated, found.state) == (isolated, SessionState.RUNNING)
+    assert any("not isolated" in note for note in found.notes) is not isolated
 
 
 def test_a_clone_that_cannot_be_read_is_adopted_all_the_same(rig: Rig, project: Project) -> None:

@@ -79,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
         result = relay.main(args=list(arguments), prog_name="relay", standalone_mode=False)
     except RelayError as error:
         log.warning("%s: %s: %s", type(error).__name__, error.title, error.detail)
-        fail(output, error.fault)
+        fail(output, error.fault, error.about)
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)

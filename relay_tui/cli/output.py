@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
 from types import FrameType
@@ -21,8 +21,10 @@ import click
 
 from relay_tui import text, wiring
 from relay_tui.errors import Fault, RelayError
+from relay_tui.hints import on_command_line
 from relay_tui.model import Project, Records, Session
 from relay_tui.paths import log_file
+from relay_tui.services.names import full_name
 from relay_tui.services.relay import Relay
 from relay_tui.services.watch import Watch
 
@@ -107,8 +109,14 @@ def command(function: Callable[Concatenate[Desk, P], int | None]) -> Callable[..
     return wrapper
 
 
-def fail(output: Output, fault: Fault) -> None:
+def told(fault: Fault, about: str = "") -> Fault:
+    """A fault as the command line tells it: what to do are commands, of the session or project that it is about."""
+    return replace(fault, hint=on_command_line(fault.hint, about))
+
+
+def fail(output: Output, fault: Fault, about: str = "") -> None:
     """Print an error: what happened, the words of git or the engine, what to do next."""
+    fault = told(fault, about)
     if output.as_json:
         document = {key: text.redact(value) for key, value in asdict(fault).items()}
         click.echo(json.dumps({"error": document}, ensure_ascii=False), err=True)
@@ -173,13 +181,16 @@ def warn_of_trash(relay: Relay) -> None:
 
 def project_document(project: Project, records: Records) -> dict[str, object]:
     """A project as JSON: the data model's fields, and how many sessions it has."""
-    return asdict(project) | {"sessions": len(records.live_sessions(project.id))}
+    error = asdict(told(project.clone_error, project.name)) if project.clone_error else None
+    return asdict(project) | {"clone_error": error, "sessions": len(records.live_sessions(project.id))}
 
 
 def session_document(session: Session, records: Records) -> dict[str, object]:
     """A session as JSON: the data model's fields, and its project's name."""
     project = records.projects.get(session.project_id)
-    return asdict(session) | {"project": project.name if project else "", "notes": list(session.notes)}
+    error = asdict(told(session.error_reason, full_name(records, session))) if session.error_reason else None
+    more = {"error_reason": error, "project": project.name if project else "", "notes": list(session.notes)}
+    return asdict(session) | more
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -198,6 +209,7 @@ def listing(pairs: Mapping[str, str]) -> str:
     )
 
 
-def fault_words(fault: Fault | None) -> str:
-    """An error in the lines a listing shows."""
-    return "" if fault is None else "\n".join(filter(None, (fault.title, fault.detail, fault.hint)))
+def fault_words(fault: Fault | None, about: str) -> str:
+    """An error in the lines a listing shows, with commands for the session or project that it is about."""
+    lines = () if fault is None else (fault.title, fault.detail, on_command_line(fault.hint, about))
+    return "\n".join(filter(None, lines))

@@ -154,7 +154,7 @@ def _tell(desk: Desk, project_id: str, words: str = "", notes: Sequence[str] | N
             "name": found.name,
             "source": found.source,
             "clone": found.clone_state,
-            "error": fault_words(found.clone_error),
+            "error": fault_words(found.clone_error, found.name),
             "default branch": found.default_branch,
             "default image": found.default_image,
             "default profile": found.default_profile,

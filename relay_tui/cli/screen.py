@@ -8,6 +8,7 @@ from pathlib import Path
 
 from relay_tui import wiring
 from relay_tui.errors import RelayError
+from relay_tui.hints import on_command_line
 from relay_tui.paths import log_file
 
 
@@ -18,7 +19,8 @@ def open_screen(data_dir: Path | None, *, debug: bool = False) -> int:
         relay = wiring.build(data_dir)
         relay.store.read()
     except RelayError as error:
-        sys.stderr.write("\n".join(filter(None, (f"relay: {error.title}", error.detail, error.hint))) + "\n")
+        words = (f"relay: {error.title}", error.detail, on_command_line(error.hint))
+        sys.stderr.write("\n".join(filter(None, words)) + "\n")
         return error.exit_code
     wiring.log_to_file(debug=debug)
     from relay_tui.ui.app import run_screen

@@ -14,7 +14,7 @@ from relay_tui import text
 from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
 from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table
 from relay_tui.errors import ConflictError, EngineUnreachableError, InvalidInputError, NotFoundError
-from relay_tui.model import Desired, Session
+from relay_tui.model import Desired, Session, SessionState
 from relay_tui.services import names
 from relay_tui.services.drafts import NewSession
 from relay_tui.services.runtimes import DOCKER
@@ -76,7 +76,7 @@ def create(
         made = desk.relay.sessions.build(made.id, watch)
     for note in made.notes:
         click.echo(f"note: {text.clean(note)}", err=True)
-    _tell(desk, made.id, f"{found.name}/{made.name} is running on {made.branch}.")
+    _tell(desk, made.id, f"is running on {made.branch}")
 
 
 @session.command("list")
@@ -137,7 +137,7 @@ def _verb(name: str, done: str, words: str, act: Callable[[Desk, Session, Watch]
         found = names.find_session(desk.relay.store.read(), reference)
         with progress() as watch:
             act(desk, found, watch)
-        _tell(desk, found.id, f"{found.name} {done}.")
+        _tell(desk, found.id, done)
 
 
 _verb("start", "is running", "Start a session.", lambda desk, s, watch: desk.relay.sessions.start(s.id, watch))
@@ -154,7 +154,7 @@ def retry(desk: Desk, reference: str, image: str) -> None:
     found = names.find_session(desk.relay.store.read(), reference)
     with progress() as watch:
         desk.relay.sessions.retry(found.id, watch, image=image)
-    _tell(desk, found.id, f"{found.name} is {'removed' if found.desired is Desired.REMOVED else 'running'}.")
+    _tell(desk, found.id, "is removed" if found.desired is Desired.REMOVED else "is running")
 
 
 @session.command()
@@ -166,7 +166,7 @@ def restore(desk: Desk, reference: str) -> None:
     with progress() as watch:
         back = desk.relay.sessions.restore(found.id)
         desk.relay.sessions.build(back.id, watch)
-    _tell(desk, found.id, f"{back.name} is back and running.")
+    _tell(desk, found.id, "is back and running")
 
 
 @session.command()
@@ -181,10 +181,7 @@ def logs(desk: Desk, reference: str, follow: bool, tail: int | None, timestamps:
     found = names.find_session(desk.relay.store.read(), reference)
     if follow and desk.output.as_json:
         raise InvalidInputError("follow", "--follow and --json exclude each other")
-    if not found.container_id:
-        raise ConflictError(
-            f"{found.name} has no container, so no log", fault_words(found.error_reason), "Start it first."
-        )
+    _require_container(desk, found)
     stream = desk.relay.runtime.logs(
         found.container_id, follow=follow, tail=tail, since=_moment(since), timestamps=timestamps
     )
@@ -248,8 +245,7 @@ def _moment(since: str) -> str:
 def shell(desk: Desk, reference: str, arguments: tuple[str, ...]) -> int:
     """Open a shell in a session, or run CMD in it; its output and exit code pass through."""
     found = names.find_session(desk.relay.store.read(), reference)
-    if not found.container_id:
-        raise ConflictError(f"{found.name} has no container", fault_words(found.error_reason), "Start it first.")
+    _require_container(desk, found)
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
     return desk.relay.runtime.run(found.container_id, words)
 
@@ -260,26 +256,35 @@ def shell(desk: Desk, reference: str, arguments: tuple[str, ...]) -> int:
 def attach(desk: Desk, reference: str) -> None:
     """Attach this terminal to a session's main process; ctrl-q leaves it running."""
     found = names.find_session(desk.relay.store.read(), reference)
-    if not found.container_id:
-        raise ConflictError(f"{found.name} has no container", fault_words(found.error_reason), "Start it first.")
+    _require_container(desk, found)
     desk.relay.runtime.attach(found.container_id)
 
 
+def _require_container(desk: Desk, found: Session) -> None:
+    if not found.container_id:
+        about = names.full_name(desk.relay.store.read(), found)
+        why = fault_words(found.error_reason, about)
+        raise ConflictError(f"{found.name} has no container", why, f"Start it first: {{start {about}}}.")
+
+
 def _tell(desk: Desk, session_id: str, words: str = "") -> None:
+    """The session as JSON; else `words` behind its name, or what it came to instead; without any, all about it."""
     records = desk.relay.store.read()
     found = records.sessions[session_id]
     if desk.output.as_json:
         desk.output.document(session_document(found, records))
         return
     if words:
-        desk.output.say(words)
+        if found.deleted_at is None and found.desired is Desired.RUNNING and found.state is SessionState.STOPPED:
+            words = f"ended, exit code {found.exit_code}" if found.exit_code is not None else "is stopped"
+        desk.output.say(f"{names.full_name(records, found)} {words}.")
         return
     profile = desk.relay.sessions.profile(found)
     shown = {
         "id": found.id,
         "name": names.full_name(records, found),
         "state": found.state,
-        "error": fault_words(found.error_reason),
+        "error": fault_words(found.error_reason, names.full_name(records, found)),
         "exit code": "" if found.exit_code is None else str(found.exit_code),
         "branch": found.branch,
         "begun at": found.base_branch,

@@ -10,6 +10,7 @@ import click
 from relay_tui import text
 from relay_tui.cli.output import Desk, command, progress
 from relay_tui.errors import EngineUnreachableError, InvalidInputError, RelayError
+from relay_tui.hints import on_command_line
 from relay_tui.services.plan import ASKS, Step
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.spec import format_size
@@ -112,7 +113,8 @@ def _error(error: RelayError | None) -> dict[str, str] | None:
     if error is None:
         return None
     fault = error.fault
-    return {"kind": fault.kind, "title": fault.title, "detail": text.redact(fault.detail), "hint": fault.hint}
+    hint = on_command_line(fault.hint, error.about)
+    return {"kind": fault.kind, "title": fault.title, "detail": text.redact(fault.detail), "hint": hint}
 
 
 def _because(error: RelayError | None) -> str:

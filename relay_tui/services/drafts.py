@@ -108,7 +108,7 @@ class Drafts:
             raise InvalidInputError(
                 "branch",
                 f"{project.name} has no branch '{base_branch}'",
-                hint="A new branch begins at an existing one: --new-branch NAME --from BRANCH.",
+                hint="A new branch begins at an existing one{|: --new-branch NAME --from BRANCH}.",
             )
         branch = wanted.new_branch or base_branch
         if wanted.new_branch:

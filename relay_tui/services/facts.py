@@ -236,5 +236,5 @@ def _way_out(session: Session, against: Against) -> Iterator[None]:
         yield
     except NotComparableError as error:
         if against is Against.UPSTREAM:
-            error.hint = f"relay session push {session.name} gives it one; --against branch-point needs none."
+            error.hint = f"{{push {session.name}}} gives it one{{|; --against branch-point needs none}}."
         raise

@@ -32,7 +32,7 @@ class Jobs:
         with self._lock:
             busy = self._running.get(subject)
             if busy is not None:
-                raise ConflictError(f"Still busy: {busy[0].title}", hint="Wait for it to end, or press c to cancel it.")
+                raise ConflictError(f"Still busy: {busy[0].title}", hint="Wait for it to end, or cancel it: {cancel}.")
             self._running[subject] = (job, watch, thread)
         self._bus.publish(JobProgressed(job))
         thread.start()

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from relay_tui.errors import EngineError, Fault
 from relay_tui.model import Desired, Session, SessionState, now
 from relay_tui.services.ports import Observed
+from relay_tui.services.signals import OWN, signal_of
 
-GONE = Fault("engine", "The container is gone", "Something other than relay removed it.", "R makes a new one.")
+GONE = Fault("engine", "The container is gone", "Something other than relay removed it.", "{retry} makes a new one.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Update:
 
 
 class CommandFailedError(EngineError):
-    """The session's command ended at once. Its row says so already."""
+    """The session's command failed at once. Its row says so already."""
 
     def __init__(self, reason: Fault) -> None:
         super().__init__(reason.title, reason.detail, reason.hint)
@@ -30,31 +31,39 @@ class CommandFailedError(EngineError):
 def ended(seen: Observed, last_words: str) -> Update:
     """What is to be said when a session that should run does not."""
     if seen.status == "paused":
-        fault = Fault("engine", "Paused by another tool", hint="S lets it go on; r restarts it.")
+        fault = Fault("engine", "Paused by another tool", hint="{start} lets it go on; {restart} restarts it.")
         return Update(SessionState.STOPPED, None, fault)
     if seen.lost:
-        hint = "It was killed, or the machine went down. r starts it again."
-        return Update(SessionState.ERROR, None, Fault("engine", "Its process is gone", last_words, hint))
+        why = seen.circumstance or "It was killed, or the machine went down."
+        fault = Fault("engine", "Its process is gone", last_words, f"{why} {{start}} starts it again.")
+        return Update(SessionState.ERROR, None, fault)
     if seen.error:
-        hint = "Mend the profile or the image, then R."
-        return Update(
-            SessionState.ERROR, seen.exit_code, Fault("engine", f"The {_noun(seen)} did not start", seen.error, hint)
+        fault = Fault(
+            "engine", f"The {_noun(seen)} did not start", seen.error, "Mend the profile or the image. " + _RETRY
         )
+        return Update(SessionState.ERROR, seen.exit_code, fault)
     code = seen.exit_code if seen.exit_code is not None else -1
+    title, hint = _said(seen, code)
+    state = SessionState.STOPPED if code == 0 else SessionState.ERROR
+    return Update(state, code, Fault("engine", title, last_words, hint))
+
+
+_RETRY = "Then {retry} tries again."
+
+
+def _said(seen: Observed, code: int) -> tuple[str, str]:
+    """Title and hint: what the exit code or the signal means, and what to do."""
+    name = signal_of(seen)
     if seen.oom_killed:
-        title, hint = "Killed: it ran out of memory", "Give its profile more memory, then R."
-    elif code == 0:
-        title, hint = "The command ended (exit code 0)", "r runs it again. A profile without a command stays alive."
-    elif seen.signal or code in {137, 143}:
-        title, hint = (
-            f"Stopped by {seen.signal or 'a signal'} (exit code {code})",
-            "Something other than relay may have stopped it. r restarts it.",
-        )
-    else:
-        title, hint = f"The command failed (exit code {code})", "Its last lines are above. Mend it, then R."
-    return Update(
-        SessionState.STOPPED if code == 0 else SessionState.ERROR, code, Fault("engine", title, last_words, hint)
-    )
+        return "Killed: it ran out of memory", "Give its profile more memory. " + _RETRY
+    if code == 0:
+        return "The command ended (exit code 0)", "{restart} runs it again. A profile without a command stays alive."
+    if meaning := OWN.get(name):
+        return f"The command crashed: {name} (exit code {code})", f"{meaning}. Its last lines are above. {_RETRY}"
+    if name:
+        why = seen.circumstance or "Something other than relay may have stopped it."
+        return f"Stopped by {name} (exit code {code})", f"{why} {{restart}} restarts it."
+    return f"The command failed (exit code {code})", f"Its last lines are above. Mend it. {_RETRY}"
 
 
 def _noun(seen: Observed) -> str:

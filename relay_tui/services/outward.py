@@ -86,7 +86,7 @@ class Outward:
         return updated
 
     def _require_running(self, session: Session) -> None:
-        hint = f"Start it first: relay session start {session.name}."
+        hint = f"Start it first: {{start {session.name}}}."
         status = self._runtime.inspect(session.container_id).status if session.container_id else "not there"
         if status != "running":
             raise ConflictError(f"{session.name} is not running", f"Its container is {status}.", hint)

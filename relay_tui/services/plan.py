@@ -13,10 +13,16 @@ from relay_tui.services.observe import Update
 from relay_tui.services.ports import Disk, Observed
 
 BASE_GONE = Fault(
-    "file-system", "The base clone is gone", "Something other than relay removed it.", "R clones it again."
+    "file-system",
+    "The base clone is gone",
+    "Something other than relay removed it.",
+    "{retry_project} clones it again.",
 )
 CLONE_GONE = Fault(
-    "file-system", "The clone is gone", "Something other than relay removed its directory.", "R clones it again."
+    "file-system",
+    "The clone is gone",
+    "Something other than relay removed its directory.",
+    "{retry} clones it again.",
 )
 
 

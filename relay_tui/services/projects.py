@@ -120,9 +120,11 @@ class Projects:
                     self._forget(project_id)
                 raise
             except InvalidInputError as error:  # the branch that was asked for; the next try takes upstream's default
+                error.about = project.name
                 self._change(project_id, clone_state=CloneState.ERROR, clone_error=error.fault, default_branch="")
                 raise
             except RelayError as error:
+                error.about = project.name
                 self._change(project_id, clone_state=CloneState.ERROR, clone_error=error.fault)
                 raise
         self._secrets.pop(project_id, None)
@@ -224,7 +226,7 @@ class Projects:
                 raise InvalidInputError(
                     "branch",
                     f"The repository has no branch '{branch}'",
-                    hint=f"R takes the repository's own default branch, {head}.",
+                    hint=f"{{retry_project}} takes the repository's own default branch, {head}.",
                 )
             project = replace(
                 project, default_branch=branch, clone_state=CloneState.READY, clone_error=None, updated_at=now()
@@ -262,7 +264,7 @@ class Projects:
         """A cancelled clone leaves nothing behind, unless sessions of an earlier clone still need the project."""
         self._secrets.pop(project_id, None)
         if any(session.project_id == project_id for session in self._store.read().sessions.values()):
-            cancelled = Fault("cancelled", "Cancelled", hint="R clones again.")
+            cancelled = Fault("cancelled", "Cancelled", hint="{retry_project} clones again.")
             self._change(project_id, clone_state=CloneState.ERROR, clone_error=cancelled)
             return
         self._change(project_id, desired=Desired.REMOVED)  # cut off here, the removal is gone on with

@@ -112,7 +112,7 @@ class Relay:
         """Clone again, from another source if one is given."""
         if project.id in self.jobs.running():
             raise ConflictError(
-                f"{project.name} is being cloned already", hint="Wait for it to end, or press c to cancel it."
+                f"{project.name} is being cloned already", hint="Wait for it to end, or cancel it: {cancel}."
             )
         self.clone(self.projects.retry(project.id, source))
 

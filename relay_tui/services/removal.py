@@ -146,15 +146,18 @@ class Removal:
         guarded = self.guard(session_id)
         left = tuple(risk for risk in guarded.risks if risk.hazard not in saved)
         if not left and guarded.trash:
-            hint = "--force moves it there all the same; relay purge --older-than 0 makes room first."
+            hint = "{|--force moves it there all the same; }relay purge --older-than 0 makes room first."
             raise TrashFullError("The trash would take too much of the disk", guarded.trash, hint)
         if not left:
             return guarded
-        hint = "--keep or --bundle FILE saves it, --push what is committed; --force moves it to the trash."
+        hint = (
+            "{Save it first, or remove it all the same|"
+            "--keep or --bundle FILE saves it, --push what is committed; --force moves it to the trash}."
+        )
         if all(risk.hazard is Hazard.UNKNOWN for risk in left):
-            hint = "relay cannot save what it cannot read: look in its shell; --force moves it to the trash as it is."
+            hint = "relay cannot save what it cannot read: look in its shell{|; --force moves it to the trash}."
         elif saved:
-            hint = "Commit in the session what is to stay, or add --force: then its clone goes to the trash."
+            hint = "Commit in the session what is to stay, or {remove it all the same|add --force}."
         raise UnsavedWorkError(self._find(session_id).name, replace(guarded, risks=left), hint)
 
     def _find(self, session_id: str) -> Session:

@@ -210,7 +210,7 @@ def _instead(error: EngineUnreachableError) -> NeedsConsentError:
         INSTEAD,
         "No engine answers, and the project's other sessions are containers",
         error.detail or error.title,
-        "Start the engine, or say that a process will do: --runtime process.",
+        "Start the engine, or say that a process will do{|: --runtime process}.",
     )
 
 
@@ -219,5 +219,5 @@ def _not_isolated(words: str, hint: str) -> NeedsConsentError:
         NOT_ISOLATED,
         "The session would not be isolated",
         f"{words}. Its command could read and write whatever you can.",
-        f"{hint} Or agree to it once: --not-isolated.",
+        f"{hint} Or agree to it once{{|: --not-isolated}}.",
     )

@@ -27,6 +27,7 @@ from relay_tui.services import names, observe
 from relay_tui.services.claims import Claims
 from relay_tui.services.clones import clone_of
 from relay_tui.services.drafts import Drafts, NewSession
+from relay_tui.services.last_words import last_words
 from relay_tui.services.ports import Files, Git, Look, Runtime, Store, Transaction
 from relay_tui.services.runtimes import of_kind
 from relay_tui.services.watch import Behind, Watch
@@ -161,34 +162,30 @@ class Sessions(Drafts):
         with at_step("Creating the container"):
             return replace(session, container_id=self._runtime.create(spec, watch))
 
-    def _start(self, session: Session) -> Session:
-        """Start what was made, and put all of it on record at once."""
-        self._runtime.start(session.container_id)
-        profile = self._config.find_profile(session.profile)
+    def _start(self, made: Session) -> Session:
+        """Start what was made, and put all of it on record at once. A command that ends well at once is no failure."""
+        self._runtime.start(made.container_id)
+        profile = self._config.find_profile(made.profile)
         if profile.command:
-            seen = self._runtime.wait(session.container_id, SETTLING)
+            seen = self._runtime.wait(made.container_id, SETTLING)
             if seen.status != "running":
-                return self._note(session.id, observe.ended(seen, self.last_words(session.container_id)))
-        return self._change(
-            session.id,
-            container_id=session.container_id,
-            notes=session.notes,
-            state=SessionState.RUNNING,
-            error_reason=None,
-            exit_code=None,
-        )
+                return self._note(made, observe.ended(seen, self.last_words(made.container_id)))
+        return self._note(made, observe.Update(SessionState.RUNNING))
 
     def last_words(self, container_id: str) -> str:
-        """The last lines of a container's output, whatever it is; '' if there are none to be had."""
-        try:
-            stream = self._runtime.logs(container_id, follow=False, tail=20)
-            return b"".join(chunk.data for chunk in stream)[-8192:].decode(errors="replace")
-        except RelayError:
-            return ""
+        """The last lines of a container's last run, whatever it is; '' if there are none to be had."""
+        return last_words(self._runtime, container_id)
 
-    def _note(self, session_id: str, update: observe.Update) -> Session:
-        session = self._change(session_id, state=update.state, exit_code=update.exit_code, error_reason=update.reason)
-        if update.reason is not None:
+    def _note(self, made: Session, update: observe.Update) -> Session:
+        session = self._change(
+            made.id,
+            container_id=made.container_id,
+            notes=made.notes,
+            state=update.state,
+            exit_code=update.exit_code,
+            error_reason=update.reason,
+        )
+        if update.reason is not None and update.state is SessionState.ERROR:
             raise observe.CommandFailedError(update.reason)
         return session
 
@@ -340,16 +337,23 @@ class Sessions(Drafts):
         """A failure within the block is written on the session's row, with the step that failed, and goes on up."""
         try:
             yield
-        except observe.CommandFailedError:
+        except observe.CommandFailedError as error:
+            error.about = self._called(session_id)
             raise  # on the row already, with the exit code
         except CancelledError:
             if not watch.quitting:  # what a leaving relay began, the next one goes on with by itself
-                cancelled = Fault("cancelled", "Cancelled", hint="R goes on with it.")
+                cancelled = Fault("cancelled", "Cancelled", hint="{retry} goes on with it.")
                 self._write_fault(session_id, cancelled)
             raise
         except RelayError as error:
+            error.about = error.about or self._called(session_id)
             self._write_fault(session_id, error.fault)
             raise
+
+    def _called(self, session_id: str) -> str:
+        records = self._store.read()
+        session = records.sessions.get(session_id)
+        return names.full_name(records, session) if session else ""
 
     def _write_fault(self, session_id: str, fault: Fault) -> None:
         """On the row, if that can be written; the fault itself goes on up all the same."""
@@ -397,7 +401,7 @@ def _removable(records: Records, session_id: str, *, last: bool) -> Session:
         raise ConflictError(
             f"{session.name} is the last session of {project.name}",
             "A project keeps at least one session.",
-            f"Remove the project instead: relay project remove {project.name}.",
+            f"Remove the project instead{{ in its pane|}}: {{remove_project {project.name}}}.",
         )
     return session
 

@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay_tui.config import Config
-from relay_tui.errors import ConflictError, EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.errors import ConflictError, NotFoundError, RelayError
 from relay_tui.events import Bus, RecordsChanged, StraysFound
 from relay_tui.model import CloneState, Desired, Project, Session, SessionState, now
 from relay_tui.paths import DataDir
 from relay_tui.services import names
 from relay_tui.services.plan import ASKS, Act, Step
-from relay_tui.services.ports import Files, Git, Runtime, Store
+from relay_tui.services.ports import Files, Git, Observed, Runtime, Store
 from relay_tui.services.projects import Projects
-from relay_tui.services.runtimes import DOCKER, PROCESS, PROCESS_ID
+from relay_tui.services.runtimes import DOCKER, PROCESS, PROCESS_ID, look
 from relay_tui.services.sessions import Sessions
-from relay_tui.services.spec import choose_image
+from relay_tui.services.spec import choose_image, notes_of
 from relay_tui.services.watch import Watch
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -119,7 +119,7 @@ class Strays:
     def _known_container(self, container_id: str) -> None:
         if self._runtime.inspect(container_id).session_id not in self._store.read().sessions:
             raise ConflictError(
-                "A container without a clone cannot be adopted", container_id, "--trash-unknown removes it."
+                "A container without a clone cannot be adopted", container_id, "{Remove it|--trash-unknown removes it}."
             )
 
     def _adopt_project(self, project_id: str) -> None:
@@ -146,7 +146,10 @@ class Strays:
             raise ConflictError(
                 "Its project is not on record", project_id, "relay project restore, or add its repository again."
             )
-        container_id, runs = self._container_of(session_id)
+        seen = self._container_of(session_id)
+        container_id, runs = (seen.container_id, seen.status == "running") if seen else ("", False)
+        runtime = PROCESS if container_id.startswith(PROCESS_ID) else DOCKER
+        isolated = seen.isolated if seen else True  # a container it gets, when it is started
         branch = self._branch(session_id, project)
         with self._store.transaction() as change:
             stamp = now()
@@ -157,26 +160,24 @@ class Strays:
                 name=names.suggest_session(project_id, branch, change.records),
                 branch=branch,
                 base_branch=project.default_branch,
-                image=choose_image("", profile, project, self._config),
+                image=choose_image("", profile, project, self._config) if runtime == DOCKER else "",
                 profile=profile.name,
                 work_dir=str(self._data_dir.session(project_id, session_id)),
-                runtime=PROCESS if container_id.startswith(PROCESS_ID) else DOCKER,
+                runtime=runtime,
+                isolated=isolated,
                 container_id=container_id,
                 desired=Desired.RUNNING if runs else Desired.STOPPED,
                 state=SessionState.RUNNING if runs else SessionState.STOPPED,
-                notes=("It was found without a record, and adopted.",),
+                notes=("It was found without a record, and adopted.", *notes_of(runtime, isolated, profile)),
                 created_at=stamp,
                 updated_at=stamp,
             )
             change.put(session)
 
-    def _container_of(self, session_id: str) -> tuple[str, bool]:
-        try:
-            own = [seen for seen in self._runtime.observe() if seen.session_id == session_id]
-        except EngineUnreachableError:
-            return "", False
-        own.sort(key=lambda seen: seen.status != "running")
-        return (own[0].container_id, own[0].status == "running") if own else ("", False)
+    def _container_of(self, session_id: str) -> Observed | None:
+        """What was made for it, as far as it can be seen; what runs goes before what does not."""
+        own = [seen for seen in look(self._runtime).seen if seen.session_id == session_id]
+        return min(own, key=lambda seen: seen.status != "running", default=None)
 
     def _branch(self, session_id: str, project: Project) -> str:
         """What the clone says it is on, or the project's default branch where nothing can be said."""

@@ -8,6 +8,7 @@ from relay_tui.errors import Fault
 from relay_tui.model import Session
 from relay_tui.text import clean
 from relay_tui.ui.columns import Cell, Tone, cell
+from relay_tui.ui.hint_words import hint_words
 from relay_tui.work import Facts
 
 Known = Facts | Fault | None
@@ -57,7 +58,7 @@ def facts_pairs(session: Session, known: Known, moment: datetime) -> list[tuple[
     if known is None:
         return [("git", "not looked at yet", "$foreground-muted")]
     if isinstance(known, Fault):
-        lines = [f"unknown: {known.title}", known.detail, known.hint or "It counts as unsaved work."]
+        lines = [f"unknown: {known.title}", known.detail, hint_words(known.hint) or "It counts as unsaved work."]
         return [("git", "\n".join(filter(None, lines)), "$text-warning")]
     pairs = [
         ("on branch", *_branch(session, known)),

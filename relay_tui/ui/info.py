@@ -18,6 +18,7 @@ from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
 from relay_tui.ui.bars import TONES
 from relay_tui.ui.facts_words import facts_pairs
+from relay_tui.ui.hint_words import hint_words
 from relay_tui.ui.present import Glyphs, job_words, project_state, session_state, when
 from relay_tui.ui.world import World
 
@@ -158,7 +159,7 @@ def _fault(fault: Fault | None, *, source: bool = False) -> Content:
     if fault.detail:
         lines += [Content.styled(f"  {line}", "") for line in clean_block(fault.detail).splitlines()]
     if fault.hint:
-        lines.append(Content.styled(clean(fault.hint), "$text-warning"))
+        lines.append(Content.styled(hint_words(fault.hint), "$text-warning"))
     if source:
         lines.append(
             Content.styled(

@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from relay_tui.errors import Fault, RelayError
 from relay_tui.text import clean, clean_block
+from relay_tui.ui.hint_words import hint_words
 
 
 class Performing(Screen[None]):
@@ -27,5 +28,5 @@ class Performing(Screen[None]):
 
     def tell(self, fault: Fault) -> None:
         """A toast: what was refused, and what to do."""
-        words = "\n".join(filter(None, (clean_block(fault.detail, lines=6), clean(fault.hint))))
+        words = "\n".join(filter(None, (clean_block(fault.detail, lines=6), hint_words(fault.hint))))
         self.notify(words or clean(fault.title), title=clean(fault.title), severity="error", timeout=8, markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.create import SESSION
@@ -137,6 +137,14 @@ def engine_time(text: str) -> str:
             "since", f"{text!r} is not a time", "", "Write it like 2026-11-23T08:39:00Z."
         ) from error
     return f"{int(moment.timestamp())}.{(fraction or '').ljust(9, '0')}"
+
+
+def a_moment_before(text: str) -> str:
+    """A tenth of a second before the engine says that a container started: by then it may have written lines."""
+    seconds, fraction = engine_time(text).split(".")
+    nanoseconds = int(seconds) * 10**9 + int(fraction) - 10**8
+    moment = datetime.fromtimestamp(nanoseconds // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{nanoseconds % 10**9:09}Z"
 
 
 def a_moment_ago() -> str:

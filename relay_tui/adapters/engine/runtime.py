@@ -193,7 +193,7 @@ class DockerRuntime:
         """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
         container = self._running(container_id)
         if (container["Config"].get("Labels") or {}).get(IDLE):
-            raise ConflictError("There is nothing to attach to: the session idles", "", "e opens a shell in it.")
+            raise ConflictError("There is nothing to attach to: the session idles", "", "{shell} opens a shell in it.")
         self._terminal.attach(container)
 
     def run(self, container_id: str, command: Sequence[str]) -> int:
@@ -226,7 +226,7 @@ def _observed(found: Mapping[str, Any]) -> Observed:
         exit_code=int(state["ExitCode"]) if ended else None,
         oom_killed=bool(state.get("OOMKilled")),
         error=words,
-        started_at="" if started == _NEVER else started,
+        started_at="" if started == _NEVER else logs.a_moment_before(started),
     )
 
 

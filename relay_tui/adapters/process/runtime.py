@@ -26,6 +26,7 @@ from relay_tui.adapters.process.client import place_of
 from relay_tui.adapters.process.lines import Lines
 from relay_tui.adapters.process.listeners import announce
 from relay_tui.adapters.process.place import PREFIX, Place, read, write
+from relay_tui.adapters.process.pressure import circumstance
 from relay_tui.adapters.process.streams import ProcessEvents, ProcessLines, ProcessLog, directories
 from relay_tui.errors import ConflictError, EngineError, NotFoundError
 from relay_tui.paths import DataDir
@@ -130,7 +131,7 @@ class ProcessRuntime:
         if not spec["isolated"]:
             return None
         if not self.sandbox.works:
-            hint = self.sandbox.hint or "Create a session with --not-isolated, or one in a container."
+            hint = self.sandbox.hint or "Create another session, without a sandbox or in a container."
             raise EngineError("Its sandbox cannot be made", self.sandbox.words, hint)
         self._files.delete(place.tmp)  # fresh each time, as after a boot: what lay there may be a trap for mounts
         place.tmp.mkdir(mode=0o700)
@@ -166,7 +167,7 @@ class ProcessRuntime:
             with suppress(OSError):
                 words = place.complaints.read_text(errors="replace")[-2000:].strip()
         hint = "Check the profile's command: this machine has no such program." if said.get("code") == 127 else ""
-        return EngineError(_NOT_STARTED, words, hint or "R tries again.")
+        return EngineError(_NOT_STARTED, words, hint or "{retry} tries again.")
 
     def stop(self, process_id: str) -> None:
         """Ask it to end, kill it after ten seconds; fine if it is not running."""
@@ -199,7 +200,9 @@ class ProcessRuntime:
         self._stop(place, 0.0)
         if not self._files.delete(place.root):
             raise EngineError(
-                "Not all of the process's files can be deleted", str(place.root), "Delete them by hand, then R."
+                "Not all of the process's files can be deleted",
+                str(place.root),
+                "Delete them by hand. Then {retry} goes on.",
             )
         announce(self._root, place.root.name)
 
@@ -267,7 +270,7 @@ class ProcessRuntime:
         """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
         place, spec = self._running(process_id)
         if not spec["argv"]:
-            raise ConflictError("There is nothing to attach to: the session idles", "", "e opens a shell in it.")
+            raise ConflictError("There is nothing to attach to: the session idles", "", "{shell} opens a shell in it.")
         conversation.attach(place, str(spec["name"]), tty=bool(spec["tty"]))
 
     def run(self, process_id: str, command: Sequence[str]) -> int:
@@ -335,4 +338,5 @@ def _observed(process_id: str, spec: Mapping[str, Any], state: Mapping[str, Any]
         signal=str(state.get("signal") or ""),
         isolated=bool(spec.get("isolated")),
         lost=lost,
+        circumstance=circumstance(state, lost=lost),
     )

@@ -11,7 +11,6 @@ import json
 import os
 import select
 import signal
-import socket
 import struct
 import sys
 import termios
@@ -20,8 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from relay_tui.adapters.process import alive, launch
+from relay_tui.adapters.process import alive, launch, pressure
 from relay_tui.adapters.process.guests import Guest, Guests
+from relay_tui.adapters.process.inside import Inside, NotStartedError
 from relay_tui.adapters.process.journal import STDERR, STDOUT, Writer
 from relay_tui.adapters.process.listeners import announce
 from relay_tui.adapters.process.place import Place, read, write
@@ -29,21 +29,10 @@ from relay_tui.adapters.process.place import Place, read, write
 COMMAND = 0
 """The number of the session's own command; what is run beside it gets higher ones."""
 _READ = 1 << 16
-_READY_SECONDS = 20.0
 _DRAIN_SECONDS = 2.0
 _HANG_UP_SECONDS = 2.0
-_REAP_SECONDS = 5.0
 _LOOK_SECONDS = 60.0
 _MOST_TYPED = 1 << 20
-
-
-class NotStartedError(Exception):
-    """The command did not start; `words` say why, `code` is what a shell would answer."""
-
-    def __init__(self, words: str, code: int) -> None:
-        super().__init__(words)
-        self.words = words
-        self.code = code
 
 
 class Supervisor:
@@ -57,10 +46,9 @@ class Supervisor:
         self._outputs: dict[int, int] = {}  # descriptor to stream
         self._terminal = -1
         self._typed = b""
-        self._channel: socket.socket
-        self._child = 0
-        self._lent: list[int] = []  # descriptors that came with the launcher's last message
-        self._words = -1
+        self._inside: Inside
+        self._kills = pressure.kills()
+        self._began = 0  # ns since 1970: no line of the command is older
         self._guests: Guests
         self._kill_at: float | None = None
         self._hang_ups: dict[int, float] = {}
@@ -72,59 +60,19 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the launcher, in its sandbox if there is one, and the command. Raises NotStartedError."""
-        self._start_launcher()
+        self._inside = Inside(self._order["wrap"], str(self._order["token"]))
         try:
-            self._await_ready()
+            self._inside.await_ready()
+            self._began = time.time_ns()
             if self._spec["argv"]:
                 self._start_command()
             self._guests = Guests(self._place, self)
         except BaseException as error:
-            self._kill_all()
+            self._inside.kill_all()
             if isinstance(error, NotStartedError):
                 self._record("exited", exit_code=error.code, error=error.words)
             raise
         self._record("running")
-
-    def _start_launcher(self) -> None:
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._words, words = os.pipe()
-        wrap = self._order["wrap"]
-        self._child = os.fork()
-        if self._child == 0:
-            self._channel.close()
-            if wrap:
-                _become_sandbox(wrap, theirs.fileno(), words)
-            _be_launcher(theirs.fileno())
-        theirs.close()
-        os.close(words)
-
-    def _await_ready(self) -> None:
-        said = self._answer(_READY_SECONDS)
-        if not said.get("ready"):
-            self._kill_all()
-            words = b""
-            with suppress(OSError):
-                words = os.read(self._words, _READ)
-            text = words.decode(errors="replace").strip() or "the sandbox did not come up"
-            raise NotStartedError(text, 126)
-        os.close(self._words)
-
-    def _answer(self, seconds: float) -> dict[str, Any]:
-        """The launcher's next message; {} if it ended, or says nothing in time."""
-        poller = select.poll()
-        poller.register(self._channel, select.POLLIN)
-        if not poller.poll(seconds * 1000):
-            return {}
-        return self._message()
-
-    def _message(self) -> dict[str, Any]:
-        """What the launcher says; {} if it ended. It may have been tampered with: taken for no more than it is."""
-        try:
-            message, self._lent = launch.receive(self._channel, launch.MOST)
-            said = json.loads(message or b"{}")
-        except (OSError, ValueError):
-            return {}
-        return said if isinstance(said, dict) else {}
 
     def _start_command(self) -> None:
         streams: list[int] = []
@@ -134,11 +82,9 @@ class Supervisor:
             streams, self._outputs = [nothing, out[1], err[1]], {out[0]: STDOUT, err[0]: STDERR}
         env = {**self._spec["env"], **({"TERM": "xterm-256color"} if self._spec["tty"] else {})}
         self.ask(COMMAND, self._spec["argv"], env, tty=self._spec["tty"], streams=streams)
-        said = self._answer(_READY_SECONDS)
-        if "started" not in said:
-            raise NotStartedError(str(said.get("words") or "the sandbox ended"), int(said.get("code", 126)))
-        if self._lent:
-            self._terminal = self._lent.pop()
+        self._inside.await_started()
+        if self._inside.lent:
+            self._terminal = self._inside.lent.pop()
             self._outputs = {self._terminal: STDOUT}
             set_size(self._terminal, 24, 80)
         for descriptor in self._outputs:
@@ -148,13 +94,8 @@ class Supervisor:
 
     def ask(self, number: int, argv: list[str], env: dict[str, str], *, tty: bool, streams: list[int]) -> None:
         """Have the launcher start a program; the descriptors are its own from then on. Raises OSError."""
-        env = {**env, alive.MARK: str(self._order["token"])}
-        order = {"do": "exec", "id": number, "argv": argv, "env": env, "cwd": self._spec["cwd"], "tty": tty}
-        try:
-            socket.send_fds(self._channel, [json.dumps(order).encode()], streams)
-        finally:
-            for descriptor in streams:
-                os.close(descriptor)
+        order = {"argv": argv, "env": env, "cwd": self._spec["cwd"], "tty": tty}
+        self._inside.start(number, order, streams)
 
     def environment(self) -> dict[str, str]:
         """What the command's own environment is."""
@@ -162,7 +103,7 @@ class Supervisor:
 
     def hang_up(self, number: int) -> None:
         """Whoever asked for a program is gone: it is told so, and killed if it stays."""
-        self._signal(number, signal.SIGHUP)
+        self._inside.signal(number, signal.SIGHUP)
         self._hang_ups[number] = time.monotonic() + _HANG_UP_SECONDS
 
     def stop(self, grace: float) -> None:
@@ -171,8 +112,8 @@ class Supervisor:
             self._kill_at = time.monotonic() + grace
             if not self._spec["argv"]:
                 self._end = -signal.SIGTERM
-            self._signal(-1, signal.SIGTERM)
-            self._signal(-1, signal.SIGCONT)
+            self._inside.signal(-1, signal.SIGTERM)
+            self._inside.signal(-1, signal.SIGCONT)
 
     def type(self, data: bytes) -> None:
         """Put bytes into the command's terminal; what it does not take yet waits, within reason."""
@@ -186,10 +127,6 @@ class Supervisor:
         if self._terminal >= 0:
             set_size(self._terminal, rows, columns)
 
-    def _signal(self, number: int, which: int) -> None:
-        with suppress(OSError):
-            self._channel.send(json.dumps({"do": "signal", "id": number, "signal": which}).encode())
-
     # --- the run ---
 
     def serve(self) -> None:
@@ -200,7 +137,7 @@ class Supervisor:
         signal.set_wakeup_fd(stir, warn_on_full_buffer=False)
         while self._end is None:
             poller = select.poll()
-            for descriptor in (*self._outputs, self._channel.fileno(), stirred):
+            for descriptor in (*self._outputs, self._inside.fileno(), stirred):
                 typed = select.POLLOUT if self._typed and descriptor == self._terminal else 0
                 poller.register(descriptor, select.POLLIN | typed)
             self._guests.register(poller)
@@ -211,7 +148,7 @@ class Supervisor:
                 self.type(b"")
             for descriptor in [d for d in self._outputs if ready.get(d, 0) & ~select.POLLOUT]:
                 self._take(descriptor)
-            if self._channel.fileno() in ready:
+            if self._inside.fileno() in ready:
                 self._hear()
             self._guests.serve(ready)
             self._make_end()
@@ -230,7 +167,7 @@ class Supervisor:
                 self.stop(10.0)
         for number in [n for n, due in self._hang_ups.items() if due <= moment]:
             del self._hang_ups[number]
-            self._signal(number, signal.SIGKILL)
+            self._inside.signal(number, signal.SIGKILL)
         if self._kill_at is not None and self._kill_at <= moment and self._end is None:
             self._end = -signal.SIGKILL
 
@@ -253,24 +190,24 @@ class Supervisor:
 
     def _hear(self) -> None:
         """What the launcher says goes to whom it is about."""
-        said = self._message()
+        said = self._inside.message()
         number = said.get("ended")
         if not said:
-            self._end = self._reap()
+            self._end = self._inside.reap()
         elif number == COMMAND and self._spec["argv"]:
             self._end = said["code"] if isinstance(said.get("code"), int) else 1
         else:
             if isinstance(number, int):
                 self._hang_ups.pop(number, None)
-            self._guests.answer(said, self._lent)
-        while self._lent:
-            os.close(self._lent.pop())
+            self._guests.answer(said, self._inside.lent)
+        while self._inside.lent:
+            os.close(self._inside.lent.pop())
 
     # --- the end ---
 
     def finish(self) -> None:
         """Kill what is left, take in what it said last, record how it ended."""
-        self._kill_all()
+        self._inside.kill_all()
         deadline = time.monotonic() + _DRAIN_SECONDS
         while self._outputs and (left := deadline - time.monotonic()) > 0:
             poller = select.poll()
@@ -284,34 +221,18 @@ class Supervisor:
         self._log.close()
         self._guests.close()
 
-    def _kill_all(self) -> None:
-        """The sandbox dies with its first process; without one, everything below us is looked for and killed."""
-        if not self._order["wrap"]:
-            self._channel.close()
-            _kill_below(os.getpid())
-        if self._child:
-            with suppress(OSError):
-                os.kill(self._child, signal.SIGKILL)
-            self._reap()
-        _reap_strays()
-
-    def _reap(self) -> int:
-        """How the launcher ended."""
-        child, self._child = self._child, 0
-        if not child:
-            return 1
-        try:
-            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        except ChildProcessError:
-            return 1
-
     def _record(self, status: str, **more: Any) -> None:  # noqa: ANN401
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + "Z"
         if status == "running":
             own = os.getpid()
-            self._state = {"pid": own, "start": alive.began(own), "boot": alive.boot(), "started_at": moment}
+            self._state = {
+                "pid": own,
+                "start": alive.began(own),
+                "boot": alive.boot(),
+                "started_at": _stamp(self._began),
+            }
+            self._state["kills_before"] = self._kills
         elif not more.get("error"):
-            self._state["finished_at"] = moment
+            self._state |= {"finished_at": _stamp(time.time_ns()), "kills_after": pressure.kills()}
         token = self._order["token"] if not self._order["wrap"] else ""
         self._state = {**self._state, "status": status, "token": token, "exit_code": None, **more}
         with suppress(FileNotFoundError):  # the data dir was deleted
@@ -319,63 +240,15 @@ class Supervisor:
         announce(self._place.root.parent, str(self._spec["session_id"]))
 
 
+def _stamp(moment: int) -> str:
+    seconds, rest = divmod(moment, 10**9)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
+
+
 def set_size(terminal: int, rows: int, columns: int) -> None:
     """Make a terminal that large."""
     with suppress(OSError):
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-
-def _become_sandbox(wrap: list[str], channel: int, words: int) -> None:
-    """In the child: the channel at its place, what the sandbox complains of to us, nothing else."""
-    try:
-        os.dup2(words, 2)
-        if channel == launch.CHANNEL:
-            os.set_inheritable(channel, True)
-        else:
-            os.dup2(channel, launch.CHANNEL)
-        arguments = os.memfd_create("arguments", 0)  # not on the command line, which the sandbox can read
-        os.write(arguments, b"\0".join(os.fsencode(word) for word in wrap[1 : wrap.index("--")]))
-        os.lseek(arguments, 0, os.SEEK_SET)
-        command = [wrap[0], "--args", str(arguments), *wrap[wrap.index("--") :]]
-        os.execve(wrap[0], command, {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"})
-    except OSError as error:
-        os.write(2, f"{wrap[0]}: {error.strerror}".encode())
-    finally:
-        os._exit(126)
-
-
-def _be_launcher(channel: int) -> None:
-    """In the child: start programs without a sandbox; what was left running goes when our supervisor goes."""
-    try:
-        os.dup2(channel, launch.CHANNEL)
-        os.closerange(launch.CHANNEL + 1, os.sysconf("SC_OPEN_MAX"))  # the lock, the log, the report
-        os.dup2(os.open("/dev/null", os.O_RDWR), 2)
-        launch.gather_strays()
-        launch.Launcher(socket.socket(fileno=launch.CHANNEL)).serve()
-        _kill_below(os.getpid())
-    finally:
-        os._exit(0)
-
-
-def _reap_strays() -> None:
-    """Wait until what was below us is gone too: a sandbox's inner half comes to us when its outer half is killed."""
-    deadline = time.monotonic() + _REAP_SECONDS
-    with suppress(ChildProcessError):
-        while time.monotonic() < deadline:
-            if os.waitpid(-1, os.WNOHANG) == (0, 0):
-                time.sleep(0.002)
-
-
-def _kill_below(root: int) -> None:
-    """Kill everything below a process, and what that begins meanwhile."""
-    for _ in range(100):
-        left = [pid for pid in alive.descendants(root) if alive.began(pid) is not None]
-        if not left:
-            return
-        for pid in left:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.005)
 
 
 def main(directory: str) -> None:

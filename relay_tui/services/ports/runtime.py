@@ -60,12 +60,15 @@ class Observed:
     error: str = ""
     """The engine's words when it could not start it, else ''."""
     started_at: str = ""
+    """No line of its present run, or its last one, is older; '' where it is not known."""
     signal: str = ""
     """The signal that ended it, like 'SIGKILL', where the runtime knows; else ''."""
     isolated: bool = True
     """Whether it is a container, or a process in a sandbox."""
     lost: bool = False
     """Whether it ended without leaving word how: it was killed together with what kept it, or the machine went down."""
+    circumstance: str = ""
+    """What else is known of how a kill may have come about, in a sentence; else ''."""
 
 
 @dataclass(frozen=True, slots=True)

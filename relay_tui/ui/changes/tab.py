@@ -23,6 +23,7 @@ from relay_tui.ui.changes.diff import Diff, parse
 from relay_tui.ui.changes.diff_view import DiffView
 from relay_tui.ui.changes.files import AGAINST, ALL, COLUMNS, file_rows, nothing, summary, told
 from relay_tui.ui.columns import Tone
+from relay_tui.ui.hint_words import hint_words
 from relay_tui.ui.row_table import RowTable
 from relay_tui.work import Against, Changes, FileChange, Patch
 
@@ -198,7 +199,7 @@ class ChangesTab(Vertical):
         self._changes, self._shown = None, None
         self._entitle(*title)
         self.files.set_rows([])
-        parts = [clean(fault.title), clean_block(fault.detail), clean(fault.hint), closing]
+        parts = [clean(fault.title), clean_block(fault.detail), hint_words(fault.hint), closing]
         self._say("\n\n".join(filter(None, parts)))
 
     def _say(self, words: str) -> None:
@@ -240,7 +241,7 @@ class ChangesTab(Vertical):
             if self._is_still(about):
                 fault = error.fault
                 self._shown = None
-                self.view.say("\n".join([*map(clean, (fault.title, fault.detail)), "", clean(fault.hint)]))
+                self.view.say("\n".join([*map(clean, (fault.title, fault.detail)), "", hint_words(fault.hint)]))
             return
         if self._is_still(about):
             keep = self._shown == about

@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from relay_tui.errors import RelayError
 from relay_tui.text import clean
+from relay_tui.ui.hint_words import hint_words
 
 
 class Field(Vertical):
@@ -80,10 +81,11 @@ class Form(ModalScreen[str]):
     def blame(self, error: RelayError) -> None:
         """Say what is wrong beside the field that it is about."""
         self.clear_mistakes()
-        words = f"{error.title}. {error.hint}" if error.hint else error.title
+        hint = hint_words(error.hint)
+        words = f"{error.title}. {hint}" if hint else error.title
         found = self.query(f"#field-{getattr(error, 'field', 'none')}")
         if found:
             found.first(Field).blame(words)
         else:
-            lines = filter(None, (error.title, error.detail, error.hint))
+            lines = filter(None, (error.title, error.detail, hint))
             self.query_one("#foot", Static).update(Content("\n".join(map(clean, lines))))

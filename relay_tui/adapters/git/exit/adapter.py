@@ -61,7 +61,7 @@ class GitExit:
             raise ConflictError(
                 "The session is on no branch",
                 "Its HEAD is detached.",
-                "git switch -c NAME in the session begins one there; --branch NAME pushes another.",
+                "git switch -c NAME in the session begins one there{|; --branch NAME pushes another}.",
             )
         commit = brought.refs.get(f"{_KEPT}{clone.session_id}/heads/{name}")
         if commit is None:

@@ -199,7 +199,7 @@ def _clash(name: str, heads: Collection[str]) -> str:
 
 def _refusal(title: str, name: str, heads: Collection[str]) -> ConflictError:
     free = _free(name.replace("/", "-"), heads)
-    return ConflictError(title, "It is left as it is.", f"Choose another name: --as {free}")
+    return ConflictError(title, "It is left as it is.", f"Choose another name{{|: --as {free}}}.")
 
 
 def _free(name: str, heads: Collection[str]) -> str:

@@ -30,7 +30,7 @@ def refusal(outcome: Outcome, plan: PushPlan, said: Sequence[str], secrets: Sequ
         return ConflictError(
             f"The upstream's {plan.branch} has commits that the session lacks",
             own,
-            "Bring them in, then push again: relay session update S, or git pull in its shell.",
+            "Bring them in, then push again: {update}, or git pull in its shell.",
         )
     if reason and (_PROTECTED.search(text)):
         return GitError(

@@ -151,13 +151,13 @@ class View:
         begun_at = self.fetched.get(f"refs/heads/{self.clone.base_branch}", "")
         if not begun_at:
             title = f"The upstream no longer has the branch that the session was begun at: {self.clone.base_branch}"
-            raise NotComparableError(title, hint="--against head compares with the last commit.")
+            raise NotComparableError(title, hint="{|--against head compares with the last commit.}")
         if not self.head.hash:
             return self.commit
         found = self.sight.git("merge-base", self.head.hash, begun_at, fine=(0, 1)).split()
         if not found:
             title = f"The session has no commit in common with {self.clone.base_branch}"
-            raise NotComparableError(title, hint="--against head compares with the last commit.")
+            raise NotComparableError(title, hint="{|--against head compares with the last commit.}")
         return found[0].decode()
 
 
