@@ -85,6 +85,12 @@ class NameTakenError(ConflictError):
     field: ClassVar[str] = "name"
 
 
+class NoImageError(ConflictError):
+    """An image was asked for by name, and what would run the session has none."""
+
+    field: ClassVar[str] = "image"
+
+
 class NeedsConsentError(ConflictError):
     """Refused until a person agrees; `consent` is what they agree to."""
 

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from fakes import FakeRuntime, Rig, build
 from on_screen import shown
+from test_forms import mistakes
 from test_plan import DISK, PROJECT, SESSION, records
+from textual.widgets import Input
 
-from relay_tui.errors import NeedsConsentError
+from relay_tui.errors import NeedsConsentError, NoImageError
+from relay_tui.hints import on_command_line
 from relay_tui.services.drafts import NewSession
 from relay_tui.services.plan import Act, plan
 from relay_tui.services.ports import ContainerSpec, Isolation, Observed
@@ -116,6 +119,41 @@ async def test_the_form_asks_once_before_it_makes_one_without_a_sandbox(rig: Rig
     assert rig.relay.sessions.choose(again).asks is None  # it is remembered
     with pytest.raises(NeedsConsentError):
         rig.relay.sessions.register(replace(again, runtime=AUTO))
+
+
+def test_an_image_that_was_asked_for_is_not_left_out_unasked(tmp_path: Path) -> None:
+    docker = FakeRuntime()
+    rig = build(tmp_path / "data", engine=docker)
+    project = rig.ready()
+    rig.relay.sessions._runtime = Runtimes(docker=docker, process=FakeProcesses(works=True))
+    wanted = NewSession(project=project.id, branch="dev", image="node:22", runtime=AUTO, agreed=INSTEAD)
+    assert rig.relay.sessions.choose(wanted).runtime == DOCKER
+    docker.go_down()
+    for refused in (rig.relay.sessions.choose, rig.relay.sessions.register, rig.relay.sessions.preview):
+        with pytest.raises(NoImageError) as caught:
+            refused(wanted)
+        assert (caught.value.field, caught.value.exit_code) == ("image", 4)
+        assert "--runtime process" in on_command_line(caught.value.hint)
+    as_process = rig.relay.sessions.register(replace(wanted, runtime=PROCESS))
+    assert (as_process.image, as_process.notes[-1]) == ("", "A process has no image: node:22 is not used.")
+    with pytest.raises(NoImageError):
+        rig.relay.sessions.retry(as_process.id, Watch(), image="node:22")
+    rig.put(replace(project, default_image="node:20"))
+    by_default = rig.relay.sessions.register(replace(wanted, image=""))
+    assert by_default.notes[-1] == "A process has no image: node:20 is not used."
+
+
+async def test_the_form_says_beside_the_image_that_it_needs_an_engine(rig: Rig) -> None:
+    async with shown(rig) as screen:
+        await screen.press("n")
+        await screen.sees("fix/login")
+        rig.engine.go_down()
+        screen.app.screen.query_one("#image", Input).value = "node:22"
+        await screen.sees("The image node:22 needs an engine")
+        await screen.press("ctrl+s")
+        await screen.sees("The image node:22 needs an engine")
+        assert "take the image out" in mistakes(screen)["image"]
+    assert len(rig.live()) == 1
 
 
 def test_among_processes_one_that_never_got_its_container_is_none(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from relay_tui.errors import (
     ConflictError,
     InvalidInputError,
     NameTakenError,
+    NoImageError,
     NotFoundError,
 )
 from relay_tui.model import Branch, CloneState, Desired, Identity, Project, Records, Session, now
@@ -59,7 +60,8 @@ class Drafts:
     ) -> Choice:
         """What the session would run on, and why. Asks the engine whether it is there: not within a transaction.
 
-        `ask` answers in its stead, as for Runtimes.choose().
+        `ask` answers in its stead, as for Runtimes.choose(). Raises NoImageError when an image was asked for and only a
+        process can be had, which nobody asked for.
         """
         if not isinstance(self._runtime, Runtimes):
             return ENGINE
@@ -72,7 +74,14 @@ class Drafts:
         processes = any(session.runtime == PROCESS for session in live)
         # among processes, one that never got its container does not make it a project of containers
         others = {s.runtime for s in live if s.runtime != DOCKER or s.container_id or not processes}
-        return self._runtime.choose(kind, others, wanted.agreed.split(), ask)
+        choice = self._runtime.choose(kind, others, wanted.agreed.split(), ask)
+        if wanted.image and choice.runtime == PROCESS and wanted.runtime != PROCESS:
+            raise NoImageError(
+                f"The image {wanted.image} needs an engine",
+                choice.why or "The session would be a process, as configured.",
+                "Start the engine, or {take the image out|go on without an image: --runtime process}.",
+            )
+        return choice
 
     def settle(self, wanted: NewSession) -> Choice:
         """The same, once it is agreed to. Raises NeedsConsentError; agreeing to do without a sandbox is remembered."""
@@ -129,7 +138,7 @@ class Drafts:
             profile=profile.name,
             runtime=choice.runtime,
             isolated=choice.isolated,
-            notes=notes_of(choice.runtime, choice.isolated, profile),
+            notes=notes_of(choice.runtime, choice.isolated, profile, wanted.image or project.default_image),
             work_dir=str(self._data_dir.session(project.id, session_id)),
             created_at=stamp,
             updated_at=stamp,

@@ -16,6 +16,7 @@ from relay_tui.errors import (
     EngineUnreachableError,
     Fault,
     ForeignFilesError,
+    NoImageError,
     NotFoundError,
     RelayError,
     at_step,
@@ -29,7 +30,7 @@ from relay_tui.services.clones import clone_of
 from relay_tui.services.drafts import Drafts, NewSession
 from relay_tui.services.last_words import last_words
 from relay_tui.services.ports import Files, Git, Look, Runtime, Store, Transaction
-from relay_tui.services.runtimes import of_kind
+from relay_tui.services.runtimes import PROCESS, of_kind
 from relay_tui.services.watch import Behind, Watch
 
 log = logging.getLogger(__name__)
@@ -229,6 +230,9 @@ class Sessions(Drafts):
         if session.desired is Desired.REMOVED:
             self.remove(session_id, watch)
             return session
+        if image and session.runtime == PROCESS:
+            hint = "Retry it without one, or create a session in a container{|: --runtime docker}."
+            raise NoImageError(f"{session.name} is a process, which has no image", hint=hint)
         status = self._status(session)
         if status == "running":
             raise ConflictError(f"{session.name} is running", hint="There is nothing to retry; restart it instead.")

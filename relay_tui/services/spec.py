@@ -92,8 +92,8 @@ def runs_on(session: Session) -> str:
     return "process" if session.isolated else "process, not isolated"
 
 
-def notes_of(runtime: str, isolated: bool, profile: Profile) -> tuple[str, ...]:
-    """What a session is told to do without, to be kept with it."""
+def notes_of(runtime: str, isolated: bool, profile: Profile, image: str = "") -> tuple[str, ...]:
+    """What a session is told to do without, to be kept with it; `image` is one that the profile does not name."""
     if runtime != "process":
         return ()
     notes = [] if isolated else ["It is not isolated: its command can read and write whatever you can."]
@@ -102,6 +102,8 @@ def notes_of(runtime: str, isolated: bool, profile: Profile) -> tuple[str, ...]:
         missing.append("network none")
     if missing:
         notes.append(f"A process cannot have what the profile sets: {'; '.join(missing)}.")
+    if image and image != profile.image:
+        notes.append(f"A process has no image: {image} is not used.")
     return tuple(notes)
 
 
