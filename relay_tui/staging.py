@@ -73,7 +73,8 @@ def choose(config: Config) -> Choice:
     try:
         image = runnable_image([*own, config.image, *_IMAGES])
     except EngineUnreachableError as error:
-        return Choice(PROCESS, "", f"no container engine answers ({error.detail or error.title})")
+        why = error.why or error.detail or error.title
+        return Choice(PROCESS, "", f"no container engine answers ({why[:1].lower()}{why[1:]})")
     except EngineError as error:
         return Choice(PROCESS, "", error.title)
     if image:

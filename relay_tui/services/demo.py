@@ -73,7 +73,7 @@ HINTS: tuple[tuple[str, str, str], ...] = (
     ("]", "why", "Info: what went wrong, in full"),
     ("e", "shell", "a shell in the session's own clone"),
     ("n", "new", "one more session, on any branch"),
-    ("/", "filter", "only rows that contain what you type"),
+    ("H", "doctor", "what this machine lacks, and what mends it"),
     ("?", "keys", "every key there is"),
 )
 """Keys, a word for them, and what they do."""

@@ -25,7 +25,8 @@ def terminal(seen: Terminal) -> Finding:
     if seen.columns < _LEAST[0] or seen.lines < _LEAST[1]:
         return warning("terminal", f"{found}: small, relay folds its panes", "Widen it to 80x24 or more")
     if seen.colours == 0:
-        return warning("terminal", f"{found}: states show as signs and words only", "export TERM=xterm-256color")
+        mend = "export TERM=xterm-256color" if seen.name in {"", "dumb"} else "unset NO_COLOR"
+        return warning("terminal", f"{found}: states show as signs and words only", mend)
     return ok("terminal", found)
 
 
@@ -34,4 +35,5 @@ def locale(seen: Terminal) -> Finding:
     named = seen.locale or "no $LANG"
     if seen.utf8:
         return ok("locale", f"UTF-8 ({named})")
-    return warning("locale", f"Not UTF-8 ({named}): relay draws in ASCII", "export LANG=C.UTF-8")
+    variable = seen.locale.partition("=")[0] or "LANG"  # the one that counts: it overrides the others
+    return warning("locale", f"Not UTF-8 ({named}): relay draws in ASCII", f"export {variable}=C.UTF-8")

@@ -9,6 +9,7 @@ from relay_tui.config import Profile
 from relay_tui.errors import EngineError, EngineUnreachableError, RelayError, Silence
 from relay_tui.model import Records
 from relay_tui.services.doctor.findings import Finding, absent, broken, ok, warning
+from relay_tui.services.doctor.tools import NAMESPACES
 from relay_tui.services.ports.machine import EngineFacts, Machine
 from relay_tui.services.runtimes import DOCKER, INSTEAD, Choice
 from relay_tui.services.spec import format_size
@@ -75,7 +76,8 @@ class EngineLook:
         for name, outcome in outcomes.items():
             if outcome.words != usual.words:
                 others.setdefault(outcome.words, []).append(name)
-        found = f"New sessions are {usual.words}" + (f": {usual.why}" if usual.why else "")
+        why = usual.why.partition(" (")[0]  # in what way it does not answer, the engine's own finding tells
+        found = f"New sessions are {usual.words}" + (f": {why}" if why else "")
         found += "".join(f"; in {_listed(names)} {words}" for words, names in others.items())
         worst = max((usual, *outcomes.values()), key=lambda outcome: outcome.evil)
         return warning("runtimes", found, worst.mend) if worst.evil else ok("runtimes", found)
@@ -99,7 +101,7 @@ class EngineLook:
         if choice.isolated:
             return _Outcome("processes in a sandbox", why=choice.why)
         asked = ", which relay asks about first" if choice.asks else ""
-        mend = choice.asks.hint.partition(" Or ")[0] if choice.asks else "sudo apt-get install bubblewrap"
+        mend = NAMESPACES if self._machine.find("bwrap") else "sudo apt-get install bubblewrap"
         return _Outcome(f"processes, not isolated from your files{asked}", 1, mend, choice.why)
 
 

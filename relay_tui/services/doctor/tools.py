@@ -12,6 +12,8 @@ from relay_tui.services.watch import Watch
 LEAST_GIT = (2, 32)
 """The first that checks out in parallel and can be told which configuration to read."""
 
+NAMESPACES = "sudo sysctl -e kernel.apparmor_restrict_unprivileged_userns=0 kernel.unprivileged_userns_clone=1"
+"""Lets ordinary users have namespaces, which a sandbox is made of; -e: no kernel knows both."""
 _SANDBOX = (
     *("bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--new-session", "--die-with-parent"),
     *("--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"),
@@ -107,7 +109,7 @@ def bubblewrap(machine: Machine, watch: Watch) -> Finding:
 
 def _sandbox_mend(words: str) -> str:
     if "namespace" in words or "uid map" in words or "Permission denied" in words:
-        return "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 kernel.unprivileged_userns_clone=1"
+        return NAMESPACES
     return "bwrap --ro-bind / / true   # says why"
 
 

@@ -206,6 +206,8 @@ class NewSessionForm(Form):
         self.clear_mistakes()
         if not wanted.image:
             self.query_one("#image", Input).placeholder = clean(spec.image or "none: a process has none")
+        if spec.runtime == PROCESS and not spec.isolated:  # on a low terminal the preview has to be scrolled to
+            self.query_one("#field-runtime", Field).blame("a process, not isolated from your files")
         loud = {"runtime", "does not hold"} if spec.runtime == PROCESS else set()
         loud |= {"hardening"} if loosened(profile) else set()
         loud -= {"runtime"} if spec.isolated else set()
