@@ -2,67 +2,22 @@
 
 from __future__ import annotations
 
-import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes import Rig, build
 from on_screen import Shown, a_project, a_session, shown
-from waiting import wait_until
+from rich.cells import cell_len
 
+from relay_tui.events import RecordsChanged
 from relay_tui.model import Session, SessionState
-from relay_tui.services.joint_feed import MOST, JointFeed, Voice, colour, interleave, label
-from relay_tui.services.log_source import LogSource
-from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import NOTICE, STDERR, STDOUT, TIMELESS, packed
 from relay_tui.text import log_plain
 from relay_tui.ui.actions import ACTIONS, ANYWHERE, L
 from relay_tui.ui.bars import KeyBar
+from relay_tui.ui.joint_names import Names
 from relay_tui.ui.log_prompt import LogPrompt
 from relay_tui.ui.screens.joint_log import JointLog
-
-
-def batch(*lines: tuple[str, str], stream: int = STDOUT) -> LogBatch:
-    """Lines written at so many seconds past ten."""
-    written = [f"2026-11-24T10:00:{second}.000000000Z {text}".encode() for second, text in lines]
-    return packed(written, bytes([stream]) * len(written))
-
-
-def texts(merged: LogBatch) -> list[str]:
-    """The lines without their times."""
-    return [log_plain(merged.parts(index)[1].decode()) for index in range(len(merged))]
-
-
-def test_lines_come_by_time_each_behind_its_name() -> None:
-    """Also where one log has several batches; of one moment, in the order of the logs."""
-    merged = interleave(
-        [
-            (b"a ", batch(("01", "one"), ("03", "three"))),
-            (b"b ", batch(("02", "two"), ("03", "also three"), stream=STDERR)),
-            (b"a ", batch(("04", "four"))),
-        ]
-    )
-    assert texts(merged) == ["a one", "b two", "a three", "b also three", "a four"]
-    assert list(merged.flags) == [STDOUT, STDERR, STDOUT, STDERR, STDOUT]
-    assert merged.parts(1)[0] == b"2026-11-24T10:00:02.000000000Z"
-
-
-def test_a_line_without_a_time_stays_behind_the_one_before_it() -> None:
-    """A notice, or a log that has no times."""
-    notice = packed([b"ended"], bytes([NOTICE | TIMELESS]))
-    merged = interleave([(b"a ", batch(("05", "last"))), (b"a ", notice), (b"b ", batch(("04", "b"), ("06", "later")))])
-    assert texts(merged) == ["b b", "a last", "a ended", "b later"]
-    assert merged.flags[2] == NOTICE | TIMELESS
-
-
-def test_names_are_safe_aligned_and_in_a_colour_of_their_own() -> None:
-    """The same colour every time; a name is a name, whatever is in it."""
-    assert colour("s1") == colour("s1")
-    assert len({colour(f"session-{number}") for number in range(60)}) > 5
-    hostile = label(Voice("s1", "x\x1b[2Jy", "c"), 6).decode()
-    assert "\x1b[2J" not in hostile
-    assert log_plain(label(Voice("s1", "ab", "c"), 6).decode()) == "ab     "
-    assert len(log_plain(label(Voice("s1", "n" * 90, "c"), 24).decode())) == 25
 
 
 class Scene:
@@ -83,35 +38,6 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return Scene(build(tmp_path / "data"))
-
-
-def test_the_feed_follows_all_and_ends_with_close(scene: Scene) -> None:
-    """What was written and what comes; no thread reads on."""
-    voices = [Voice(s.id, s.name, s.container_id) for s in (scene.one, scene.two)]
-    before = threading.active_count()
-    woken = threading.Event()
-    feed = JointFeed(LogSource(scene.rig.relay.runtime), voices, woken.set, tail=10, hold=(0.01, 0.01))
-    seen: list[str] = []
-
-    def came(*words: str) -> bool:
-        seen.extend(text for merged in feed.drain() for text in texts(merged))
-        return all(word in seen for word in words)
-
-    wait_until(lambda: came("one first of one", "two first of two"))
-    scene.say(scene.one, b"more\n")
-    wait_until(lambda: came("one more"))
-    assert woken.is_set()
-    wait_until(lambda: feed.ended == 1)
-    feed.close()
-    wait_until(lambda: threading.active_count() <= before)
-
-
-def test_no_more_than_so_many_at_once(scene: Scene) -> None:
-    """However many sessions there are."""
-    voices = [Voice(f"s{number}", f"n{number}", "gone") for number in range(MOST + 6)]
-    feed = JointFeed(LogSource(scene.rig.relay.runtime), voices, lambda: None, tail=1)
-    assert len(feed) == MOST
-    feed.close()
 
 
 def joint(screen: Shown) -> JointLog:
@@ -180,20 +106,20 @@ async def test_search_goes_on_and_back_and_esc_forgets_it(scene: Scene) -> None:
         await opened(screen)
         await screen.sees("first of dev")
         assert " next " not in keys(screen)
-        await screen.press("/", *"alpha", "enter")
-        await screen.until(lambda: state(screen) == "paused · /alpha 2 of 2")
+        await screen.press("/", *"pha.*first", "enter")
+        await screen.until(lambda: state(screen) == "paused · /pha.*first 2 of 2")
         assert " next " in keys(screen)
         await screen.press("N")
-        await screen.until(lambda: "/alpha 1 of 2" in state(screen))
+        await screen.until(lambda: "/pha.*first 1 of 2" in state(screen))
         assert "▶alpha/one first of one" in screen.words
         await screen.press("n")
-        await screen.until(lambda: "/alpha 2 of 2" in state(screen))
-        scene.say(scene.one, b"later\n")
-        await screen.until(lambda: "/alpha 2 of 3" in state(screen))
+        await screen.until(lambda: "/pha.*first 2 of 2" in state(screen))
+        scene.say(scene.one, b"not the first\n")
+        await screen.until(lambda: "/pha.*first 2 of 3" in state(screen))
         await screen.press("n")
-        await screen.until(lambda: "/alpha 3 of 3" in state(screen))
+        await screen.until(lambda: "/pha.*first 3 of 3" in state(screen))
         await screen.press("escape")
-        await screen.until(lambda: "/alpha" not in state(screen))
+        await screen.until(lambda: "/pha" not in state(screen))
         assert " next " not in keys(screen)
         await screen.press("escape")
         await screen.until(lambda: screen.app.screen is screen.main)
@@ -350,3 +276,121 @@ async def test_q_leaves_the_log_before_it_leaves_relay(scene: Scene) -> None:
         await screen.press("q")
         await screen.until(lambda: screen.app.screen is screen.main)
         assert screen.app.return_code is None
+
+
+async def test_scrolling_up_loads_what_was_before_of_all(scene: Scene) -> None:
+    """Opened with the last thousand of each; `g` brings the first line, and every line once, in order."""
+    scene.say(scene.one, b"".join(b"%d\n" % number for number in range(3_000)))
+    scene.say(scene.two, b"".join(b"%d\n" % number for number in range(1_500)))
+    async with shown(scene.rig) as screen:
+        await opened(screen)
+        await screen.sees("one 2999")
+        view = joint(screen).log_view
+        assert len(view.buffer) < 2_100
+        await screen.press("g")
+        await screen.sees("one first of one")
+        await screen.until(lambda: "loading" not in state(screen))
+        lines = [log_plain(line.raw) for _, line in view.buffer.lines(view.buffer.first, view.buffer.end)]
+        told = [line for line in lines if "ended" not in line]
+        assert len(told) == len(set(told)) == 4_502
+        for name, count in (("one", 3_000), ("two", 1_500)):
+            mine = [line for line in told if line.startswith(name)]
+            assert mine == [f"{name} first of {name}", *(f"{name} {number}" for number in range(count))]
+        assert told[2:6] == ["one 0", "two 0", "one 1", "two 1"]
+        await screen.press("C")
+        scene.say(scene.one, b"after\n")
+        await screen.sees("one after")
+        await screen.press("g")
+        await screen.until(lambda: in_sight(screen) == "one after")  # what was cleared stays so
+
+
+async def test_an_end_and_a_new_start_are_seen_as_they_happen(scene: Scene) -> None:
+    async with shown(scene.rig) as screen:
+        await screen.press("h", "j")
+        await opened(screen)
+        await screen.sees("alpha · 2 logs · 1 ended")
+        await screen.sees("two ── ended ──")
+        scene.rig.engine.end(scene.one, 7)
+        await screen.sees("one ── ended, exit code 7 ──")
+        await screen.until(lambda: "ended" in state(screen))
+        await screen.until(lambda: scene.rig.session(scene.one.id).state is SessionState.ERROR)
+        scene.rig.engine.revive(scene.one)
+        await screen.until(lambda: "ended" not in state(screen))
+        scene.say(scene.one, b"alive\n")
+        await screen.sees("one alive")
+        assert screen.text.count("first of one") == 1
+
+
+async def test_a_session_that_joins_and_one_that_is_removed(scene: Scene) -> None:
+    """One that joins brings what it writes from then on, aligned by the widest name."""
+    async with shown(scene.rig) as screen:
+        await screen.press("h", "j")
+        await opened(screen)
+        await screen.sees("alpha · 2 logs")
+        late = a_session(scene.rig, scene.alpha, "joined-late")
+        scene.rig.relay.bus.publish(RecordsChanged())
+        await screen.sees("alpha · 3 logs")
+        scene.rig.put(replace(scene.two, deleted_at="2026-11-24T00:00:00.000Z"))
+        scene.rig.relay.bus.publish(RecordsChanged())
+        await screen.sees("two ── removed ──")
+        await screen.sees("alpha · 2 logs")
+        assert late.id in scene.rig.relay.store.read().sessions
+
+
+async def test_names_and_lines_that_would_do_harm(scene: Scene) -> None:
+    """Markup, escape sequences, bidi controls, wide characters: shown as text, aligned, and nothing happens."""
+    hostile = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m"
+    bad = a_session(scene.rig, scene.alpha, "[/x]\x1b[2J\u202e日本", output=hostile.encode() + b"\n")
+    async with shown(scene.rig) as screen:
+        await opened(screen)
+        await screen.sees("[ERROR] [/x] [@click=app.quit]y")
+        assert not any(c in screen.text for c in "\x1b\x9b\u202e\u200b")
+        assert scene.rig.session(bad.id).name == bad.name
+        rows = [row for row in screen.lines if "[ERROR]" in row or "first of" in row]
+        starts = {cell_len(row[: row.index(word)]) for row in rows for word in ("[ERROR]", "first of") if word in row}
+        assert len(starts) == 1
+        await screen.press("y", "ctrl+s")
+        await screen.sees("Saved to")
+        await screen.press("escape")
+        await screen.until(lambda: screen.app.screen is screen.main)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 12), (200, 60)])
+async def test_it_fits_every_screen(scene: Scene, size: tuple[int, int]) -> None:
+    async with shown(scene.rig, size) as screen:
+        await opened(screen)
+        await screen.sees("first of one")
+        await screen.pilot.resize_terminal(60, 20)
+        await screen.until(lambda: len(screen.lines) == 20)
+        await screen.sees("first of one")
+        assert max(cell_len(line) for line in screen.lines) <= 60
+
+
+# --- what stands before the lines ---
+
+
+def test_a_dozen_sessions_have_a_dozen_colours_and_keep_them() -> None:
+    """Of the 16 that every terminal has, none of them grey, black or white; the same on every machine."""
+    names = Names(ascii=False)
+    before = names.labels({f"s{number:02}": f"n{number}" for number in range(12)})
+    styles = [label.partition(b"m")[0] for label in before.values()]
+    assert len(set(styles)) == 12
+    assert len({int(code) for code in (style.rpartition(b"[")[2].rpartition(b";")[2] for style in styles)}) == 12
+    more = names.labels({"s": "earlier id", **{f"s{number:02}": f"n{number}" for number in range(12)}})
+    assert [more[key].partition(b"m")[0] for key in before] == styles
+    assert more["s"].partition(b"m")[0] not in styles
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_names_are_as_wide_as_the_widest_and_differ(ascii_only: bool) -> None:
+    named = {
+        "a": "日本語",
+        "b": "ab",
+        "c": "feature/" + "x" * 30 + "-1",
+        "d": "feature/" + "x" * 30 + "-2",
+        "e": "日" * 40,
+    }
+    labels = {key: log_plain(label.decode()) for key, label in Names(ascii=ascii_only).labels(named).items()}
+    assert {cell_len(label) for label in labels.values()} == {25}
+    assert len(set(labels.values())) == 5
+    assert all(label.isascii() for label in labels.values()) is ascii_only

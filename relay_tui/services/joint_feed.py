@@ -1,33 +1,85 @@
-"""The logs of several sessions as one, by time, each line with its session's name."""
+"""The logs of several sessions as one, by time, each line with its session's name.
+
+One daemon thread gathers what the logs' own threads have read, has it wait for a moment in a window, and puts it in
+order. Sessions may join while it is open, and go; a log that ended goes on when its session runs again.
+"""
 
 from __future__ import annotations
 
 import threading
-import zlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from relay_tui.services.log_feed import LogFeed
+from relay_tui.services.joint_order import Line, Timeline, Window, labelled
+from relay_tui.services.joint_past import Past, Reach
+from relay_tui.services.log_feed import ROOM, FeedStatus, LogFeed
+from relay_tui.services.log_history import Older
+from relay_tui.services.log_join import rfc3339
 from relay_tui.services.log_source import LogSource
+from relay_tui.services.log_words import ending
 from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import TIMELESS, packed
-from relay_tui.text import clean
 
-HOLD = 0.2  # seconds that lines are gathered before they are put in order: about what one log lags behind another
-FIRST_HOLD = 0.6  # the same for the beginnings, which come from every log at once
+HOLD = 0.2  # seconds that a line waits for earlier ones: more than one log lags behind another
+TICK = 0.05  # seconds between looks at what came
+QUIET = 0.3  # seconds without a line after which the beginnings are there
+PATIENCE = 2.0  # seconds after which they are taken to be there all the same
 MOST = 64
 """How many logs are followed at once."""
-_NAME = 24  # characters of a name, at most
-_PALETTE = (32, 33, 34, 35, 36, 92, 93, 94, 95, 96)  # of the terminal's 16 colours those that are read on any ground
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One of the logs: a session's id and name, and its container."""
+    """One of the logs: a session's id, its container, and what stands before its lines.
+
+    `running`: whether there may be more after an end; `opening` is another one each time that may have changed.
+    """
 
     session_id: str
-    name: str
     container_id: str
+    label: bytes = b""
+    running: bool = True
+    opening: str = ""
+
+
+class _Part:
+    """One log among the others."""
+
+    def __init__(self, number: int, voice: Voice, feed: LogFeed, joined: str) -> None:
+        self.number = number
+        self.voice = voice
+        self.feed = feed
+        self.opening = voice.opening
+        self.status = FeedStatus()
+        self.order = Timeline(number)
+        self.reach = Reach(number, voice.container_id, joined)
+        self.gone = False
+        self.parting = ""  # the words it leaves with
+        self._stuck_at: float | None = None
+
+    def take(self) -> list[LogBatch]:
+        """What was read since."""
+        batches = self.feed.drain()
+        self.reach.came(batches)
+        return batches
+
+    def unlock(self, now: float, after: float) -> None:
+        """A while after its clock was set back, nothing of before waits any more: from there on it goes by its time."""
+        if not self.order.stuck:
+            self._stuck_at = None
+        elif self._stuck_at is None:
+            self._stuck_at = now
+        elif now - self._stuck_at > after:
+            self.order.forget()
+
+    def resume(self) -> bool:
+        """Go on after an end, where the session runs again; answer whether it does."""
+        again = self.status.ended and self.voice.running and self.voice.opening != self.opening
+        if again:
+            self.opening = self.voice.opening
+            self.status = FeedStatus()
+            self.feed.resume()
+        return again
 
 
 class JointFeed:
@@ -41,79 +93,188 @@ class JointFeed:
         *,
         tail: int,
         since: str = "",
-        hold: tuple[float, float] = (FIRST_HOLD, HOLD),
+        hold: float = HOLD,
+        quiet: float = QUIET,
     ) -> None:
+        self._source = source
         self._wake = wake
+        self._tail = tail
+        self._since = since
+        self._quiet = quiet
         self._hold = hold
+        self._window = Window(hold)
+        self._past = Past(source, since)
+        self._parts: dict[str, _Part] = {}  # by container
+        self._room = ROOM // max(1, min(MOST, len(voices)))  # bytes of each that are read ahead
+        self._labels: dict[int, bytes] = {}
+        self._began = rfc3339(time.time())
+        self._open = False
+        self._numbers = 0
+        self._shown_last = 0  # the log of the line that was given out last
+        self._latest = b""
         self._closed = threading.Event()
         self._stirred = threading.Event()
+        self._lock = threading.Condition()
         self._ready: list[LogBatch] = []
-        self._lock = threading.Lock()
-        chosen = voices[:MOST]
-        width = min(_NAME, max((len(clean(voice.name)) for voice in chosen), default=0))
-        self._feeds: list[tuple[bytes, LogFeed]] = [
-            (label(voice, width), source.follow(voice.container_id, self._stirred.set, tail=tail, since=since))
-            for voice in chosen
-        ]
+        self._size = 0
+        self.follow(voices)
         threading.Thread(target=self._run, name="joint log", daemon=True).start()
 
-    def _run(self) -> None:
-        hold, then = self._hold
-        while True:
-            self._stirred.wait()
-            if self._closed.wait(hold):
-                return
-            hold = then
-            self._stirred.clear()
-            merged = interleave([(name, batch) for name, feed in self._feeds for batch in feed.drain()])
-            if merged:
-                with self._lock:
-                    self._ready.append(merged)
-            self._wake()
+    # --- whose logs ---
 
-    def drain(self) -> list[LogBatch]:
-        """Everything put in order since the last drain."""
+    def follow(self, voices: Sequence[Voice]) -> None:
+        """Follow these from now on: those that are new join, those that are missing go, those that run again go on."""
+        wanted = {voice.container_id: voice for voice in voices}
+        sessions = {voice.session_id for voice in voices}
         with self._lock:
-            ready, self._ready = self._ready, []
-        return ready
+            for container_id, part in self._parts.items():
+                if container_id not in wanted and not part.gone and not part.parting:
+                    again = part.voice.session_id in sessions
+                    part.parting = "── goes on in a new container ──" if again else "── removed ──"
+            for voice in voices:
+                known = self._parts.get(voice.container_id)
+                if known is not None:
+                    known.voice, known.parting, known.gone = voice, "", False
+                    self._labels[known.number] = voice.label
+                elif sum(not part.gone for part in self._parts.values()) < MOST and not self._closed.is_set():
+                    self._join(voice)
+        self._stirred.set()
+
+    def _join(self, voice: Voice) -> None:
+        self._numbers += 1
+        joined = max(self._began, self._since) if self._open else ""
+        feed = self._source.follow(
+            voice.container_id, self._stirred.set, tail=self._tail, since=joined or self._since, room=self._room
+        )
+        part = _Part(self._numbers, voice, feed, joined)
+        self._parts[voice.container_id] = part
+        self._labels[part.number] = voice.label
+        self._past.add(part.reach)
+
+    def _present(self) -> list[_Part]:
+        with self._lock:
+            return list(self._parts.values())
+
+    def __len__(self) -> int:
+        return sum(not part.gone for part in self._present())
 
     @property
     def ended(self) -> int:
         """How many of the logs have ended."""
-        return sum(feed.status.ended for _, feed in self._feeds)
+        return sum(part.feed.status.ended for part in self._present() if not part.gone)
 
-    def __len__(self) -> int:
-        return len(self._feeds)
+    @property
+    def connection(self) -> str:
+        """'' while all is well, 'reconnecting' while one of them does, 'ended' when all have."""
+        words = [part.feed.status.word for part in self._present() if not part.gone]
+        if "reconnecting" in words:
+            return "reconnecting"
+        return "ended" if words and all(word == "ended" for word in words) else ""
+
+    # --- gathering ---
+
+    def _run(self) -> None:
+        if not self._begin():
+            return
+        while True:
+            if not len(self._window):
+                self._stirred.wait()
+            with self._lock:
+                self._lock.wait_for(lambda: self._size < ROOM or self._closed.is_set())
+            if self._closed.wait(TICK):
+                return
+            self._stirred.clear()
+            changed = sum(self._gather(part) for part in self._present())
+            due = self._window.due(time.monotonic())
+            if due or changed:
+                self._give(due)
+
+    def _begin(self) -> bool:
+        """Wait for the beginnings of all, and give them out in one order; False if closed before."""
+        began = came = time.monotonic()
+        while True:
+            if self._closed.wait(TICK / 2):
+                return False
+            now = time.monotonic()
+            parts = self._present()
+            for part in parts:
+                if self._may_be_whole(part) and (batches := part.take()):
+                    came = now
+                    part.reach.keep(part.order.lines(batches))
+            heard = all(part.feed.status.ended or not self._may_be_whole(part) for part in parts)
+            if heard or now - came > self._quiet or now - began > PATIENCE:
+                break
+        with self._lock:
+            self._open = True
+        latest = max((part.order.last for part in parts), default=b"")
+        for part in parts:
+            status = part.feed.status
+            if status.ended:  # so all that was read of it is there
+                part.status = status
+                part.reach.keep(part.order.lines(part.take()))
+                part.reach.keep([part.order.notice(ending(status), b"" if part.reach.held else latest)])
+        self._give(self._past.recent({part.number for part in parts if self._may_be_whole(part)}))
+        self._stirred.set()
+        return True
+
+    def _may_be_whole(self, part: _Part) -> bool:
+        """Whether so few of its recent lines came that they can be all."""
+        return part.reach.held < self._tail and part.reach.size < self._room
+
+    def _gather(self, part: _Part) -> bool:
+        """Have what came wait in the window; answer whether it goes another way than before."""
+        now = time.monotonic()
+        status = part.feed.status
+        part.unlock(now, 2 * self._hold)
+        if self._window.size < ROOM:
+            self._window.add(part.order.lines(part.take()), now)
+        else:
+            self._stirred.set()  # once there is room again
+        changed = status != part.status
+        if changed:
+            part.status = status
+            if status.ended:
+                self._say(part, ending(status), now)
+        if part.parting:
+            self._say(part, part.parting, now)
+            part.parting, part.gone = "", True
+            return True
+        return part.resume() or changed
+
+    def _say(self, part: _Part, words: str, now: float) -> None:
+        """Add a line about a log behind everything that came."""
+        self._window.add([part.order.notice(words, max(self._window.last, self._latest))], now)
+
+    def _give(self, lines: Sequence[Line]) -> None:
+        if lines:
+            batch = labelled(lines, self._labels, self._shown_last)
+            self._shown_last = lines[-1].log
+            self._latest = max(self._latest, lines[-1].moment.rstrip(b"~"))
+            with self._lock:
+                self._ready.append(batch)
+                self._size += len(batch.data)
+        if not self._closed.is_set():
+            self._wake()
+
+    # --- what the screen asks for ---
+
+    def drain(self) -> list[LogBatch]:
+        """Everything put in order since the last drain."""
+        with self._lock:
+            ready, self._ready, self._size = self._ready, [], 0
+            self._lock.notify_all()
+        return ready
+
+    def older(self, wanted: int) -> Older:
+        """Lines before those that were given out first, in one order; blocks. Raises RelayError."""
+        lines, complete = self._past.older(wanted)
+        return Older([labelled(lines, self._labels)] if lines else [], complete)
 
     def close(self) -> None:
         """Stop following; `wake` is not called any more."""
-        self._closed.set()
+        with self._lock:
+            self._closed.set()
+            self._lock.notify_all()
         self._stirred.set()
-        for _, feed in self._feeds:
-            feed.close()
-
-
-def colour(session_id: str) -> int:
-    """The SGR number of a session's colour: always the same, on every machine."""
-    return _PALETTE[zlib.crc32(session_id.encode()) % len(_PALETTE)]
-
-
-def label(voice: Voice, width: int) -> bytes:
-    """What stands before each of its lines: its name in its colour, as wide as the others'."""
-    name = clean(voice.name, limit=_NAME)
-    return f"\x1b[{colour(voice.session_id)}m{name:<{width}}\x1b[0m ".encode()
-
-
-def interleave(parts: Sequence[tuple[bytes, LogBatch]]) -> LogBatch:
-    """The lines of all batches by their times, each behind its label; a line without a time follows the one before."""
-    found: list[tuple[bytes, int, bytes, int]] = []
-    last: dict[bytes, bytes] = {}
-    for name, batch in parts:
-        for index in range(len(batch)):
-            time, text = batch.parts(index)
-            flags = batch.flags[index] if time else batch.flags[index] | TIMELESS
-            line = time + b" " + name + text if time else name + text
-            last[name] = time or last.get(name, b"")
-            found.append((last[name], len(found), line, flags))
-    found.sort()
-    return packed([line for _, _, line, _ in found], bytes(flags for *_, flags in found))
+        for part in self._present():
+            part.feed.close()

@@ -38,13 +38,21 @@ class LogFeed:
     """Follows one container's log. `wake` is called (in the reader's thread) when there is something to drain."""
 
     def __init__(
-        self, runtime: Runtime, container_id: str, wake: Callable[[], None], *, tail: int, since: str = ""
+        self,
+        runtime: Runtime,
+        container_id: str,
+        wake: Callable[[], None],
+        *,
+        tail: int,
+        since: str = "",
+        room: int = ROOM,
     ) -> None:
         self._runtime = runtime
         self._container_id = container_id
         self._wake = wake
         self._tail = tail
         self._since = since
+        self._most = room
         self._batches: deque[LogBatch] = deque()
         self._recent: deque[LogBatch] = deque()
         self._recent_lines = 0
@@ -112,7 +120,7 @@ class LogFeed:
         while self._recent_lines - len(self._recent[0]) > 2 * OVERLAP:
             self._recent_lines -= len(self._recent.popleft())
         with self._room:
-            self._room.wait_for(lambda: self._size < ROOM or self._closed)
+            self._room.wait_for(lambda: self._size < self._most or self._closed)
             if self._closed:
                 return False
             first = not self._batches

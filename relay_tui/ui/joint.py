@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from relay_tui.model import Project, Session
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from relay_tui.model import Records, Session
 from relay_tui.services import names
 from relay_tui.services.log_source import LogSource
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.meters import Metered
+from relay_tui.ui.present import ASCII
 from relay_tui.ui.row_table import RowTable
+
+if TYPE_CHECKING:  # the first paint needs none of it
+    from relay_tui.ui.screens.joint_log import JointLog
+
+_WIDE = 110  # columns of a screen on which names have more room
+Named = list[tuple[Session, str]]
+"""Sessions, each with what it is called in the log."""
 
 
 class Joint(Metered):
     """Marks rows, and opens one log of the marked sessions, of a project's, or of all that are listed."""
+
+    _joint: JointLog | None = None
+    _wanted_voices: Callable[[Records], Named]
 
     def action_mark(self) -> None:
         """Mark the session under the cursor, or take its mark away; on to the next."""
@@ -25,27 +40,55 @@ class Joint(Metered):
 
     def action_joint_log(self) -> None:
         """Open one log of several sessions."""
-        from relay_tui.services.joint_feed import Voice  # the first paint needs neither
+        subject, records, project = self.subject, self.world.records, self.project
+        marked = self.marked & {session.id for session in records.live_sessions()}
+        if isinstance(subject, Session):
+            project = records.projects.get(subject.project_id)
+        if marked:
+            self._open_joint_log("marked sessions", partial(_marked, marked))
+        elif project is not None:
+            self._open_joint_log(project.name, partial(_project_s, project.id))
+        else:
+            self._open_joint_log("all projects", partial(_project_s, None))
+
+    def _open_joint_log(self, title: str, wanted: Callable[[Records], Named]) -> None:
+        from relay_tui.ui.joint_names import NARROW, WIDEST, Names
         from relay_tui.ui.screens.joint_log import JointLog
 
-        records, project = self.world.records, self.project
-        subject = self.subject
-        if chosen := [s for s in records.live_sessions() if s.id in self.marked]:
-            title = "marked sessions"
-        else:
-            if isinstance(subject, Session):
-                project = records.projects.get(subject.project_id)
-            chosen = records.live_sessions(project.id if project is not None else None)
-            title = project.name if isinstance(project, Project) else "all projects"
-        one = len({s.project_id for s in chosen}) == 1
-        voices = [
-            Voice(s.id, s.name if one else names.full_name(records, s), s.container_id)
-            for s in sorted(chosen, key=lambda s: s.state != "running")
-            if s.container_id
-        ]
-        if not voices:
+        sessions = wanted(self.world.records)
+        if not any(session.container_id for session, _ in sessions):
             self.notify("None of these sessions has a log yet.", severity="warning")
             return
-        buffer = LogBuffer(self.relay.config.log_lines, self.relay.config.log_bytes)
-        source, save = LogSource(self.relay.runtime), self.relay.files.save_log
-        self.app.push_screen(JointLog(source, title, voices, buffer, save, glyphs=self.glyphs))
+        config = self.relay.config
+        self._joint = JointLog(
+            LogSource(self.relay.runtime),
+            title,
+            sessions,
+            LogBuffer(config.log_lines, config.log_bytes),
+            self.relay.files.save_log,
+            names=Names(WIDEST if self.app.size.width >= _WIDE else NARROW, ascii=self.glyphs is ASCII),
+            glyphs=self.glyphs,
+        )
+        self._wanted_voices = wanted
+        self.app.push_screen(self._joint, self._joint_log_left)
+
+    def _joint_log_left(self, _: None) -> None:
+        self._joint = None
+
+    def draw(self) -> None:
+        """Whoever joined, went or runs again is told to the log of several, too."""
+        super().draw()
+        if self._joint is not None:
+            self._joint.follow(self._wanted_voices(self.world.records), self._engine_epoch)
+
+
+def _marked(marked: frozenset[str], records: Records) -> Named:
+    sessions = [session for session in records.live_sessions() if session.id in marked]
+    if len({session.project_id for session in sessions}) == 1:
+        return [(session, session.name) for session in sessions]
+    return [(session, names.full_name(records, session)) for session in sessions]
+
+
+def _project_s(project_id: str | None, records: Records) -> Named:
+    sessions = records.live_sessions(project_id)
+    return [(session, session.name if project_id else names.full_name(records, session)) for session in sessions]

@@ -17,6 +17,7 @@ from relay_tui.services.log_feed import FeedStatus, LogFeed
 from relay_tui.services.log_history import STEP
 from relay_tui.services.log_join import Edge, oldest_edge, rfc3339
 from relay_tui.services.log_source import LogSource
+from relay_tui.services.log_words import ending
 from relay_tui.text import clean
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_view import LogView
@@ -169,7 +170,7 @@ class LogPane(Vertical):
         if status != self._status:
             self._status = status
             if status.ended:
-                self.log_view.notice(_ending(status))
+                self.log_view.notice(ending(status))
             self.log_view.set_state(connection="" if status.word == "following" else status.word)
 
     @on(LogView.OlderWanted)
@@ -194,14 +195,6 @@ class LogPane(Vertical):
         self.log_view.set_state(loading=False)
         if self._feed is feed and older is not None and len(self._buffer):
             self.log_view.prepend(older.batches, complete=older.complete)
-
-
-def _ending(status: FeedStatus) -> str:
-    if status.error is not None:
-        return f"── {status.error.title} {status.error.detail}".strip()
-    if status.exit_code is not None:
-        return f"── ended, exit code {status.exit_code} ──"
-    return "── ended ──"
 
 
 def _placeholder(session: Session | None) -> str:

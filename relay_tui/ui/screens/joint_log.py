@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -14,14 +15,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.timer import Timer
 
+from relay_tui.errors import RelayError
+from relay_tui.model import Session, SessionState
 from relay_tui.services.joint_feed import JointFeed, Voice
+from relay_tui.services.log_history import STEP
 from relay_tui.services.log_join import rfc3339
 from relay_tui.services.log_source import LogSource
 from relay_tui.text import clean
 from relay_tui.ui.actions import ACTIONS, ANYWHERE, BY_NAME, Action, L
 from relay_tui.ui.bars import KeyBar
+from relay_tui.ui.joint_names import Names
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_prompt import LogPrompt
@@ -29,8 +33,7 @@ from relay_tui.ui.log_state import state_words
 from relay_tui.ui.log_view import LogView
 from relay_tui.ui.present import ASCII, Glyphs
 
-TAIL = 1_000  # lines of history of each
-DRAIN = 0.05
+TAIL = 1_000  # lines of history of each that it is opened with; more come as one scrolls up
 _ONLY_SOUGHT = frozenset({"log_next", "log_previous"})
 _DOES = {"quit": "back"}
 """What leaves relay leaves what covers it first."""
@@ -67,21 +70,24 @@ class JointLog(LogActions):
         self,
         source: LogSource,
         title: str,
-        voices: Sequence[Voice],
+        sessions: Sequence[tuple[Session, str]],
         buffer: LogBuffer,
         save: Callable[[str, Iterable[str]], Path],
         *,
+        names: Names,
         glyphs: Glyphs,
     ) -> None:
         super().__init__()
         self._source = source
         self._about = title
-        self._voices = voices
         self._buffer = buffer
         self._write = save
+        self._names = names
         self.glyphs = glyphs
+        self._voices = self._voiced(sessions, 0)
         self._feed: JointFeed | None = None
-        self._draining: Timer | None = None
+        self._opened = self._owed = False
+        self._title = ""
 
     def compose(self) -> ComposeResult:
         """The log, its keys, and where a pattern is typed."""
@@ -98,32 +104,102 @@ class JointLog(LogActions):
         self.offer_keys()
         self.show_state()
 
+    # --- whose logs ---
+
+    def follow(self, sessions: Sequence[tuple[Session, str]], engine_epoch: int) -> None:
+        """Follow these sessions, each with its name: some joined, went, or run again.
+
+        `engine_epoch` counts how often the engine came: a log that ended because it went is resumed by that.
+        """
+        self._voices = self._voiced(sessions, engine_epoch)
+        if self._feed is not None:
+            self._feed.follow(self._voices)
+            self._entitle()
+
+    def _voiced(self, sessions: Sequence[tuple[Session, str]], engine_epoch: int) -> list[Voice]:
+        """Those of them that have a log, what runs first."""
+        found = sorted((s for s, _ in sessions if s.container_id), key=lambda s: s.state is not SessionState.RUNNING)
+        labels = self._names.labels({s.id: name for s, name in sessions if s.container_id})
+        return [
+            Voice(
+                s.id,
+                s.container_id,
+                labels[s.id],
+                running=s.state is SessionState.RUNNING,
+                opening=f"{s.updated_at} {engine_epoch}",
+            )
+            for s in found
+        ]
+
     def _open(self, since: float) -> None:
         """Follow what was written in the last so many seconds, and what comes; 0: all of it."""
         began = rfc3339(time.time() - since) if since else ""
+        self._opened = self._owed = False
         self._feed = JointFeed(
             self._source, self._voices, lambda: _void(self.post_message(self.Arrived())), tail=TAIL, since=began
         )
-        count = f"{len(self._feed)} logs" + (f" of {len(self._voices)}" if len(self._feed) < len(self._voices) else "")
-        self.query_one("#joint").border_title = Content(f"{clean(self._about)} {self.glyphs.dot} {count}")
+        self._entitle()
+
+    def _entitle(self) -> None:
+        """Say in the border how many there are, and how many of them have ended."""
+        feed = self._feed
+        if feed is None:
+            return
+        count, all_of_them, ended = len(feed), len(self._voices), feed.ended
+        words = [clean(self._about), f"{count} {'log' if count == 1 else 'logs'}"]
+        if count < all_of_them:
+            words[1] += f" of {all_of_them}"
+        words += [f"{ended} ended"] if 0 < ended < count else []
+        title = f" {self.glyphs.dot} ".join(words)
+        if title != self._title:
+            self._title = title
+            self.query_one("#joint").border_title = Content(title)
 
     def on_unmount(self) -> None:
         """Let go of the streams."""
         if self._feed is not None:
             self._feed.close()
 
-    @on(Arrived)
-    def drain_soon(self) -> None:
-        """Draw in batches."""
-        if self._draining is None:
-            self._draining = self.set_timer(DRAIN, self._drain)
+    # --- the lines as they come ---
 
-    def _drain(self) -> None:
-        self._draining = None
-        if self._feed is not None:
-            if batches := self._feed.drain():
-                self.log_view.extend(batches)
-            self.log_view.set_state(connection="ended" if self._feed.ended == len(self._feed) else "")
+    @on(Arrived)
+    def drain(self) -> None:
+        """Show what came; it comes in batches."""
+        feed = self._feed
+        if feed is None:
+            return
+        if batches := feed.drain():
+            self.log_view.extend(batches)
+            if not self._opened:
+                self._opened = True
+                self.log_view.expect_older(True)
+        self.log_view.set_state(connection=feed.connection)
+        if self._owed and not feed.connection:
+            self._owed = False
+            self.log_view.expect_older(True)
+        self._entitle()
+
+    @on(LogView.OlderWanted)
+    def load_older(self) -> None:
+        """Read the lines before the first, in the background. Where lines were dropped there, others would not fit."""
+        if self._feed is not None and not self._buffer.dropped:
+            self.log_view.set_state(loading=True)
+            wanted = min(max(STEP, len(self._buffer)), self._buffer.room)
+            self.run_worker(self._load(self._feed, wanted), group="older lines", exclusive=True)
+
+    async def _load(self, feed: JointFeed, wanted: int) -> None:
+        first = self._buffer.first
+        try:
+            older = await asyncio.to_thread(feed.older, wanted)
+        except RelayError:
+            older = None  # the engine went: it is asked again when it is back
+        self.log_view.set_state(loading=False)
+        if self._feed is not feed or self._buffer.first != first:
+            return
+        if older is None:
+            self._owed = True
+        else:
+            self.log_view.prepend(older.batches, complete=older.complete)
 
     @on(LogView.StateChanged)
     def show_state(self) -> None:

@@ -1,0 +1,142 @@
+"""Puts the lines of several logs into one order: by time, within a window, and never a line dropped.
+
+Within one log, lines that go back in time by less than a second change places: its two streams are stamped separately.
+Where a clock was set back they stay as they came.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from relay_tui.services.log_join import seconds
+from relay_tui.services.ports import LogBatch
+from relay_tui.services.ports.log import CONTINUED, NOTICE, TIMELESS, packed
+
+SWAP = 1.0  # seconds by which a line of a log can be older than the one before it and go before it
+_BEHIND = b"~"  # makes a moment later than itself, and no later than the next one
+_ENGINE = 30  # characters of a time as most engines write it, to the nanosecond and in UTC
+
+
+class Line(NamedTuple):
+    """A line as it is ordered: by its moment, then by its log, then as it came."""
+
+    moment: bytes
+    log: int
+    number: int
+    time: bytes
+    text: bytes
+    flags: int
+
+
+class Timeline:
+    """Gives the lines of one log their places. A line without a time follows the one before it."""
+
+    def __init__(self, log: int) -> None:
+        self._log = log
+        self._number = 0
+        self.last = b""
+        """The moment of the latest line."""
+        self.stuck = False
+        """Whether lines are much older than those before them, and stay behind them."""
+
+    def lines(self, batches: Iterable[LogBatch]) -> list[Line]:
+        """The batches' lines, each with its place."""
+        result: list[Line] = []
+        for batch in batches:
+            flags = batch.flags
+            for index in range(len(batch)):
+                time, text = batch.parts(index)
+                flag = flags[index] if time else flags[index] | TIMELESS
+                moment = comparable(time) if time and not flag & CONTINUED else self.last
+                if moment < self.last and _far(moment, self.last):
+                    moment, self.stuck = self.last, True
+                self._number += 1
+                result.append(Line(moment, self._log, self._number, time, text, flag))
+                self.last = max(moment, self.last) if time else self.last
+        return result
+
+    def notice(self, words: str, after: bytes = b"") -> Line:
+        """A line of relay's own behind everything so far, and behind the moment `after`."""
+        self._number += 1
+        self.last = max(self.last, after)
+        return Line(self.last + _BEHIND, self._log, self._number, b"", words.encode(), NOTICE | TIMELESS)
+
+    def forget(self) -> None:
+        """Nothing of before waits any more: go by the time alone."""
+        self.last, self.stuck = b"", False
+
+
+def comparable(time: bytes) -> bytes:
+    """A time such that an earlier one is less: in UTC, to the nanosecond."""
+    if len(time) == _ENGINE and time.endswith(b"Z"):
+        return time
+    moment = seconds(time)
+    if moment is None:
+        return time
+    fraction = time.partition(b".")[2]
+    digits = fraction[: len(fraction) - len(fraction.lstrip(b"0123456789"))]
+    whole = datetime.fromtimestamp(moment // 1, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return whole.encode() + b"." + digits[:9].ljust(9, b"0") + b"Z"
+
+
+def _far(one: bytes, other: bytes) -> bool:
+    """Whether two moments are further apart than lines of one log change places over."""
+    if one[:19] == other[:19]:
+        return False
+    first, second = seconds(one), seconds(other)
+    return first is None or second is None or abs(first - second) > SWAP
+
+
+class Window:
+    """Lines that wait a moment for those of other logs that were written before them, and come later."""
+
+    def __init__(self, hold: float) -> None:
+        self._hold = hold
+        self._lines: list[Line] = []
+        self._waits: deque[tuple[float, Line]] = deque()
+        self.size = 0
+        """Bytes of text that wait."""
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @property
+    def last(self) -> bytes:
+        """The latest moment of those that wait; b"" if none does."""
+        return self._lines[-1].moment if self._lines else b""
+
+    def add(self, lines: Sequence[Line], now: float) -> None:
+        """Take in what came at `now`."""
+        if lines:
+            self._lines += lines
+            self._lines.sort()
+            self._waits.append((now, max(lines)))
+            self.size += sum(len(line.text) for line in lines)
+
+    def due(self, now: float) -> list[Line]:
+        """The lines that have waited long enough, and whatever goes before them."""
+        end = 0
+        while self._waits and self._waits[0][0] <= now - self._hold:
+            end = max(end, bisect_right(self._lines, self._waits.popleft()[1]))
+        due = self._lines[:end]
+        del self._lines[:end]
+        self.size -= sum(len(line.text) for line in due)
+        return due
+
+
+def labelled(lines: Sequence[Line], labels: Mapping[int, bytes], before: int = 0) -> LogBatch:
+    """The lines behind the labels of their logs; `before` is the log of the line before them.
+
+    What carries on a line that was too long has no label of its own, if it stands behind it: it is one line.
+    """
+    pieces: list[bytes] = []
+    for line in lines:
+        label = b"" if line.flags & CONTINUED and line.log == before else labels.get(line.log, b"")
+        head = b"" if line.flags & TIMELESS else line.time + b" "
+        pieces.append(head + label + line.text)
+        before = line.log
+    return packed(pieces, bytes(line.flags for line in lines))
