@@ -16,6 +16,7 @@ from relay_tui.errors import ConfigError, InvalidInputError
 DEFAULT_IMAGE = "buildpack-deps:bookworm-scm"
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_PATH = re.compile(r"(~/|/)[^\0-\x1f]*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
@@ -42,6 +43,8 @@ class Profile:
     """Capabilities given back, of which none are left by default."""
     runtime: str = ""
     """'docker', 'process' or 'auto'; '' takes the project's, else the configured one."""
+    readable: tuple[str, ...] = ()
+    """Paths like '~/.cargo' that a process may read though its sandbox hides the home they are in."""
     new_privileges: bool = False
     """Whether programs in the container may gain privileges (setuid, sudo)."""
 
@@ -173,6 +176,7 @@ class _Reader:
             network=self._text(table, where, "network", "bridge") or "bridge",
             capabilities=self._capabilities(table, where),
             runtime=self._runtime(table, where, ""),
+            readable=self._readable(table, where),
             new_privileges=self._flag(table, where, "new_privileges", False),
         )
 
@@ -263,6 +267,18 @@ class _Reader:
         value = table.get("capabilities", [])
         if not isinstance(value, list) or not all(isinstance(n, str) and re.fullmatch(r"[A-Z_]+", n) for n in value):
             raise self._wrong(where + "capabilities", 'must be a list of names, like ["NET_BIND_SERVICE"]')
+        return tuple(value)
+
+    def _readable(self, table: Mapping[str, object], where: str) -> tuple[str, ...]:
+        value = table.get("readable", [])
+        if not isinstance(value, list) or not all(isinstance(path, str) and _PATH.fullmatch(path) for path in value):
+            raise self._wrong(where + "readable", 'must be a list of paths that begin with ~/ or /, like ["~/.cargo"]')
+        if value:
+            from relay_tui.hidden import opened_by
+
+            for path in value:
+                if opened := opened_by(path):
+                    raise self._wrong(where + "readable", f"would open {opened} to sessions, by '{path}'")
         return tuple(value)
 
 

@@ -186,6 +186,7 @@ def setuid() -> object:
 ATTEMPTS: dict[str, Callable[[], object]] = {
     **{f"read {path}": reading(path) for path in WORLD["secrets"]},
     **{f"read {path} through /proc/self/root": reading(f"/proc/self/root{path}") for path in WORLD["secrets"][:1]},
+    **{f"run {path}": running(path) for path in WORLD["tools"]},
     "read another session's clone": reading(WORLD["sibling"]),
     "read another session's log and home": listing(WORLD["processes"], "s2"),
     "read the store": reading(WORLD["store"]),

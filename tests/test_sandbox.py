@@ -17,6 +17,16 @@ from conftest import missing
 from processes import ORDINARY, as_ordinary, ordinary_place, python_for_all
 from waiting import wait_until
 
+from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.config import load
+from relay_tui.errors import ConfigError, ConflictError
+from relay_tui.hidden import opened_by
+from relay_tui.paths import DataDir
+from relay_tui.services.ports import ContainerSpec
+from relay_tui.services.spec import loosened, notes_of
+from relay_tui.services.watch import Watch
+
+TOOLS = (".cargo/bin/cargo", ".nvm/bin/tool", "tools/bin/tool")
 HOSTILE = Path(__file__).with_name("hostile.py")
 _RUNNER = """
 import json, os, sys
@@ -29,7 +39,7 @@ from relay_tui.services.watch import Watch
 place = DataDir(Path(sys.argv[2]))
 place.prepare()
 runtime = ProcessRuntime(place)
-isolated = sys.argv[3] == "isolated"
+isolated, readable = sys.argv[3] == "isolated", tuple(sys.argv[4:])
 if isolated and not runtime.isolation().works:
     sys.exit(runtime.isolation().words)
 
@@ -38,7 +48,7 @@ def make(session, command):
     clone.mkdir(parents=True, exist_ok=True)
     labels = {"relay.session": session, "relay.project": "p1"}
     return runtime.create(ContainerSpec(name=session, image="", command=command, tty=True, workspace=clone,
-        labels=labels, network="none", runtime="process", isolated=isolated), Watch())
+        labels=labels, network="none", runtime="process", isolated=isolated, readable=readable), Watch())
 
 clone = place.session("p1", "s1")
 sibling = make("s2", ())
@@ -79,6 +89,14 @@ class Machine:
         self.secrets.append(self.root / "aws-elsewhere")
         base, store = data / "projects/p1/base.git/HEAD", data / "store.json"
         sibling = data / "projects/p1/sessions/s2/file"
+        tool = home / ".nvm/bin/tool"
+        tool.parent.mkdir(parents=True)
+        tool.write_text("#!/bin/sh\necho it runs\n")
+        tool.chmod(0o755)
+        self.secrets.append(home / ".cargo/credentials.toml")
+        (home / ".cargo/bin").mkdir(parents=True)
+        (home / ".cargo/bin/cargo").symlink_to(tool)
+        (home / "tools").symlink_to(home / ".nvm")
         self.canary = self.root / "canary"
         for path in (*self.secrets, base, store, sibling, self.canary):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,6 +110,7 @@ class Machine:
         tcp.listen()
         kept = ("/etc/relay-hostile", "/usr/bin/relay-hostile", "/sys/fs/cgroup/relay-hostile", "/opt/relay-hostile")
         targets = [self.canary, home / ".bashrc", home / ".ssh/authorized_keys", sibling, base, store]
+        targets += [tool, home / ".cargo/new", home / "tools/new"]
         targets += [self.root / "new", Path("/proc/sys/kernel/core_pattern"), *map(Path, kept)]
         targets += [self.root / "source/relay_tui/adapters/process/launch.py", Path("/dev/shm/../sda")]
         world = {
@@ -102,6 +121,7 @@ class Machine:
             "data": str(data),
             "processes": str(data / "processes"),
             "secrets": [str(path) for path in self.secrets],
+            "tools": [str(home / name) for name in TOOLS],
             "sibling": str(sibling),
             "base": str(base),
             "store": str(store),
@@ -126,7 +146,7 @@ class Machine:
         )
         return {str(path): path.read_bytes() for path in files}
 
-    def attack(self, kind: str) -> dict[str, str]:
+    def attack(self, kind: str, *readable: str) -> dict[str, str]:
         """Run the hostile command; answer what it got. Without a sandbox, only what harms nothing but our own files."""
         harmless = [] if kind == "isolated" else [*self.harmless()]
         (self.clone / "world.json").write_text(json.dumps({**self.world, "harmless": harmless}))
@@ -134,6 +154,7 @@ class Machine:
         env["AWS_SHARED_CREDENTIALS_FILE"] = str(self.root / "aws-elsewhere")
         before = as_ordinary() if self.ordinary else ()
         command = (*before, self.python, "-B", "-c", _RUNNER, str(self.root / "source"), str(self.data), kind)
+        command = (*command, *readable)
         done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, timeout=150, check=False)
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
@@ -178,8 +199,105 @@ def test_nothing_that_a_hostile_command_tries_succeeds(machine: Machine) -> None
     assert machine.outside() == before
 
 
+def test_what_a_profile_makes_readable_is_read_and_opens_nothing_else(machine: Machine) -> None:
+    before = machine.outside()
+    got = machine.attack("isolated", "~/.cargo", "~/tools", "~/not-there")
+    tools = {f"run {machine.home / name}" for name in TOOLS}
+    assert {name: what for name, what in got.items() if name in tools} == dict.fromkeys(tools, r"b'it runs\n'")
+    own_tmp = {name for name in got if name.startswith("write /tmp/")} | {"write through a symlink in its clone"}
+    own_tmp -= {name for name in got if any(part in name for part in (".cargo", ".nvm", "/tools/"))}
+    assert {name: what for name, what in got.items() if what and name not in own_tmp | tools} == {}
+    assert machine.outside() == before
+
+
 def test_without_a_sandbox_much_of_it_does(machine: Machine) -> None:
     """The attempts are real ones: this is what makes them fail above."""
     got = machine.attack("bare")
     assert {name for name, what in got.items() if what} == machine.harmless()
     wait_until(lambda: b"hostile" in machine.canary.read_bytes())
+
+
+# fmt: off
+REFUSED = (
+    "~", "/", "/home", "~/..", "~/.config", "~/.config/gh", "~/.config/gh/hosts.yml", "~/.ssh", "~/.ssh/config",
+    "~/.aws", "~/.netrc", "~/.gnupg", "~/.local", "~/.local/share", "~/.local/share/relay/projects", "/run",
+    "/run/user/1000", "/var/run/docker.sock", "/proc", "/proc/1/root", "/sys", "/dev/shm", "/tmp", "/mnt",
+    "/var/lib/docker", "/var/lib", "/etc", "/etc/shadow", "~/link-to-ssh", "~/.config/relay", "~/nested/../.ssh",
+    "~/.local/state/relay", "~/loop",
+)
+# fmt: on
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_what_would_open_what_is_hidden_is_no_readable(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = _home(tmp_path, monkeypatch)
+    assert opened_by(path)
+    if path != "~":
+        with pytest.raises(ConfigError, match=r"profiles\.x\.readable would open"):
+            load(_config(home, path))
+
+
+@pytest.mark.parametrize(
+    "path", ["~/.cargo", "~/.nvm", "~/.local/bin", "~/.local/share/uv", "/opt/tools", "/mnt/tools"]
+)
+def test_what_lies_beside_it_is(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = _home(tmp_path, monkeypatch)
+    assert opened_by(path) == ""
+    found = load(_config(home, path)).find_profile("x")
+    assert found.readable == (path,)
+    assert loosened(found, "process") == loosened(found) == [f"may read {path}"]
+    assert loosened(found, "docker") == []
+    (note,) = notes_of("docker", True, found)
+    assert note == f"A container cannot have what the profile sets: readable {path}."
+    assert opened_by(path, Path(path.replace("~", str(home))) / "data")  # the data dir, somewhere in it
+
+
+def _home(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = root / "user"
+    (home / ".ssh").mkdir(parents=True)
+    (home / "link-to-ssh").symlink_to(home / ".ssh")
+    (home / "loop").symlink_to(home / "loop")
+    for variable in ("RELAY_DATA_DIR", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "RELAY_CONFIG"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+def _config(home: Path, path: str) -> Path:
+    config = home / "config.toml"
+    config.write_text(f"[profiles.x]\nreadable = [{json.dumps(path)}]\n")
+    return config
+
+
+@pytest.mark.parametrize("value", ['"~/.cargo"', '["tools"]', "[1]", '["~root/x"]', '["~/a\\u0007"]'])
+def test_a_readable_that_is_no_list_of_paths_is_refused(value: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"[profiles.x]\nreadable = {value}\n")
+    with pytest.raises(ConfigError, match="must be a list of paths"):
+        load(config)
+
+
+def test_a_path_that_became_a_link_to_a_secret_is_refused_when_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = _home(tmp_path, monkeypatch)
+    place = DataDir(tmp_path / "data")
+    place.prepare()
+    runtime = ProcessRuntime(place)
+    if not runtime.isolation().works:
+        missing(runtime.isolation().words)
+    clone = place.session("p1", "s1")
+    clone.mkdir(parents=True)
+    labels = {"relay.session": "s1", "relay.project": "p1"}
+    spec = ContainerSpec(name="s1", image="", workspace=clone, labels=labels, runtime="process", readable=("~/tools",))
+    process_id = runtime.create(spec, Watch())
+    for secret in (home / ".ssh", place.root):
+        (home / "tools").unlink(missing_ok=True)
+        (home / "tools").symlink_to(secret)
+        with pytest.raises(ConflictError) as caught:
+            runtime.start(process_id)
+        assert str(secret) in caught.value.title
+    assert runtime.inspect(process_id).status == "created"
+    runtime.remove(process_id)

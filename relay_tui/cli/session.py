@@ -17,7 +17,6 @@ from relay_tui.errors import ConflictError, EngineUnreachableError, InvalidInput
 from relay_tui.model import Desired, Session, SessionState
 from relay_tui.services import names
 from relay_tui.services.drafts import NewSession
-from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.spec import loosened, runs_on
 from relay_tui.services.watch import Watch
 
@@ -291,7 +290,7 @@ def _tell(desk: Desk, session_id: str, words: str = "") -> None:
         "runtime": found.runtime if found.isolated else f"{found.runtime}, not isolated",
         "image": found.image,
         "profile": found.profile,
-        "loosened": "; ".join(loosened(profile)) if profile and found.runtime == DOCKER else "",
+        "loosened": "; ".join(loosened(profile, found.runtime)) if profile and found.isolated else "",
         "notes": "\n".join(found.notes),
         "clone": found.work_dir,
         "container": found.container_id,

@@ -81,6 +81,7 @@ def _document(found: Profile) -> dict[str, object]:
         "env": dict(found.env),
         "command": list(found.command),
         "capabilities": list(found.capabilities),
+        "readable": list(found.readable),
         "loosened": loosened(found),
     }
 

@@ -55,6 +55,7 @@ def container_spec(
         network=profile.network,
         runtime=session.runtime,
         isolated=session.isolated,
+        readable=profile.readable,
     )
 
 
@@ -95,6 +96,8 @@ def runs_on(session: Session) -> str:
 def notes_of(runtime: str, isolated: bool, profile: Profile, image: str = "") -> tuple[str, ...]:
     """What a session is told to do without, to be kept with it; `image` is one that the profile does not name."""
     if runtime != "process":
+        if profile.readable:
+            return (f"A container cannot have what the profile sets: readable {', '.join(profile.readable)}.",)
         return ()
     notes = [] if isolated else ["It is not isolated: its command can read and write whatever you can."]
     missing = unheld(profile)
@@ -107,9 +110,14 @@ def notes_of(runtime: str, isolated: bool, profile: Profile, image: str = "") ->
     return tuple(notes)
 
 
-def loosened(profile: Profile) -> list[str]:
-    """In words, where the profile is less strict than the hardened default; [] when nowhere."""
-    words = []
+def loosened(profile: Profile, runtime: str = "") -> list[str]:
+    """In words, where the profile is less strict than the hardened default; [] when nowhere.
+
+    Of a session only what counts for its runtime.
+    """
+    words = [f"may read {path}" for path in profile.readable] if runtime != "docker" else []
+    if runtime == "process":
+        return words
     if profile.user == "image":
         words.append("runs as the image's own user")
     elif profile.user != "host":
@@ -129,7 +137,7 @@ def describe(spec: ContainerSpec, profile: Profile) -> list[tuple[str, str]]:
     """The effective container in label and value, for the form and for Info."""
     if spec.runtime == "process":
         return _describe_process(spec, profile)
-    loose = loosened(profile)
+    loose = loosened(profile, spec.runtime)
     rows = [
         ("runtime", "container"),
         ("image", spec.image),
@@ -165,6 +173,7 @@ def _describe_process(spec: ContainerSpec, profile: Profile) -> list[tuple[str, 
         ("user", "yours"),
         ("workspace", f"{spec.workspace}: its own clone"),
         ("sees", seen),
+        ("LOOSENED", "; ".join(loosened(profile, spec.runtime)) if spec.isolated else ""),
         ("network", network),
         ("limits", "none hold for a process: memory, CPUs, number of processes"),
         ("does not hold", "; ".join(unheld(profile))),

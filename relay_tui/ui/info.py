@@ -62,11 +62,11 @@ def _work(session: Session, world: World) -> Content:
 
 def _container(session: Session, project: Project, profile: Profile, relay: Relay) -> Content:
     spec = container_spec(session, project, profile, Identity(), relay.data_dir.root)
-    loose = bool(loosened(profile)) and spec.runtime == DOCKER
+    loose = bool(loosened(profile, spec.runtime)) and spec.runtime == DOCKER
     loud = (
         {"hardening", "privileges"}
         if loose
-        else {"does not hold"} | ({"runtime"} - ({"runtime"} if spec.isolated else set()))
+        else {"does not hold", "LOOSENED"} | ({"runtime"} - ({"runtime"} if spec.isolated else set()))
     )
     rows: Pairs = [
         (label, value, "$text-warning bold" if label in loud else "")

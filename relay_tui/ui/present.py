@@ -166,7 +166,7 @@ def session_row(
     wide_from = len(cells)
     known = world.facts.get(session.id)
     branch, *rest = branch_cell(session, known), *(figures or (image,))
-    if session.runtime == DOCKER and profile is not None and loosened(profile):
+    if profile is not None and session.isolated and loosened(profile, session.runtime):
         branch, rest = (_noted(branch, "loosened"), rest) if figures else (branch, [_noted(rest[0], "loosened")])
     elif not session.isolated:  # beside what stays on the narrowest terminal
         branch = _noted(branch, "not isolated")

@@ -29,6 +29,7 @@ from relay_tui.adapters.process.place import PREFIX, Place, read, write
 from relay_tui.adapters.process.pressure import circumstance
 from relay_tui.adapters.process.streams import ProcessEvents, ProcessLines, ProcessLog, directories
 from relay_tui.errors import ConflictError, EngineError, NotFoundError
+from relay_tui.hidden import expanded, opened_by
 from relay_tui.paths import DataDir
 from relay_tui.services.ports import (
     Answer,
@@ -110,6 +111,7 @@ class ProcessRuntime:
             "cwd": str(spec.workspace.resolve()),
             "isolated": spec.isolated,
             "network": spec.network != "none",
+            "readable": list(spec.readable),
         }
 
     def start(self, process_id: str) -> None:
@@ -133,6 +135,11 @@ class ProcessRuntime:
         if not self.sandbox.works:
             hint = self.sandbox.hint or "Create another session, without a sandbox or in a container."
             raise EngineError("Its sandbox cannot be made", self.sandbox.words, hint)
+        readable = [str(path) for path in spec.get("readable", ())]
+        for path in readable:
+            if opened := opened_by(path, self._data_dir.root):
+                hint = "Take it out of the profile's readable, then {retry} goes on."
+                raise ConflictError(f"The session would be shown {opened}", f"By '{path}' of its profile.", hint)
         self._files.delete(place.tmp)  # fresh each time, as after a boot: what lay there may be a trap for mounts
         place.tmp.mkdir(mode=0o700)
         real = place.root.resolve()
@@ -143,6 +150,7 @@ class ProcessRuntime:
             home=real / place.home.name,
             tmp=real / place.tmp.name,
             network=bool(spec["network"]),
+            readable=[expanded(path) for path in readable],
         )
 
     def _spawn(self, place: Place, order: Mapping[str, Any]) -> dict[str, Any]:

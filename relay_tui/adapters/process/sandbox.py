@@ -14,18 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay_tui import hidden
 from relay_tui.adapters.process import launch
-from relay_tui.adapters.process.people import account
 
 INSTALL = "Install it: sudo apt-get install bubblewrap."
 _LAUNCHER = "/run/relay/launch.py"
 _PROBE_SECONDS = 10.0
-_HIDDEN = ("/home", "/root", "/run", "/tmp", "/var/tmp", "/mnt", "/media")
 _SHOWN_OF_RUN = ("/run/current-system", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager/resolv.conf")
 """Parts of /run that programs need to be found and names to be resolved."""
-_SECRETS_OF_ROOT = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
-_DIRECTORIES_OF_ROOT = ("/var/lib/docker", "/var/lib/containerd", "/etc/ssl/private", "/var/spool", "/var/backups")
-_SECRET_PLACES = ("GNUPGHOME", "DOCKER_CONFIG", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "KUBECONFIG", "NETRC")
 _KERNEL_READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
 """What of the kernel root could change by merely owning its files: as containers have it."""
 _KERNEL_HIDDEN = ("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware")
@@ -110,10 +106,10 @@ def wrap(
     """The program of the sandbox, then its arguments; it starts the launcher, whose channel is at descriptor 3."""
     python = Path(sys.executable).resolve()
     prefix = Path(sys.base_prefix).resolve()
-    hidden = _hidden(data_dir)
-    shown = [path for path in (prefix, python, *readable) if any(path.is_relative_to(place) for place in hidden)]
+    places = _hidden(data_dir)
+    shown = [path for path in (prefix, python) if _within(path, places)]
     command = [sandbox.program, *_frame(sandbox, network=network)]
-    for place in hidden:
+    for place in places:
         command += ["--tmpfs", str(place)]
     for secret in _secret_files():
         command += ["--ro-bind", "/dev/null", str(secret)]
@@ -123,55 +119,55 @@ def wrap(
     if (resolver := Path("/etc/resolv.conf").resolve()).is_relative_to("/run") and _is_there(resolver):
         command += ["--ro-bind", str(resolver), str(resolver)]
     command += ["--bind", str(tmp), "/tmp", "--bind", str(tmp), "/var/tmp"]
+    for path in readable:
+        command += _show(path, places)
     for path in (clone, home):
         command += ["--bind", str(path), str(path)]
     command += ["--ro-bind", str(Path(launch.__file__).resolve()), _LAUNCHER]
-    for place in hidden:
+    for place in places:
         if str(place) not in ("/tmp", "/var/tmp"):
             command += ["--remount-ro", str(place)]
     return [*command, "--chdir", "/", "--", str(python), "-I", "-S", _LAUNCHER]
 
 
+def _within(path: Path, places: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(place) for place in places)
+
+
+def _show(path: Path, places: Sequence[Path]) -> Iterator[str]:
+    """Options that show a hidden path read-only: where it really lies, and where a link says so; its secrets empty."""
+    if not _is_there(path):
+        return
+    real = path.resolve()
+    for seen in dict.fromkeys((real, path.parent.resolve() / path.name)):
+        if _within(seen, places):
+            yield from ("--ro-bind", str(real), str(seen))
+            for secret in hidden.masked_in(path):
+                yield from ("--ro-bind", "/dev/null", str(seen / secret.resolve().relative_to(real)))
+
+
 def _hidden(data_dir: Path) -> list[Path]:
     """The real directories that an empty one takes the place of; outer ones first, none within another."""
-    places = {Path(name) for name in _HIDDEN} | {Path(entry) for entry in _homes()} | {data_dir}
+    places = {Path(name) for name in hidden.ROOTS} | set(hidden.homes()) | {data_dir}
     places |= set(_directories_of_secrets())
     if os.getuid() == 0:
-        places |= {Path(name) for name in _DIRECTORIES_OF_ROOT}
+        places |= {Path(name) for name in hidden.DIRECTORIES_OF_ROOT}
     real = sorted({place.resolve() for place in places if _is_there(place) and place.is_dir()})
     return [place for place in real if not any(place != other and place.is_relative_to(other) for other in real)]
 
 
-def _homes() -> Iterator[str]:
-    """Our own home, wherever it is, and whatever the variables of the desktop call so."""
-    yield account()[1]
-    for variable in ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
-        if (value := os.environ.get(variable, "")).startswith("/") and value != "/":
-            yield value
-
-
-def _secret_paths() -> Iterator[Path]:
-    for variable in _SECRET_PLACES:
-        for name in os.environ.get(variable, "").split(":"):
-            if name.startswith("/"):
-                yield Path(name).resolve()
-    for variable in ("SSH_AUTH_SOCK", "GOOGLE_APPLICATION_CREDENTIALS", "GIT_ASKPASS", "RELAY_CONFIG"):
-        if (name := os.environ.get(variable, "")).startswith("/"):
-            yield Path(name).resolve()
-
-
 def _directories_of_secrets() -> list[Path]:
-    return [path for path in _secret_paths() if _is_there(path) and path.is_dir()]
+    return [path for path in hidden.named_secrets() if _is_there(path) and path.is_dir()]
 
 
 def _secret_files() -> list[Path]:
     """Files of our user that hold secrets outside of what is hidden anyway; those of root if that is who we are."""
-    files = [path for path in _secret_paths() if _is_there(path) and not path.is_dir()]
+    files = [path for path in hidden.named_secrets() if _is_there(path) and not path.is_dir()]
     if os.getuid() == 0:
-        files += [Path(name) for name in _SECRETS_OF_ROOT]
+        files += [Path(name) for name in hidden.SECRETS_OF_ROOT]
         files += sorted(Path("/etc/ssh").glob("ssh_host_*_key"))
-    hidden = [Path(name).resolve() for name in _HIDDEN]
-    return [path for path in files if _is_there(path) and not any(path.is_relative_to(place) for place in hidden)]
+    places = [Path(name).resolve() for name in hidden.ROOTS]
+    return [path for path in files if _is_there(path) and not _within(path, places)]
 
 
 def _is_there(path: Path) -> bool:

@@ -45,6 +45,8 @@ class ContainerSpec:
     """What is to run it: 'docker' or 'process'."""
     isolated: bool = True
     """Whether a process runs in a sandbox; a container always does."""
+    readable: tuple[str, ...] = ()
+    """Paths, `~` being our home, that a process may read though its sandbox hides what is around them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ class NewSessionForm(Form):
         if spec.runtime == PROCESS and not spec.isolated:  # on a low terminal the preview has to be scrolled to
             self.query_one("#field-runtime", Field).blame("a process, not isolated from your files")
         loud = {"runtime", "does not hold"} if spec.runtime == PROCESS else set()
-        loud |= {"hardening"} if loosened(profile) else set()
+        loud |= {"hardening", "LOOSENED"} if loosened(profile) else set()
         loud -= {"runtime"} if spec.isolated else set()
         lines = [
             Content.styled("What will be made", "bold $foreground-muted"),
