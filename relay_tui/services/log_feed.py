@@ -34,6 +34,15 @@ class FeedStatus:
         return self.word == "ended"
 
 
+Rest = Callable[[], float]
+"""Tells for how many seconds more nothing should be read, 0 or less: go on."""
+
+
+def never() -> float:
+    """No rest."""
+    return 0.0
+
+
 class LogFeed:
     """Follows one container's log. `wake` is called (in the reader's thread) when there is something to drain."""
 
@@ -46,6 +55,7 @@ class LogFeed:
         tail: int,
         since: str = "",
         room: int = ROOM,
+        rest: Rest = never,
     ) -> None:
         self._runtime = runtime
         self._container_id = container_id
@@ -53,6 +63,7 @@ class LogFeed:
         self._tail = tail
         self._since = since
         self._most = room
+        self._rest = rest
         self._batches: deque[LogBatch] = deque()
         self._recent: deque[LogBatch] = deque()
         self._recent_lines = 0
@@ -128,6 +139,9 @@ class LogFeed:
             self._size += len(batch.data)
         if first:
             self._wake()
+        if (rest := self._rest()) > 0:
+            with self._room:
+                self._room.wait_for(lambda: self._closed, rest)
         return True
 
     def _say(self, status: FeedStatus) -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import Reactive
 from textual.screen import Screen
@@ -23,6 +23,7 @@ from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS
 from relay_tui.ui.colours import CALM, INK
 from relay_tui.ui.endings import on_ending
+from relay_tui.ui.hands import Hands
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.main_screen import MainScreen
 from relay_tui.ui.world import Bridge, WorldChanged, snapshot
@@ -31,7 +32,7 @@ SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waitin
 HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
 
 
-class RelayApp(App[int]):
+class RelayApp(Hands[int]):
     """Opens the main screen over relay; everything else is the screen's."""
 
     TITLE = "relay"

@@ -54,6 +54,7 @@ class Detail(Vertical):
             ContentSwitcher(log, ChangesTab(changes, plain=plain), info, initial="log"),
         )
         self._furnished = True
+        self.watch(self.log_view, "state", self.show_state, init=False)
 
     @property
     def furnished(self) -> bool:
@@ -110,9 +111,8 @@ class Detail(Vertical):
         self.log_pane.show(session, engine_epoch)
         self.show_state()
 
-    @on(LogView.StateChanged)
     def show_state(self) -> None:
-        """Tell in the border what the log's view does."""
+        """Tell in the border what the log's view does, in one drawing with it."""
         shown = self.query_one(ContentSwitcher).current == "log" and self.log_pane.session is not None
         words = state_words(self.log_view.state, self._glyphs.dot) if shown else ""
         if words != self._state:

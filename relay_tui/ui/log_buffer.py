@@ -13,7 +13,7 @@ from relay_tui.text import clean_block
 
 LINES = 100_000
 BYTES = 64 << 20
-_SMALL = 32 * 1024  # bytes up to which a block takes in the next batch, so that single lines do not weigh
+_SMALL = 8 * 1024  # bytes up to which a block takes in the next batch, so that single lines do not weigh
 _PER_LINE = 9
 _PER_BLOCK = 400
 

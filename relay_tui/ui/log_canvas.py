@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -54,6 +54,8 @@ class LogCanvas(ScrollView):
     }
     """
 
+    state: var[LogState] = var(LogState())
+    """What is told about it around it; whoever watches it hears of a change before that is drawn."""
     placeholder: reactive[str] = reactive("", layout=False)
     """What stands in the middle while there is no line; may have several lines."""
 
@@ -68,7 +70,6 @@ class LogCanvas(ScrollView):
         classes: str | None = None,
     ) -> None:
         self.buffer = LogBuffer() if buffer is None else buffer
-        self.state = LogState()
         self._ascii = ascii
         self._lines: Lines = AllLines(self.buffer)
         self._search: Pattern | None = None
@@ -77,7 +78,7 @@ class LogCanvas(ScrollView):
         self._top: tuple[int, int] = (0, 0)  # a line's number and a row of it, for whoever does not follow
         self._left = 0
         self._widest = 0
-        self._rows: list[Place] | None = None
+        self._rows: tuple[Size, list[Place]] | None = None  # for a size, until something changes
         self._drawn_lines: LRUCache[int, DrawnLine] = LRUCache(_KEPT)
         self._drawn_rows: LRUCache[tuple[int, int, bool], Strip] = LRUCache(_KEPT)
         self._paint_of: Paint | None = None
@@ -115,9 +116,10 @@ class LogCanvas(ScrollView):
         return self._line(self._lines.at(index)).height(self.look) if self.state.wrap else 1
 
     def _visible(self) -> list[Place]:
-        if self._rows is None:
-            self._rows = log_place.visible(self._place(), self._room, len(self._lines), self._height)
-        return self._rows
+        if self._rows is None or self._rows[0] != self.scrollable_size:
+            rows = log_place.visible(self._place(), self._room, len(self._lines), self._height)
+            self._rows = self.scrollable_size, rows
+        return self._rows[1]
 
     # --- how they look ---
 

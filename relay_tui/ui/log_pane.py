@@ -19,11 +19,13 @@ from relay_tui.services.log_join import Edge, oldest_edge, rfc3339
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.log_words import ending
 from relay_tui.text import clean
+from relay_tui.ui.hands import last_key
 from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_pace import Pace
 from relay_tui.ui.log_view import LogView
 
 TAIL = 1_000  # lines of history a log is opened with; more come as one scrolls up
-DRAIN = 0.05  # seconds between two drawings, so that a burst is drawn in batches
+HUSH = 0.03  # seconds that reading rests when a key was pressed: what it does is drawn with nobody in its way
 SETTLE = 0.12  # seconds the cursor rests on a session before its log is opened, if it moved just before
 
 
@@ -47,7 +49,8 @@ class LogPane(Vertical):
         self._status = FeedStatus()
         self._opened_for = ""
         self._waiting: Timer | None = None
-        self._moved_at = self._drained_at = 0.0
+        self._moved_at = 0.0
+        self._pace = Pace()
         self._draining = False
         self._since = 0.0  # seconds before now; 0: all
         self._began = ""  # the moment that was, as the engine takes it
@@ -116,8 +119,15 @@ class LogPane(Vertical):
         def wake() -> None:
             self.post_message(self.Arrived(box[0] if box else None))
 
-        self._drained_at = 0.0
-        self._feed = self._source.follow(session.container_id, wake, tail=TAIL, since=self._began)
+        app = self.app
+        self._pace.restart()
+        self._feed = self._source.follow(
+            session.container_id,
+            wake,
+            tail=TAIL,
+            since=self._began,
+            rest=lambda: last_key(app) + HUSH - time.monotonic(),
+        )
         box.append(self._feed)
 
     def reopen(self, since: float, words: str) -> None:
@@ -147,16 +157,19 @@ class LogPane(Vertical):
     def drain_soon(self) -> None:
         """Draw in batches, the first of them at once."""
         if not self._draining:
-            due = self._drained_at + DRAIN - time.monotonic()
-            if due <= 0:
-                self._drain()
-            else:
-                self._draining = True
-                self.set_timer(due, self._drain)
+            self._drain_when_due()
+
+    def _drain_when_due(self) -> None:
+        due = self._pace.due(time.monotonic(), last_key(self.app))
+        self._draining = due > 0
+        if self._draining:
+            self.set_timer(due, self._drain_when_due)
+        else:
+            self._drain()
 
     def _drain(self) -> None:
-        self._draining = False
-        self._drained_at = time.monotonic()
+        self._pace.begin(time.monotonic())
+        self.call_after_refresh(lambda: self._pace.end(time.monotonic()))
         feed = self._feed
         if feed is None:
             return

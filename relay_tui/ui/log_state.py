@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class LogState:
     loading: bool = False
     connection: str = ""
     """'' while all is well, else 'reconnecting' or 'ended'."""
+
+    def counted_on_from(self, before: LogState) -> bool:
+        """Whether nothing but a count has changed that goes on by itself."""
+        found = before.found if self.found is not None and before.found is not None else self.found
+        return replace(self, dropped=before.dropped, found=found) == before and bool(before.dropped or not self.dropped)
 
 
 def state_words(state: LogState, dot: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.widget import Widget
 
@@ -26,6 +27,7 @@ _SIDEWAYS = 8
 _WHEEL = 3
 _SLICE = 0.006  # seconds of looking for matches at once
 _PAUSE = 0.004  # seconds between, for everything else
+_COUNTS = 0.5  # seconds between two tellings of what is only counted on
 _NEAR = 200  # lines from the first at which older ones are wanted
 
 
@@ -94,14 +96,17 @@ class LogView(LogCanvas, can_focus=True):
         self._at_home = False
         self._may_be_older = False
         self._left_at = 0
+        self._said_at = 0.0
+        self._counting = False
 
     # --- what it is given ---
 
     def extend(self, batches: Sequence[LogBatch]) -> None:
         """Show more lines."""
+        before = None if self._following else self._shown()
         for batch in batches:
             self.buffer.append(batch)
-        self._changed()
+        self._changed(before)
 
     def prepend(self, batches: list[LogBatch], *, complete: bool) -> None:
         """Put older lines before the first; `complete`: there are no older ones."""
@@ -338,8 +343,8 @@ class LogView(LogCanvas, can_focus=True):
 
     # --- keeping up ---
 
-    def _changed(self) -> None:
-        """Draw anew; tell the scrollbar and whoever shows the state."""
+    def _changed(self, before: list[tuple[int, int]] | None = None) -> None:
+        """Draw anew; tell the scrollbar and whoever shows the state. `before`: rows that need not be drawn again."""
         self._rows = None
         if not self.is_mounted:
             return
@@ -347,6 +352,18 @@ class LogView(LogCanvas, can_focus=True):
             self._looking = True
             self._look()
         self._tell_scrollbar()
+        self._tell_state()
+        self._ask_for_older()
+        if before is not None and before == self._shown():
+            self.refresh(Region(0, self.size.height - 1, self.size.width, 1))  # how many came below
+        else:
+            self.refresh()
+
+    def _shown(self) -> list[tuple[int, int]]:
+        """The rows on the screen: numbers of lines, and rows of these."""
+        return [(self._lines.at(place.line), place.row) for place in self._visible()]
+
+    def _tell_state(self) -> None:
         found = self._found
         at = found.place(self._current) if found is not None and self._current is not None else 0
         self._say(
@@ -361,14 +378,24 @@ class LogView(LogCanvas, can_focus=True):
                 dropped=self.buffer.dropped,
             )
         )
-        self._ask_for_older()
-        self.refresh()
 
     def _say(self, state: LogState) -> None:
-        if state != self.state:
-            self.state = state
-            self._rows = None
-            self.post_message(self.StateChanged(self, state))
+        """Tell of it: at once, but for what is only counted on."""
+        if state == self.state:
+            return
+        if state.counted_on_from(self.state) and (due := self._said_at + _COUNTS - time.monotonic()) > 0:
+            if not self._counting:
+                self._counting = True
+                self.set_timer(due, self._say_counts)
+            return
+        self._said_at = time.monotonic()
+        self.state = state
+        self._rows = None
+        self.post_message(self.StateChanged(self, state))
+
+    def _say_counts(self) -> None:
+        self._counting = False
+        self._tell_state()
 
     def _ask_for_older(self) -> None:
         near = not self._following and self._lines.index(self._top[0]) < _NEAR

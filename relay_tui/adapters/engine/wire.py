@@ -26,7 +26,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
 GREETING_SECONDS = 10.0  # one that takes longer over its name does not answer at all
 _HEAD_LIMIT = 64 * 1024
-_READ = 64 * 1024
+_READ = 256 * 1024
 
 
 class RefusedError(Exception):
@@ -121,7 +121,7 @@ class Stream:
         return ahead
 
     def recv(self) -> bytes:
-        """Up to 64 KiB, as soon as there is anything; b"" at the end and after close(). Raises OSError."""
+        """Up to 256 KiB, as soon as there is anything; b"" at the end and after close(). Raises OSError."""
         if self._ahead:
             return self.take_ahead()
         with self._lock:
