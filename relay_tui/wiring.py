@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SOON = 2.0
+_SOON = 1.5
 """Seconds that a file system has to show a small file."""
 
 
@@ -210,7 +210,7 @@ def _doctor(
         config=config,
         plan=reconciler.plan,
         unseen=lambda: reconciler.unseen,
-        choose=lambda project, ask: sessions.choose(NewSession(project=project), ask=ask),
+        choose=lambda project, records, ask: sessions.choose(NewSession(project=project), records, ask),
         confinement=lambda: look.confinement(),
     )
 

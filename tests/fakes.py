@@ -590,7 +590,7 @@ def build(
             config=config,
             plan=reconciler.plan,
             unseen=lambda: reconciler.unseen,
-            choose=lambda _project, _ask: ENGINE,
+            choose=lambda _project, _records, _ask: ENGINE,
             confinement=lambda: "Landlock (version 3)",
         ),
         trash=trash,

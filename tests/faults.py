@@ -91,8 +91,29 @@ def small_disk(path: Path, size: str) -> Iterator[SmallDisk]:
         subprocess.run(("umount", "--lazy", path), check=True)
 
 
-def _mount(*arguments: str | Path) -> None:
-    done = subprocess.run(("mount", *arguments), capture_output=True, text=True, check=False)
+@contextmanager
+def dead_mount(path: Path) -> Iterator[Path]:
+    """Mount at `path` what never answers, as a network mount whose server is gone; whoever waits is freed after it."""
+    if os.geteuid():
+        missing("only root may mount a dead file system")
+    try:
+        server = os.open("/dev/fuse", os.O_RDWR)  # from which nobody will ever read
+    except OSError as error:
+        missing(f"nothing can be mounted here: {error}")
+    try:
+        path.mkdir(parents=True)
+        options = f"fd={server},rootmode=40000,user_id=0,group_id=0"
+        _mount("-i", "-t", "fuse", "-o", options, "relay-test", path, pass_fds=(server,))
+        try:
+            yield path
+        finally:
+            subprocess.run(("umount", "--lazy", "--no-canonicalize", path), check=True)
+    finally:
+        os.close(server)
+
+
+def _mount(*arguments: str | Path, pass_fds: tuple[int, ...] = ()) -> None:
+    done = subprocess.run(("mount", *arguments), capture_output=True, text=True, check=False, pass_fds=pass_fds)
     if done.returncode:
         missing(f"nothing can be mounted here: {done.stderr.strip()}")
 

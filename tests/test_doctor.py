@@ -240,7 +240,7 @@ def test_what_new_sessions_run_on_in_each_kind_of_project(
     engine = EngineLook(machine, PROFILES, needed=False, patience=1)
     engine.look()
 
-    def choose(project: str, ask: Callable[[], object]) -> Choice:
+    def choose(project: str, _: Records, ask: Callable[[], object]) -> Choice:
         with suppress(EngineUnreachableError):
             assert (ask() is None) == isinstance(facts, EngineFacts)
         choice = alpha if project else usual
@@ -259,7 +259,7 @@ def test_an_engine_that_refuses_is_told_by_both() -> None:
     engine = EngineLook(machine, PROFILES, needed=False, patience=1)
     with pytest.raises(EngineError):
         engine.look()
-    found = engine.runtimes(Records(), lambda _, ask: CONTAINER if ask() is None else SANDBOX)
+    found = engine.runtimes(Records(), lambda _project, _records, ask: CONTAINER if ask() is None else SANDBOX)
     assert (found.verdict, found.found) == (Verdict.WARNING, "New sessions are refused: The engine refused a greeting")
 
 
@@ -321,17 +321,18 @@ def test_one_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return Check(name, run)
 
     checks = [
+        look("engine"),
         hung,
-        replace(look("store"), leans_on=("disk",)),
+        replace(look("store"), leans_on=("engine", "disk")),
         replace(look("orphans"), leans_on=("store",)),  # which leans on it in its turn
         replace(look("runtimes"), after="disk"),
         replace(look("alone"), leans_on=("not here",)),
     ]
     found = examination.examine(checks, lambda _: None, Watch())
     opened.set()
-    assert [finding.verdict for finding in found] == ["broken", "unknown", "unknown", "ok", "ok"]
-    assert found[1].found == found[2].found == "Not looked at: the disk is dead"
-    assert looked == ["runtimes", "alone"]
+    assert [finding.verdict for finding in found] == ["ok", "broken", "unknown", "unknown", "ok", "ok"]
+    assert found[2].found == found[3].found == "Not looked at: the disk is dead"
+    assert looked == ["engine", "runtimes", "alone"]
 
 
 def test_all_of_it_ends_in_time_and_says_what_there_was_no_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +345,7 @@ def test_all_of_it_ends_in_time_and_says_what_there_was_no_time_for(monkeypatch:
     opened.set()
     assert took < 20  # 20 s it would have been
     assert [finding.verdict for finding in found] == ["broken"] * 2 + ["unknown"] * 38
-    assert found[-1].found == "Not looked at: the 1.5 s for all of it were over"
+    assert found[-1].found == "Not looked at: the 2 s for all of it were over"
 
 
 def test_cancelled_it_ends_what_runs(tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ def _release(descriptor: int, path: Path) -> None:
 def read_holder(path: Path) -> Holder | None:
     """Whom the lock file names, if that process still lives; a number used anew tells itself by its start time."""
     try:
+        if not path.is_file():  # a pipe would keep its reader waiting
+            return None
         found = json.loads(path.read_bytes())
         pid, started, purpose = found["pid"], found["started"], found["purpose"]
     except FileNotFoundError:

@@ -170,7 +170,7 @@ class Demo:
         def run(part: Part) -> str:
             session = made.get(part.name) or relay.sessions.register(_session(project[0], part))
             made[part.name] = self._build(session, watch)
-            return self._judged(part, made[part.name])
+            return self._judged(part, made[part.name], watch)
 
         def command() -> str:
             asking = Watch()
@@ -204,7 +204,7 @@ class Demo:
             self._relay.sessions.build(session.id, watch)
         return self._relay.store.read().sessions[session.id]
 
-    def _judged(self, part: Part, session: Session) -> str:
+    def _judged(self, part: Part, session: Session, watch: Watch) -> str:
         """What the session came to, in words. Raises RelayError if that is not what it is there for."""
         if part is FAILING:
             if session.state is SessionState.RUNNING:  # a slow machine: it had no time yet to fail
@@ -215,22 +215,23 @@ class Demo:
             said = reason is not None and part.says in reason.detail
             state = f"{session.state}, exit code {session.exit_code}"
             return _expect(said and session.exit_code == 1, f"failed as it should: {state}", state)
-        said = self._says(session, part.says)
+        said = self._says(session, part.says, watch)
         running = session.state is SessionState.RUNNING
         return _expect(said and running, f"{part.shows} ({part.says!r} in its log)", f"{session.state}; {part.says!r}")
 
-    def _says(self, session: Session, words: str) -> bool:
-        """Whether the words come in the session's log soon."""
+    def _says(self, session: Session, words: str, watch: Watch) -> bool:
+        """Whether the words come in the session's log soon. Raises CancelledError."""
         heard = b""
         stream = self._relay.runtime.logs(session.container_id, follow=True)
         try:
-            with _after(_PATIENCE, stream.close):
+            with _after(_PATIENCE, stream.close), watch.on_cancel(stream.close):
                 for chunk in stream:
                     heard += chunk.data
                     if words.encode() in heard:
                         return True
         finally:
             stream.close()
+        watch.check()
         return False
 
 

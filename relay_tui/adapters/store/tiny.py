@@ -180,6 +180,9 @@ class TinyStore:
         known = self._snapshot
         if known is not None and known.stamp == self.stamp():
             return known
+        if self._path.is_fifo():  # it would keep its reader waiting
+            words = f"{self._path} is a pipe, not a file."
+            raise StoreError("The store cannot be read", words, f"Move it away: mv {self._path} {self._path}.pipe")
         try:
             with self._path.open("rb") as file:
                 stamp, data = stamp_of(os.fstat(file.fileno())), file.read()

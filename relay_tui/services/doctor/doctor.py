@@ -28,7 +28,7 @@ _QUICK = 5.0
 _ENGINE = 14.0
 _GREETING = 10.0  # as long as everything else in relay waits for it
 _REMOTE = 10.0
-_READING = 3.0  # seconds that reading the records may hold up everything else
+_READING = 2.0  # seconds that reading the records may hold up everything else
 _ORPHANS = 8.0
 _OVER_SSH = re.compile(r"^(ssh://|[^/]+@?[^/]*:(?!//))")
 _HOST = re.compile(r"^\w+://(?:[^/@]*@)?([^/]+)|^(?:[^/@:]*@)?([^/:]+):(?!//)")
@@ -70,7 +70,8 @@ class Doctor:
         yield Check("engine", lambda _: engine.look(), _ENGINE, restart, loss=LOST)
         yield Check("bubblewrap", partial(tools.bubblewrap, machine), _QUICK, "bwrap --ro-bind / / true   # says why")
         yield Check("confinement", lambda _: around.confinement(self.confinement()), _QUICK, "bwrap --version")
-        yield Check("runtimes", lambda _: engine.runtimes(records, self.choose), _QUICK, after="engine")
+        runtimes = partial(engine.runtimes, records, self.choose)
+        yield Check("runtimes", lambda _: runtimes(), _QUICK, after="engine", leans_on=("data dir",))
         yield Check("terminal", lambda _: around.terminal(terminal))
         yield Check("locale", lambda _: around.locale(terminal))
 

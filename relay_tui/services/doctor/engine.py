@@ -20,8 +20,8 @@ _DELEGATE = (
     "sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload   # then log in again"
 )
 
-Choose = Callable[[str, Callable[[], object]], Choice]
-"""What a new session of a project ('' for a new project) runs on, given how to ask whether the engine answers."""
+Choose = Callable[[str, Records, Callable[[], object]], Choice]
+"""What a new session of a project ('' for a new project) runs on, by the records and how to ask for the engine."""
 
 
 class EngineLook:
@@ -70,8 +70,8 @@ class EngineLook:
 
     def runtimes(self, records: Records, choose: Choose) -> Finding:
         """What a new session gets: in a new project, and in those projects where that differs."""
-        usual = self._outcome("", choose)
-        outcomes = {project.name: self._outcome(project.id, choose) for project in records.live_projects()}
+        usual = self._outcome("", records, choose)
+        outcomes = {project.name: self._outcome(project.id, records, choose) for project in records.live_projects()}
         others: dict[str, list[str]] = {}
         for name, outcome in outcomes.items():
             if outcome.words != usual.words:
@@ -82,10 +82,10 @@ class EngineLook:
         worst = max((usual, *outcomes.values()), key=lambda outcome: outcome.evil)
         return warning("runtimes", found, worst.mend) if worst.evil else ok("runtimes", found)
 
-    def _outcome(self, project_id: str, choose: Choose) -> _Outcome:
+    def _outcome(self, project_id: str, records: Records, choose: Choose) -> _Outcome:
         """What a new session there comes to."""
         try:
-            choice = choose(project_id, self.answer)
+            choice = choose(project_id, records, self.answer)
         except RelayError as error:
             return _Outcome(f"refused: {error.title}", 2, error.hint)
         start = f"{self._silent.mend or self._silent.hint}   # or say --runtime process" if self._silent else ""

@@ -91,7 +91,7 @@ class _Look:
     def __init__(self, checks: Sequence[Check], tell: Tell, seconds: float) -> None:
         self.found: dict[str, Finding] = {}
         self._tell = tell
-        self._over = f"the {seconds:g} s for all of it were over"
+        self._over = f"the {_rounded(seconds)} s for all of it were over"
         self._deadline = time.monotonic() + seconds
         self._answers: _Answers = queue.SimpleQueue()
         self._waiting = list(checks)
@@ -122,7 +122,8 @@ class _Look:
         """
         late = time.monotonic() >= self._deadline
         for check in self._waiting:
-            loss = next((self.found[name].loss for name in check.leans_on if name in self.found), "")
+            losses = (self.found[name].loss for name in check.leans_on if name in self.found)
+            loss = next(filter(None, losses), "")
             ready = self._names.intersection(check.first) <= self.found.keys()
             if loss or late:
                 self._waiting.remove(check)
