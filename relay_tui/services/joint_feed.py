@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from relay_tui.services.joint_order import Line, Timeline, Window, labelled
+from relay_tui.services.joint_order import Line, Timeline, Window, comparable, labelled
 from relay_tui.services.joint_past import Past, Reach
-from relay_tui.services.log_feed import ROOM, FeedStatus, LogFeed
+from relay_tui.services.log_feed import ROOM, FeedStatus, LogFeed, Rest, never
 from relay_tui.services.log_history import Older
 from relay_tui.services.log_join import rfc3339
 from relay_tui.services.log_source import LogSource
@@ -83,7 +83,11 @@ class _Part:
 
 
 class JointFeed:
-    """Follows them all. `wake` is called in another thread when there is something to drain."""
+    """Follows them all.
+
+    `wake` is called in another thread when there is something to drain, and so is `rest`, which tells for how many
+    seconds reading is to rest.
+    """
 
     def __init__(
         self,
@@ -93,6 +97,7 @@ class JointFeed:
         *,
         tail: int,
         since: str = "",
+        rest: Rest = never,
         hold: float = HOLD,
         quiet: float = QUIET,
     ) -> None:
@@ -100,6 +105,7 @@ class JointFeed:
         self._wake = wake
         self._tail = tail
         self._since = since
+        self._rest = rest
         self._quiet = quiet
         self._hold = hold
         self._window = Window(hold)
@@ -107,7 +113,7 @@ class JointFeed:
         self._parts: dict[str, _Part] = {}  # by container
         self._room = ROOM // max(1, min(MOST, len(voices)))  # bytes of each that are read ahead
         self._labels: dict[int, bytes] = {}
-        self._began = rfc3339(time.time())
+        self._began = rfc3339(time.time())  # on this machine's clock, which the engine's is or is near
         self._open = False
         self._numbers = 0
         self._shown_last = 0  # the log of the line that was given out last
@@ -144,7 +150,12 @@ class JointFeed:
         self._numbers += 1
         joined = max(self._began, self._since) if self._open else ""
         feed = self._source.follow(
-            voice.container_id, self._stirred.set, tail=self._tail, since=joined or self._since, room=self._room
+            voice.container_id,
+            self._stirred.set,
+            tail=self._tail,
+            since=joined or self._since,
+            room=self._room,
+            rest=self._rest,
         )
         part = _Part(self._numbers, voice, feed, joined)
         self._parts[voice.container_id] = part
@@ -181,7 +192,7 @@ class JointFeed:
                 self._stirred.wait()
             with self._lock:
                 self._lock.wait_for(lambda: self._size < ROOM or self._closed.is_set())
-            if self._closed.wait(TICK):
+            if self._closed.wait(max(TICK, self._rest())):
                 return
             self._stirred.clear()
             changed = sum(self._gather(part) for part in self._present())
@@ -199,10 +210,9 @@ class JointFeed:
             parts = self._present()
             for part in parts:
                 if self._may_be_whole(part) and (batches := part.take()):
-                    came = now
+                    came = came if self._heard(part) else now
                     part.reach.keep(part.order.lines(batches))
-            heard = all(part.feed.status.ended or not self._may_be_whole(part) for part in parts)
-            if heard or now - came > self._quiet or now - began > PATIENCE:
+            if all(map(self._heard, parts)) or now - came > self._quiet or now - began > PATIENCE:
                 break
         with self._lock:
             self._open = True
@@ -216,6 +226,12 @@ class JointFeed:
         self._give(self._past.recent({part.number for part in parts if self._may_be_whole(part)}))
         self._stirred.set()
         return True
+
+    def _heard(self, part: _Part) -> bool:
+        """Whether what it wrote before is there: it ended, that is enough, or it is at what it writes now."""
+        if part.feed.status.ended or not self._may_be_whole(part):
+            return True
+        return part.order.last >= comparable(self._began.encode())
 
     def _may_be_whole(self, part: _Part) -> bool:
         """Whether so few of its recent lines came that they can be all."""

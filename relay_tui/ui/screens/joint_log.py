@@ -25,15 +25,17 @@ from relay_tui.services.log_source import LogSource
 from relay_tui.text import clean
 from relay_tui.ui.actions import ACTIONS, ANYWHERE, BY_NAME, Action, L
 from relay_tui.ui.bars import KeyBar
+from relay_tui.ui.hands import last_key
 from relay_tui.ui.joint_names import Names
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_pace import Pace
+from relay_tui.ui.log_pane import HUSH, TAIL
 from relay_tui.ui.log_prompt import LogPrompt
 from relay_tui.ui.log_state import state_words
 from relay_tui.ui.log_view import LogView
 from relay_tui.ui.present import ASCII, Glyphs
 
-TAIL = 1_000  # lines of history of each that it is opened with; more come as one scrolls up
 _ONLY_SOUGHT = frozenset({"log_next", "log_previous"})
 _DOES = {"quit": "back"}
 """What leaves relay leaves what covers it first."""
@@ -86,7 +88,8 @@ class JointLog(LogActions):
         self.glyphs = glyphs
         self._voices = self._voiced(sessions, 0)
         self._feed: JointFeed | None = None
-        self._opened = self._owed = False
+        self._opened = self._owed = self._draining = False
+        self._pace = Pace()
         self._title = ""
 
     def compose(self) -> ComposeResult:
@@ -102,7 +105,7 @@ class JointLog(LogActions):
         self._open(0)
         self.set_focus(self.log_view)
         self.offer_keys()
-        self.show_state()
+        self.watch(self.log_view, "state", self.show_state)
 
     # --- whose logs ---
 
@@ -135,8 +138,15 @@ class JointLog(LogActions):
         """Follow what was written in the last so many seconds, and what comes; 0: all of it."""
         began = rfc3339(time.time() - since) if since else ""
         self._opened = self._owed = False
+        app = self.app
+        self._pace.restart()
         self._feed = JointFeed(
-            self._source, self._voices, lambda: _void(self.post_message(self.Arrived())), tail=TAIL, since=began
+            self._source,
+            self._voices,
+            lambda: _void(self.post_message(self.Arrived())),
+            tail=TAIL,
+            since=began,
+            rest=lambda: last_key(app) + HUSH - time.monotonic(),
         )
         self._entitle()
 
@@ -163,8 +173,22 @@ class JointLog(LogActions):
     # --- the lines as they come ---
 
     @on(Arrived)
-    def drain(self) -> None:
-        """Show what came; it comes in batches."""
+    def drain_soon(self) -> None:
+        """Draw in batches, the first of them at once."""
+        if not self._draining:
+            self._drain_when_due()
+
+    def _drain_when_due(self) -> None:
+        due = self._pace.due(time.monotonic(), last_key(self.app))
+        self._draining = due > 0
+        if self._draining:
+            self.set_timer(due, self._drain_when_due)
+        else:
+            self._drain()
+
+    def _drain(self) -> None:
+        self._pace.begin(time.monotonic())
+        self.call_after_refresh(lambda: self._pace.end(time.monotonic()))
         feed = self._feed
         if feed is None:
             return
@@ -201,9 +225,8 @@ class JointLog(LogActions):
         else:
             self.log_view.prepend(older.batches, complete=older.complete)
 
-    @on(LogView.StateChanged)
     def show_state(self) -> None:
-        """Tell in the border what the view does."""
+        """Tell in the border what the view does, in one drawing with it."""
         self.query_one("#joint").border_subtitle = Content(state_words(self.log_view.state, self.glyphs.dot))
 
     # --- what the keys of a log want to know ---

@@ -1,0 +1,158 @@
+"""Several logs as one over a real engine, and over containers and processes together: every line once, by time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import docker
+import pytest
+from faults import relayed_engine
+from installed_relay import IMAGE
+from log_batches import told
+from processes import Bench
+from waiting import wait_until
+
+from relay_tui.adapters.engine import DockerRuntime
+from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.paths import DataDir
+from relay_tui.services import log_feed
+from relay_tui.services.joint_feed import JointFeed, Voice
+from relay_tui.services.log_source import LogSource
+from relay_tui.services.ports import LogBatch, Runtime
+from relay_tui.services.ports.log import NOTICE
+from relay_tui.services.runtimes import Runtimes
+
+pytestmark = pytest.mark.engine
+COUNTING = "i=0; while [ $i -lt %d ]; do echo $i; i=$((i+1)); [ $((i %% 20)) = 0 ] && usleep 5000; done; exit %d"
+Run = Callable[[str], str]
+
+
+@pytest.fixture
+def run(engine: docker.DockerClient, containers: Path) -> Run:
+    """Starts a container of the test's own."""
+
+    def start(command: str) -> str:
+        labels = {"relay.data-dir": str(containers)}
+        made = engine.containers.run(IMAGE, ["sh", "-c", command], detach=True, labels=labels, init=True)
+        return str(made.id)
+
+    return start
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Bench]:
+    """A runtime of processes, without a sandbox: it works everywhere."""
+    place = DataDir(tmp_path / "data")
+    place.prepare()
+    bench = Bench(place, ProcessRuntime(place), isolated=False)
+    yield bench
+    bench.clear()
+
+
+class Together:
+    """Drains a joint feed."""
+
+    def __init__(self, runtime: Runtime, containers: Sequence[str], *, tail: int = 1_000) -> None:
+        self.batches: list[LogBatch] = []
+        self.voices = [Voice(f"s{n}", container, b"%c " % (97 + n)) for n, container in enumerate(containers)]
+        self.feed = JointFeed(LogSource(runtime), self.voices, lambda: None, tail=tail)
+
+    @property
+    def lines(self) -> list[str]:
+        """Everything so far but notices."""
+        return [text for text, _, flags in self._told if not flags & NOTICE]
+
+    @property
+    def notices(self) -> list[str]:
+        """What was said of the logs."""
+        return [text for text, _, flags in self._told if flags & NOTICE]
+
+    @property
+    def times(self) -> list[bytes]:
+        """When the lines were written, as they stand."""
+        return [time for _, time, flags in self._told if not flags & NOTICE]
+
+    @property
+    def _told(self) -> list[tuple[str, bytes, int]]:
+        self.batches += self.feed.drain()
+        return told(self.batches)
+
+    def load_all(self) -> None:
+        """Back to the first line."""
+        while True:
+            older = self.feed.older(2_000)
+            self.batches[:0] = older.batches
+            if older.complete:
+                return
+
+    def counted(self, name: str, count: int) -> bool:
+        """Whether a log's lines are all there, once and in order."""
+        return [line for line in self.lines if line.startswith(name)] == [f"{name} {n}" for n in range(count)]
+
+
+def alternations(lines: Sequence[str]) -> int:
+    """How often another log's line follows."""
+    return sum(one[0] != other[0] for one, other in pairwise(lines))
+
+
+def test_two_containers_interleave_live_and_in_the_past(run: Run, runtime: DockerRuntime) -> None:
+    containers = [run(COUNTING % (3_000, 0)), run(COUNTING % (3_000, 4))]
+    live = Together(runtime, containers)
+    wait_until(lambda: len(live.notices) == 2, 60, "both ends")
+    live.feed.close()
+    assert sorted(live.notices) == ["a ── ended, exit code 0 ──", "b ── ended, exit code 4 ──"]
+    again = Together(runtime, containers, tail=200)
+    wait_until(lambda: again.lines and again.feed.ended == 2, 60, "both ends again")
+    assert len(again.lines) < 450
+    again.load_all()
+    again.feed.close()
+    for reader in (live, again):
+        assert reader.counted("a", 3_000)
+        assert reader.counted("b", 3_000)
+        assert alternations(reader.lines) > 20
+    assert again.times == sorted(again.times)
+
+
+def test_an_engine_that_goes_and_comes_doubles_and_loses_nothing(
+    run: Run, containers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_feed, "BACKOFF", (0.02,))
+    made = [run(COUNTING % (4_000, 0)), run(COUNTING % (4_000, 0))]
+    with relayed_engine(tmp_path / "engine.sock") as proxy:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+        reader = Together(DockerRuntime(containers, tmp_path), made, tail=100_000)
+        for more in range(1, 3):
+            wait_until(lambda more=more: len(reader.lines) > 1_000 * more, 30, "lines")  # type: ignore[misc]
+            proxy.stop()
+            wait_until(lambda: reader.feed.connection == "reconnecting", 30, "the break to be noticed")
+            proxy.start()
+            wait_until(lambda: reader.feed.connection != "reconnecting", 30, "the engine's return")
+        wait_until(lambda: len(reader.notices) == 2, 60, "both ends")
+    reader.feed.close()
+    assert reader.counted("a", 4_000)
+    assert reader.counted("b", 4_000)
+
+
+def test_a_process_and_a_container_in_one_log(run: Run, runtime: DockerRuntime, processes: Bench) -> None:
+    """By one clock, each with its end; what starts again goes on."""
+    both = Runtimes(docker=runtime, process=processes.runtime)
+    script = "i=0; while [ $i -lt 1500 ]; do echo $i; i=$((i+1)); [ $((i % 20)) = 0 ] && sleep 0.005; done; exit 3"
+    process = processes.run(script)
+    container = run(COUNTING % (1_500, 4))
+    assert both.wait(process, 30).exit_code == 3
+    assert both.wait(container, 30).exit_code == 4
+    reader = Together(both, [process, container], tail=100)
+    wait_until(lambda: reader.lines and reader.feed.ended == 2, 30, "both ends")
+    reader.load_all()
+    assert sorted(reader.notices) == ["a ── ended, exit code 3 ──", "b ── ended, exit code 4 ──"]
+    assert reader.counted("a", 1_500)
+    assert reader.counted("b", 1_500)
+    assert reader.times == sorted(reader.times)
+    both.start(process)
+    again = Voice("s0", process, b"a ", running=True, opening="again")
+    reader.feed.follow([again, reader.voices[1]])
+    wait_until(lambda: len(reader.notices) == 3, 30, "the second end")
+    assert len([line for line in reader.lines if line.startswith("a")]) == 3_000
+    reader.feed.close()
