@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from relay_tui.errors import Fault
-from relay_tui.work import Pushed, PushPlan, Updated
+if TYPE_CHECKING:
+    from relay_tui.errors import Fault
+    from relay_tui.work import Pushed, PushPlan, Updated
 
 
 @dataclass(frozen=True, slots=True)

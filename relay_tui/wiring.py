@@ -19,19 +19,12 @@ from relay_tui.errors import ConfigError
 from relay_tui.events import Bus
 from relay_tui.paths import DataDir, config_file, default_data_dir, log_file
 from relay_tui.services.claims import Claims
-from relay_tui.services.drafts import NewSession
 from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
-from relay_tui.services.outward import Outward
-from relay_tui.services.projects import Projects
-from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.relay import Relay
-from relay_tui.services.removal import Removal
-from relay_tui.services.runtimes import PROCESS, Runtimes
-from relay_tui.services.sessions import Sessions
-from relay_tui.services.strays import Strays
-from relay_tui.services.trash import Trash
+from relay_tui.services.runtimes import PROCESS
+from relay_tui.services.surroundings import Surroundings
 from relay_tui.services.unsaved import Unsaved
 from relay_tui.text import redact
 
@@ -42,6 +35,9 @@ if TYPE_CHECKING:
     from relay_tui.adapters.git.look.adapter import Looker
     from relay_tui.adapters.process.runtime import ProcessRuntime
     from relay_tui.services.doctor import Doctor
+    from relay_tui.services.reconcile import Reconciler
+    from relay_tui.services.runtimes import Runtimes
+    from relay_tui.services.sessions import Sessions
 
 T = TypeVar("T")
 
@@ -96,6 +92,7 @@ def _place(data_dir: Path | None) -> DataDir:
 
 
 def _over(place: DataDir, config: Config) -> Relay:
+    """Everything that the first paint needs; the rest stands ready to be made."""
     bus = Bus()
     store = TinyStore(place.store)
     git = _later(_git)
@@ -104,33 +101,15 @@ def _over(place: DataDir, config: Config) -> Relay:
     locks = Claims(FileLocks(place.locks))
     engine = _later(lambda: _engine(place))
     processes = _later(lambda: _processes(place))
-    runtime = Runtimes(docker=engine, process=processes)
-    sessions = Sessions(
-        store=store,
-        git=git,
-        look=look,
-        runtime=runtime,
-        files=files,
-        locks=locks,
-        bus=bus,
-        config=config,
-        data_dir=place,
-    )
-    projects = Projects(
-        store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
-    )
+    runtime = _later(lambda: _runtimes(engine, processes))
     way_out = _later(lambda: _way_out(place))
-    outward = Outward(
-        store=store, git=git, way_out=way_out, runtime=runtime, files=files, locks=locks, bus=bus, data_dir=place
-    )
-    trash = Trash(store=store, files=files, runtime=runtime, locks=locks, bus=bus, config=config)
-    removal = Removal(
-        store=store, look=look, files=files, sessions=sessions, outward=outward, trash=trash, data_dir=place
-    )
-    reconciler = Reconciler(
-        store=store, files=files, runtime=runtime, locks=locks, bus=bus, projects=projects, sessions=sessions
-    )
     unsaved = Unsaved(files=files, bus=bus)
+    over = Surroundings(place, config, bus, store, git, look, way_out, files, locks, runtime)
+    sessions = _later(over.sessions)
+    projects = _later(lambda: over.projects(sessions))
+    outward = _later(over.outward)
+    trash = _later(over.trash)
+    reconciler = _later(lambda: over.reconciler(projects, sessions))
     return Relay(
         config=config,
         data_dir=place,
@@ -143,7 +122,7 @@ def _over(place: DataDir, config: Config) -> Relay:
         sessions=sessions,
         facts=SessionFacts(store=store, files=files, look=look, bus=bus, data_dir=place),
         outward=outward,
-        removal=removal,
+        removal=_later(lambda: over.removal(sessions, outward, trash)),
         jobs=Jobs(bus),
         engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
         processes=EngineWatch(
@@ -153,18 +132,14 @@ def _over(place: DataDir, config: Config) -> Relay:
         reconciler=reconciler,
         doctor=_later(lambda: _doctor(place, config, store, reconciler, sessions, look)),
         trash=trash,
-        strays=Strays(
-            store=store,
-            git=git,
-            files=files,
-            runtime=runtime,
-            bus=bus,
-            config=config,
-            data_dir=place,
-            projects=projects,
-            sessions=sessions,
-        ),
+        strays=over.strays(projects, sessions),
     )
+
+
+def _runtimes(engine: DockerRuntime, processes: ProcessRuntime) -> Runtimes:
+    from relay_tui.services.runtimes import Runtimes
+
+    return Runtimes(docker=engine, process=processes)
 
 
 def _git() -> GitAdapter:
@@ -202,6 +177,7 @@ def _doctor(
 ) -> Doctor:
     from relay_tui.adapters.machine import Host
     from relay_tui.services.doctor import Doctor
+    from relay_tui.services.drafts import NewSession
 
     return Doctor(
         machine=Host(place),

@@ -134,6 +134,10 @@ class Hazard(StrEnum):
     """git could not tell; it counts as unsaved."""
 
 
+KNOWN_TO_GO = frozenset({Hazard.IGNORED, Hazard.UNKNOWN})
+"""Work that no copy saves: whoever removes a session all the same was told so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtRisk:
     """One kind of work that would be lost: how much of it, where, and some of it by name."""

@@ -21,9 +21,18 @@ AFTERWARDS = (
     "relay_tui.adapters.git",
     "relay_tui.adapters.process",
     "relay_tui.cli.session",
+    "relay_tui.services.drafts",
+    "relay_tui.services.log_feed",
+    "relay_tui.services.outward",
+    "relay_tui.services.ports.runtime",
+    "relay_tui.services.projects",
+    "relay_tui.services.reconcile",
+    "relay_tui.services.sessions",
+    "relay_tui.services.trash",
     "relay_tui.ui.changes.tab",
     "relay_tui.ui.log_pane",
     "relay_tui.ui.screens",
+    "relay_tui.work",
     "requests",
 )
 """Modules that take their time, and that nothing on the first screen comes from."""

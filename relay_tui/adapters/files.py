@@ -13,11 +13,14 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from relay_tui.adapters.durable import refused
 from relay_tui.errors import FileSystemError, ForeignFilesError, NotFoundError
-from relay_tui.paths import DataDir
 from relay_tui.services.ports import Disk, TrashEntry
+
+if TYPE_CHECKING:
+    from relay_tui.paths import DataDir
 
 log = logging.getLogger(__name__)
 

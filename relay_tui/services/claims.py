@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
-from relay_tui.services.ports import Locks
+if TYPE_CHECKING:
+    from relay_tui.services.ports import Locks
 
 
 class Claims:

@@ -6,16 +6,19 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from relay_tui.errors import EngineError, EngineUnreachableError, FileSystemError, NotFoundError, RelayError
 from relay_tui.events import Bus, EngineStatus, EngineStatusChanged, RecordsChanged
 from relay_tui.model import Desired, Session
 from relay_tui.services import observe
-from relay_tui.services.claims import Claims
-from relay_tui.services.ports import EventStream, Observed, Runtime, Store
 from relay_tui.services.runtimes import DOCKER
-from relay_tui.services.sessions import Sessions
-from relay_tui.services.unsaved import Unsaved
+
+if TYPE_CHECKING:
+    from relay_tui.services.claims import Claims
+    from relay_tui.services.ports import EventStream, Observed, Runtime, Store
+    from relay_tui.services.sessions import Sessions
+    from relay_tui.services.unsaved import Unsaved
 
 log = logging.getLogger(__name__)
 

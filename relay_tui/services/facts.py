@@ -13,14 +13,17 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relay_tui.errors import Fault, NotComparableError, NotFoundError, RelayError
 from relay_tui.events import Bus, Event, FactsChanged, JobEnded, ProjectFetched, RecordsChanged
-from relay_tui.model import Session, SessionState
-from relay_tui.paths import DataDir
 from relay_tui.services.clones import clone_of
-from relay_tui.services.ports import Files, Look, Store
-from relay_tui.work import Against, Changes, Facts, Guarded, Patch
+
+if TYPE_CHECKING:
+    from relay_tui.model import Session, SessionState
+    from relay_tui.paths import DataDir
+    from relay_tui.services.ports import Files, Look, Store
+    from relay_tui.work import Against, Changes, Facts, Guarded, Patch
 
 log = logging.getLogger(__name__)
 
@@ -235,6 +238,6 @@ def _way_out(session: Session, against: Against) -> Iterator[None]:
     try:
         yield
     except NotComparableError as error:
-        if against is Against.UPSTREAM:
+        if against == "upstream":
             error.hint = f"{{push {session.name}}} gives it one{{|; --against branch-point needs none}}."
         raise

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from relay_tui.errors import EngineError, Fault
 from relay_tui.model import Desired, Session, SessionState, now
-from relay_tui.services.ports import Observed
 from relay_tui.services.signals import OWN, signal_of
+
+if TYPE_CHECKING:
+    from relay_tui.services.ports import Observed
 
 GONE = Fault("engine", "The container is gone", "Something other than relay removed it.", "{retry} makes a new one.")
 

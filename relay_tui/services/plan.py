@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from relay_tui.errors import Fault
 from relay_tui.model import CloneState, Desired, Project, Records, Session, SessionState
 from relay_tui.services import observe
 from relay_tui.services.observe import Update
-from relay_tui.services.ports import Disk, Observed
+
+if TYPE_CHECKING:
+    from relay_tui.services.ports import Disk, Observed
 
 BASE_GONE = Fault(
     "file-system",
@@ -57,6 +60,12 @@ class Act(StrEnum):
     """A container carries relay's labels, but no record knows its session. Never touched unasked."""
     UNKNOWN_DIRECTORY = "unknown-directory"
     """A clone lies in the data dir, but no record knows it. Never touched unasked."""
+
+
+LONG = frozenset(
+    {Act.FINISH_CLONE, Act.FIRST_SESSION, Act.BUILD, Act.STOP, Act.FINISH_REMOVAL, Act.FINISH_PROJECT_REMOVAL}
+)
+"""What takes so long that its progress is to be seen."""
 
 
 ASKS = frozenset({Act.UNKNOWN_CONTAINER, Act.UNKNOWN_DIRECTORY})

@@ -9,38 +9,33 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relay_tui.config import Config
 from relay_tui.errors import ConflictError, EngineUnreachableError, RelayError
 from relay_tui.events import Bus, PushPlanned, RecordsChanged, Removed, WorkRescued
 from relay_tui.model import Project, Session
-from relay_tui.paths import DataDir
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.engine_watch import EngineWatch
-from relay_tui.services.facts import SessionFacts
-from relay_tui.services.jobs import Jobs
-from relay_tui.services.outward import Outward
-from relay_tui.services.plan import Act, Step
-from relay_tui.services.ports import Files, Git, Runtime, Store
-from relay_tui.services.projects import NewProject, Projects
-from relay_tui.services.reconcile import Reconciler
-from relay_tui.services.removal import Removal
-from relay_tui.services.sessions import Sessions
-from relay_tui.services.strays import Settled, Strays
-from relay_tui.services.trash import Trash
-from relay_tui.services.unsaved import Unsaved
 from relay_tui.services.watch import Watch
-from relay_tui.work import Hazard, PushPlan, Rescue
 
 if TYPE_CHECKING:
+    from relay_tui.config import Config
+    from relay_tui.paths import DataDir
     from relay_tui.services.doctor import Doctor
+    from relay_tui.services.drafts import NewSession
+    from relay_tui.services.engine_watch import EngineWatch
+    from relay_tui.services.facts import SessionFacts
+    from relay_tui.services.jobs import Jobs
+    from relay_tui.services.outward import Outward
+    from relay_tui.services.plan import Step
+    from relay_tui.services.ports import Files, Git, Runtime, Store
+    from relay_tui.services.projects import NewProject, Projects
+    from relay_tui.services.reconcile import Reconciler
+    from relay_tui.services.removal import Removal
+    from relay_tui.services.sessions import Sessions
+    from relay_tui.services.strays import Settled, Strays
+    from relay_tui.services.trash import Trash
+    from relay_tui.services.unsaved import Unsaved
+    from relay_tui.work import PushPlan, Rescue
 
 log = logging.getLogger(__name__)
 
-LONG = frozenset(
-    {Act.FINISH_CLONE, Act.FIRST_SESSION, Act.BUILD, Act.STOP, Act.FINISH_REMOVAL, Act.FINISH_PROJECT_REMOVAL}
-)
-_KNOWN_TO_GO = frozenset({Hazard.IGNORED, Hazard.UNKNOWN})
-"""Work that no copy saves: whoever removes a session all the same was told so."""
 LOOK = 0.4  # seconds between looks whether another relay wrote the store
 
 
@@ -183,6 +178,7 @@ class Relay:
 
     def rescue(self, session: Session, rescue: Rescue, bundle: Path | None = None, *, remove: bool = False) -> None:
         """Begin to bring its commits to safety, WorkRescued tells where; then to remove it, if `remove`."""
+        from relay_tui.work import KNOWN_TO_GO, Rescue
 
         def work(watch: Watch) -> None:
             rescued = self.outward.rescue(session.id, rescue, watch, bundle=bundle)
@@ -190,7 +186,7 @@ class Relay:
             if remove:
                 watch.check()
                 if rescue is not Rescue.PUSH:  # of a push the person knows that it saves no files
-                    self.removal.check(session.id, rescued.saved | _KNOWN_TO_GO)
+                    self.removal.check(session.id, rescued.saved | KNOWN_TO_GO)
                 self.sessions.remove(session.id, watch)
                 self._was_removed(session)
 
@@ -233,6 +229,8 @@ class Relay:
 
     def reconcile(self) -> None:
         """Take every step that is due: the long ones as jobs, on whose rows their progress shows."""
+        from relay_tui.services.plan import LONG
+
         with self._reconciling:
             steps = self.reconciler.plan()
             self.strays.note(steps)

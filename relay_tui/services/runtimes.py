@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relay_tui.errors import ConflictError, EngineUnreachableError, NeedsConsentError
-from relay_tui.services.ports import (
-    Answer,
-    ContainerSpec,
-    EventStream,
-    LineStream,
-    LogStream,
-    Observed,
-    Processes,
-    Runtime,
-    StatsStream,
-)
-from relay_tui.services.watch import Watch
+
+if TYPE_CHECKING:
+    from relay_tui.services.ports import (
+        Answer,
+        ContainerSpec,
+        EventStream,
+        LineStream,
+        LogStream,
+        Observed,
+        Processes,
+        Runtime,
+        StatsStream,
+    )
+    from relay_tui.services.watch import Watch
 
 DOCKER, PROCESS, AUTO = "docker", "process", "auto"
 KINDS = (AUTO, DOCKER, PROCESS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from relay_tui.services.ports import Observed
+if TYPE_CHECKING:
+    from relay_tui.services.ports import Observed
 
 OWN = MappingProxyType(
     {

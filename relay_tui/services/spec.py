@@ -5,10 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from relay_tui.config import DEFAULT_PROFILE, Config, Profile
-from relay_tui.model import Identity, Project, Session
-from relay_tui.services.ports import ContainerSpec
+
+if TYPE_CHECKING:
+    from relay_tui.model import Identity, Project, Session
+    from relay_tui.services.ports import ContainerSpec
 
 WORKSPACE = "/workspace"
 
@@ -22,6 +25,8 @@ def container_spec(
     session: Session, project: Project, profile: Profile, identity: Identity, data_dir: Path
 ) -> ContainerSpec:
     """Everything about the session's container, before it exists."""
+    from relay_tui.services.ports import ContainerSpec
+
     return ContainerSpec(
         name=f"relay-{project.name}-{session.name}-{session.id[-4:]}".lower(),
         image=session.image,

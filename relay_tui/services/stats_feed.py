@@ -7,9 +7,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from relay_tui.errors import RelayError
-from relay_tui.services.ports import Runtime, Stats, StatsStream
+
+if TYPE_CHECKING:
+    from relay_tui.services.ports import Runtime, Stats, StatsStream
 
 log = logging.getLogger(__name__)
 

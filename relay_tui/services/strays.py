@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from relay_tui.config import Config
 from relay_tui.errors import ConflictError, NotFoundError, RelayError
 from relay_tui.events import Bus, RecordsChanged, StraysFound
 from relay_tui.model import CloneState, Desired, Project, Session, SessionState, now
-from relay_tui.paths import DataDir
 from relay_tui.services import names
 from relay_tui.services.plan import ASKS, Act, Step
-from relay_tui.services.ports import Files, Git, Observed, Runtime, Store
-from relay_tui.services.projects import Projects
 from relay_tui.services.runtimes import DOCKER, PROCESS, PROCESS_ID, look
-from relay_tui.services.sessions import Sessions
 from relay_tui.services.spec import choose_image, notes_of
 from relay_tui.services.watch import Watch
+
+if TYPE_CHECKING:
+    from relay_tui.config import Config
+    from relay_tui.paths import DataDir
+    from relay_tui.services.ports import Files, Git, Observed, Runtime, Store
+    from relay_tui.services.projects import Projects
+    from relay_tui.services.sessions import Sessions
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

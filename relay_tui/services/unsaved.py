@@ -7,13 +7,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from relay_tui.errors import Fault, FileSystemError, RelayError
 from relay_tui.events import Bus, RecordsChanged
-from relay_tui.model import Records
 from relay_tui.services import observe
-from relay_tui.services.observe import Update
-from relay_tui.services.ports import Files
+
+if TYPE_CHECKING:
+    from relay_tui.model import Records
+    from relay_tui.services.observe import Update
+    from relay_tui.services.ports import Files
 
 log = logging.getLogger(__name__)
 

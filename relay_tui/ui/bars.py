@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
 from relay_tui.text import clean
 from relay_tui.ui.actions import Action, key_words
-from relay_tui.ui.columns import Tone
 from relay_tui.ui.present import Glyphs, counts, engine_words, processes_words
-from relay_tui.ui.world import World
+
+if TYPE_CHECKING:
+    from textual import events
+
+    from relay_tui.ui.columns import Tone
+    from relay_tui.ui.world import World
 
 TONES: dict[Tone, str] = {
     "": "",

@@ -10,8 +10,6 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import ContentSwitcher, Tab, Tabs
 
-from relay_tui.config import Config
-from relay_tui.model import Session
 from relay_tui.text import clean
 from relay_tui.ui.hanging import Hanging
 from relay_tui.ui.log_state import state_words
@@ -20,6 +18,8 @@ from relay_tui.ui.present import ASCII, Glyphs
 from relay_tui.ui.stats_line import StatsLine
 
 if TYPE_CHECKING:
+    from relay_tui.config import Config
+    from relay_tui.model import Session
     from relay_tui.services.facts import SessionFacts
     from relay_tui.services.ports import Runtime
     from relay_tui.ui.changes.tab import ChangesTab

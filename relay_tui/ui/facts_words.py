@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
 
 from relay_tui.errors import Fault
-from relay_tui.model import Session
 from relay_tui.text import clean
 from relay_tui.ui.columns import Cell, Tone, cell
 from relay_tui.ui.hint_words import hint_words
-from relay_tui.work import Facts
 
-Known = Facts | Fault | None
+if TYPE_CHECKING:
+    from relay_tui.model import Session
+    from relay_tui.work import Facts
+
+Known: TypeAlias = "Facts | Fault | None"
 """Facts, why there are none, or that nobody has looked yet."""
 
 _MARKS = {"conflict": "✖", "ahead": "↑", "behind": "↓", "unpushed": "⇡", "stash": "≡"}
@@ -46,7 +49,7 @@ def facts_cell(known: Known, *, plain: bool) -> Cell:
 
 def branch_cell(session: Session, known: Known) -> Cell:
     """The branch that the session is on, marked where that is not the one it was made for."""
-    if not isinstance(known, Facts) or known.branch == session.branch:
+    if known is None or isinstance(known, Fault) or known.branch == session.branch:
         return cell(clean(session.branch))
     if not known.branch:
         return cell(f"detached {clean(known.head)[:8]}".rstrip(), "busy")

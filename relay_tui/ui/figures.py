@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual.content import Content
 
-from relay_tui.services.ports import Stats
 from relay_tui.ui.bars import TONES
 from relay_tui.ui.columns import Cell, Tone, cell
 from relay_tui.ui.present import FIGURES
+
+if TYPE_CHECKING:
+    from relay_tui.services.ports import Stats
 
 UNKNOWN = "\u2013"
 NO_CELLS = (Cell(),) * len(FIGURES)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from relay_tui.config import Profile
 from relay_tui.errors import Fault
-from relay_tui.events import Job
 from relay_tui.model import Identity, Project, Session
-from relay_tui.services.plan import Step
-from relay_tui.services.relay import Relay
 from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.spec import container_spec, describe, loosened
 from relay_tui.text import clean, clean_block
@@ -20,7 +17,13 @@ from relay_tui.ui.bars import TONES
 from relay_tui.ui.facts_words import facts_pairs
 from relay_tui.ui.hint_words import hint_words
 from relay_tui.ui.present import Glyphs, job_words, project_state, session_state, when
-from relay_tui.ui.world import World
+
+if TYPE_CHECKING:
+    from relay_tui.config import Profile
+    from relay_tui.events import Job
+    from relay_tui.services.plan import Step
+    from relay_tui.services.relay import Relay
+    from relay_tui.ui.world import World
 
 Pairs = list[tuple[str, str, str]]
 """Label, value, style of the value ('' for plain)."""

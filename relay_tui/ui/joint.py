@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from relay_tui.model import Records, Session
 from relay_tui.services import names
-from relay_tui.services.log_source import LogSource
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.meters import Metered
 from relay_tui.ui.present import ASCII
@@ -52,6 +51,7 @@ class Joint(Metered):
             self._open_joint_log("all projects", partial(_project_s, None))
 
     def _open_joint_log(self, title: str, wanted: Callable[[Records], Named]) -> None:
+        from relay_tui.services.log_source import LogSource
         from relay_tui.ui.joint_names import NARROW, WIDEST, Names
         from relay_tui.ui.screens.joint_log import JointLog
 

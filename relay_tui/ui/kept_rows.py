@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from relay_tui.config import Profile
 from relay_tui.events import Job
@@ -14,8 +14,10 @@ from relay_tui.ui import present
 from relay_tui.ui.columns import Cell, Row
 from relay_tui.ui.facts_words import Known
 from relay_tui.ui.figures import NO_CELLS
-from relay_tui.ui.present import Glyphs
-from relay_tui.ui.world import World
+
+if TYPE_CHECKING:
+    from relay_tui.ui.present import Glyphs
+    from relay_tui.ui.world import World
 
 _Made = tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool, bool, tuple[Cell, ...] | None]
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual import events, on
 from textual.message import Message
-from textual.timer import Timer
 
 from relay_tui.model import Session, SessionState
 from relay_tui.services.stats_feed import StatsFeed
 from relay_tui.ui import figures
-from relay_tui.ui.columns import Cell
 from relay_tui.ui.panes import Panes
 from relay_tui.ui.stats_line import StatsLine
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+    from relay_tui.ui.columns import Cell
 
 SETTLE = 0.3  # seconds that the cursor rests before a session is read
 BATCH = 0.25  # seconds that readings are gathered before they are drawn

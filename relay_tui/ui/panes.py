@@ -5,31 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
-from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.timer import Timer
-from textual.widget import Widget
 from textual.widgets import Input
 
 from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services import names
-from relay_tui.services.relay import Relay
 from relay_tui.text import clean
 from relay_tui.ui import info, present
 from relay_tui.ui.actions import ACTIONS, Action, L
 from relay_tui.ui.bars import KeyBar, StatusLine
-from relay_tui.ui.columns import Cell
 from relay_tui.ui.detail import Detail
 from relay_tui.ui.kept_rows import ProjectRows, SessionRows
 from relay_tui.ui.present import ALL, Glyphs
 from relay_tui.ui.row_table import RowTable
 from relay_tui.ui.world import World, WorldChanged
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+    from textual.timer import Timer
+    from textual.widget import Widget
+
+    from relay_tui.services.relay import Relay
+    from relay_tui.ui.columns import Cell
 
 PANES = ("projects", "sessions", "detail")
 REST = 0.25  # seconds the cursor rests on a session before its clone is looked at

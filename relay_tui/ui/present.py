@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from relay_tui.config import Profile
-from relay_tui.events import EngineStatus, Job
 from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.spec import loosened
 from relay_tui.text import clean
 from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
 from relay_tui.ui.facts_words import branch_cell, facts_cell
-from relay_tui.ui.world import World
+
+if TYPE_CHECKING:
+    from relay_tui.config import Profile
+    from relay_tui.events import EngineStatus, Job
+    from relay_tui.ui.world import World
 
 ALL = "*"
 """The key of the row that stands for all projects."""

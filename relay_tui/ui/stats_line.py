@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
 
-from relay_tui.errors import RelayError
-from relay_tui.services.ports import Stats
 from relay_tui.text import clean
 from relay_tui.ui import figures
+
+if TYPE_CHECKING:
+    from relay_tui.errors import RelayError
+    from relay_tui.services.ports import Stats
 
 
 class StatsLine(Static):

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on
 
 from relay_tui.errors import RelayError
 from relay_tui.events import ProjectFetched, PushPlanned, SessionUpdated, WorkPushed, WorkRescued
-from relay_tui.model import Session
 from relay_tui.services import names
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
 from relay_tui.ui.changes.editor import edit, editor_command, real_file
 from relay_tui.ui.doing import Doing
 from relay_tui.ui.world import Announced
-from relay_tui.work import Rescue
+
+if TYPE_CHECKING:
+    from relay_tui.model import Session
 
 
 class WorkKeys(Doing):
@@ -184,6 +186,8 @@ class WorkKeys(Doing):
             if answer == "remove":
                 self.perform(lambda: self.relay.remove_session(found))
             elif answer:
+                from relay_tui.work import Rescue
+
                 rescue = Rescue(answer)
                 target = bundle if rescue is Rescue.BUNDLE else None
                 self.perform(lambda: self.relay.rescue(found, rescue, target, remove=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -23,9 +24,11 @@ from relay_tui.events import (
     WorkRescued,
 )
 from relay_tui.model import Project, Records, Session
-from relay_tui.services.plan import Step
-from relay_tui.services.relay import Relay
-from relay_tui.work import Facts
+
+if TYPE_CHECKING:
+    from relay_tui.services.plan import Step
+    from relay_tui.services.relay import Relay
+    from relay_tui.work import Facts
 
 WorkEvent = ProjectFetched | PushPlanned | WorkPushed | SessionUpdated | WorkRescued
 """What a person is told when it happens."""

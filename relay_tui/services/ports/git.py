@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from relay_tui.model import Branch, Identity
-from relay_tui.services.watch import Watch
+if TYPE_CHECKING:
+    from relay_tui.model import Branch, Identity
+    from relay_tui.services.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from relay_tui.services.watch import Watch
+if TYPE_CHECKING:
+    from relay_tui.services.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from relay_tui.model import Identity
-from relay_tui.services.ports.log import LineStream
-from relay_tui.services.ports.stats import StatsStream
-from relay_tui.services.watch import Watch
+
+if TYPE_CHECKING:
+    from relay_tui.services.ports.log import LineStream
+    from relay_tui.services.ports.stats import StatsStream
+    from relay_tui.services.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from relay_tui.model import Record, Records
+if TYPE_CHECKING:
+    from relay_tui.model import Record, Records
 
 
 class Transaction(Protocol):

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from relay_tui.services.ports.git import Source
-from relay_tui.services.watch import Watch
-from relay_tui.work import Against, Changes, Exported, Facts, Guarded, Kept, Patch, Pushed, PushPlan
+if TYPE_CHECKING:
+    from relay_tui.services.ports.git import Source
+    from relay_tui.services.watch import Watch
+    from relay_tui.work import Against, Changes, Exported, Facts, Guarded, Kept, Patch, Pushed, PushPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
