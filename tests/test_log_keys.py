@@ -13,6 +13,7 @@ from relay_tui.errors import FileSystemError
 from relay_tui.services.ports.log import STDERR
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_match import Matches, pattern
+from relay_tui.ui.log_pane import TAIL
 from relay_tui.ui.log_prompt import LogPrompt
 from relay_tui.ui.log_text import plain_lines
 
@@ -187,7 +188,7 @@ async def test_a_long_log_shows_its_end_and_loads_backwards(rig: Rig) -> None:
     a_session(rig, a_project(rig, "alpha"), "main", output=b"".join(b"line %d\n" % n for n in range(30_000)))
     async with shown(rig) as screen:
         await screen.sees("line 29999")
-        assert len(screen.main.detail.log_view.buffer) == 1_000
+        assert len(screen.main.detail.log_view.buffer) == TAIL
         await screen.press("l", "g")
         await screen.until(lambda: "│ line 0 " in screen.text, "the first line")
         view = screen.main.detail.log_view

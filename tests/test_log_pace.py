@@ -14,7 +14,7 @@ from waiting import wait_until
 
 from relay_tui.services.log_feed import LogFeed
 from relay_tui.ui.hands import last_key
-from relay_tui.ui.log_pace import KEY, LEAST, MOST, SHARE, Pace
+from relay_tui.ui.log_pace import GATHER, KEY, LEAST, MOST, SHARE, Pace
 
 LONG_AGO = -1000.0
 
@@ -29,8 +29,15 @@ def drawn(took: float) -> Pace:
 
 def test_the_first_lines_of_a_log_are_drawn_at_once() -> None:
     pace = drawn(took=0.2)
-    pace.restart()
-    assert pace.due(100.21, LONG_AGO) <= 0
+    pace.open(100.21)
+    assert pace.due(100.22, key_at=100.20) == pytest.approx(GATHER)
+    assert pace.due(100.221, key_at=100.20, whole=True) <= 0
+    assert pace.due(100.22 + GATHER, key_at=100.20) == pytest.approx(0, abs=1e-9)
+    pace.begin(100.23)
+    pace.end(100.231)
+    assert pace.due(100.24, key_at=100.20) == pytest.approx(LEAST - 0.01)  # the key that opened it counts no more
+    assert pace.due(100.24, key_at=100.239) == pytest.approx(LEAST - 0.01)
+    assert pace.due(100.27, key_at=100.269) == pytest.approx(KEY - 0.001)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from log_batches import batch, parts
 from rich.cells import cell_len
@@ -394,3 +396,27 @@ async def test_a_log_with_a_border_is_drawn_within_it() -> None:
         shown = [row.text for row in view.render_lines(view.outer_size.region)]
         assert shown[0] == "+" + "-" * 38 + "+"
         assert shown[1] == "| hello" + " " * 32 + "|"
+
+
+async def test_the_log_before_stays_on_the_screen_until_the_next_has_lines_or_for_a_moment() -> None:
+    view = LogView(placeholder="nothing")
+    async with LogApp(view).run_test(size=(40, 5)) as pilot:
+        say(view, b"before\n")
+        await settled(pilot)
+
+        def on_screen() -> str:
+            return "".join(row.text.strip() for row in view.render_lines(view.size.region))
+
+        assert on_screen() == "before"
+        view.clear(linger=60)
+        view.placeholder = "nothing yet"
+        await settled(pilot)
+        assert on_screen() == "before"
+        say(view, b"after\n")
+        await settled(pilot)
+        assert on_screen() == "after"
+        view.clear(linger=0.001)
+        deadline = time.monotonic() + 5
+        while on_screen() != "nothing yet":
+            assert time.monotonic() < deadline
+            await pilot.pause(0.01)

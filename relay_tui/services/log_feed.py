@@ -67,7 +67,7 @@ class LogFeed:
         self._batches: deque[LogBatch] = deque()
         self._recent: deque[LogBatch] = deque()
         self._recent_lines = 0
-        self._size = 0
+        self._size = self._came = 0
         self._room = threading.Condition()
         self._closed = False
         self._stream: LineStream | None = None
@@ -137,7 +137,8 @@ class LogFeed:
             first = not self._batches
             self._batches.append(batch)
             self._size += len(batch.data)
-        if first:
+            opened, self._came = self.opened, self._came + len(batch)
+        if first or opened is not self.opened:
             self._wake()
         if (rest := self._rest()) > 0:
             with self._room:
@@ -148,6 +149,11 @@ class LogFeed:
         if status != self.status and not self._closed:
             self.status = status
             self._wake()
+
+    @property
+    def opened(self) -> bool:
+        """Whether as many lines came as were asked for of what was there; of a short log they never do."""
+        return self._came >= self._tail
 
     def drain(self) -> list[LogBatch]:
         """Everything read since the last drain, in order."""

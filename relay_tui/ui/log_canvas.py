@@ -76,6 +76,7 @@ class LogCanvas(ScrollView):
         self._current: int | None = None  # the number of the found line one stands on
         self._following = True
         self._top: tuple[int, int] = (0, 0)  # a line's number and a row of it, for whoever does not follow
+        self._lingers = False  # whether what is on the screen is of lines that were forgotten
         self._left = 0
         self._widest = 0
         self._rows: tuple[Size, list[Place]] | None = None  # for a size, until something changes
@@ -89,7 +90,7 @@ class LogCanvas(ScrollView):
 
     def watch_placeholder(self) -> None:
         """Draw it, if it is to be seen."""
-        if not len(self.buffer):
+        if not len(self.buffer) and not self._lingers:
             self.refresh()
 
     # --- which rows ---

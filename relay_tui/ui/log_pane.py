@@ -24,7 +24,8 @@ from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_pace import Pace
 from relay_tui.ui.log_view import LogView
 
-TAIL = 1_000  # lines of history a log is opened with; more come as one scrolls up
+TAIL = 200  # lines of history a log is opened with: the engine tells them in one go; more come as one scrolls up
+LINGER = 0.1  # seconds that the log before stays on the screen, unless the next one has lines sooner
 HUSH = 0.03  # seconds that reading rests when a key was pressed: what it does is drawn with nobody in its way
 SETTLE = 0.12  # seconds the cursor rests on a session before its log is opened, if it moved just before
 
@@ -51,7 +52,7 @@ class LogPane(Vertical):
         self._waiting: Timer | None = None
         self._moved_at = 0.0
         self._pace = Pace()
-        self._draining = False
+        self._draining: Timer | None = None
         self._since = 0.0  # seconds before now; 0: all
         self._began = ""  # the moment that was, as the engine takes it
 
@@ -80,7 +81,7 @@ class LogPane(Vertical):
         if (previous.id if previous else None) != (session.id if session else None):
             self._close()
             if len(self._buffer) or not self.log_view.following:
-                self.log_view.clear()
+                self.log_view.clear(linger=LINGER)
             self.log_view.set_state(connection="")
         self.log_view.placeholder = _placeholder(session)
         if session is None or not session.container_id:
@@ -119,14 +120,14 @@ class LogPane(Vertical):
         def wake() -> None:
             self.post_message(self.Arrived(box[0] if box else None))
 
-        app = self.app
-        self._pace.restart()
+        app, pace = self.app, self._pace
+        pace.open(time.monotonic())
         self._feed = self._source.follow(
             session.container_id,
             wake,
-            tail=TAIL,
+            tail=max(TAIL, 2 * self.size.height),
             since=self._began,
-            rest=lambda: last_key(app) + HUSH - time.monotonic(),
+            rest=lambda: pace.counts(last_key(app)) + HUSH - time.monotonic(),
         )
         box.append(self._feed)
 
@@ -156,18 +157,24 @@ class LogPane(Vertical):
     @on(Arrived)
     def drain_soon(self) -> None:
         """Draw in batches, the first of them at once."""
-        if not self._draining:
-            self._drain_when_due()
+        feed = self._feed
+        if feed is None:
+            return
+        whole = feed.opened or feed.status.ended
+        due = self._pace.due(time.monotonic(), last_key(self.app), whole=whole)
+        if due <= 0:
+            self._drain()
+        elif self._draining is None:
+            self._draining = self.set_timer(due, self._drain_when_due)
 
     def _drain_when_due(self) -> None:
-        due = self._pace.due(time.monotonic(), last_key(self.app))
-        self._draining = due > 0
-        if self._draining:
-            self.set_timer(due, self._drain_when_due)
-        else:
-            self._drain()
+        self._draining = None
+        self.drain_soon()
 
     def _drain(self) -> None:
+        if self._draining is not None:
+            self._draining.stop()
+            self._draining = None
         self._pace.begin(time.monotonic())
         self.call_after_refresh(lambda: self._pace.end(time.monotonic()))
         feed = self._feed

@@ -126,14 +126,21 @@ class LogView(LogCanvas, can_focus=True):
         self.buffer.append_notice(text)
         self._changed()
 
-    def clear(self) -> None:
-        """Forget every line and follow again."""
+    def clear(self, *, linger: float = 0.0) -> None:
+        """Forget every line and follow again. They stay on the screen for `linger` seconds, unless others come."""
+        self._lingers = linger > 0
+        if self._lingers:
+            self.set_timer(linger, self._leave)
         self.buffer.clear()
         self._drawn_lines.clear()
         self._widest = self._left = 0
         self._may_be_older = False
         self._restart_matches()
         self.follow()
+
+    def _leave(self) -> None:
+        self._lingers = False
+        self._changed()
 
     def set_state(
         self, *, since: str | None = None, loading: bool | None = None, connection: str | None = None
@@ -351,8 +358,11 @@ class LogView(LogCanvas, can_focus=True):
         if not self._looking and any(m is not None and not m.complete for m in (self._filtered, self._found)):
             self._looking = True
             self._look()
-        self._tell_scrollbar()
+        self._lingers = self._lingers and not len(self.buffer)
         self._tell_state()
+        if self._lingers:
+            return
+        self._tell_scrollbar()
         self._ask_for_older()
         if before is not None and before == self._shown():
             self.refresh(Region(0, self.size.height - 1, self.size.width, 1))  # how many came below
