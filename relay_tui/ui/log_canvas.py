@@ -56,7 +56,7 @@ class LogCanvas(ScrollView):
 
     state: var[LogState] = var(LogState())
     """What is told about it around it; whoever watches it hears of a change before that is drawn."""
-    placeholder: reactive[str] = reactive("", layout=False)
+    placeholder: reactive[str] = reactive("", layout=False, repaint=False)
     """What stands in the middle while there is no line; may have several lines."""
 
     def __init__(
