@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 import docker
+import replay
 from picture import draw
 from sample import CONFIG, HOST, LARGE, make_images, make_repositories, remove_images, write_git_config
 from work import do_work
@@ -252,6 +253,27 @@ def photograph(here: World) -> None:
     here.shoot("cloning", "relay: a project being cloned")
     here.keys("c")
     here.wait(r"receiving", gone=True)
+    photograph_logs(here)
+
+
+def photograph_logs(here: World) -> None:
+    """One log of three sessions, and what became of one order in each of them."""
+    here.relay("project", "add", f"{HOST}{replay.PROJECT}", "--profile", "serve")
+    for name, branch in replay.SESSIONS:
+        here.relay("session", "create", replay.PROJECT, "--name", name, "--branch", branch, "--profile", "serve")
+    here.tmux("resize-window", "-t", "relay", "-x", "120", "-y", "36")
+    here.keys("h", "h", "g", "l")
+    here.wait(r"retries +payments")
+    here.go(r"retries +payments")
+    here.keys("L")
+    here.wait(r"payments · 3 logs")
+    replay.begin(here.data / "store.json")
+    here.wait(r"8f32 paid")
+    here.keys("t", "/")
+    here.type("8f31")
+    here.keys("Enter")
+    here.wait(r"/8f31 \d+ of")
+    here.shoot("logs", "relay: three sessions' logs as one")
 
 
 def main() -> None:

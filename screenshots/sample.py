@@ -17,6 +17,7 @@ from pathlib import Path
 
 import docker
 import docker.errors
+import replay
 from work import BEFORE
 
 HOST = "https://git.example.org/acme/"
@@ -67,6 +68,7 @@ capabilities = ["SYS_ADMIN"]
 image = "acme/python:3.12"
 command = ["python", "-m", "ledger.migrate", "--to", "head"]
 """
+CONFIG += replay.PROFILE
 
 _COLOURS = {"r": 31, "g": 32, "y": 33, "b": 34, "m": 35, "c": 36, "d": 2, "w": 1}
 
@@ -190,6 +192,7 @@ REPOSITORIES = (
             ("feature/multi-currency", 0.6, "Accounts know their currency"),
         ),
     ),
+    Repository(replay.PROJECT, replay.BRANCHES),
 )
 LARGE = "data-platform"
 """The repository that takes a while to clone."""
@@ -283,6 +286,9 @@ def _archive() -> bytes:
                 link.type, link.linkname = tarfile.SYMTYPE, "/bin/busybox"
                 tar.addfile(link)
         add("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644)
+        add("usr/local/bin/serve", replay.PROGRAM.encode())
+        for name, log in replay.LOGS.items():
+            add(f"usr/local/share/serve-{name}.log", replay.lines(name, _ink(log)).encode(), 0o644)
         add("etc/group", b"root:x:0:\n", 0o644)
         for name, (log, then) in PROGRAMS.items():
             add(f"usr/local/share/{name}.log", _ink(log).encode(), 0o644)
