@@ -56,9 +56,7 @@ def staged() -> Iterator[Staged]:
     with stages.open() as stage:
         wiring.log_to_file(path=stage / "relay.log")
         repository = make_repository(stage / "tidewatch.git")
-        choice = choose(config)
-        if choice.runtime == DOCKER:
-            (stage / _USED_ENGINE).touch()
+        choice = choose(config, stage)
         relay = wiring.over_stage(stage / "data", configured(config, choice.runtime, choice.image))
         demo = Demo(relay, str(stage / "tidewatch.git"))
         try:
@@ -67,19 +65,23 @@ def staged() -> Iterator[Staged]:
             relay.close()
 
 
-def choose(config: Config) -> Choice:
+def choose(config: Config, stage: Path) -> Choice:
     """Containers where the engine has an image that runs the sample: nothing is pulled for a demo. Else processes."""
     own = [profile.image for profile in config.profiles.values()]
+    used = stage / _USED_ENGINE
+    used.touch()  # before anything is in it
     try:
-        image = runnable_image([*own, config.image, *_IMAGES])
+        image = runnable_image([*own, config.image, *_IMAGES], stage / "data")
+        why = f"the engine has {image}" if image else "the engine has no image with Python"
     except EngineUnreachableError as error:
-        why = error.why or error.detail or error.title
-        return Choice(PROCESS, "", f"no container engine answers ({why[:1].lower()}{why[1:]})")
+        image, why = "", error.why or error.detail or error.title
+        why = f"no container engine answers ({why[:1].lower()}{why[1:]})"
     except EngineError as error:
-        return Choice(PROCESS, "", error.title)
+        image, why = "", error.title
     if image:
-        return Choice(DOCKER, image, f"the engine has {image}")
-    return Choice(PROCESS, "", "the engine has no image with Python")
+        return Choice(DOCKER, image, why)
+    used.unlink()
+    return Choice(PROCESS, "", why)
 
 
 def take_down(stage: Path) -> None:

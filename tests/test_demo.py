@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
+import docker
 import pytest
-from conftest import Open
+from conftest import Open, missing
 from fakes import Rig, build
+from faults import small_disk
 from git_servers import run_git
-from installed_relay import InstalledRelay
+from installed_relay import IMAGE, PROGRAM, InstalledRelay, clear_engine
 from on_screen import shown
 from waiting import wait_until
 
@@ -58,14 +64,14 @@ def _at_work(relay: InstalledRelay) -> list[int]:
     return found
 
 
-def _with_one_running(relay: InstalledRelay) -> subprocess.Popen[bytes]:
-    """A demo whose first session runs."""
+def _with_one_running(relay: InstalledRelay, line: str = "session main") -> subprocess.Popen[bytes]:
+    """A demo that has come to that line: its first session runs."""
     begun = relay.begin("demo", "--headless")
     assert begun.stdout is not None
-    for line in begun.stdout:
-        if b"session main" in line:
+    for told in begun.stdout:
+        if line.encode() in told:
             return begun
-    raise AssertionError("its first session never ran")
+    raise AssertionError(f"it never came to {line}")
 
 
 # --- the sample ---
@@ -122,33 +128,6 @@ def test_without_a_screen_every_step_is_told_and_nothing_is_left(alone: Installe
     assert not _at_work(alone)
 
 
-def test_a_step_that_fails_is_told_and_the_exit_code_says_so(alone: InstalledRelay, tmp_path: Path) -> None:
-    bin_dir = tmp_path / "bin"
-    bin_dir.mkdir()
-    lame_git = f'#!/bin/sh\ncase "$*" in *clone*) echo "fatal: out of order" >&2; exit 128;; esac\nexec {GIT} "$@"\n'
-    (bin_dir / "git").write_text(lame_git)
-    (bin_dir / "git").chmod(0o755)
-    lame = InstalledRelay(alone.root, {**alone.more, "PATH": f"{bin_dir}:{os.environ['PATH']}"})
-    done = lame.run("demo")
-    assert done.code == 1, done.out
-    assert re.search(r"project +FAILED .*fatal: out of order", done.out)
-    assert done.out.splitlines()[-1].endswith("FAILED: project")
-    assert not list(_home(alone).glob("*"))
-
-
-def test_a_killed_demo_is_cleared_up_by_the_next(alone: InstalledRelay) -> None:
-    killed = _with_one_running(alone)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert len(list((_home(alone) / "demo").iterdir())) > 0
-    assert _at_work(alone)  # what it began outlives it
-    done = alone.run("demo")
-    assert done.code == 0, (done.out, done.err)
-    assert "cleared up first: 1 that had been killed" in done.out
-    assert not list(_home(alone).glob("*"))
-    wait_until(lambda: not _at_work(alone), 10)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_ended_by_a_signal_it_takes_everything_down(alone: InstalledRelay, number: int) -> None:
     running = _with_one_running(alone)
@@ -170,6 +149,199 @@ def test_on_a_terminal_it_shows_three_sessions_hints_and_what_failed(alone: Inst
     screen.press("q")
     assert screen.wait_end(20) == 0
     assert not list(_home(alone).glob("*"))
+
+
+# --- each step failing, by real means ---
+
+_NOT_ISOLATED = "#!/bin/sh\nexit 1\n"
+_LAME_GIT = '#!/bin/sh\ncase "$*" in *{what}*) echo "fatal: out of order" >&2; exit 128;; esac\nexec {git} "$@"\n'
+_NO_STORE = "rm -f $RELAY_WORKSPACE_DIR/../../../../store.lock; mkdir $RELAY_WORKSPACE_DIR/../../../../store.lock"
+_MOUNT = "mkdir $RELAY_WORKSPACE_DIR/m && mount -t tmpfs relay-test $RELAY_WORKSPACE_DIR/m"
+
+
+@pytest.mark.parametrize(
+    ("step", "program", "script", "words"),
+    [
+        ("sample repository", "git", _LAME_GIT.format(what="fast-import", git=GIT), "out of order"),
+        ("project", "git", _LAME_GIT.format(what="clone", git=GIT), "out of order"),
+        ("session main", "python3", "#!/bin/sh\nexit 7\n", "error"),
+        ("session faster-harmonics", "git", _LAME_GIT.format(what="=faster-harmonics", git=GIT), "out of order"),
+        ("session import-stations", "git", _LAME_GIT.format(what="=import-stations", git=GIT), "out of order"),
+        ("command in a session", "test", "#!/bin/sh\nexit 9\n", "it ended with 9"),
+        ("stop a session", "test", f"#!/bin/sh\n{_NO_STORE}\n", "store"),
+        ("thrown away", "test", f"#!/bin/sh\n{_MOUNT}\n", "is still there"),
+    ],
+)
+def test_each_step_that_fails_is_told_and_the_exit_code_says_so(
+    alone: InstalledRelay, tmp_path: Path, step: str, program: str, script: str, words: str
+) -> None:
+    if step == "thrown away" and os.geteuid():
+        missing("only root may mount what cannot be thrown away")
+    bin_dir = tmp_path / "bin"
+    bin_dir.mkdir()
+    for name, text in {"bwrap": _NOT_ISOLATED, program: script}.items():
+        (bin_dir / name).write_text(text)
+        (bin_dir / name).chmod(0o755)
+    lame = replace(alone, more={**alone.more, "PATH": f"{bin_dir}:{os.environ['PATH']}"})
+    try:
+        done = lame.run("demo")
+        failed = [line for line in done.out.splitlines() if " FAILED " in line]
+        assert done.code == 1, (done.out, done.err)
+        assert len(failed) == 1, done.out
+        assert re.match(rf" *\d+\.\d\ds {step} +FAILED ", failed[0]), failed
+        assert words in failed[0]
+        assert done.out.splitlines()[-1].endswith(f"FAILED: {step}")
+        assert step == "thrown away" or not list(_home(alone).glob("*"))
+    finally:
+        for mount in _home(alone).glob("demo/*/data/projects/*/sessions/*/m"):
+            subprocess.run(("umount", mount), check=True)
+        wait_until(lambda: not _at_work(alone), 10)
+
+
+def test_without_git_it_says_so_in_a_sentence_and_names_the_command(alone: InstalledRelay, tmp_path: Path) -> None:
+    rm = shutil.which("rm")
+    assert rm
+    (tmp_path / "rm").symlink_to(rm)
+    done = replace(alone, more={**alone.more, "PATH": str(tmp_path)}).run("demo", "--headless")
+    assert done.code == 1
+    assert re.search(r"sample repository +FAILED git is not installed: There is no git in \$PATH\.", done.out)
+    assert "Install it: sudo apt-get install git" in done.err
+    assert not list(_home(alone).glob("*"))
+
+
+def test_killed_in_each_of_its_phases_the_next_clears_it_up(alone: InstalledRelay) -> None:
+    for line in ("stop a session", "sample repository", "session main"):
+        killed = _with_one_running(alone, line)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        assert any(path.is_dir() for path in (_home(alone) / "demo").iterdir())
+    assert _at_work(alone)  # what it began outlives it
+    (_home(alone) / "demo/1m0000000orphan.lock").touch()  # killed before its directory was made, or after it went
+    done = alone.run("demo")
+    assert done.code == 0, (done.out, done.err)
+    assert "cleared up first: 1 that had been killed" in done.out
+    assert not list(_home(alone).glob("*"))
+    wait_until(lambda: not _at_work(alone), 10)
+
+
+def test_two_at_once_do_each_other_no_harm(alone: InstalledRelay) -> None:
+    both = [alone.begin("demo", "--headless") for _ in range(2)]
+    ends = [(demo.communicate(timeout=60), demo.returncode) for demo in both]
+    assert [code for _, code in ends] == [0, 0], ends
+    assert not any(b"cleared up" in out for (out, _), _ in ends)
+    assert not list(_home(alone).glob("*"))
+    wait_until(lambda: not _at_work(alone), 10)
+
+
+@pytest.mark.parametrize("lacking", ["HOME", "TMPDIR", "a full /tmp"])
+def test_it_needs_neither_a_home_nor_room_for_scratch(alone: InstalledRelay, tmp_path: Path, lacking: str) -> None:
+    env = alone.env
+    with ExitStack() as stack:
+        if lacking == "HOME":
+            env.pop("HOME", "")
+        elif lacking == "TMPDIR":
+            env["TMPDIR"] = "/proc"
+        else:
+            disk = stack.enter_context(small_disk(tmp_path / "scratch", "1m"))
+            disk.fill()
+            env["TMPDIR"] = str(tmp_path / "scratch")
+        done = subprocess.run((PROGRAM, "demo", "--headless"), env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert not list(_home(alone).glob("*"))
+
+
+def test_a_state_directory_that_cannot_be_written_is_named(alone: InstalledRelay) -> None:
+    error = replace(alone, more={**alone.more, "XDG_STATE_HOME": "/proc"}).run("demo", "--headless")
+    assert error.code == 1
+    assert "The demo's directory cannot be made" in error.out
+    assert "$XDG_STATE_HOME" in error.err
+
+
+def test_a_terminal_that_is_closed_takes_everything_with_it(alone: InstalledRelay, open_screen: Open) -> None:
+    screen = open_screen("demo", width=140, height=40, **alone.env)
+    screen.wait_for(r"● running +main ", 30)
+    screen.close()
+    wait_until(lambda: not list(_home(alone).glob("*")) and not _at_work(alone), 20)
+
+
+# --- over an engine ---
+
+_PYTHON = """#!/bin/sh
+case "$*" in
+    "-c import http.server, unittest") {proof};;
+    *tidewatch.serve) while :; do echo "GET /tide/bergen"; sleep 1; done;;
+    *tidewatch.importer*) echo "tidewatch: cannot import data/north-sea.csv: line 3" >&2; exit 1;;
+    *unittest*) echo "Ran 8 tests";;
+esac
+"""
+
+
+@pytest.fixture
+def with_image(engine: docker.DockerClient, tmp_path: Path) -> Iterator[Callable[[str], InstalledRelay]]:
+    """relay whose image has what the demo takes for Python; what it is asked first runs `proof`."""
+    tags: list[str] = []
+
+    def make(proof: str) -> InstalledRelay:
+        tag = f"relay-test/demo-{os.getpid()}-{len(tags)}"
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            entry = tarfile.TarInfo("bin/python3")
+            data = _PYTHON.format(proof=proof).encode()
+            entry.size, entry.mode = len(data), 0o755
+            tar.addfile(entry, io.BytesIO(data))
+        made = engine.containers.create(IMAGE)
+        try:
+            made.put_archive("/", buffer.getvalue())
+            made.commit(tag)
+        finally:
+            made.remove()
+        tags.append(tag)
+        relay = InstalledRelay(tmp_path)
+        relay.config.write_text(f'image = "{tag}"\n')
+        return relay
+
+    yield make
+    clear_engine(engine, tmp_path)
+    for tag in tags:
+        engine.images.remove(tag, force=True)
+
+
+def _containers(engine: docker.DockerClient, root: Path) -> list[str]:
+    listed = engine.containers.list(all=True, filters={"label": "relay.data-dir"}, ignore_removed=True)
+    return [str(found.id) for found in listed if found.labels["relay.data-dir"].startswith(f"{root}/")]
+
+
+@pytest.mark.engine
+def test_with_an_image_the_sessions_are_containers_also_when_killed(
+    engine: docker.DockerClient, with_image: Callable[[str], InstalledRelay]
+) -> None:
+    relay = with_image("exit 0")
+    killed = _with_one_running(relay)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert _containers(engine, relay.root)
+    done = relay.run("demo", "--json")
+    assert (done.code, done.document["runtime"]) == (0, "docker"), (done.out, done.err)
+    assert not _containers(engine, relay.root)
+    assert not list(_home(relay).glob("*"))
+
+
+@pytest.mark.engine
+def test_killed_while_it_tries_the_image_it_leaves_no_container(
+    engine: docker.DockerClient, with_image: Callable[[str], InstalledRelay]
+) -> None:
+    relay = with_image("sleep 60")
+    begun = relay.begin("demo", "--headless")
+    wait_until(lambda: _containers(engine, relay.root), 20)
+    begun.send_signal(signal.SIGKILL)
+    begun.wait()
+    relay = with_image("exit 1")  # has no Python after all
+    done = relay.run("demo", "--json")
+    assert (done.code, done.document["runtime"]) == (0, "process"), (done.out, done.err)
+    assert not _containers(engine, relay.root)
+
+
+# --- what is said of it ---
 
 
 def test_the_readme_has_one_command_that_ends_in_the_demo_and_says_what_an_engine_gives() -> None:

@@ -71,9 +71,8 @@ class FileLocks:
         return self._directory / f"{key}.lock"
 
     def _take(self, path: Path) -> int:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + _INTRODUCTION_SECONDS
-        while (descriptor := _try(path)) is None:
+        while (descriptor := self._try(path, deadline)) is None:
             holder = read_holder(path)
             if holder is not None:
                 raise holder.refusal()
@@ -81,6 +80,16 @@ class FileLocks:
                 raise _refusal("it has not said who it is")
             time.sleep(0.002)
         return descriptor
+
+    def _try(self, path: Path, deadline: float) -> int | None:
+        """The same as below, in a directory that may go at any moment: whoever leaves it empty may remove it."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            return _try(path)
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            return None
 
 
 def _try(path: Path) -> int | None:

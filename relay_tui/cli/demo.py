@@ -14,8 +14,9 @@ from typing import NoReturn
 import click
 
 from relay_tui import text
-from relay_tui.cli.output import Output, progress
-from relay_tui.services.demo import Done
+from relay_tui.cli.output import Output, fail, progress
+from relay_tui.errors import RelayError
+from relay_tui.services.demo import Done, error_words
 from relay_tui.staging import Staged, staged
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -53,34 +54,36 @@ def _runs(stage: Staged) -> str:
 def _headless(output: Output) -> int:
     """Every step in the foreground; 1 if any of them failed, the taking down included."""
     steps: list[Done] = []
+    choice: dict[str, object] = {}
 
     def tell(done: Done) -> None:
         steps.append(done)
-        output.say(
-            f"{done.seconds:6.2f}s {done.name:<26} {'FAILED ' * done.failed}{text.clean(text.redact(done.words))}"
-        )
+        failed = "FAILED " * done.failed
+        output.say(f"{done.seconds:6.2f}s {done.name:<26} {failed}{text.clean(text.redact(done.words))}")
 
-    begun = time.monotonic()
-    with staged() as stage, progress() as watch:
-        if stage.swept:
-            output.say(f"        cleared up first: {stage.swept} that had been killed")
-        tell(Done("sample repository", stage.repository, time.monotonic() - begun))
-        output.say(f"        sessions are {_runs(stage)}")
-        stage.demo.rehearse(tell, watch)
-        leaving = time.monotonic()
-    left = stage.path.exists()
-    tell(
-        Done(
-            "thrown away",
-            f"{stage.path} is still there" if left else "nothing is left",
-            time.monotonic() - leaving,
-            left,
-        )
-    )
+    begun = leaving = time.monotonic()
+    try:
+        with staged() as stage, progress() as watch:
+            choice = asdict(stage.choice)
+            if stage.swept:
+                output.say(f"        cleared up first: {stage.swept} that had been killed")
+            tell(Done("sample repository", stage.repository, time.monotonic() - begun))
+            output.say(f"        sessions are {_runs(stage)}")
+            stage.demo.rehearse(tell, watch)
+            leaving = time.monotonic()
+    except RelayError as error:
+        if steps:
+            raise
+        tell(Done("sample repository", error_words(error), time.monotonic() - begun, failed=True))
+        if not output.as_json:  # whose one document says it
+            fail(output, error.fault)
+    else:
+        left = stage.path.exists()
+        words = f"{stage.path} is still there" if left else "nothing is left"
+        tell(Done("thrown away", words, time.monotonic() - leaving, left))
     failed = [done.name for done in steps if done.failed]
     seconds = time.monotonic() - begun
     if output.as_json:
-        choice = asdict(stage.choice)
         output.document({"ok": not failed, **choice, "seconds": seconds, "steps": [asdict(done) for done in steps]})
     output.say(f"{seconds:6.2f}s {'FAILED: ' + ', '.join(failed) if failed else 'all of it worked'}")
     return 1 if failed else 0

@@ -193,8 +193,7 @@ class Demo:
         try:
             done = Done(name, act(), time.monotonic() - begun)
         except RelayError as error:
-            words = f"{error.title}: {error.detail}" if error.detail else error.title
-            done = Done(name, words, time.monotonic() - begun, failed=True)
+            done = Done(name, error_words(error), time.monotonic() - begun, failed=True)
         tell(done)
         return not done.failed
 
@@ -233,6 +232,11 @@ class Demo:
             stream.close()
         watch.check()
         return False
+
+
+def error_words(error: RelayError) -> str:
+    """What a step says that failed."""
+    return f"{error.title}: {error.detail}" if error.detail else error.title
 
 
 def clear(relay: Relay) -> frozenset[str]:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from relay_tui.adapters.engine.client import Engine
+from relay_tui.adapters.engine.create import DATA_DIR, SESSION
 from relay_tui.errors import EngineError
 
 _SECONDS = 10
 _PROOF = ("python3", "-c", "import http.server, unittest")
 
 
-def runnable_image(candidates: Sequence[str]) -> str:
-    """The first of the images that is there and has Python; '' if none does. Raises EngineUnreachableError."""
+def runnable_image(candidates: Sequence[str], data_dir: Path) -> str:
+    """The first of the images that is there and has Python; '' if none does. Raises EngineUnreachableError.
+
+    What tries them carries the label of `data_dir`, so that it goes with it should this process be killed.
+    """
     engine = Engine()
     engine.greet()
-    return next((image for image in dict.fromkeys(candidates) if image and _runs(engine, image)), "")
+    return next((image for image in dict.fromkeys(candidates) if image and _runs(engine, image, data_dir)), "")
 
 
-def _runs(engine: Engine, image: str) -> bool:
+def _runs(engine: Engine, image: str, data_dir: Path) -> bool:
     """Whether Python runs in a throw-away container of the image."""
     from docker.errors import NotFound
 
@@ -31,6 +36,7 @@ def _runs(engine: Engine, image: str) -> bool:
             "Image": image,
             "Entrypoint": list(_PROOF),
             "Cmd": [],
+            "Labels": {DATA_DIR: str(data_dir), SESSION: "demo"},
             "NetworkDisabled": True,
             "HostConfig": {"NetworkMode": "none", "CapDrop": ["ALL"], "ReadonlyRootfs": True},
         }

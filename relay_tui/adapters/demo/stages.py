@@ -32,24 +32,35 @@ class Stages:
     def open(self) -> Iterator[Path]:
         """A fresh stage, which is cleared and gone when the block ends, however it ends."""
         name = new_id()
-        with self._locks.hold(name, "relay demo"):
-            stage = self._home / name
-            try:
-                stage.mkdir(mode=0o700)
-            except OSError as error:
-                raise refused(error, "The demo's directory cannot be made", stage) from error
-            try:
-                yield stage
-            finally:
-                self._take_down(stage)
-        self._leave()
+        self._make(self._home)
+        try:
+            with self._locks.hold(name, "relay demo"):
+                stage = self._home / name
+                self._make(stage)
+                try:
+                    yield stage
+                finally:
+                    self._take_down(stage)
+        finally:
+            self._leave()
+
+    @staticmethod
+    def _make(directory: Path) -> None:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "$XDG_STATE_HOME names a directory where demos may play."
+            raise refused(error, "The demo's directory cannot be made", directory, hint) from error
 
     def sweep(self) -> int:
         """Take down what killed demos left; answers how many there were."""
         swept = 0
-        for stage in sorted(path for path in self._home.glob("*") if path.is_dir() and not path.is_symlink()):
-            with suppress(ConflictError), self._locks.hold(stage.name, "relay demo: clearing up"):
-                swept += self._take_down(stage)
+        found = [path for path in self._home.glob("*") if not path.is_symlink()]
+        names = {path.name for path in found if path.is_dir()} | {path.stem for path in found if path.suffix == ".lock"}
+        for name in sorted(names):
+            with suppress(ConflictError), self._locks.hold(name, "relay demo: clearing up"):
+                stage = self._home / name  # may be gone, its lock left behind
+                swept += stage.is_dir() and self._take_down(stage)
         return swept
 
     def _take_down(self, stage: Path) -> bool:

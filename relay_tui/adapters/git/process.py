@@ -133,7 +133,7 @@ def work(
 
 def _require_git() -> None:
     if shutil.which("git") is None:
-        raise GitError("git is not installed", "There is no git in $PATH.", "Install git and try again.")
+        raise GitError("git is not installed", "There is no git in $PATH.", "Install it: sudo apt-get install git")
 
 
 class _Group:

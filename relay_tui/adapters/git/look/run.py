@@ -241,7 +241,7 @@ def _channels(pid: int) -> list[str]:
 def _git() -> str:
     found = shutil.which("git")
     if found is None:
-        raise GitError("git is not installed", "There is no git in $PATH.", "Install git and try again.")
+        raise GitError("git is not installed", "There is no git in $PATH.", "Install it: sudo apt-get install git")
     return found
 
 
