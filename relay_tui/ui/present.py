@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.spec import loosened
 from relay_tui.text import clean
 from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
-from relay_tui.ui.facts_words import branch_cell, facts_cell
+from relay_tui.ui.facts_words import branch_cell, clean_cell, facts_cell
 
 if TYPE_CHECKING:
     from relay_tui.config import Profile
@@ -70,9 +70,14 @@ def age_lasts(since: str, moment: datetime) -> float:
 
 def _seconds(since: str, moment: datetime) -> float | None:
     try:
-        return max(0.0, (moment - datetime.fromisoformat(since)).total_seconds())
+        return max(0.0, (moment - _moment(since)).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+@lru_cache(maxsize=8192)
+def _moment(stamp: str) -> datetime:
+    return datetime.fromisoformat(stamp)
 
 
 def when(stamp: str, moment: datetime) -> str:
@@ -88,8 +93,7 @@ def now() -> datetime:
 # --- sessions --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """A state as it is shown: a mark, a word, a tone."""
 
     glyph: str
@@ -160,12 +164,12 @@ def session_row(
     """
     state = session_state(session, world, glyphs)
     project = world.records.projects.get(session.project_id)
-    image = _cell(session.image if session.runtime == DOCKER else session.runtime, "dim")
-    cells = [_cell(f"{state.glyph} {state.word}", state.tone), _cell(session.name, "bold")]
+    image = clean_cell(session.image if session.runtime == DOCKER else session.runtime, "dim")
+    cells = [clean_cell(f"{state.glyph} {state.word}", state.tone), clean_cell(session.name, "bold")]
     if marked:
         cells[-1] = Cell(((f"{glyphs.marked} ", "accent"), *cells[-1].spans))
     if with_project:
-        cells.append(_cell(project.name if project else "?", ""))
+        cells.append(clean_cell(project.name if project else "?", ""))
     wide_from = len(cells)
     known = world.facts.get(session.id)
     branch, *rest = branch_cell(session, known), *(figures or (image,))
@@ -173,7 +177,12 @@ def session_row(
         branch, rest = (_noted(branch, "loosened"), rest) if figures else (branch, [_noted(rest[0], "loosened")])
     elif not session.isolated:  # beside what stays on the narrowest terminal
         branch = _noted(branch, "not isolated")
-    cells += [branch, facts_cell(known, plain=glyphs is ASCII), *rest, _cell(age(session.created_at, moment), "dim")]
+    cells += [
+        branch,
+        facts_cell(known, plain=glyphs is ASCII),
+        *rest,
+        clean_cell(age(session.created_at, moment), "dim"),
+    ]
     job = world.jobs.get(session.id)
     wide, progress = None, None
     if job is not None:
@@ -181,12 +190,6 @@ def session_row(
     elif session.error_reason is not None:
         wide = cell(trouble(session.error_reason.title, session.error_reason.detail), "bad")
     return Row(session.id, tuple(cells), wide=wide, wide_from=wide_from, progress=progress)
-
-
-@lru_cache(maxsize=8192)
-def _cell(text: str, tone: Tone) -> Cell:
-    """A cell of cleaned text. Thousands of rows have the same images, states and ages in common."""
-    return cell(clean(text), tone)
 
 
 def _noted(shown: Cell, words: str) -> Cell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
+from operator import itemgetter
 from typing import TypeVar
 
 from relay_tui.errors import Fault
@@ -12,6 +13,14 @@ from relay_tui.model import CloneState, Desired, Project, Record, Session, Sessi
 
 Row = Mapping[str, object]
 _Choice = TypeVar("_Choice", bound=StrEnum)
+_session_texts = itemgetter(
+    *("id", "project_id", "name", "branch", "base_branch", "image", "profile", "work_dir", "runtime"),
+    *("container_id", "created_at", "updated_at", "desired", "state"),
+)
+_session_others = itemgetter("isolated", "exit_code", "deleted_at")
+_DESIRED = {choice.value: choice for choice in Desired}
+_STATES = {choice.value: choice for choice in SessionState}
+_NUMBER, _TEXT = (int, type(None)), (str, type(None))
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (Project, Session, Fault)}
 
 
@@ -45,7 +54,7 @@ def decode_project(row: Row) -> Project:
 
 def decode_session(row: Row) -> Session:
     """The session a row holds. Unknown fields are ignored, a field with a default may be missing."""
-    return Session(
+    return _whole_session(row) or Session(
         id=_text(row, "id"),
         project_id=_text(row, "project_id"),
         name=_text(row, "name"),
@@ -65,6 +74,39 @@ def decode_session(row: Row) -> Session:
         created_at=_text(row, "created_at", ""),
         updated_at=_text(row, "updated_at", ""),
         deleted_at=_text_or_none(row, "deleted_at"),
+    )
+
+
+def _whole_session(row: Row) -> Session | None:
+    """The session of a row as encode() writes it, taken in one go: of thousands nearly all are such. Else None."""
+    try:
+        texts = _session_texts(row)
+        if {*map(type, texts)} != {str} or row["error_reason"] is not None or row["notes"] != []:
+            return None
+        isolated, exit_code, deleted_at = _session_others(row)
+        desired, state = _DESIRED[texts[-2]], _STATES[texts[-1]]
+    except (KeyError, TypeError):
+        return None
+    if type(isolated) is not bool or type(exit_code) not in _NUMBER or type(deleted_at) not in _TEXT:
+        return None
+    return Session(
+        id=texts[0],
+        project_id=texts[1],
+        name=texts[2],
+        branch=texts[3],
+        base_branch=texts[4],
+        image=texts[5],
+        profile=texts[6],
+        work_dir=texts[7],
+        runtime=texts[8],
+        container_id=texts[9],
+        created_at=texts[10],
+        updated_at=texts[11],
+        isolated=isolated,
+        exit_code=exit_code,
+        deleted_at=deleted_at,
+        desired=desired,
+        state=state,
     )
 
 

@@ -140,14 +140,12 @@ def parse(data: bytes, path: Path) -> Tables:
     return tables
 
 
-def decode(path: Path, stamp: Stamp, tables: Tables, before: Snapshot | None = None) -> Snapshot:
+def decode(stamp: Stamp, tables: Tables, before: Snapshot | None = None) -> Snapshot:
     """The records in the tables; a row that is none is left out and named.
 
     A row that is what it was in the snapshot `before` gives the same record, not merely an equal one: another relay
     changes one row of thousands at a time, and who compares records has little to do then.
     """
-    storage = DurableJSONStorage(path, tables)
-    database = RecordDB(storage=lambda: storage)
     unread: dict[str, str] = {}
     rows_before = before.tables if before is not None else {kind: {} for kind in KINDS}
     known = before.records if before is not None else Records()
@@ -155,13 +153,13 @@ def decode(path: Path, stamp: Stamp, tables: Tables, before: Snapshot | None = N
     def decoded(kind: str, decode_row: Callable[[Row], _Record], known: Mapping[str, _Record]) -> dict[str, _Record]:
         found: dict[str, _Record] = {}
         old = rows_before[kind]
-        unread.update((key, "it is no object") for key, row in tables[kind].items() if not isinstance(row, dict))
-        for row in database.table(kind).search(_is_object):
-            key = str(row.doc_id)
+        for key, row in tables[kind].items():
             if key in known and old.get(key) == row:
                 found[key] = known[key]
                 continue
             try:
+                if not isinstance(row, dict):
+                    raise BadRowError("it is no object")
                 if row.get("id") != key:
                     raise BadRowError(f"its id is {repr(row.get('id'))[:60]}")
                 found[key] = decode_row(row)
@@ -186,7 +184,3 @@ def apply(storage: DurableJSONStorage, kind: str, dropped: set[str], put: Mappin
     table.forget(gone)
     table.add(rows)
     return {*gone, *rows}
-
-
-def _is_object(value: Mapping[str, object]) -> bool:
-    return isinstance(value, dict)

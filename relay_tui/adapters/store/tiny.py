@@ -194,7 +194,7 @@ class TinyStore:
             raise refused(error, "The store cannot be read", self._path) from error
         else:
             tables = parse(data, self._path)
-        self._snapshot = snapshot = decode(self._path, stamp, tables, known)
+        self._snapshot = snapshot = decode(stamp, tables, known)
         return snapshot
 
     def _load_mended(self) -> Snapshot:
@@ -221,7 +221,7 @@ class TinyStore:
         where = f" The damaged file is {aside} now." if damaged else ""
         self._mended = f"The store file {self._path} was damaged: {reason}; {instead}.{where}"
         log.warning("%s", self._mended)
-        self._snapshot = snapshot = decode(self._path, stamp, tables)
+        self._snapshot = snapshot = decode(stamp, tables)
         return snapshot
 
     def _write(self, base: Snapshot, transaction: Transaction) -> None:
