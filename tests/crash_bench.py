@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
+
+from crash_processes import Processes, configured
 
 from relay_tui.adapters.files import DataFiles
 from relay_tui.adapters.git import GitAdapter
@@ -30,6 +32,7 @@ from relay_tui.services.outward import Outward
 from relay_tui.services.ports import Answer, ContainerSpec, Locks, LogChunk, Observed, Runtime, Store, Transaction
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
+from relay_tui.services.runtimes import Runtimes
 from relay_tui.services.sessions import Sessions
 from relay_tui.services.trash import Trash
 from relay_tui.services.watch import Watch
@@ -49,8 +52,9 @@ T = TypeVar("T")
 class Fuse:
     """Counts the points that an operation passes, and ends the process at one of them."""
 
-    def __init__(self, burns_at: int | None = None, *, inside: bool = False) -> None:
+    def __init__(self, burns_at: int | None = None, *, inside: bool = False, only: tuple[str, ...] = ()) -> None:
         self._burns_at = burns_at
+        self._only = only  # what a point's name has to hold, one of them, to count
         self._inside = inside
         self._lock = threading.Lock()
         self._lit = False
@@ -74,7 +78,7 @@ class Fuse:
             self._count(f"{event} {arguments[0]}")
 
     def _count(self, name: str) -> None:
-        if not self._lit:
+        if not self._lit or (self._only and not any(part in name for part in self._only)):
             return
         with self._lock:
             burns = len(self.points) == self._burns_at
@@ -179,6 +183,30 @@ class _NoLog:
         """Nothing was opened."""
 
 
+class Ended(Protocol):
+    """What the harness asks of what sessions run on."""
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """What there is, by id."""
+        ...
+
+    def put(self, container_id: str, **changes: object) -> None:
+        """Change one."""
+        ...
+
+    def remove(self, container_id: str) -> None:
+        """Remove one."""
+        ...
+
+    def revive(self, records: Records) -> None:
+        """Start what a copied world has as running."""
+        ...
+
+    def wrong(self, records: Records) -> Iterator[str]:
+        """What only this runtime can have wrong."""
+        ...
+
+
 class FileRuntime:
     """The Runtime port over containers that are rows of a JSON file."""
 
@@ -204,6 +232,14 @@ class FileRuntime:
         rows = self.rows()
         rows[container_id] = rows.get(container_id, {}) | changes
         self.write(rows)
+
+    def revive(self, records: Records) -> None:
+        """It runs: it says so in the file."""
+
+    def wrong(self, records: Records) -> Iterator[str]:
+        """Nothing more than the rows tell."""
+        del records
+        return iter(())
 
     def ping(self) -> str:
         return "A file"
@@ -275,7 +311,7 @@ class Bench:
     root: Path
     store: Store
     files: DataFiles
-    engine: FileRuntime
+    engine: Ended
     projects: Projects
     sessions: Sessions
     outward: Outward
@@ -327,19 +363,28 @@ class Bench:
 
 
 def bench(
-    root: Path, fuse: Fuse | None = None, *, config: Config | None = None, clock: Callable[[], float] = time.time
+    root: Path,
+    fuse: Fuse | None = None,
+    *,
+    config: Config | None = None,
+    clock: Callable[[], float] = time.time,
+    processes: bool = False,
 ) -> Bench:
     """relay over `root`, its ports fused if there is a fuse; `clock` is the trash's."""
     fuse = fuse or Fuse()
     place = DataDir(root / "data")
     place.prepare()
-    config = config or Config(path=root / "config.toml")
-    files, engine, bus = DataFiles(place), FileRuntime(root / "engine.json"), Bus()
+    files, bus = DataFiles(place), Bus()
+    config = config or (configured if processes else Config)(path=root / "config.toml")
+    container_file = FileRuntime(root / "engine.json")
+    engine: Ended = Processes(place) if processes else container_file
     store: Store = _FusedStore(TinyStore(place.store), fuse)
     locks = Claims(_FusedLocks(FileLocks(place.locks), fuse))
     git = _fused(GitAdapter(), "git", fuse)
     fused_files = _fused(files, "files", fuse)
-    runtime = cast("Runtime", _fused(engine, "runtime", fuse))
+    runtime = cast("Runtime", _fused(container_file, "runtime", fuse))
+    if isinstance(engine, Processes):
+        runtime = Runtimes(docker=runtime, process=_fused(engine.runtime, "runtime", fuse))
     sessions = Sessions(
         store=store,
         git=git,

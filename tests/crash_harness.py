@@ -1,8 +1,9 @@
 """Kills a process at the k-th thing it does, for every k, and looks at what the next one makes of the rest.
 
 The store, the locks, the files and git are the real ones; the engine is one that keeps its containers in a file, so
-that they outlive the process. Every port is wrapped by a fuse, which ends the process (as `kill -9` does) before or
-after a call; a second kind of point lies before each change that Python makes to the file system.
+that they outlive the process; or sessions are real processes. Every port is wrapped by a fuse, which ends the process
+(as `kill -9` does) before or after a call; a second kind of point lies before each change that Python makes to the file
+system.
 
 `python crash_harness.py DIRECTORY [OPERATION…]` prints the table.
 """
@@ -17,17 +18,20 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
 from crash_bench import KILLED, Bench, Fuse, bench
-from crash_operations import OPERATIONS, broken_promises, work_of
+from crash_operations import OF_PROCESSES, OPERATIONS, broken_promises, work_of
+from crash_processes import await_orphans, end_all
 from git_servers import make_repository
 
 from relay_tui.services.watch import Watch
 
+_SEEN_BY_PROCESSES = ("runtime.", "store.commit")
+"""Where to kill it when sessions are processes: what lies between is the same for all of them."""
+_STARTING = ("/processes", "subprocess.Popen")
 _SUBREAPER = 36  # prctl: the orphans of a killed child become ours
 
 
@@ -45,11 +49,12 @@ class Survival:
 class Trial:
     """Does one operation over and over in `root`, which is laid anew from a copy each time."""
 
-    def __init__(self, root: Path, name: str, *, inside: bool) -> None:
+    def __init__(self, root: Path, name: str, *, inside: bool, processes: bool) -> None:
         self._root = root
         self._name = name
         self._inside = inside
-        self._operation = OPERATIONS[name]
+        self._processes = processes
+        self._operation = (OF_PROCESSES if processes else OPERATIONS)[name]
         self._template = root / "template"
         self._world = root / "world"
         self._works: dict[str, str] = {}
@@ -57,10 +62,11 @@ class Trial:
     def run(self) -> Survival:
         """Crash at every point; answer how many crashes were survived."""
         make_repository(self._root / "repository", branches=("main", "side"))
-        relay = bench(self._world)
+        relay = self._bench()
         self._operation.prepare(relay)
         self._works = {s.name: s.id for s in relay.records.sessions.values() if work_of(relay, s.id)}
         assert self._works
+        end_all(self._root)
         self._world.rename(self._template)
         told = self._crash(None)
         assert told["code"] == 0, told
@@ -72,7 +78,11 @@ class Trial:
             survival.lost += any("is lost" in words for words in wrong)
             if wrong:
                 survival.failures.append(f"{number} {point}: {'; '.join(wrong)}")
+        end_all(self._root)
         return survival
+
+    def _bench(self, fuse: Fuse | None = None) -> Bench:
+        return bench(self._world, fuse, processes=self._processes)
 
     def _try(self, number: int) -> list[str]:
         told = self._crash(number)
@@ -81,12 +91,15 @@ class Trial:
         return cast("list[str]", self._forked(lambda: self._recover(cast("int", told["commits"])))["wrong"])
 
     def _crash(self, number: int | None) -> dict[str, object]:
+        end_all(self._root)
         shutil.rmtree(self._world, ignore_errors=True)
-        shutil.copytree(self._template, self._world, symlinks=True)
-        fuse = Fuse(number, inside=self._inside)
+        shutil.copytree(self._template, self._world, symlinks=True, ignore=shutil.ignore_patterns("sock"))
+        only = () if not self._processes else _STARTING if self._inside else _SEEN_BY_PROCESSES
+        fuse = Fuse(number, inside=self._inside, only=only)
 
         def operate() -> dict[str, object]:
-            relay = bench(self._world, fuse)
+            relay = self._bench(fuse)
+            relay.engine.revive(relay.records)
             fuse.light(lambda burnt: tell(burnt))
             self._operation.do(relay)
             return {"points": list(fuse.points)}
@@ -98,13 +111,14 @@ class Trial:
 
     def _recover(self, commits: int) -> dict[str, object]:
         """What the next relay does, and what is wrong then."""
-        relay = bench(self._world)
+        relay = self._bench()
         taken = relay.reconciler.carry_out_all(Watch())
         wrong = [f"{step.act} failed: {error.title} {error.detail}" for step, error in taken if error]
         steps = [(step.act, step.subject) for step, _ in taken]
         wrong += [f"{act} was taken twice" for act, subject in set(steps) if steps.count((act, subject)) > 1]
         wrong += broken_promises(relay, self._works, self._operation.purges)
         wrong += [f"still to do: {step.act} {step.words}" for step in relay.reconciler.plan()]
+        wrong += relay.engine.wrong(relay.records)
         if self._operation.purges:
             wrong += self._after_purge(relay)
         done = self._operation.done(relay)
@@ -143,28 +157,29 @@ class Trial:
         with os.fdopen(reading, "rb") as pipe:
             told: dict[str, object] = json.loads(pipe.read() or b"{}")
         _, status = os.waitpid(child, 0)
-        with suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
+        await_orphans()
         told["code"] = os.waitstatus_to_exitcode(status)
         assert "error" not in told, told["error"]
         return told
 
 
-def crash_everywhere(root: Path, name: str, *, inside: bool) -> Survival:
+def crash_everywhere(root: Path, name: str, *, inside: bool, processes: bool) -> Survival:
     """Try an operation in an empty directory. Call it in a process with one thread."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     root.mkdir(parents=True)
-    return Trial(root, name, inside=inside).run()
+    return Trial(root, name, inside=inside, processes=processes).run()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a JSON document for each operation named (all if none is), crashed between calls or, with -i, inside."""
-    inside = "-i" in arguments
-    place, *names = [argument for argument in arguments if argument != "-i"]
-    for name in names or OPERATIONS:
+    """Print a JSON document for each operation named (all if none is), crashed between calls or, with -i, inside.
+
+    With -p sessions are real processes.
+    """
+    inside, processes = "-i" in arguments, "-p" in arguments
+    place, *names = [argument for argument in arguments if argument not in {"-i", "-p"}]
+    for name in names or (OF_PROCESSES if processes else OPERATIONS):
         with tempfile.TemporaryDirectory(dir=place) as directory:
-            survival = crash_everywhere(Path(directory) / "trial", name, inside=inside)
+            survival = crash_everywhere(Path(directory) / "trial", name, inside=inside, processes=processes)
         sys.stdout.write(json.dumps(asdict(survival)) + "\n")
         sys.stdout.flush()
     return 0

@@ -258,6 +258,17 @@ OPERATIONS: dict[str, Operation] = {
     ),
 }
 
+_KEPT_BY_PROCESSES = ("session create", "session stop", "session start", "session restart", "session remove")
+OF_PROCESSES: dict[str, Operation] = {
+    **{name: OPERATIONS[name] for name in (*_KEPT_BY_PROCESSES, "session restore", "project remove")},
+    "session retry": replace(
+        OPERATIONS["session retry"],
+        do=lambda relay: relay.sessions.retry(relay.session("broken").id, Watch()),
+        done=_running("broken"),
+    ),
+}
+"""Those that have to do with what a session runs on, for sessions that are processes."""
+
 
 # --- the invariants --------------------------------------------------------------------------------------------------
 
