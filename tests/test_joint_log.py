@@ -279,7 +279,7 @@ async def test_q_leaves_the_log_before_it_leaves_relay(scene: Scene) -> None:
 
 
 async def test_scrolling_up_loads_what_was_before_of_all(scene: Scene) -> None:
-    """Opened with the last thousand of each; `g` brings the first line, and every line once, in order."""
+    """Opened with the last of each; `g` brings the first line, and every line once, in order."""
     scene.say(scene.one, b"".join(b"%d\n" % number for number in range(3_000)))
     scene.say(scene.two, b"".join(b"%d\n" % number for number in range(1_500)))
     async with shown(scene.rig) as screen:

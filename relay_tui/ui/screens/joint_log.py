@@ -144,7 +144,7 @@ class JointLog(LogActions):
             self._source,
             self._voices,
             lambda: _void(self.post_message(self.Arrived())),
-            tail=TAIL,
+            tail=max(TAIL, 2 * app.size.height),
             since=began,
             rest=lambda: last_key(app) + HUSH - time.monotonic(),
         )
