@@ -284,6 +284,21 @@ def test_an_end_is_said_with_its_code_and_a_new_start_goes_on(scene: Scene) -> N
     wait_until(lambda: texts(*feed.drain()) == [] and feed.connection == "ended")
 
 
+def test_what_ran_between_two_looks_is_not_missed(scene: Scene) -> None:
+    """A run so short that its session was never seen to run; where there was none, no second end is told."""
+    one, two = scene.session("one", (1, "x"), state=SessionState.STOPPED), scene.session("two", (2, "y"))
+    feed = scene.open(one, two)
+    scene.until("one ── ended ──", "two y")
+    feed.follow([voice(one, running=False, opening="later"), voice(two)])
+    wait_until(lambda: feed._parts[one.container_id].opening == "later" and feed.ended == 1)
+    scene.say(one, (3, "short"))
+    feed.follow([voice(one, running=False, opening="still later"), voice(two)])
+    scene.until("one short")
+    scene.say(two, (4, "z"))
+    scene.until("two z")
+    assert scene.seen == ["one x", "one ── ended ──", "two y", "one short", "one ── ended ──", "two z"]
+
+
 def test_one_that_ended_before_says_so_where_it_ended(scene: Scene) -> None:
     one = scene.session("one", (1, "x"), state=SessionState.STOPPED)
     mute = scene.session("mute", state=SessionState.STOPPED)

@@ -32,7 +32,7 @@ MOST = 64
 class Voice:
     """One of the logs: a session's id, its container, and what stands before its lines.
 
-    `running`: whether there may be more after an end; `opening` is another one each time that may have changed.
+    `opening` is another one each time that there may be more after an end; `running`: whether it is sure to go on.
     """
 
     session_id: str
@@ -56,6 +56,8 @@ class _Part:
         self.gone = False
         self.parting = ""  # the words it leaves with
         self._stuck_at: float | None = None
+        self._looking = False  # whether it may only be looked whether there was more
+        self._told: tuple[int, FeedStatus] = (-1, self.status)  # how many lines there were at the end that was told
 
     def take(self) -> list[LogBatch]:
         """What was read since."""
@@ -73,13 +75,24 @@ class _Part:
             self.order.forget()
 
     def resume(self) -> bool:
-        """Go on after an end, where the session runs again; answer whether it does."""
-        again = self.status.ended and self.voice.running and self.voice.opening != self.opening
+        """Go on after an end, where there may be more: the session runs again, or did. Answer whether it goes on."""
+        again = self.status.ended and self.voice.opening != self.opening
         if again:
             self.opening = self.voice.opening
             self.status = FeedStatus()
+            self._looking = not self.voice.running
             self.feed.resume()
         return again
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, as far as is known."""
+        return self.feed.status.ended or (self._looking and self.reach.held == self._told[0])
+
+    def ends_anew(self, status: FeedStatus) -> bool:
+        """Whether its end is still to be told: there was more since, or it ended otherwise."""
+        told, self._told = self._told, (self.reach.held, status)
+        return told != self._told
 
 
 class JointFeed:
@@ -172,15 +185,15 @@ class JointFeed:
     @property
     def ended(self) -> int:
         """How many of the logs have ended."""
-        return sum(part.feed.status.ended for part in self._present() if not part.gone)
+        return sum(part.over for part in self._present() if not part.gone)
 
     @property
     def connection(self) -> str:
         """'' while all is well, 'reconnecting' while one of them does, 'ended' when all have."""
-        words = [part.feed.status.word for part in self._present() if not part.gone]
-        if "reconnecting" in words:
+        parts = [part for part in self._present() if not part.gone]
+        if any(part.feed.status.word == "reconnecting" for part in parts):
             return "reconnecting"
-        return "ended" if words and all(word == "ended" for word in words) else ""
+        return "ended" if parts and all(part.over for part in parts) else ""
 
     # --- gathering ---
 
@@ -222,6 +235,7 @@ class JointFeed:
             if status.ended:  # so all that was read of it is there
                 part.status = status
                 part.reach.keep(part.order.lines(part.take()))
+                part.ends_anew(status)
                 part.reach.keep([part.order.notice(ending(status), b"" if part.reach.held else latest)])
         self._give(self._past.recent({part.number for part in parts if self._may_be_whole(part)}))
         self._stirred.set()
@@ -249,7 +263,7 @@ class JointFeed:
         changed = status != part.status
         if changed:
             part.status = status
-            if status.ended:
+            if status.ended and part.ends_anew(status):
                 self._say(part, ending(status), now)
         if part.parting:
             self._say(part, part.parting, now)
