@@ -111,6 +111,22 @@ async def test_a_pattern_that_is_none_is_told_where_it_is_typed(talking: Rig) ->
         assert screen.focused == "detail"
 
 
+async def test_a_pattern_that_never_ends_is_given_up_and_the_screen_goes_on(rig: Rig) -> None:
+    output = b"".join(b"%d %s!\n" % (n, b"a" * 2_000) for n in range(2_000)) + b"the end\n"
+    a_session(rig, a_project(rig, "alpha"), "main", output=output)
+    async with shown(rig) as screen:
+        await screen.sees("the end")
+        await screen.press("l")
+        for key in "/&":
+            await screen.press(key)
+            screen.main.query_one(LogPrompt).query_one("Input").value = "(a+)+$"  # type: ignore[attr-defined]
+            await screen.press("enter")
+            await screen.until(lambda: "too slow a pattern: given up" in state(screen), "that it is told")
+            await screen.press("escape")
+            await screen.until(lambda: state(screen) in ("following", "paused"))
+        await screen.sees("the end")
+
+
 async def test_wrap_times_follow_mark_full_screen_and_clear(talking: Rig) -> None:
     async with shown(talking) as screen:
         await in_log(screen)
@@ -228,6 +244,20 @@ def test_patterns_see_what_is_drawn(text: str, accepted: str, refused: str) -> N
     assert wanted.accepts(accepted)
     assert not wanted.accepts(refused)
     assert pattern("!", invertible=True) is None
+
+
+@pytest.mark.parametrize(("text", "hostile"), [("(a+)+$", "a" * 5_000 + "!"), ("!(x+x+)+y", "x" * 5_000)])
+def test_a_pattern_has_a_moment_for_a_line_and_is_given_up_when_it_needs_more(text: str, hostile: str) -> None:
+    slow = pattern(text, invertible=True)
+    assert slow is not None
+    tries = 0
+    while not slow.given_up:
+        assert not slow.accepts(hostile)
+        tries += 1
+    assert 1 < tries < 10
+    assert not slow.accepts("aaa")
+    assert slow.spans("aaa", 10) == []
+    assert slow == pattern(text, invertible=True)
 
 
 def test_matches_keep_up_with_what_comes_goes_and_is_put_before() -> None:

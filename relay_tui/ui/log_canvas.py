@@ -138,8 +138,7 @@ class LogCanvas(ScrollView):
     def look(self) -> Look:
         """How rows are drawn now."""
         state = self.state
-        sought = self._search.regex if self._search is not None else None
-        return Look(self.scrollable_size.width, state.wrap, state.times, self._left, self._ascii, sought)
+        return Look(self.scrollable_size.width, state.wrap, state.times, self._left, self._ascii, self._search)
 
     def _paint(self) -> Paint:
         """The present styles; those of components are asked for only where what they stand on is another."""

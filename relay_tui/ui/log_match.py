@@ -6,13 +6,19 @@ import re
 import time
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from relay_tui.text import log_plain
 from relay_tui.ui.log_buffer import LogBuffer
 
+if TYPE_CHECKING:
+    import regex
+
 _CHUNK = 512  # lines between looks at the clock
+_LATE = 0.02  # seconds that a pattern has for a line
+_MOST_LATE = 3  # lines on which it may take longer
+_SHORT = 1_000  # characters of a line on which a pattern with one repetition at most has no time to be slow
 
 
 class Lines(Protocol):
@@ -47,29 +53,83 @@ class AllLines:
         return min(max(0, number - self._buffer.first), len(self._buffer))
 
 
+class Patience:
+    """How long a pattern has kept everybody waiting."""
+
+    __slots__ = ("late",)
+
+    def __init__(self) -> None:
+        self.late = 0  # lines on which it did not come to an end in time
+
+    @property
+    def over(self) -> bool:
+        """Whether it is not tried any more."""
+        return self.late >= _MOST_LATE
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What lines must contain, or with `inverse` must not. Case matters only if the pattern has a capital letter."""
+    """What lines must contain, or with `inverse` must not. Case matters only if the pattern has a capital letter.
+
+    There are patterns that take longer than the world stands, on lines that a container can choose. So a pattern has
+    a moment for each line; one that needed more for several lines has been given up and matches nothing more.
+    """
 
     text: str
-    regex: re.Pattern[str]
+    regex: regex.Pattern[str]
     inverse: bool = False
+    patience: Patience = field(default_factory=Patience, compare=False)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it was too slow."""
+        return self.patience.over
 
     def accepts(self, raw: str) -> bool:
-        """Whether a line as it came is one of those."""
-        return (self.regex.search(log_plain(raw)) is None) is self.inverse
+        """Whether a line as it came is one of those; a line on which it took too long is not."""
+        if self.patience.over:
+            return False
+        text = log_plain(raw)
+        try:
+            return (self.regex.search(text, timeout=self._seconds(text)) is None) is self.inverse
+        except TimeoutError:
+            self.patience.late += 1
+            return False
+
+    def spans(self, text: str, most: int) -> list[tuple[int, int]]:
+        """Where it is found, at `most` so many places; nowhere where it took too long."""
+        found: list[tuple[int, int]] = []
+        if self.patience.over:
+            return found
+        try:
+            for match in self.regex.finditer(text, timeout=self._seconds(text)):
+                if match.end() > match.start():
+                    found.append(match.span())
+                if len(found) >= most:
+                    break
+        except TimeoutError:
+            self.patience.late += 1
+            return []
+        return found
+
+    def _seconds(self, text: str) -> float | None:
+        """What it may take; to look at a clock at all costs more than most patterns on most lines."""
+        return None if len(text) < _SHORT and sum(map(self.text.count, "*+{?")) < 2 else _LATE
 
 
 def pattern(text: str, *, invertible: bool = False) -> Pattern | None:
     """The pattern somebody typed, None for nothing. Raises ValueError with words for whoever typed it."""
+    import regex  # only once somebody types one
+
     inverse = invertible and text.startswith("!")
     wanted = text[1:] if inverse else text
     if not wanted:
         return None
-    flags = 0 if any(character.isupper() for character in re.sub(r"\\.", "", wanted)) else re.IGNORECASE
+    exact = any(character.isupper() for character in re.sub(r"\\.", "", wanted))
     try:
-        return Pattern(text, re.compile(wanted, flags), inverse)
-    except (re.error, OverflowError, RecursionError) as error:
+        re.compile(wanted)  # has the better words for what is wrong
+        return Pattern(text, regex.compile(wanted, 0 if exact else regex.IGNORECASE), inverse)
+    except (re.error, regex.error, OverflowError, RecursionError) as error:
         words = getattr(error, "msg", "") or "too much for a pattern"
         place = getattr(error, "pos", None)
         where = "" if place is None else f" at {place + 1 + inverse}"
@@ -104,12 +164,15 @@ class Matches:
     @property
     def complete(self) -> bool:
         """Whether every line there is has been looked at."""
-        return self._to == self._buffer.end and self._from <= self._buffer.first
+        looked_at = self._to == self._buffer.end and self._from <= self._buffer.first
+        return looked_at or any(pattern.given_up for pattern in self._patterns)
 
     def advance(self, seconds: float) -> bool:
         """Look at lines for so long; answer whether all have been."""
         deadline = time.perf_counter() + seconds
         self._forget()
+        if self.complete:
+            return True
         while self._to < self._buffer.end:
             stop = min(self._to + _CHUNK, self._buffer.end)
             self._numbers.extend(self._found(self._to, stop))

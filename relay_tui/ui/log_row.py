@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from dataclasses import dataclass
 
@@ -15,9 +14,11 @@ from textual.strip import Strip
 from relay_tui.services.ports.log import NOTICE, STDERR
 from relay_tui.text import ascii_only, clean_block
 from relay_tui.ui.log_buffer import LogLine
+from relay_tui.ui.log_match import Pattern
 from relay_tui.ui.log_strip import TIME_CELLS, folded, highlighted, line_strip, time_text
 
 GUTTER = 1
+_MOST_FOUND = 200  # places in a line that stand out
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Look:
     left: int
     """Columns that are out of sight at the left."""
     ascii: bool
-    sought: re.Pattern[str] | None
+    sought: Pattern | None
 
     @property
     def room(self) -> int:
@@ -80,12 +81,12 @@ class DrawnLine:
         self.strip: Strip | None = None
         raw = line.raw
         sought = look.sought if line.stream != NOTICE else None
-        if raw.isascii() and raw.isprintable() and (sought is None or not sought.search(raw)):
+        if raw.isascii() and raw.isprintable() and (sought is None or not sought.spans(raw, 1)):
             self.width = len(raw)
             return
         self.strip = line_strip(raw, ascii=look.ascii)
         if sought is not None:
-            self.strip = highlighted(self.strip, sought, found)
+            self.strip = highlighted(self.strip, sought.spans(self.strip.text, _MOST_FOUND), found)
         self.width = self.strip.cell_length
 
     def height(self, look: Look) -> int:

@@ -19,6 +19,8 @@ class LogState:
     sought: str = ""
     searching: bool = False
     """Whether lines are still being looked at."""
+    given_up: bool = False
+    """Whether the search, or the filter, was too slow."""
     wrap: bool = False
     times: bool = False
     since: str = ""
@@ -43,6 +45,8 @@ def state_words(state: LogState, dot: str) -> str:
         parts.append(f"/{state.sought} {of}" + ("+" if state.searching else ""))
     if state.filter:
         parts.append(f"&{state.filter}")
+    if state.given_up:
+        parts.append("too slow a pattern: given up")
     parts += ["wrap"] if state.wrap else []
     parts += ["time"] if state.times else []
     parts += [f"since {state.since}"] if state.since else []

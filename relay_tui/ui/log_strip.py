@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -15,7 +15,6 @@ from textual.strip import Strip
 from relay_tui.text import PLAIN, TRUE_COLOUR, TextStyle, ascii_only, log_runs
 
 _MOST_RUNS = 500  # a line with more changes of style goes on in plain text: hostile ones would fill the cache
-_MOST_FOUND = 200
 TIME_CELLS = 19
 
 
@@ -28,20 +27,16 @@ def line_strip(raw: str, *, ascii: bool) -> Strip:  # noqa: A002
     return Strip([Segment(convert(text), rich_style(style)) for text, style in runs])
 
 
-def highlighted(strip: Strip, regex: re.Pattern[str], style: Style) -> Strip:
-    """The strip with everything the pattern finds in that style."""
+def highlighted(strip: Strip, spans: Sequence[tuple[int, int]], style: Style) -> Strip:
+    """The strip with these characters in that style."""
     text = strip.text
     cuts: list[int] = []
-    for found in regex.finditer(text):
-        if found.end() == found.start():
-            continue
-        start, end = cell_len(text[: found.start()]), cell_len(text[: found.end()])
+    for begin, stop in spans:
+        start, end = cell_len(text[:begin]), cell_len(text[:stop])
         if cuts and cuts[-1] == start:
             cuts[-1] = end
         else:
             cuts += [start, end]
-        if len(cuts) >= 2 * _MOST_FOUND:
-            break
     if not cuts:
         return strip
     pieces = strip.divide(cuts if cuts[-1] == strip.cell_length else [*cuts, strip.cell_length])

@@ -384,6 +384,7 @@ class LogView(LogCanvas, can_focus=True):
                 found=None if found is None else len(found),
                 current=at,
                 sought=self._search.text if self._search else "",
+                given_up=any(one is not None and one.given_up for one in (self._filter, self._search)),
                 searching=self._looking or (found is not None and self._may_be_older),
                 dropped=self.buffer.dropped,
             )
