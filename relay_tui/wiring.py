@@ -23,7 +23,7 @@ from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.relay import Relay
-from relay_tui.services.runtimes import PROCESS
+from relay_tui.services.runtimes import PROCESS, Runtimes
 from relay_tui.services.surroundings import Surroundings
 from relay_tui.services.unsaved import Unsaved
 from relay_tui.text import redact
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from relay_tui.adapters.process.runtime import ProcessRuntime
     from relay_tui.services.doctor import Doctor
     from relay_tui.services.reconcile import Reconciler
-    from relay_tui.services.runtimes import Runtimes
     from relay_tui.services.sessions import Sessions
 
 T = TypeVar("T")
@@ -101,7 +100,7 @@ def _over(place: DataDir, config: Config) -> Relay:
     locks = Claims(FileLocks(place.locks))
     engine = _later(lambda: _engine(place))
     processes = _later(lambda: _processes(place))
-    runtime = _later(lambda: _runtimes(engine, processes))
+    runtime = Runtimes(docker=engine, process=processes)  # known by its class, as nothing that stands for it would be
     way_out = _later(lambda: _way_out(place))
     unsaved = Unsaved(files=files, bus=bus)
     over = Surroundings(place, config, bus, store, git, look, way_out, files, locks, runtime)
@@ -134,12 +133,6 @@ def _over(place: DataDir, config: Config) -> Relay:
         trash=trash,
         strays=over.strays(projects, sessions),
     )
-
-
-def _runtimes(engine: DockerRuntime, processes: ProcessRuntime) -> Runtimes:
-    from relay_tui.services.runtimes import Runtimes
-
-    return Runtimes(docker=engine, process=processes)
 
 
 def _git() -> GitAdapter:

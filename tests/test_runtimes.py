@@ -12,12 +12,14 @@ from test_forms import mistakes
 from test_plan import DISK, PROJECT, SESSION, records
 from textual.widgets import Input
 
+from relay_tui import wiring
+from relay_tui.config import Config
 from relay_tui.errors import NeedsConsentError, NoImageError
 from relay_tui.hints import on_command_line
 from relay_tui.services.drafts import NewSession
 from relay_tui.services.plan import Act, plan
 from relay_tui.services.ports import ContainerSpec, Isolation, Observed
-from relay_tui.services.runtimes import AUTO, DOCKER, INSTEAD, NOT_ISOLATED, PROCESS, Runtimes
+from relay_tui.services.runtimes import AUTO, DOCKER, INSTEAD, NOT_ISOLATED, PROCESS, Runtimes, look
 from relay_tui.services.watch import Watch
 
 
@@ -72,6 +74,14 @@ def test_the_choice(
     assert (choice.runtime, choice.isolated) == (runtime, isolated)
     assert (choice.asks.consent if choice.asks else "") == asks
     assert bool(choice.why) is (wanted == AUTO)
+
+
+def test_relay_as_it_is_wired_has_a_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    relay = wiring.over_stage(tmp_path / "data", Config(path=tmp_path / "config.toml"))
+    choice = relay.sessions.choose(NewSession(project="none"))
+    assert (choice.runtime, "no engine answers" in choice.why) == (PROCESS, True)
+    assert look(relay.runtime).unseen == {DOCKER}
 
 
 def test_an_engine_that_is_away_hides_no_process() -> None:
