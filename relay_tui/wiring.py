@@ -192,11 +192,19 @@ class _Later:
         self._made: object = None
         self._lock = threading.Lock()
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """Its kind, for whoever asks with isinstance()."""
+        return type(self._there())
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._there(), name)
+
+    def _there(self) -> object:
         with self._lock:
             if self._made is None:
                 self._made = self._make()
-        return getattr(self._made, name)
+        return self._made
 
 
 def _later(make: Callable[[], T]) -> T:

@@ -79,3 +79,13 @@ async def test_the_first_paint_is_of_one_screen_and_few_widgets_and_loses_no_key
         app.close()
     assert app.screens == 1
     assert sorted(app.widgets) == ["Container", "Detail", "KeyBar", "RowTable", "RowTable", "StatusLine", "Vertical"]
+
+
+def test_what_is_made_later_is_already_of_its_kind(tmp_path: Path) -> None:
+    from relay_tui import wiring
+    from relay_tui.config import Config
+    from relay_tui.services.runtimes import PROCESS, Runtimes, of_kind
+
+    relay = wiring.over_stage(tmp_path / "data", Config(path=tmp_path / "config.toml"))
+    assert isinstance(relay.runtime, Runtimes)  # else there would be no process, and every session a container
+    assert of_kind(relay.runtime, PROCESS) is not relay.runtime
