@@ -262,6 +262,10 @@ class FakeLines(FakeLog):
                 if wanted:
                     yield packed(wanted, bytes(len(wanted)))
 
+    def begun(self) -> LogBatch:
+        """Every line is whole."""
+        return packed([], b"")
+
 
 def _count(data: bytes) -> int:
     return data.removesuffix(b"\n").count(b"\n") + 1

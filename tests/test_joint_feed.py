@@ -198,6 +198,10 @@ class TimedLines:
             if not fresh and self._over():
                 return
 
+    def begun(self) -> LogBatch:
+        """Every line is whole."""
+        return packed([], b"")
+
     def close(self) -> None:
         """End it."""
         with self._container.changed:

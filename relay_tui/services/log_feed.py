@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
 from relay_tui.services.log_join import OVERLAP, Unknown, newest_edge
 from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
+from relay_tui.services.ports.log import NOTHING
 
 ROOM = 8 << 20  # bytes read ahead of the screen; then the reader waits, and the engine keeps the rest: nothing drops
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to reach the engine again
@@ -67,6 +68,10 @@ class LogFeed:
         self._batches: deque[LogBatch] = deque()
         self._recent: deque[LogBatch] = deque()
         self._recent_lines = 0
+        self._begun = NOTHING
+        self._told = False  # whether there is something to drain, and the one who drains knows
+        self.begun = NOTHING
+        """The lines whose ends had not come at the last drain."""
         self._size = self._came = 0
         self._room = threading.Condition()
         self._closed = False
@@ -119,26 +124,29 @@ class LogFeed:
         came = False
         for batch in stream:
             fresh = unknown.sift(batch) if unknown is not None else batch
-            if fresh:
-                came = True
-                if not self._take(fresh):
-                    break
+            came = came or bool(fresh)
+            begun = stream.begun()
+            if (fresh or begun or self._begun) and not self._take(fresh, begun):
+                break
         return came
 
-    def _take(self, batch: LogBatch) -> bool:
-        self._recent.append(batch)
+    def _take(self, batch: LogBatch, begun: LogBatch) -> bool:
+        if batch:
+            self._recent.append(batch)
         self._recent_lines += len(batch)
-        while self._recent_lines - len(self._recent[0]) > 2 * OVERLAP:
+        while self._recent and self._recent_lines - len(self._recent[0]) > 2 * OVERLAP:
             self._recent_lines -= len(self._recent.popleft())
         with self._room:
             self._room.wait_for(lambda: self._size < self._most or self._closed)
             if self._closed:
                 return False
-            first = not self._batches
-            self._batches.append(batch)
+            if batch:
+                self._batches.append(batch)
+            self._begun = begun
             self._size += len(batch.data)
             opened, self._came = self.opened, self._came + len(batch)
-        if first or opened is not self.opened:
+            told, self._told = self._told, True
+        if not told or opened is not self.opened:
             self._wake()
         if (rest := self._rest()) > 0:
             with self._room:
@@ -160,7 +168,9 @@ class LogFeed:
         with self._room:
             batches = list(self._batches)
             self._batches.clear()
+            self.begun = self._begun
             self._size = 0
+            self._told = False
             self._room.notify()
         return batches
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, NOTICE, STREAM_BITS, TIMELESS, packed
+from relay_tui.services.ports.log import CONTINUED, NOTHING, NOTICE, STREAM_BITS, TIMELESS, packed
 from relay_tui.text import clean_block
 
 LINES = 100_000
@@ -41,6 +41,7 @@ class LogBuffer:
         self._blocks: list[LogBatch] = []
         self._origins: list[int] = []  # the number of each block's first line, trimmed or not
         self._first = self._end = self._size = self._dropped = 0
+        self._begun = NOTHING
 
     def __len__(self) -> int:
         return self._end - self._first
@@ -78,11 +79,20 @@ class LogBuffer:
         """The lines as they came; the first block may begin with some that were trimmed."""
         return list(self._blocks)
 
+    @property
+    def begun(self) -> list[LogLine]:
+        """The lines whose ends have not come. They have no numbers, and are not among the others."""
+        return [_line(self._begun, index) for index in range(len(self._begun))]
+
+    def begin(self, lines: LogBatch) -> None:
+        """These are begun now, and no others."""
+        self._begun = lines
+
     def copy(self) -> LogBuffer:
         """The lines of this moment, for another thread; their bytes are not copied."""
         twin = LogBuffer(self.max_lines, self.max_bytes)
         twin._blocks, twin._origins = list(self._blocks), list(self._origins)
-        twin._first, twin._end = self._first, self._end
+        twin._first, twin._end, twin._begun = self._first, self._end, self._begun
         return twin
 
     def line(self, number: int) -> LogLine:
@@ -146,6 +156,7 @@ class LogBuffer:
         self._blocks.clear()
         self._origins.clear()
         self._size = self._dropped = 0
+        self._begun = NOTHING
 
     def _trim(self) -> None:
         """Whole blocks go when they are too heavy or hold nothing any more; in the first one lines are passed over."""

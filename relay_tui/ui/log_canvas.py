@@ -73,6 +73,7 @@ class LogCanvas(ScrollView):
         self._ascii = ascii
         self._lines: Lines = AllLines(self.buffer)
         self._search: Pattern | None = None
+        self._filter: Pattern | None = None
         self._current: int | None = None  # the number of the found line one stands on
         self._following = True
         self._top: tuple[int, int] = (0, 0)  # a line's number and a row of it, for whoever does not follow
@@ -90,7 +91,7 @@ class LogCanvas(ScrollView):
 
     def watch_placeholder(self) -> None:
         """Draw it, if it is to be seen."""
-        if not len(self.buffer) and not self._lingers:
+        if not len(self.buffer) and not self.buffer.begun and not self._lingers:
             self.refresh()
 
     # --- which rows ---
@@ -107,7 +108,14 @@ class LogCanvas(ScrollView):
 
     def _last(self) -> Place:
         """The topmost row when the end is at the bottom."""
-        return log_place.bottom(len(self._lines), self._room, self._height)
+        begun = sum(line.height(self.look) for line in self._begun())
+        return log_place.bottom(len(self._lines), self._room - min(begun, max(0, self._room - 1)), self._height)
+
+    def _begun(self) -> list[DrawnLine]:
+        """The lines whose ends have not come, as far as they are wanted."""
+        begun = self.buffer.begun
+        wanted = [line for line in begun if self._filter is None or self._filter.accepts(line.raw)]
+        return [DrawnLine(line, self.look, self.get_component_rich_style("log-view--found")) for line in wanted]
 
     @property
     def _room(self) -> int:
@@ -191,13 +199,22 @@ class LogCanvas(ScrollView):
             self._drawn_rows.clear()
             self._drawn_for = look, paint
         places = self._visible()
-        if not places and not self.state.filter:
+        if not places and not self.state.filter and not self.buffer.begun:
             return placeholder_rows(self.placeholder, height, look, paint)
-        rows = [self._row(place, look, paint) for place in places]
+        rows = [self._row(place, look, paint) for place in places] + self._begun_rows(height - len(places), look, paint)
         rows += [blank_row(look, paint)] * (height - len(rows))
         if self.state.unseen and rows:
             rows[-1] = with_unseen(rows[-1], self.state.unseen, look, paint)
         return rows
+
+    def _begun_rows(self, room: int, look: Look, paint: Paint) -> list[Strip]:
+        """Rows below the last line; the last of them at the end, the first for whoever reads above it."""
+        rows = [
+            drawn_row(drawn, row, look, paint, current=False)
+            for drawn in (self._begun() if room > 0 else [])
+            for row in range(drawn.height(look))
+        ]
+        return rows[-room:] if self._following else rows[:room]
 
     def _row(self, place: Place, look: Look, paint: Paint) -> Strip:
         number = self._lines.at(place.line)

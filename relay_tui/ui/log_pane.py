@@ -18,6 +18,7 @@ from relay_tui.services.log_history import STEP
 from relay_tui.services.log_join import Edge, oldest_edge, rfc3339
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.log_words import ending
+from relay_tui.services.ports import LogBatch
 from relay_tui.text import clean
 from relay_tui.ui.hands import last_key
 from relay_tui.ui.log_buffer import LogBuffer
@@ -27,6 +28,7 @@ from relay_tui.ui.log_view import LogView
 TAIL = 200  # lines of history a log is opened with: the engine tells them in one go; more come as one scrolls up
 LINGER = 0.1  # seconds that the log before stays on the screen, unless the next one has lines sooner
 HUSH = 0.03  # seconds that reading rests when a key was pressed: what it does is drawn with nobody in its way
+QUIET = 0.1  # seconds without a new line after which one that has no end yet is shown
 SETTLE = 0.12  # seconds the cursor rests on a session before its log is opened, if it moved just before
 
 
@@ -53,6 +55,7 @@ class LogPane(Vertical):
         self._moved_at = 0.0
         self._pace = Pace()
         self._draining: Timer | None = None
+        self._beginning: Timer | None = None
         self._since = 0.0  # seconds before now; 0: all
         self._began = ""  # the moment that was, as the engine takes it
 
@@ -147,6 +150,9 @@ class LogPane(Vertical):
             self._feed.close()
             self._feed = None
         self._opened_for = ""
+        if self._beginning is not None:
+            self._beginning.stop()
+            self._beginning = None
 
     def on_unmount(self) -> None:
         """Let go of the stream."""
@@ -187,11 +193,22 @@ class LogPane(Vertical):
             self.log_view.extend(batches)
             if opened:
                 self.log_view.expect_older(True)
+        self._begin_lines(feed.begun)
         if status != self._status:
             self._status = status
             if status.ended:
                 self.log_view.notice(ending(status))
             self.log_view.set_state(connection="" if status.word == "following" else status.word)
+
+    def _begin_lines(self, begun: LogBatch) -> None:
+        """Show lines without an end once it is quiet: in the midst of a burst they have one in a moment."""
+        if self._beginning is not None:
+            self._beginning.stop()
+            self._beginning = None
+        if begun and not self._buffer.begun:
+            self._beginning = self.set_timer(QUIET, lambda: self.log_view.begin(begun))
+        else:
+            self.log_view.begin(begun)
 
     @on(LogView.OlderWanted)
     def load_older(self) -> None:

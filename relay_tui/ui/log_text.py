@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from relay_tui.text import log_plain
 from relay_tui.ui.log_buffer import LogBuffer
@@ -19,7 +20,7 @@ def plain_lines(buffer: LogBuffer, wanted: Pattern | None, *, times: bool) -> It
 
 def _lines(buffer: LogBuffer, wanted: Pattern | None, times: bool) -> Iterator[str]:
     last: int | None = None
-    for number, line in buffer.lines(buffer.first, buffer.end):
+    for number, line in chain(buffer.lines(buffer.first, buffer.end), enumerate(buffer.begun, buffer.end)):
         if wanted is not None and not wanted.accepts(line.raw):
             continue
         carries_on = line.continued and last == number - 1

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from relay_tui.services.ports import LogBatch
+from relay_tui.services.ports.log import NOTHING
 from relay_tui.ui import log_place
 from relay_tui.ui.actions import ACTIONS, CHOICES, Action, L
 from relay_tui.ui.log_buffer import LogBuffer
@@ -88,7 +89,6 @@ class LogView(LogCanvas, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(placeholder=placeholder, buffer=buffer, ascii=ascii, name=name, id=id, classes=classes)
-        self._filter: Pattern | None = None
         self._filtered: Matches | None = None
         self._found: Matches | None = None
         self._looking = False
@@ -102,11 +102,18 @@ class LogView(LogCanvas, can_focus=True):
     # --- what it is given ---
 
     def extend(self, batches: Sequence[LogBatch]) -> None:
-        """Show more lines."""
+        """Show more lines, among them what was begun before."""
         before = None if self._following else self._shown()
+        self.buffer.begin(NOTHING)
         for batch in batches:
             self.buffer.append(batch)
         self._changed(before)
+
+    def begin(self, lines: LogBatch) -> None:
+        """These lines are begun and not at their end: they stand below the others until they are, or go on."""
+        if lines or self.buffer.begun:
+            self.buffer.begin(lines)
+            self._changed()
 
     def prepend(self, batches: list[LogBatch], *, complete: bool) -> None:
         """Put older lines before the first; `complete`: there are no older ones."""
@@ -238,6 +245,8 @@ class LogView(LogCanvas, can_focus=True):
         """The lines on the screen, whole and plain."""
         indexes = dict.fromkeys(place.line for place in self._visible())
         lines = [self.buffer.line(self._lines.at(index)) for index in indexes]
+        if self._following:
+            lines += [drawn.line for drawn in self._begun()]
         return "\n".join(line_strip(line.raw, ascii=False).text for line in lines)
 
     @property
@@ -358,7 +367,7 @@ class LogView(LogCanvas, can_focus=True):
         if not self._looking and any(m is not None and not m.complete for m in (self._filtered, self._found)):
             self._looking = True
             self._look()
-        self._lingers = self._lingers and not len(self.buffer)
+        self._lingers = self._lingers and not len(self.buffer) and not self.buffer.begun
         self._tell_state()
         if self._lingers:
             return

@@ -10,7 +10,7 @@ from array import array
 from struct import Struct
 
 from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, STDERR, STDOUT, TIMELESS
+from relay_tui.services.ports.log import CONTINUED, NOTHING, STDERR, STDOUT, TIMELESS, packed
 
 PART = 16 * 1024  # the engine's own; longer lines of other engines are cut there too
 _TIME = 40  # the longest time with its space
@@ -142,6 +142,14 @@ class FramedLines:
         self._rest = data[at:]
         return found.batch()
 
+    def begun(self) -> LogBatch:
+        """Nothing: what comes without a newline is told at once, as a line that the next one carries on."""
+        return NOTHING
+
+    def carries_on(self, stream: int) -> bool:
+        """Whether what comes next on the stream belongs to a line that came in part."""
+        return self._parts[stream].open
+
     def _begin_huge(self, found: _Found, at: int, stop: int) -> None:
         self._present = self._parts[_STREAMS[found.data[at] & 3]]
         self._left = stop - len(found.data)
@@ -200,6 +208,15 @@ class TerminalLines:
                 break
         self._rest = data[at:]
         return found.batch()
+
+    def begun(self) -> LogBatch:
+        """The line whose end has not come, from engines that tell of it: Docker keeps it back."""
+        rest = self._rest
+        if not rest:
+            return NOTHING
+        if not self._time:
+            return packed([rest], bytes([STDOUT])) if b" " in rest[:_TIME] else NOTHING
+        return packed([rest.removeprefix(self._time)], bytes([STDOUT | CONTINUED | TIMELESS]))
 
     def finish(self) -> LogBatch:
         """What was left incomplete at the stream's end."""

@@ -92,10 +92,15 @@ class EngineLines:
     def __iter__(self) -> Iterator[LogBatch]:
         with self._stream, self._engine.translated("The log cannot be read"):
             while data := self._stream.recv():
-                if batch := self._lines.feed(data):
+                batch = self._lines.feed(data)
+                if batch or self._lines.begun():
                     yield batch
             if not self._stream.closed and (batch := self._lines.finish()):
                 yield batch
+
+    def begun(self) -> LogBatch:
+        """The lines whose ends have not come."""
+        return self._lines.begun()
 
     def close(self) -> None:
         """End it, and an iteration that waits in another thread."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from relay_tui.adapters.engine.log_lines import PART, FramedLines
 from relay_tui.adapters.process.journal import STDERR, Entry
-from relay_tui.services.ports import LogBatch
+from relay_tui.services.ports import LogBatch, log
 
 _HEADER = struct.Struct(">BxxxI").pack
 
@@ -61,6 +61,17 @@ class Lines:
         if self._since <= moment <= self._until:
             line = self._stamp(moment) + b" " + text
             said += _HEADER(2 if stream == STDERR else 1, len(line)) + line
+
+    def begun(self) -> LogBatch:
+        """The lines whose ends have not come."""
+        lines, flags = [], bytearray()
+        for stream, (moment, text) in self._open.items():
+            if self._since <= moment <= self._until:
+                whose = log.STDERR if stream == STDERR else log.STDOUT
+                carries_on = self._frames.carries_on(whose)
+                lines.append(text if carries_on else self._stamp(moment) + b" " + text)
+                flags.append(whose | log.CONTINUED | log.TIMELESS if carries_on else whose)
+        return log.packed(lines, bytes(flags))
 
     def finish(self) -> LogBatch:
         """What was left incomplete at the log's end."""

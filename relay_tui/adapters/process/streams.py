@@ -92,10 +92,15 @@ class ProcessLines(ProcessLog):
     def __iter__(self) -> Iterator[LogBatch]:  # type: ignore[override]
         for entries in self._told():
             for some in _in_portions(entries):
-                if batch := self._lines.feed(iter(some)):
+                batch = self._lines.feed(iter(some))
+                if batch or self._lines.begun():
                     yield batch
         if not self._closed.is_set() and (batch := self._lines.finish()):
             yield batch
+
+    def begun(self) -> LogBatch:
+        """The lines whose ends have not come."""
+        return self._lines.begun()
 
 
 def _in_portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:

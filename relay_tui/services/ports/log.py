@@ -64,9 +64,19 @@ def packed(lines: Sequence[bytes], flags: bytes) -> LogBatch:
     return LogBatch(b"".join(lines), starts, ends, flags)
 
 
+NOTHING = LogBatch(b"", (), (), b"")
+
+
 class LineStream(Protocol):
-    """A log's lines. Iterating blocks until there are more, and ends with the stream; close() ends it at once."""
+    """A log's lines. Iterating blocks until there are more, and ends with the stream; close() ends it at once.
+
+    A batch may be empty where no line ended but one was begun.
+    """
 
     def __iter__(self) -> Iterator[LogBatch]: ...
+
+    def begun(self) -> LogBatch:
+        """The lines whose ends have not come, as far as they go: one a stream at most. They come once more, whole."""
+        ...
 
     def close(self) -> None: ...

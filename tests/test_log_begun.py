@@ -1,0 +1,191 @@
+"""The line that has no newline yet: a prompt, or a progress bar that rewrites itself."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes import FakeRuntime, build
+from log_batches import batch, kept, moment, texts, told
+from on_screen import a_project, a_session, shown
+from test_log_view import LogApp, rows, say, settled
+from waiting import wait_until
+
+from relay_tui.adapters.engine.log_lines import TerminalLines
+from relay_tui.adapters.process import journal
+from relay_tui.adapters.process.journal import Entry
+from relay_tui.adapters.process.lines import Lines
+from relay_tui.errors import EngineUnreachableError
+from relay_tui.services import log_feed
+from relay_tui.services.log_feed import LogFeed
+from relay_tui.services.ports import LineStream, LogBatch
+from relay_tui.services.ports.log import CONTINUED, NOTHING, STDERR, STDOUT, TIMELESS
+from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_match import pattern
+from relay_tui.ui.log_text import plain_lines
+from relay_tui.ui.log_view import LogView
+
+START = 1_795_000_000_000_000_000
+OUT, ERR = journal.STDOUT, journal.STDERR
+
+
+def test_a_process_s_begun_lines_are_told_a_stream_each_and_once_more_when_whole() -> None:
+    lines = Lines(tty=False)
+    said = texts([lines.feed(iter([Entry(OUT, START, b"one\n> "), Entry(ERR, START + 5, b"10%\r20%")]))])
+    assert said == ["one"]
+    assert [(text, flags) for text, _, flags in told([lines.begun()])] == [("> ", STDOUT), ("10%\r20%", STDERR)]
+    said = texts([lines.feed(iter([Entry(OUT, START + 9, b"ls\n"), Entry(ERR, START + 10, b"\r30%")]))])
+    assert said == ["> ls"]
+    assert texts([lines.begun()]) == ["10%\r20%\r30%"]
+    begun = told([lines.begun()])[0][1]
+    assert [(text, time) for text, time, _ in told([lines.finish()])] == [("10%\r20%\r30%", begun)]
+    assert not lines.begun()
+
+
+def test_what_is_begun_outside_of_the_time_asked_for_is_not_told() -> None:
+    lines = Lines(tty=False, until=START)
+    lines.feed(iter([Entry(OUT, START + 1, b"> ")]))
+    assert not lines.begun()
+
+
+def test_the_rest_of_a_very_long_line_carries_it_on() -> None:
+    lines = Lines(tty=False)
+    first = told([lines.feed(iter([Entry(OUT, START, b"x" * 20_000)]))])
+    (rest,) = told([lines.begun()])
+    assert rest[2] == STDOUT | CONTINUED | TIMELESS
+    assert "".join(text for text, _, _ in first) + rest[0] == "x" * 20_000
+
+
+def test_a_terminal_s_begun_line_is_told_where_the_engine_sends_it() -> None:
+    lines = TerminalLines()
+    assert texts([lines.feed(moment(1) + b" one\r\n" + moment(2) + b" > ")]) == ["one"]
+    assert texts([lines.begun()]) == ["> "]
+    assert texts([lines.feed(b"ls\r\n" + moment(3)[:9])]) == ["> ls"]
+    assert not lines.begun()  # not even its time is whole
+
+
+class Dictated:
+    """A stream that says what it is told to, an exception included; None ends it."""
+
+    def __init__(self) -> None:
+        self._says: queue.SimpleQueue[tuple[LogBatch, LogBatch] | Exception | None] = queue.SimpleQueue()
+        self._begun = NOTHING
+
+    def say(self, whole: LogBatch, begun: LogBatch) -> None:
+        self._says.put((whole, begun))
+
+    def end(self, error: Exception | None = None) -> None:
+        self._says.put(error)
+
+    def __iter__(self) -> Iterator[LogBatch]:
+        while said := self._says.get():
+            if isinstance(said, Exception):
+                raise said
+            whole, self._begun = said
+            yield whole
+
+    def begun(self) -> LogBatch:
+        return self._begun
+
+    def close(self) -> None:
+        self._says.put(None)
+
+
+class Dictation(FakeRuntime):
+    """Hands out streams that a test made."""
+
+    def __init__(self, *streams: Dictated) -> None:
+        super().__init__()
+        self.ready = list(streams)
+
+    def log_lines(  # type: ignore[override]
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
+    ) -> LineStream:
+        del container_id, follow, tail, since, until
+        return self.ready.pop(0)
+
+
+def test_what_is_begun_comes_with_the_drain_and_a_break_neither_doubles_nor_loses_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_feed, "BACKOFF", (0.01,))
+    first, second = Dictated(), Dictated()
+    woken: list[int] = []
+    feed = LogFeed(Dictation(first, second), "c" * 64, lambda: woken.append(1), tail=10)
+    seen: list[LogBatch] = []
+
+    def drained(words: str) -> bool:
+        seen.extend(feed.drain())
+        return texts([feed.begun]) == ([words] if words else [])
+
+    try:
+        first.say(batch(b"one"), NOTHING)
+        first.say(NOTHING, batch(b"> ", at=1))
+        wait_until(lambda: drained("> "), 5, what="what is begun")
+        woken.clear()
+        first.say(NOTHING, batch(b"> l", at=1))
+        wait_until(lambda: woken, 5, what="to be woken for no more than that")
+        first.end(EngineUnreachableError("The engine does not answer"))
+        wait_until(lambda: feed.status.word == "reconnecting", 5)
+        assert drained("> l")
+        second.say(batch(b"one\n> ls", at=0), NOTHING)
+        wait_until(lambda: drained(""), 5, what="the whole line in its place")
+        assert texts(seen) == ["one", "> ls"]
+    finally:
+        feed.close()
+
+
+async def test_it_stands_below_the_last_line_and_gives_way_to_what_it_becomes() -> None:
+    view = LogView(placeholder="nothing")
+    async with LogApp(view).run_test(size=(40, 5)) as pilot:
+        view.begin(batch(b"$ "))
+        await settled(pilot)
+        assert [row for row in rows(view) if row] == [" $"]
+        say(view, b"$ ls\n" + b"\n".join(b"file %d" % n for n in range(8)) + b"\n")
+        view.begin(batch(b"10%\r20%", STDERR))
+        await settled(pilot)
+        assert rows(view) == [" file 4", " file 5", " file 6", " file 7", "▎20%"]
+        assert view.visible_text().split("\n")[-1] == "20%"
+        await pilot.press("k", "k")
+        assert rows(view) == [" file 2", " file 3", " file 4", " file 5", " file 6"]
+        await pilot.press("G")
+        view.begin(batch(b"y" * 90))
+        view.set_wrap(True)
+        assert rows(view)[-4:] == [" file 7", " " + "y" * 37, " " + "y" * 37, " " + "y" * 16]
+        view.begin(batch(b"y" * 900))
+        assert rows(view)[0] == " file 7"
+        say(view, b"whole\n")
+        assert rows(view)[-1] == " whole"
+        view.set_filter(pattern("file"))
+        view.begin(batch(b"nothing that was asked for"))
+        assert rows(view)[-1] == " file 7"
+        assert kept(view.buffer)[-2:] == ["file 7", "whole"]
+
+
+def test_it_is_saved_as_the_last_line_and_is_no_line_of_the_buffer() -> None:
+    buffer = LogBuffer()
+    buffer.append(batch(b"one\n"))
+    buffer.begin(batch(b"> "))
+    assert "".join(plain_lines(buffer, None, times=False)) == "one\n> \n"
+    assert "".join(plain_lines(buffer, pattern("one"), times=False)) == "one\n"
+    assert len(buffer) == 1
+    buffer.clear()
+    assert "".join(plain_lines(buffer, None, times=False)) == ""
+
+
+async def test_a_prompt_is_shown_after_a_quiet_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = build(tmp_path / "data")
+    a_session(rig, a_project(rig, "alpha"), "main")
+    stream = Dictated()
+    monkeypatch.setattr(rig.engine, "log_lines", lambda *_, **__: stream)
+    stream.say(batch(b"Python 3"), batch(b">>> ", at=1))
+    async with shown(rig) as screen:
+        await screen.sees("Python 3")
+        await screen.sees(">>>")
+        stream.say(batch(b">>> 1+1\n2", at=1), batch(b">>> exit", at=2))
+        await screen.sees(">>> 1+1")
+        await screen.sees(">>> exit")
+        assert screen.text.count(">>>") == 2
+        assert kept(screen.main.detail.log_view.buffer) == ["Python 3", ">>> 1+1", "2"]
