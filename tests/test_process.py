@@ -6,24 +6,28 @@ import json
 import os
 import random
 import re
+import select
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from conftest import missing
 from processes import Bench, alive
 from waiting import wait_until
 
-from relay_tui.adapters.process import journal, pressure
+from relay_tui.adapters.process import client, inside, journal, pressure
 from relay_tui.adapters.process import runtime as process_runtime
 from relay_tui.adapters.process.journal import STDERR, STDOUT, Reader, Writer
 from relay_tui.adapters.process.place import Place
 from relay_tui.adapters.process.runtime import ProcessRuntime
-from relay_tui.errors import ConflictError, EngineError, NotFoundError
+from relay_tui.errors import ConflictError, EngineError, Fault, NotFoundError
 from relay_tui.paths import DataDir
+from relay_tui.services import observe
 from relay_tui.services.last_words import last_words
 from relay_tui.services.watch import Watch
 
@@ -141,6 +145,85 @@ def test_killing_its_supervisor_ends_it_and_is_told(bench: Bench) -> None:
     events.close()
     listening.join(10)
     assert not listening.is_alive()
+
+
+def test_no_program_holds_the_launchers_channel(bench: Bench) -> None:
+    process_id = bench.run("ls /proc/self/fd; echo listed; sleep 1000")
+    bench.says(process_id, b"listed")
+    assert bench.output(process_id)["stdout"].split() == [b"0", b"1", b"2", b"3", b"listed"]  # 3 is ls's own
+    answer = bench.runtime.ask(process_id, ("sh", "-c", "echo hi >&3"), Watch())
+    assert answer.code != 0
+    assert b"ile descriptor" in answer.err
+    assert bench.runtime.ask(process_id, ("sh", "-c", "ls /proc/$$/fd"), Watch()).out.split() == [b"0", b"1", b"2"]
+    assert bench.runtime.inspect(process_id).status == "running"
+
+
+GARBAGE = (b"hi\n", b"", b"7", b"null", b"[" * 100_000, b'{"ended": {}}', b'{"started": []}', b"\xff\xfe")
+
+
+def test_what_a_launcher_says_that_means_nothing_is_not_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def babble(channel: int) -> None:
+        line = socket.socket(fileno=channel)
+        for said in (*GARBAGE[:5], b'{"ready": true}', *GARBAGE):
+            line.send(said)
+        line.recv(1)
+        os._exit(3)
+
+    monkeypatch.setattr(inside, "_be_launcher", babble)
+    told = inside.Inside(None, "token")
+    told.await_ready()
+    heard = [told.message() for _ in GARBAGE]
+    assert heard == [{}, {}, {}, {}, {}, {"ended": {}}, {"started": []}, {}]
+    assert told.ended() is None
+    told.signal(-1, signal.SIGTERM)
+    wait_until(lambda: select.select([told], [], [], 0)[0] != [])
+    assert told.message() is None
+    assert told.reap() == 3
+
+
+@pytest.mark.parametrize("half", ["outer", "inner"])
+def test_killing_its_launcher_ends_it_at_once_and_is_told(bench: Bench, half: str) -> None:
+    mark = str(random.randrange(10**8, 10**9))
+    process_id = bench.run(f"setsid sleep {mark} & sleep {mark}")
+    wait_until(lambda: len([pid for pid in alive(mark) if _is_sleep(pid)]) == 2)
+    launcher = _child(bench.supervisor(process_id))
+    os.kill(launcher if half == "outer" or not bench.isolated else _child(launcher), signal.SIGKILL)
+    seen = bench.ended(process_id)
+    assert (seen.exit_code, seen.signal, seen.lost) == (137, "SIGKILL", False)
+    assert observe.ended(seen, "").reason == Fault("engine", "Stopped by SIGKILL (exit code 137)", "", ANY)
+    assert [pid for pid in alive(mark) if _is_sleep(pid)] == []
+
+
+def _child(pid: int) -> int:
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
+def test_nobody_waits_for_a_supervisor_that_says_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_ANSWER_SECONDS", 0.3)
+    process_id = bench.run("sleep 1000")
+    supervisor = bench.supervisor(process_id)
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        place = Place(bench.place.processes / "s1")
+        for call in (lambda: bench.runtime.ask(process_id, ("true",), Watch()), lambda: client.resize(place, 2, 2)):
+            with pytest.raises(EngineError, match="does not answer"):
+                call()
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert bench.runtime.ask(process_id, ("true",), Watch()).code == 0
+
+
+def test_who_asks_a_supervisor_for_nonsense_is_shown_the_door(bench: Bench) -> None:
+    process_id = bench.run("sleep 1000")
+    place = Place(bench.place.processes / "s1")
+    for words in (b"hi", b"{}", b"7", b"[" * 50_000, b'{"do": "stop", "grace": "x"}', b'{"do": "exec", "env": 1}'):
+        line = client.connect(place)
+        assert line is not None
+        with line:
+            line.sendall(words + b"\n")
+            assert line.recv(1) == b""
+    assert bench.runtime.ask(process_id, ("true",), Watch()).code == 0
 
 
 def test_a_pid_that_another_process_has_by_now_is_not_it(bench: Bench) -> None:

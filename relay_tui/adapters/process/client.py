@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from relay_tui.adapters.process.launch import receive
 from relay_tui.adapters.process.place import Near, Place
 from relay_tui.errors import ConflictError, EngineError
 
+_ANSWER_SECONDS = 15.0
+"""For what a supervisor says at once, unless the machine is very busy, or the supervisor is stopped or broken."""
 _CONNECT_SECONDS = 5.0
 _READ = 1 << 16
 
@@ -30,8 +33,7 @@ def connect(place: Place) -> socket.socket | None:
         return None
     except OSError as error:
         line.close()
-        raise EngineError("The session's supervisor does not answer", str(error), "Stop the session.") from error
-    line.settimeout(None)
+        raise silent(str(error)) from error
     return line
 
 
@@ -47,10 +49,19 @@ def call(place: Place, request: Mapping[str, Any], descriptors: Sequence[int] = 
     try:
         sent = socket.send_fds(line, [data], list(descriptors)) if descriptors else line.send(data)
         line.sendall(data[sent:])
+        line.settimeout(None)
+    except TimeoutError as error:
+        line.close()
+        raise silent("It takes no request.") from error
     except OSError:  # it ended this very moment
         line.close()
         return None
     return line
+
+
+def silent(detail: str) -> EngineError:
+    """What to say when a supervisor is there and says nothing."""
+    return EngineError("The session's supervisor does not answer", detail, "Stop the session.")
 
 
 def not_running() -> ConflictError:
@@ -72,20 +83,40 @@ class Answers:
         """Whether one was read already, with the one before it: then the connection has nothing more to read."""
         return b"\n" in self._heard
 
+    def first(self) -> dict[str, Any] | None:
+        """The next one, due at once; None when the connection ends. Raises EngineError when it does not come."""
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while not self.waiting:
+            self._line.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                if not self._read():
+                    return None
+            except TimeoutError as error:
+                raise silent(f"Nothing came for {_ANSWER_SECONDS:.0f} seconds.") from error
+            finally:
+                self._line.settimeout(None)
+        return self.next()
+
     def next(self) -> dict[str, Any] | None:
         """The next one; None when the connection ends."""
-        while b"\n" not in self._heard:
-            try:
-                data, lent = receive(self._line, _READ)
-            except OSError:
-                data, lent = b"", []
-            self.lent += lent
-            if not data:
+        while not self.waiting:
+            if not self._read():
                 return None
-            self._heard += data
         words, _, self._heard = self._heard.partition(b"\n")
         said = json.loads(words)
         return said if isinstance(said, dict) else {}
+
+    def _read(self) -> bool:
+        """Read more; False when the connection ends. Raises TimeoutError."""
+        try:
+            data, lent = receive(self._line, _READ)
+        except TimeoutError:
+            raise
+        except OSError:
+            return False
+        self.lent += lent
+        self._heard += data
+        return bool(data)
 
 
 def resize(place: Place, rows: int, columns: int) -> bool:
@@ -94,7 +125,7 @@ def resize(place: Place, rows: int, columns: int) -> bool:
     if line is None:
         return False
     with line:
-        return Answers(line).next() is not None
+        return Answers(line).first() is not None
 
 
 def hang_up(line: socket.socket) -> None:

@@ -76,7 +76,7 @@ def run(place: Place, command: Sequence[str]) -> int:
             raise client.not_running()
         stack.enter_context(line)
         answers = client.Answers(line)
-        said = answers.next()
+        said = answers.first()
         if said is None or "started" not in said:
             talk.complain(str((said or {}).get("words", "")))
             return _code(said)
@@ -105,7 +105,13 @@ def ask(place: Place, command: Sequence[str], watch: Watch, given: Path | None) 
             raise client.not_running()
         stack.enter_context(line)
         with watch.on_cancel(lambda: client.hang_up(line)):
-            code = _converse(line, client.Answers(line), talk)
+            answers = client.Answers(line)
+            said = answers.first()
+            if said is None or "started" not in said:
+                talk.complain(str((said or {}).get("words", "")))
+                code = _code(said)
+            else:
+                code = _converse(line, answers, talk)
         watch.check()
         return Answer(code, bytes(talk.out), bytes(talk.err))
 

@@ -155,9 +155,16 @@ class Guests:
             guest.heard += data
             request, end, rest = guest.heard.partition(b"\n")
             if end:
-                self._begin(guest, json.loads(request), rest)
+                self._try(guest, request, rest)
             elif len(guest.heard) > MOST_ORDER:
                 guest.gone = True
+
+    def _try(self, guest: Guest, request: bytes, rest: bytes) -> None:
+        """Who asks for nonsense is shown the door: without a sandbox, any program of the session can ask."""
+        try:
+            self._begin(guest, json.loads(request), rest)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            guest.gone = True
 
     def _begin(self, guest: Guest, request: dict[str, Any], rest: bytes) -> None:
         guest.kind = str(request["do"])

@@ -16,6 +16,8 @@ from relay_tui.adapters.process import alive, launch
 _READ = 1 << 16
 _READY_SECONDS = 20.0
 _REAP_SECONDS = 5.0
+_END_SECONDS = 1.0
+_SEND_SECONDS = 2.0
 
 
 class NotStartedError(Exception):
@@ -46,6 +48,7 @@ class Inside:
             _be_launcher(theirs.fileno())
         theirs.close()
         os.close(words)
+        self._channel.settimeout(_SEND_SECONDS)  # it may be stopped, and take no more
 
     def fileno(self) -> int:
         """Ready when it says something."""
@@ -53,7 +56,7 @@ class Inside:
 
     def await_ready(self) -> None:
         """Until it can start programs. Raises NotStartedError with what the sandbox complained of."""
-        if not self._answer().get("ready"):
+        if "ready" not in self._answer():
             self.kill_all()
             words = b""
             with suppress(OSError):
@@ -68,19 +71,38 @@ class Inside:
             raise NotStartedError(str(said.get("words") or "the sandbox ended"), int(said.get("code", 126)))
 
     def _answer(self) -> dict[str, Any]:
-        """Its next message; {} if it ended, or says nothing in time."""
+        """What it says next that means anything; {} if it ended, or says nothing in time."""
+        deadline = time.monotonic() + _READY_SECONDS
         poller = select.poll()
         poller.register(self._channel, select.POLLIN)
-        return self.message() if poller.poll(_READY_SECONDS * 1000) else {}
+        while (left := deadline - time.monotonic()) > 0 and poller.poll(left * 1000):
+            said = self.message()
+            if said is None:
+                return {}
+            if said:
+                return said
+        return {}
 
-    def message(self) -> dict[str, Any]:
-        """What it says; {} if it ended. Taken for no more than it is."""
+    def message(self) -> dict[str, Any] | None:
+        """What it says; {} if that means nothing, None if it says no more. Taken for no more than it is."""
         try:
             message, self.lent = launch.receive(self._channel, launch.MOST)
-            said = json.loads(message or b"{}")
-        except (OSError, ValueError):
+        except TimeoutError:
+            return {}
+        except OSError:
+            return None
+        if not message:  # a message may be empty as well
+            return None if self._is_closed() else {}
+        try:
+            said = json.loads(message)
+        except (ValueError, RecursionError):
             return {}
         return said if isinstance(said, dict) else {}
+
+    def _is_closed(self) -> bool:
+        poller = select.poll()
+        poller.register(self._channel, 0)
+        return any(events & select.POLLHUP for _, events in poller.poll(0))
 
     def start(self, number: int, order: dict[str, Any], streams: list[int]) -> None:
         """Have it start a program; the descriptors are the program's own from then on. Raises OSError."""
@@ -107,15 +129,24 @@ class Inside:
             self.reap()
         _reap_strays()
 
-    def reap(self) -> int:
-        """How it ended."""
-        child, self._child = self._child, 0
-        if not child:
-            return 1
+    def ended(self) -> int | None:
+        """How it ended, a signal as a negative number; None while it runs."""
         try:
-            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            pid, status = os.waitpid(self._child, os.WNOHANG) if self._child else (0, 256)
         except ChildProcessError:
-            return 1
+            pid, status = self._child, 256
+        if self._child and not pid:
+            return None
+        self._child = 0
+        code = os.waitstatus_to_exitcode(status)
+        return 128 - code if code > 128 and self._wrap else code  # so bubblewrap tells what signal ended its inner half
+
+    def reap(self) -> int:
+        """How it ended, for one that is at its end; 1 where that takes too long to be known."""
+        deadline = time.monotonic() + _END_SECONDS
+        while (code := self.ended()) is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return 1 if code is None else code
 
 
 def _become_sandbox(wrap: list[str], channel: int, words: int) -> None:

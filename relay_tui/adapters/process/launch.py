@@ -23,6 +23,7 @@ from typing import Any
 CHANNEL = 3
 MOST = 160_000
 """Bytes of one message at most."""
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -30,6 +31,7 @@ class Launcher:
     """Children by the number they were asked for under, until they end."""
 
     def __init__(self, channel: socket.socket) -> None:
+        channel.set_inheritable(False)  # no program that we start may speak for us, or keep our end from being seen
         self._channel = channel
         self._running: dict[int, int] = {}
 
@@ -161,7 +163,10 @@ def gather_strays() -> None:
 
 def main() -> None:
     """In a sandbox: the channel is open already."""
+    import ctypes
+
     os.umask(0o022)
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # programs of our own user cannot take the channel from us
     Launcher(socket.socket(fileno=CHANNEL)).serve()
 
 

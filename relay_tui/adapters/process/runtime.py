@@ -46,6 +46,8 @@ from relay_tui.services.watch import Watch
 GRACE = 10.0
 """Seconds between asking a command to end and making it."""
 _OVERDUE = 5.0
+_START_SECONDS = 60.0
+"""More than a supervisor waits for its sandbox and its command."""
 _NOT_STARTED = "The command did not start"
 
 
@@ -160,8 +162,10 @@ class ProcessRuntime:
         try:
             done = subprocess.run(
                 command, input=json.dumps(order).encode(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                cwd="/", env={"LANG": "C.UTF-8"}, start_new_session=True, check=False,
+                cwd="/", env={"LANG": "C.UTF-8"}, start_new_session=True, check=False, timeout=_START_SECONDS,
             )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise client.silent(f"Nothing came for {_START_SECONDS:.0f} seconds.") from error
         except OSError as error:
             raise EngineError(_NOT_STARTED, str(error), "Try again.") from error
         said = json.loads(done.stdout or b"{}")

@@ -134,6 +134,7 @@ class Supervisor:
         stirred, stir = os.pipe()
         os.set_blocking(stir, False)
         signal.signal(signal.SIGTERM, lambda *_: self.stop(10.0))
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(stir, warn_on_full_buffer=False)
         while self._end is None:
             poller = select.poll()
@@ -150,6 +151,8 @@ class Supervisor:
                 self._take(descriptor)
             if self._inside.fileno() in ready:
                 self._hear()
+            elif self._end is None:  # whatever still holds the other end of its channel
+                self._end = self._inside.ended()
             self._guests.serve(ready)
             self._make_end()
 
@@ -191,12 +194,12 @@ class Supervisor:
     def _hear(self) -> None:
         """What the launcher says goes to whom it is about."""
         said = self._inside.message()
-        number = said.get("ended")
-        if not said:
+        number = said.get("ended") if said is not None else None
+        if said is None:
             self._end = self._inside.reap()
         elif number == COMMAND and self._spec["argv"]:
             self._end = said["code"] if isinstance(said.get("code"), int) else 1
-        else:
+        elif said:
             if isinstance(number, int):
                 self._hang_ups.pop(number, None)
             self._guests.answer(said, self._inside.lent)
