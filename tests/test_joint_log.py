@@ -10,6 +10,7 @@ from fakes import Rig, build
 from on_screen import Shown, a_project, a_session, shown
 from rich.cells import cell_len
 
+from relay_tui.config import Config
 from relay_tui.events import RecordsChanged
 from relay_tui.model import Session, SessionState
 from relay_tui.text import log_plain
@@ -364,6 +365,20 @@ async def test_it_fits_every_screen(scene: Scene, size: tuple[int, int]) -> None
         await screen.until(lambda: len(screen.lines) == 20)
         await screen.sees("first of one")
         assert max(cell_len(line) for line in screen.lines) <= 60
+
+
+async def test_a_terminal_of_ascii_gets_nothing_else(tmp_path: Path) -> None:
+    config = Config(path=tmp_path / "config.toml", glyphs="ascii")
+    scene = Scene(build(tmp_path / "data", config=config))
+    scene.say(scene.one, "日本語\n".encode())
+    async with shown(scene.rig) as screen:
+        await screen.press("L")
+        await screen.until(lambda: isinstance(screen.app.screen, JointLog))
+        await screen.sees("one ???")
+        await screen.press("/", *"first", "enter", "m")
+        await screen.until(lambda: "/first" in state(screen))
+        assert screen.text.isascii()
+        assert screen.lines[0].startswith("+- alpha | 2 logs")
 
 
 # --- what stands before the lines ---

@@ -50,10 +50,9 @@ class JointLog(LogActions):
         & > #joint { height: 1fr; border: round $primary; border-title-color: $primary-lighten-1; }
         & #joint-view { height: 1fr; scrollbar-size-vertical: 1; }
         & > KeyBar { height: 1; background: $panel; color: $text-muted; }
+        &.-plain > #joint { border: ascii $primary; }
         &.-full > #joint { border: none; }
     }
-    .-ascii JointLog > #joint { border: ascii $primary; }
-    .-ascii JointLog.-full > #joint { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(a.keys, _DOES.get(a.name, a.name), a.help, show=False, id=a.binding_id)
@@ -102,6 +101,7 @@ class JointLog(LogActions):
 
     def on_mount(self) -> None:
         """Begin to follow."""
+        self.set_class(self.glyphs is ASCII, "-plain")
         self._open(0)
         self.set_focus(self.log_view)
         self.offer_keys()
