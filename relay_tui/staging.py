@@ -74,8 +74,8 @@ def choose(config: Config, stage: Path) -> Choice:
         image = runnable_image([*own, config.image, *_IMAGES], stage / "data")
         why = f"the engine has {image}" if image else "the engine has no image with Python"
     except EngineUnreachableError as error:
-        image, why = "", error.why or error.detail or error.title
-        why = f"no container engine answers ({why[:1].lower()}{why[1:]})"
+        image, why = "", error.why or f"no container engine answers ({error.detail or error.title})"
+        why = why[:1].lower() + why[1:]
     except EngineError as error:
         image, why = "", error.title
     if image:

@@ -1,6 +1,6 @@
 """Make the README's pictures from a real run: `python screenshots/make.py`.
 
-Needs tmux, git, busybox, a container engine and relay installed in this interpreter's environment. Everything it makes
+Needs tmux, git, busybox, a container engine, relay installed in this interpreter's environment, and root. Everything it makes
 lies in a throw-away directory, which vanishes in the end with its containers and images, however the run ends.
 """
 
@@ -24,6 +24,7 @@ from types import FrameType
 
 import docker
 import replay
+from first_minute import photograph_first_minute
 from picture import draw
 from sample import CONFIG, HOST, LARGE, make_images, make_repositories, remove_images, write_git_config
 from work import do_work
@@ -281,6 +282,9 @@ def main() -> None:
     with world() as here:
         populate(here)
         photograph(here)
+        alone = World(here.root / f"{here.root.name}-alone")
+        photograph_first_minute(alone, str(RELAY))
+        alone.end()
 
 
 if __name__ == "__main__":

@@ -19,13 +19,8 @@ from relay_tui.services.doctor.findings import summary
 from relay_tui.services.watch import Watch
 from relay_tui.terminal import this_terminal
 
-_COLOURS = {
-    Verdict.OK: "green",
-    Verdict.WARNING: "yellow",
-    Verdict.BROKEN: "red",
-    Verdict.ABSENT: "bright_black",
-    Verdict.UNKNOWN: "bright_black",
-}
+_COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.BROKEN: "red"}
+"""The others are dim: bright black is the background of many a terminal."""
 _WIDTH = 9
 """Of the column with the verdict."""
 
@@ -78,7 +73,8 @@ class _Progress:
 
 def _lines(found: Finding, width: int) -> str:
     """A result: verdict, name, what was found, folded; below it what mends it."""
-    verdict = click.style(f"{found.verdict:<{_WIDTH}}", fg=_COLOURS[found.verdict])
+    colour = _COLOURS.get(found.verdict)
+    verdict = click.style(f"{found.verdict:<{_WIDTH}}", fg=colour, dim=colour is None)
     indent = " " * (_WIDTH + width + 3)
     room = max(40, shutil.get_terminal_size((100, 24)).columns - len(indent) - 1)
     words = text.clean(text.redact(found.found), limit=1000)

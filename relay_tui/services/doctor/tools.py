@@ -46,13 +46,9 @@ def identity(machine: Machine, watch: Watch) -> Finding:
     values = [machine.run(("git", "config", "--global", f"user.{key}"), watch).out.strip() for key in ("name", "email")]
     if all(values):
         return ok(name, "Commits in sessions carry {} <{}>".format(*values))
-    lacking = " and ".join(f"user.{key}" for key, value in zip(("name", "email"), values, strict=True) if not value)
-    key = "name" if not values[0] else "email"
-    return warning(
-        name,
-        f"{lacking} not set: nobody can commit in a session",
-        f'git config --global user.{key} "YOUR {key.upper()}"',
-    )
+    lacking = [key for key, value in zip(("name", "email"), values, strict=True) if not value]
+    found = f"{' and '.join(f'user.{key}' for key in lacking)} not set: nobody can commit in a session"
+    return warning(name, found, " && ".join(f'git config --global user.{key} "YOUR {key.upper()}"' for key in lacking))
 
 
 def git_lfs(machine: Machine, watch: Watch) -> Finding:
