@@ -1,7 +1,7 @@
 """Make the README's pictures from a real run: `python screenshots/make.py`.
 
-Needs tmux, git, busybox, a container engine, relay installed in this interpreter's environment, and root. Everything it makes
-lies in a throw-away directory, which vanishes in the end with its containers and images, however the run ends.
+Needs root, tmux, git, busybox, a container engine and relay installed in this interpreter's environment. Everything it
+makes lies in a throw-away directory, which vanishes in the end with its containers and images, however the run ends.
 """
 
 from __future__ import annotations
