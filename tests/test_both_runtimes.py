@@ -216,7 +216,7 @@ def test_without_an_engine_a_project_of_containers_gets_no_process_unasked(tmp_p
     assert relay.run("project", "add", source, "--runtime", "docker").code == 5
     try:
         error = relay.fails(4, "session", "create", "demo", "--branch", "side", "--runtime", "auto")
-        assert "the project's other sessions are containers" in error["title"]
+        assert "the project's other session is a container" in error["title"]
         assert "--runtime process" in error["hint"]
         if shutil.which("bwrap") is None or not sandbox.probe().works:
             missing("no bubblewrap")

@@ -222,7 +222,7 @@ WHY = "no engine answers"
         (ENGINE, CONTAINER, CONTAINER, "ok", "New sessions are containers: the engine answers", ""),
         (MISSING, SANDBOX, SANDBOX, "ok", f"New sessions are processes in a sandbox: {WHY}", ""),
         (STOPPED, SANDBOX, INSTEAD, "warning", f"New sessions are processes in a sandbox: {WHY}; in alpha refused "
-         "until the engine answers, for its other sessions are containers",
+         "until the engine answers, for it has sessions in containers",
          "service docker start   # or say --runtime process"),
         (MISSING, ASKED, NOT_ISOLATED, "warning", "New sessions are processes, not isolated from your files, which "
          f"relay asks about first: {WHY}; in alpha processes, not isolated from your files", "sudo sysctl -e"),

@@ -243,7 +243,7 @@ def test_an_engine_that_never_answers_holds_nothing_up(
         cut_off = InstalledRelay(relay.root, {"DOCKER_HOST": f"unix://{tmp_path}/mute.sock"})
         listed = cut_off.run("session", "list")  # within the time that a run is given, not the engine's minutes
         refused = cut_off.fails(4, "session", "create", "demo", "--name", "second", "--runtime", "auto")
-    assert "the project's other sessions are containers" in refused["title"]
+    assert "the project's other session is a container" in refused["title"]
     assert (listed.code, "unknown" in listed.out) == (0, True)
     assert "does not answer" in listed.err
 

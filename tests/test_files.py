@@ -144,3 +144,25 @@ def test_the_file_systems_refusal_keeps_its_words(place: DataDir, files: DataFil
     with pytest.raises(FileSystemError) as caught:
         files.make_directory(place.root / "file/below")
     assert "Not a directory" in caught.value.detail
+
+
+@pytest.mark.parametrize("path", ["", "/nowhere"])
+def test_without_du_and_rm_trees_are_measured_and_deleted_all_the_same(
+    place: DataDir, files: DataFiles, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str
+) -> None:
+    outside = clone(tmp_path / "outside")
+    tree = clone(place.session("p1", "s1"), "x" * 100_000)
+    (tree / "twice").hardlink_to(tree / "file")
+    (tree / "link").symlink_to(outside)
+    closed = tree / "closed/inner"
+    closed.mkdir(parents=True)
+    (closed / "file").write_text("x")
+    expected = files.measure(tree)
+    closed.parent.chmod(0o500)
+    monkeypatch.setenv("PATH", path)
+    assert files.measure(tree) == expected >= 100_000
+    assert files.measure(place.session("p1", "none")) == 0
+    assert files.delete(tree)
+    assert not os.path.lexists(tree)
+    assert (outside / "file").read_text() == "work"
+    assert files.delete(tree)

@@ -76,6 +76,23 @@ def test_the_choice(
     assert bool(choice.why) is (wanted == AUTO)
 
 
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ([DOCKER], "the project's other session is a container"),
+        ([DOCKER] * 3, "the project's other sessions are containers"),
+        ([PROCESS] * 13 + [DOCKER], "1 of the project's 14 other sessions is a container"),
+        ([PROCESS, DOCKER, DOCKER], "2 of the project's 3 other sessions are containers"),
+    ],
+)
+def test_refused_it_says_how_many_are_containers(others: list[str], words: str) -> None:
+    docker = FakeRuntime()
+    docker.go_down()
+    asks = Runtimes(docker=docker, process=FakeProcesses(works=True)).choose(AUTO, others, ()).asks
+    assert asks is not None
+    assert asks.title == f"No engine answers, and {words}"
+
+
 def test_relay_as_it_is_wired_has_a_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     relay = wiring.over_stage(tmp_path / "data", Config(path=tmp_path / "config.toml"))
@@ -112,7 +129,7 @@ async def test_the_form_asks_once_before_it_makes_one_without_a_sandbox(rig: Rig
         await screen.sees("fix/login")
         rig.engine.go_down()
         await screen.press("ctrl+s")
-        await screen.sees("No engine answers, and the project's other sessions")
+        await screen.sees("No engine answers, and the project's other session is a container")
         await screen.press("n")
         await screen.sees("What will be made")
         assert len(rig.live()) == 1

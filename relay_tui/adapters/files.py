@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from relay_tui.adapters import trees
 from relay_tui.adapters.durable import refused
 from relay_tui.errors import FileSystemError, ForeignFilesError, NotFoundError
 from relay_tui.services.ports import Disk, TrashEntry
@@ -165,33 +165,25 @@ class DataFiles:
     def measure(self, path: Path) -> int:
         """The bytes on disk of everything below `path`: no symlink followed, no hard link counted twice.
 
-        By `du`, which knows any depth; what it cannot read counts nothing.
+        What cannot be read counts nothing.
         """
-        done = _run("du", "-skx", "--", str(path))
-        return int(done.stdout.split()[0]) * 1024 if done.stdout else 0
+        return trees.measure(path)
 
     def trash_size(self) -> int:
         """The bytes on disk of the whole trash."""
         return self.measure(self._place.trash)
 
     def delete(self, path: Path) -> bool:
-        """Delete a directory of the data dir for good; False if some of it, another user's, is still there.
-
-        By `rm`, which knows any depth, follows no symlink, and needs no open file for each level, as rmtree does.
-        """
+        """Delete a directory of the data dir for good; False if some of it, another user's, is still there."""
         if not path.is_relative_to(self._place.root) or path == self._place.root:
             raise FileSystemError(
                 "Refused to delete what is not relay's", str(path), "Delete it by hand if it is to go."
             )
         _refuse_mounted(path)
-        said = _run("rm", "-rf", "--", str(path)).stderr
-        if os.path.lexists(path) and not path.is_symlink():
-            _run("chmod", "-R", "u+rwX", "--", str(path))  # a directory that is not writable keeps its entries
-            said = _run("rm", "-rf", "--", str(path)).stderr
-        if not os.path.lexists(path):
-            return True
-        log.info("not all of %s can be deleted: %s", path, said.decode(errors="replace")[:500])
-        return False
+        said = trees.delete(path)
+        if said:
+            log.info("not all of %s can be deleted: %s", path, said[:500])
+        return not said
 
     def disk_size(self) -> int:
         """The bytes of the file system that the data dir lies on."""
@@ -220,10 +212,6 @@ def _open_up(path: Path, error: PermissionError) -> None:
         ) from error
     if stat.S_ISDIR(status.st_mode):  # never through a symlink
         path.chmod(stat.S_IRWXU)
-
-
-def _run(*command: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def _refuse_mounted(path: Path) -> None:

@@ -73,7 +73,7 @@ class Drafts:
         live = records.live_sessions(wanted.project) if project else []
         processes = any(session.runtime == PROCESS for session in live)
         # among processes, one that never got its container does not make it a project of containers
-        others = {s.runtime for s in live if s.runtime != DOCKER or s.container_id or not processes}
+        others = [s.runtime for s in live if s.runtime != DOCKER or s.container_id or not processes]
         choice = self._runtime.choose(kind, others, wanted.agreed.split(), ask)
         if wanted.image and choice.runtime == PROCESS and wanted.runtime != PROCESS:
             raise NoImageError(

@@ -74,9 +74,9 @@ class Runtimes:
     # --- the choice ---
 
     def choose(
-        self, wanted: str, others: Collection[str], agreed: Collection[str], ask: Callable[[], object] | None = None
+        self, wanted: str, others: Sequence[str], agreed: Collection[str], ask: Callable[[], object] | None = None
     ) -> Choice:
-        """What a session gets whose project's other sessions are of the kinds `others`.
+        """What a session gets whose project's other sessions are of the kinds `others`, one for each session.
 
         `ask` answers for the engine where that is known already; it raises EngineUnreachableError.
         """
@@ -87,7 +87,7 @@ class Runtimes:
             except EngineUnreachableError as error:
                 why = f"no engine answers ({error.detail or error.title})"
                 if DOCKER in others and INSTEAD not in agreed:
-                    asks = _instead(error)
+                    asks = _instead(error, others)
             else:
                 return Choice(DOCKER, why="the engine answers")
         elif wanted == DOCKER:
@@ -208,10 +208,14 @@ def of_kind(runtime: Runtime, kind: str) -> Runtime:
     return runtime.of(kind) if isinstance(runtime, Runtimes) else runtime
 
 
-def _instead(error: EngineUnreachableError) -> NeedsConsentError:
+def _instead(error: EngineUnreachableError, others: Sequence[str]) -> NeedsConsentError:
+    containers = others.count(DOCKER)
+    whose = f"{containers} of the project's {len(others)} other sessions {'is a' if containers == 1 else 'are'} "
+    if containers == len(others):
+        whose = "the project's other session is a " if containers == 1 else "the project's other sessions are "
     return NeedsConsentError(
         INSTEAD,
-        "No engine answers, and the project's other sessions are containers",
+        f"No engine answers, and {whose}container{'' if containers == 1 else 's'}",
         error.detail or error.title,
         "Start the engine, or say that a process will do{|: --runtime process}.",
     )

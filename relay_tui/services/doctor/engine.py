@@ -97,7 +97,7 @@ class EngineLook:
         if choice.runtime == DOCKER:
             return _Outcome("containers", why=choice.why)
         if choice.asks is not None and choice.asks.consent == INSTEAD:
-            return _Outcome("refused until the engine answers, for its other sessions are containers", 2, start)
+            return _Outcome("refused until the engine answers, for it has sessions in containers", 2, start)
         if choice.isolated:
             return _Outcome("processes in a sandbox", why=choice.why)
         asked = ", which relay asks about first" if choice.asks else ""
