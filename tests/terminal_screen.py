@@ -125,6 +125,10 @@ class TerminalScreen:
         """The program's process id."""
         return int((self._place / "pid").read_text())
 
+    def resize(self, width: int, height: int) -> None:
+        """Make the terminal that large."""
+        self._tmux("resize-window", "-x", str(width), "-y", str(height))
+
     def hang_up(self) -> None:
         """Take the terminal away, as a broken connection does."""
         self._tmux("kill-server")

@@ -111,6 +111,22 @@ def test_a_loosened_profile_is_said_on_the_row() -> None:
         assert words in [cell.plain for cell in row.cells]
 
 
+@pytest.mark.parametrize(
+    ("engine", "processes", "words"),
+    [
+        ("up", "processes in bubblewrap 0.8.0", ("● Fake 1.0", " · processes in a sandbox")),
+        ("up", "processes, not isolated", ("● Fake 1.0", " · processes not isolated")),
+        ("down", "processes in bubblewrap 0.8.0", ("no engine", " · processes in a sandbox")),
+        ("connecting", "", ("… looking for the engine", "")),
+    ],
+)
+def test_the_status_line_says_which_runtimes_answer(engine: str, processes: str, words: tuple[str, str]) -> None:
+    shown = replace(world(replace(MAIN, runtime="process")), engine=EngineStatus(engine, "Fake 1.0"))
+    status = EngineStatus("up" if processes else "connecting", processes)
+    told = (present.engine_words(shown, UNICODE)[0], present.processes_words(status, UNICODE))
+    assert told == (words[0].replace("…", UNICODE.busy), words[1])
+
+
 def test_counts() -> None:
     broken = replace(MAIN, id="s2", state=SessionState.ERROR)
     job = Job("j", "s2", "Creating")

@@ -276,7 +276,7 @@ def _tell(desk: Desk, session_id: str, words: str = "") -> None:
     if words:
         if found.deleted_at is None and found.desired is Desired.RUNNING and found.state is SessionState.STOPPED:
             words = f"ended, exit code {found.exit_code}" if found.exit_code is not None else "is stopped"
-        desk.output.say(f"{names.full_name(records, found)} {words}.")
+        desk.output.say(text.clean(f"{names.full_name(records, found)} {words}."))
         return
     profile = desk.relay.sessions.profile(found)
     shown = {

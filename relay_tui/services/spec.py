@@ -76,18 +76,25 @@ def unheld(profile: Profile) -> list[str]:
         words.append(f"image {profile.image}")
     if profile.user != "host":
         words.append(f"user {profile.user}")
-    if profile.memory is not None:
-        words.append(f"memory {format_size(profile.memory)}")
-    if profile.cpus is not None:
-        words.append(f"cpus {profile.cpus:g}")
-    if profile.pids != DEFAULT_PROFILE.pids:
-        words.append(f"pids {profile.pids}")
+    words += limits(profile)
     if profile.network not in {"bridge", "none"}:
         words.append(f"network {profile.network}")
     if profile.capabilities:
         words.append(f"capabilities {', '.join(profile.capabilities)}")
     if profile.new_privileges:
         words.append("new privileges")
+    return words
+
+
+def limits(profile: Profile) -> list[str]:
+    """In words, the limits that the profile sets; [] when none. They hold for containers alone."""
+    words = []
+    if profile.memory is not None:
+        words.append(f"memory {format_size(profile.memory)}")
+    if profile.cpus is not None:
+        words.append(f"cpus {profile.cpus:g}")
+    if profile.pids != DEFAULT_PROFILE.pids:
+        words.append(f"pids {profile.pids}")
     return words
 
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from relay_tui.model import CloneState, Project, Session, SessionState
-from relay_tui.services.runtimes import DOCKER
-from relay_tui.services.spec import loosened
+from relay_tui.services.runtimes import DOCKER, PROCESS
+from relay_tui.services.spec import limits, loosened
 from relay_tui.text import clean
 from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
 from relay_tui.ui.facts_words import branch_cell, clean_cell, facts_cell
@@ -175,6 +175,8 @@ def session_row(
     branch, *rest = branch_cell(session, known), *(figures or (image,))
     if profile is not None and session.isolated and loosened(profile, session.runtime):
         branch, rest = (_noted(branch, "loosened"), rest) if figures else (branch, [_noted(rest[0], "loosened")])
+    elif profile is not None and session.isolated and session.runtime == PROCESS and limits(profile) and not figures:
+        rest = [_noted(rest[0], "no limits"), *rest[1:]]
     elif not session.isolated:  # beside what stays on the narrowest terminal
         branch = _noted(branch, "not isolated")
     cells += [
