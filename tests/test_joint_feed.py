@@ -16,6 +16,7 @@ from waiting import wait_until
 from relay_tui.errors import EngineUnreachableError
 from relay_tui.model import Session, SessionState
 from relay_tui.services import log_feed
+from relay_tui.services.joint_begun import Begun
 from relay_tui.services.joint_feed import MOST, JointFeed, Voice
 from relay_tui.services.joint_order import Line, Timeline, Window, comparable, labelled
 from relay_tui.services.log_source import LogSource
@@ -176,6 +177,7 @@ class TimedLines:
     ) -> None:
         self._container, self._follow, self._range, self._engine = container, follow, (since, until), engine
         self._closed = False
+        self._tail = b""
         self._told = 0 if tail is None else max(0, len(self._lines()) - tail)
 
     def _lines(self) -> list[bytes]:
@@ -187,20 +189,26 @@ class TimedLines:
     def __iter__(self) -> Iterator[LogBatch]:
         while True:
             with self._container.changed:
-                self._container.changed.wait_for(lambda: len(self._lines()) > self._told or self._over(), 0.02)
+                self._container.changed.wait_for(
+                    lambda: len(self._lines()) > self._told or self._over() or self._rest() != self._tail, 0.02
+                )
                 fresh = self._lines()[self._told :][:10]
             if not self._engine.reachable:
                 raise EngineUnreachableError("The engine does not answer")
             self._told += len(fresh)
+            news, self._tail = self._rest() != self._tail, self._rest()
             wanted = [line for line in fresh if self._range[0] <= line[:30] <= self._range[1]]
-            if wanted:
+            if wanted or news:
                 yield packed(wanted, bytes(len(wanted)))
             if not fresh and self._over():
                 return
 
     def begun(self) -> LogBatch:
-        """Every line is whole."""
-        return packed([], b"")
+        """What stands behind the last newline."""
+        return packed([self._tail], bytes([STDOUT])) if self._tail else packed([], b"")
+
+    def _rest(self) -> bytes:
+        return b"".join(self._container.output).rpartition(b"\n")[2]
 
     def close(self) -> None:
         """End it."""
@@ -380,6 +388,35 @@ def test_what_is_read_ahead_is_bounded_while_the_screen_does_not_drain(
     assert peak < 4 * 40_000
     scene.until(*(f"s{number} last" for number in range(4)))
     assert len(scene.seen) == len(set(scene.seen)) == 4 * (count + 2)
+
+
+def test_a_line_without_an_end_stands_below_until_it_has_one(scene: Scene) -> None:
+    """Behind its name; while other logs go on; and then it is a line among the others, once."""
+    one, two = scene.session("one", (1, "x")), scene.session("two", (2, "y"))
+    feed = scene.open(one, two)
+    scene.until("one x", "two y")
+    scene.rig.engine.of(one).say(moment(3_000) + b" name? ")
+    wait_until(lambda: texts(feed.begun) == ["one name? "])
+    scene.say(two, (4, "z"))
+    scene.until("two z")
+    assert texts(feed.begun) == ["one name? "]
+    scene.rig.engine.of(one).say(b"Ada\n")
+    scene.until("one name? Ada")
+    wait_until(lambda: not feed.begun)
+    assert scene.seen == ["one x", "two y", "two z", "one name? Ada"]
+
+
+@pytest.mark.parametrize("gap", [0.1, 0.5])
+def test_what_is_begun_is_shown_once_it_stood_and_goes_with_its_line(gap: float) -> None:
+    begun, line = Begun(hold=0.3), batch((1, "10%"))
+    begun.look(line, 0.0)
+    assert (len(begun.shown), begun.waits) == (0, True)
+    begun.look(line, gap)
+    assert len(begun.shown) == (gap >= 0.3)
+    begun.look(packed([], b""), 1.0)
+    assert begun.waits is bool(begun.shown) is (gap >= 0.3)
+    begun.look(packed([], b""), 1.4)
+    assert (len(begun.shown), begun.waits) == (0, False)
 
 
 def test_a_notice_is_a_notice() -> None:

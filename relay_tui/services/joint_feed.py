@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from relay_tui.services.joint_begun import Begun
 from relay_tui.services.joint_order import Line, Timeline, Window, comparable, labelled
 from relay_tui.services.joint_past import Past, Reach
 from relay_tui.services.log_feed import ROOM, FeedStatus, LogFeed, Rest, never
@@ -19,6 +20,7 @@ from relay_tui.services.log_join import rfc3339
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.log_words import ending
 from relay_tui.services.ports import LogBatch
+from relay_tui.services.ports.log import NOTHING
 
 HOLD = 0.2  # seconds that a line waits for earlier ones: more than one log lags behind another
 TICK = 0.05  # seconds between looks at what came
@@ -45,13 +47,14 @@ class Voice:
 class _Part:
     """One log among the others."""
 
-    def __init__(self, number: int, voice: Voice, feed: LogFeed, joined: str) -> None:
+    def __init__(self, number: int, voice: Voice, feed: LogFeed, joined: str, hold: float) -> None:
         self.number = number
         self.voice = voice
         self.feed = feed
         self.opening = voice.opening
         self.status = FeedStatus()
         self.order = Timeline(number)
+        self.begun = Begun(hold)
         self.reach = Reach(number, voice.container_id, joined)
         self.gone = False
         self.parting = ""  # the words it leaves with
@@ -135,6 +138,7 @@ class JointFeed:
         self._stirred = threading.Event()
         self._lock = threading.Condition()
         self._ready: list[LogBatch] = []
+        self._begun = NOTHING
         self._size = 0
         self.follow(voices)
         threading.Thread(target=self._run, name="joint log", daemon=True).start()
@@ -170,7 +174,7 @@ class JointFeed:
             room=self._room,
             rest=self._rest,
         )
-        part = _Part(self._numbers, voice, feed, joined)
+        part = _Part(self._numbers, voice, feed, joined, self._hold)
         self._parts[voice.container_id] = part
         self._labels[part.number] = voice.label
         self._past.add(part.reach)
@@ -210,7 +214,7 @@ class JointFeed:
             self._stirred.clear()
             changed = sum(self._gather(part) for part in self._present())
             due = self._window.due(time.monotonic())
-            if due or changed:
+            if self._begin_lines() or due or changed:
                 self._give(due)
 
     def _begin(self) -> bool:
@@ -271,6 +275,18 @@ class JointFeed:
             return True
         return part.resume() or changed
 
+    def _begin_lines(self) -> bool:
+        """Have the lines shown whose ends have not come; answer whether they are others than before."""
+        now, lines = time.monotonic(), []
+        for part in self._present():
+            part.begun.look(part.feed.begun, now)
+            if part.begun.waits:
+                self._stirred.set()
+            lines += Timeline(part.number).lines([part.begun.shown])
+        begun, before = labelled(lines, self._labels), self._begun
+        self._begun = begun if lines else NOTHING
+        return self._begun.data != before.data
+
     def _say(self, part: _Part, words: str, now: float) -> None:
         """Add a line about a log behind everything that came."""
         self._window.add([part.order.notice(words, max(self._window.last, self._latest))], now)
@@ -294,6 +310,11 @@ class JointFeed:
             ready, self._ready, self._size = self._ready, [], 0
             self._lock.notify_all()
         return ready
+
+    @property
+    def begun(self) -> LogBatch:
+        """The lines whose ends have not come, behind their labels; they come once more, whole."""
+        return self._begun
 
     def older(self, wanted: int) -> Older:
         """Lines before those that were given out first, in one order; blocks. Raises RelayError."""
