@@ -15,7 +15,7 @@ from relay_tui.adapters.git.look.reader import refusal
 from relay_tui.errors import UnknownStateError
 from relay_tui.events import FactsChanged, Job, JobEnded, ProjectFetched, RecordsChanged
 from relay_tui.model import Session, SessionState
-from relay_tui.services.facts import AT_ONCE, REST, SessionFacts
+from relay_tui.services.facts import AT_ONCE, LONG_REST, REST, SessionFacts
 from relay_tui.services.ports.work import Clone
 from relay_tui.work import Facts
 
@@ -145,6 +145,22 @@ def test_only_what_is_visible_is_looked_at_again_and_only_when_old(looked: Looke
     looked.facts.show(looked.ids[:1])
     looked.wait_for(3)
     assert looked.look.seen == [looked.ids[0], looked.ids[1], looked.ids[0]]
+    looked.facts.close()
+
+
+def test_what_does_not_run_is_looked_at_less_often(looked: Looked) -> None:
+    resting = looked.sessions[0]
+    looked.rig.put(replace(resting, state=SessionState.STOPPED))
+    looked.facts.show(looked.ids[:2])
+    looked.wait_for(2)
+    looked.now += REST + 1
+    looked.facts.show(looked.ids[:2])
+    looked.wait_for(3)
+    assert looked.look.seen.count(resting.id) == 1
+    looked.now += LONG_REST
+    looked.facts.show(looked.ids[:2])
+    looked.wait_for(5)
+    assert looked.look.seen.count(resting.id) == 2
     looked.facts.close()
 
 

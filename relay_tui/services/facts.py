@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from relay_tui.errors import Fault, NotComparableError, NotFoundError, RelayError
 from relay_tui.events import Bus, Event, FactsChanged, JobEnded, ProjectFetched, RecordsChanged
+from relay_tui.model import SessionState
 from relay_tui.services.clones import clone_of
 
 if TYPE_CHECKING:
-    from relay_tui.model import Session, SessionState
+    from relay_tui.model import Session
     from relay_tui.paths import DataDir
     from relay_tui.services.ports import Files, Look, Store
     from relay_tui.work import Against, Changes, Facts, Guarded, Patch
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 2  # looks that run side by side: they share disk and processors with the sessions
 REST = 10.0  # seconds after which the facts of a visible session are old
+LONG_REST = 60.0  # the same while nothing runs in it: only a person's own hand changes its clone
 _SHARE = 20.0  # a look that takes long is repeated less often: it takes at most this part of the time
 
 
@@ -201,7 +203,16 @@ class SessionFacts:
 
     def _due(self, session_id: str) -> float:
         known = self._known.get(session_id)
-        return known.at + max(REST, known.took * _SHARE) if known is not None else 0.0
+        if known is None:
+            return 0.0
+        return known.at + max(REST if self._runs(session_id) else LONG_REST, known.took * _SHARE)
+
+    def _runs(self, session_id: str) -> bool:
+        try:
+            session = self._store.read().sessions.get(session_id)
+        except RelayError:
+            return True  # the screen says why nobody knows
+        return session is not None and session.state is SessionState.RUNNING
 
     # --- looking ---
 

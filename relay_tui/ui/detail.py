@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Tab, Tabs
 
 from relay_tui.text import clean
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from relay_tui.ui.changes.tab import ChangesTab
     from relay_tui.ui.log_pane import LogPane
 
+SETTLE = 0.1  # seconds the cursor rests before everything is told about what it is on
+
 
 class Detail(Vertical):
     """Log and Info of the selected session, or Info alone of a project. An empty frame until it is furnished."""
@@ -36,6 +39,7 @@ class Detail(Vertical):
         self._title = self._state = ""
         self._facts: Callable[[], Content] = Content
         self._furnished = False
+        self._passing: Timer | None = None
 
     async def furnish(self, runtime: Runtime, changes: SessionFacts, config: Config) -> None:
         """Put in a line of tabs over what they show: most of the screen's widgets, and none of its first content."""
@@ -92,6 +96,8 @@ class Detail(Vertical):
         if title != self._title:
             self._title = title
             self.border_title = Content(clean(title))
+            if self.tab == "info":
+                self._tell_soon()
         self._facts = facts
         if not self._furnished:
             return
@@ -101,9 +107,19 @@ class Detail(Vertical):
                 (tabs.hide if only else tabs.show)(name)
         self._switch("info" if only else self._wanted)
 
+    def _tell_soon(self) -> None:
+        """Tell everything once the cursor rests: to lay it out takes longer than to move the cursor."""
+        if self._passing is not None:
+            self._passing.stop()
+        self._passing = self.set_timer(SETTLE, self._rested)
+
+    def _rested(self) -> None:
+        self._passing = None
+        self._tell_facts()
+
     def _tell_facts(self) -> None:
-        """Tell everything, if anybody looks: to lay it out takes longer than to move the cursor."""
-        if self.query_one(ContentSwitcher).current == "info":
+        """Tell everything, if anybody looks, and the cursor is not passing by."""
+        if self._passing is None and self.query_one(ContentSwitcher).current == "info":
             self.query_one("#facts", Hanging).update(self._facts())
 
     def show_log(self, session: Session | None, engine_epoch: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from textual import events, on
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from relay_tui.ui.columns import Cell
 
 SETTLE = 0.3  # seconds that the cursor rests before a session is read
-BATCH = 0.25  # seconds that readings are gathered before they are drawn
+BATCH = 0.25  # seconds that readings are gathered before they are drawn, while there are columns of figures
+CALM = 2.0  # seconds between two drawings of the line alone: each is work, though nobody does anything
 LOOK = 1.0  # seconds between looks which rows are on the screen, while there are columns of figures
 
 
@@ -39,6 +41,7 @@ class Metered(Panes):
         self._with_columns = self._covered = False
         self._settling: Timer | None = None
         self._drawing: Timer | None = None
+        self._drawn_at = 0.0
         self._looking: Timer | None = None
 
     def on_unmount(self) -> None:
@@ -78,6 +81,7 @@ class Metered(Panes):
 
     def _measure(self) -> None:
         self._settling = None
+        self._drawn_at = 0.0  # the first figures of another are drawn at once
         self._feed.want(self._wanted())
         self._show_line()
 
@@ -95,14 +99,17 @@ class Metered(Panes):
 
     @on(Read)
     def draw_soon(self) -> None:
-        """Fifty sessions are read fifty times a second, and drawn four times at most; one is drawn when it is read."""
-        if not self._with_columns:
-            self._show_line()
-        elif self._drawing is None:
-            self._drawing = self.set_timer(BATCH, self._draw_read)
+        """Fifty sessions are read fifty times a second, and drawn four times at most; one alone every two seconds."""
+        if self._drawing is None:
+            rest = BATCH if self._with_columns else self._drawn_at + CALM - time.monotonic()
+            if rest > 0:
+                self._drawing = self.set_timer(rest, self._draw_read)
+            else:
+                self._draw_read()
 
     def _draw_read(self) -> None:
         self._drawing = None
+        self._drawn_at = time.monotonic()
         self._show_line()
         if self._with_columns:
             self._draw_sessions()

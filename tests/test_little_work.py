@@ -1,0 +1,68 @@
+"""That nothing is done twice, or for nobody: the work of keys and of sitting still, counted."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from fakes import build
+from on_screen import Shown, a_project, a_session, shown
+from textual.content import Content
+
+from relay_tui.model import Project, Session, SessionState
+from relay_tui.services.ports import Stats
+from relay_tui.services.relay import Relay
+from relay_tui.ui import detail, info, meters
+from relay_tui.ui.present import Glyphs
+from relay_tui.ui.stats_line import StatsLine
+from relay_tui.ui.world import World
+
+
+async def test_a_project_is_told_in_full_once_the_cursor_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = build(tmp_path)
+    for name in ("alpha", "beta", "gamma", "omega"):
+        a_session(rig, a_project(rig, name), "main", SessionState.STOPPED)
+    told: list[str] = []
+    plain = info.project_info
+
+    def counted(project: Project, world: World, relay: Relay, glyphs: Glyphs) -> Content:
+        told.append(project.name)
+        return plain(project, world, relay, glyphs)
+
+    monkeypatch.setattr(info, "project_info", counted)
+    monkeypatch.setattr(detail, "SETTLE", 1.0)  # no machine is so slow that a key takes longer
+    async with shown(rig) as screen:
+        await screen.press("h")
+        await screen.until(lambda: screen.focused == "projects")
+        await screen.press("j", "j", "j", "j")
+        await screen.sees("https://host.example/team/omega.git")
+        assert told == ["omega"]
+
+
+def has_read(screen: Shown, session: Session, count: int) -> bool:
+    """Whether so many readings came."""
+    return len(screen.main._feed.history(session.id)) == count
+
+
+async def test_one_sessions_figures_are_drawn_less_often_than_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meters, "CALM", 1_000.0)
+    rig = build(tmp_path)
+    session = a_session(rig, a_project(rig, "alpha"), "main")
+    drawn: list[int] = []
+    plain = StatsLine.show
+
+    def counted(line: StatsLine, history: tuple[Stats, ...] | None, trouble: None = None) -> None:
+        drawn.append(len(history or ()))
+        plain(line, history, trouble)
+
+    monkeypatch.setattr(StatsLine, "show", counted)
+    async with shown(rig) as screen:
+        for number in range(1, 6):
+            reading = Stats(at=float(number), cpu=number / 10, cpus=2, memory=1 << 20, memory_limit=8 << 30)
+            rig.engine.of(session).measure(reading)
+            await screen.until(partial(has_read, screen, session, number))
+            await screen.pilot.pause()
+        assert max(drawn) == 1
