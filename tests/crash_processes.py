@@ -19,7 +19,7 @@ from relay_tui.adapters.process.sandbox import Sandbox
 from relay_tui.config import Config, Profile
 from relay_tui.model import Records, SessionState
 from relay_tui.paths import DataDir
-from relay_tui.services import sessions
+from relay_tui.services import making
 
 _MARK = "86399"
 COMMAND = ("sleep", _MARK)
@@ -40,7 +40,7 @@ class Processes:
         self.runtime = ProcessRuntime(place)
         self.runtime._sandbox = Sandbox(False, "not wanted here")
         place.not_isolated.touch()
-        sessions.SETTLING = 0.0  # the command is known to go on
+        making.SETTLING = 0.0  # the command is known to go on
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """What there is, by id."""
