@@ -43,6 +43,8 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found; 4 conflict; 5 engine u
 def relay(context: click.Context, data_dir: Path | None, debug: bool) -> None:
     """Run many coding sessions side by side, each in its own git clone and its own container.
 
+    Where there is no container engine, sessions are processes. First time here: relay demo, and relay doctor.
+
     Without a command, relay opens its screen.
     """
     context.obj = data_dir

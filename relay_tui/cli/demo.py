@@ -22,7 +22,7 @@ from relay_tui.staging import Staged, staged
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
-@click.command()
+@click.command(short_help="A sample project, thrown away afterwards.")
 @click.option("--headless", is_flag=True, help="Do the same without a screen; print each step and its time.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; implies --headless.")
 def demo(headless: bool, as_json: bool) -> int:

@@ -25,7 +25,7 @@ _WIDTH = 9
 """Of the column with the verdict."""
 
 
-@click.command()
+@click.command(short_help="What relay needs here, and what mends what is wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything.")
 @click.option(
@@ -38,7 +38,8 @@ _WIDTH = 9
 def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout: float) -> int:
     """Look at everything relay needs on this machine, and say what mends what is wrong.
 
-    Always in the same order. Ends with 1 if anything is broken, and in any case within the timeout.
+    Changes nothing. Always in the same order; what leans on something that does not answer is "unknown". Ends with 1
+    if anything is broken, and in any case within the timeout.
     """
     output = Output(as_json)
     begun = time.monotonic()

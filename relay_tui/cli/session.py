@@ -21,7 +21,7 @@ from relay_tui.services.spec import loosened, runs_on
 from relay_tui.services.watch import Watch
 
 
-@click.group()
+@click.group(short_help="Branches being worked on, each in its own clone.")
 def session() -> None:
     """Branches being worked on, each in its own clone and its own container."""
 

@@ -16,7 +16,7 @@ from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.spec import format_size
 
 
-@click.command()
+@click.command(short_help="Finish what a killed relay began; settle what no record knows.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--adopt-unknown", is_flag=True, help="Put clones that no record knows on record, with their containers.")
 @click.option(
@@ -77,7 +77,7 @@ def _seen_all(desk: Desk, reconciler: Reconciler, code: int) -> int:
     return code or EngineUnreachableError.exit_code
 
 
-@click.command()
+@click.command(short_help="Empty the trash of what is past its time.")
 @click.option("--older-than", default="", help="An age like 12h or 7d; 0 purges all [what is configured].")
 @command
 def purge(desk: Desk, older_than: str) -> int:
