@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes import FakeRuntime, build
+from dictation import Dictated, Dictation
+from fakes import build
 from log_batches import batch, kept, moment, texts, told
 from on_screen import a_project, a_session, shown
 from test_log_view import LogApp, rows, say, settled
@@ -20,7 +19,7 @@ from relay_tui.adapters.process.lines import Lines
 from relay_tui.errors import EngineUnreachableError
 from relay_tui.services import log_feed
 from relay_tui.services.log_feed import LogFeed
-from relay_tui.services.ports import LineStream, LogBatch
+from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTHING, STDERR, STDOUT, TIMELESS
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_match import pattern
@@ -66,54 +65,14 @@ def test_a_terminal_s_begun_line_is_told_where_the_engine_sends_it() -> None:
     assert not lines.begun()  # not even its time is whole
 
 
-class Dictated:
-    """A stream that says what it is told to, an exception included; None ends it."""
-
-    def __init__(self) -> None:
-        self._says: queue.SimpleQueue[tuple[LogBatch, LogBatch] | Exception | None] = queue.SimpleQueue()
-        self._begun = NOTHING
-
-    def say(self, whole: LogBatch, begun: LogBatch) -> None:
-        self._says.put((whole, begun))
-
-    def end(self, error: Exception | None = None) -> None:
-        self._says.put(error)
-
-    def __iter__(self) -> Iterator[LogBatch]:
-        while said := self._says.get():
-            if isinstance(said, Exception):
-                raise said
-            whole, self._begun = said
-            yield whole
-
-    def begun(self) -> LogBatch:
-        return self._begun
-
-    def close(self) -> None:
-        self._says.put(None)
-
-
-class Dictation(FakeRuntime):
-    """Hands out streams that a test made."""
-
-    def __init__(self, *streams: Dictated) -> None:
-        super().__init__()
-        self.ready = list(streams)
-
-    def log_lines(  # type: ignore[override]
-        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
-    ) -> LineStream:
-        del container_id, follow, tail, since, until
-        return self.ready.pop(0)
-
-
 def test_what_is_begun_comes_with_the_drain_and_a_break_neither_doubles_nor_loses_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(log_feed, "BACKOFF", (0.01,))
     first, second = Dictated(), Dictated()
     woken: list[int] = []
-    feed = LogFeed(Dictation(first, second), "c" * 64, lambda: woken.append(1), tail=10)
+    dictation = Dictation(first)
+    feed = LogFeed(dictation, "c" * 64, lambda: woken.append(1), tail=10)
     seen: list[LogBatch] = []
 
     def drained(words: str) -> bool:
@@ -131,6 +90,7 @@ def test_what_is_begun_comes_with_the_drain_and_a_break_neither_doubles_nor_lose
         wait_until(lambda: feed.status.word == "reconnecting", 5)
         assert drained("> l")
         second.say(batch(b"one\n> ls", at=0), NOTHING)
+        dictation.ready.append(second)
         wait_until(lambda: drained(""), 5, what="the whole line in its place")
         assert texts(seen) == ["one", "> ls"]
     finally:

@@ -140,6 +140,20 @@ class Bursts:
         return screen.until_text(self.begin()) - began
 
 
+def check_kept(screen: Watched, here: Place) -> int:
+    """Save the log, and see whether the file has every line of the burst, once and in order; answer how many."""
+    enter_log(screen)
+    screen.press("C-s")
+    screen.until_text("Saved to")
+    (saved,) = (here.data / "logs").iterdir()
+    found = [line for line in saved.read_text().split("\n") if line.startswith("line ")]
+    if found != lines(BURST).split("\n")[:-1]:
+        raise SystemExit(f"of {BURST:,} lines {len(found):,} were kept, or not in order")
+    screen.press("h")
+    time.sleep(0.3)
+    return len(found)
+
+
 def missing(screen: Watched, words: str) -> bool:
     """Whether the words are not there yet."""
     return not any(words in line for line in screen.lines())
@@ -241,6 +255,7 @@ def measure(here: Place, count: int) -> None:
             shown = [bursts.shown(screen)]
             time.sleep(1)
             after = screen.memory()
+            kept = check_kept(screen, here)
             piped = [bursts.piped()]
             for _ in range(count - 1):
                 time.sleep(1)
@@ -297,6 +312,7 @@ def measure(here: Place, count: int) -> None:
             ),
         ],
     )
+    print(f"  {kept:,} lines of the first burst, saved with ctrl+s: every one, in order")
     medians = f"{median(burst_keys) * 1000:.0f} ms, {median(steady_keys) * 1000:.0f} ms"
     print(f"  medians of the keys {medians}; memory at the end {end:.0f} MB")
 
