@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from itertools import groupby
 from typing import NamedTuple
@@ -147,9 +147,13 @@ def log_runs(raw: str) -> list[Run]:
     if raw.isascii() and raw.isprintable():
         return [(raw, PLAIN)] if raw else []
     line = _Line()
+    _obey(line, raw.rstrip("\r\n"))
+    return line.runs()
+
+
+def _obey(line: _Line, raw: str) -> None:
     at = 0
     style = PLAIN
-    raw = raw.rstrip("\r\n")
     for token in _TOKEN.finditer(raw):
         if token.start() > at:
             line.write(raw[at : token.start()], style)
@@ -162,7 +166,6 @@ def log_runs(raw: str) -> list[Run]:
             line.edit(token["final"], token["parameters"])
     if at < len(raw):
         line.write(raw[at:], style)
-    return line.runs()
 
 
 def log_plain(raw: str) -> str:
@@ -172,17 +175,50 @@ def log_plain(raw: str) -> str:
     return "".join(text for text, _ in log_runs(raw))
 
 
+def _safe(text: str) -> str:
+    return _UNSAFE.sub(_INSTEAD, text)
+
+
+def log_written(raw: str) -> str:
+    """One raw log line for a file: all that was written, without what a terminal would obey.
+
+    A line that overwrote itself is what a terminal would show at its end.
+    """
+    if raw.isascii() and raw.isprintable():
+        return raw
+    raw = raw.rstrip("\r\n")
+    if _OVERWRITES.search(raw):
+        line = _Line(most=sys.maxsize, safe=_without_control_characters)
+        _obey(line, raw)
+        return line.text()
+    return _without_control_characters(_SEQUENCE.sub("", raw))
+
+
+_OVERWRITES = re.compile("[\r\b]|(?:\x1b\\[|\x9b)[0-9]*[KG]")
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _without_control_characters(text: str) -> str:
+    return _CONTROLS.sub("", text)
+
+
 class _Line:
     """One row of a terminal: characters, their styles and a cursor."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = LOG_LINE_CELLS, safe: Callable[[str], str] | None = None) -> None:
+        self._most = most
+        self._safe = safe or _safe
         self._characters: list[str] = []
         self._styles: list[TextStyle] = []
         self._column = 0
 
+    def text(self) -> str:
+        """All that stands in it, as it is."""
+        return "".join(self._characters)
+
     def write(self, text: str, style: TextStyle) -> None:
         """Put `text` at the cursor, over what is there."""
-        text = _UNSAFE.sub(_INSTEAD, text)[: max(0, LOG_LINE_CELLS - self._column)]
+        text = self._safe(text)[: max(0, self._most - self._column)]
         end = self._column + len(text)
         self._characters[self._column : end] = text
         self._styles[self._column : end] = [style] * len(text)

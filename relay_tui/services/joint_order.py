@@ -6,6 +6,7 @@ Where a clock was set back they stay as they came.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from relay_tui.services.log_join import seconds
 from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, NOTICE, TIMELESS, packed
+from relay_tui.services.ports.log import CONTINUED, NOTICE, STREAM_BITS, TIMELESS, packed
 
 SWAP = 1.0  # seconds by which a line of a log can be older than the one before it and go before it
 _BEHIND = b"~"  # makes a moment later than itself, and no later than the next one
@@ -33,11 +34,15 @@ class Line(NamedTuple):
 
 
 class Timeline:
-    """Gives the lines of one log their places. A line without a time follows the one before it."""
+    """Gives the lines of one log their places. A line without a time follows the one before it.
+
+    What carries on a line has that one's moment: others of the meantime stand behind it.
+    """
 
     def __init__(self, log: int) -> None:
         self._log = log
         self._number = 0
+        self._begun: dict[int, bytes] = {}  # by stream, the moment of the line that pieces carry on
         self.last = b""
         """The moment of the latest line."""
         self.stuck = False
@@ -51,9 +56,13 @@ class Timeline:
             for index in range(len(batch)):
                 time, text = batch.parts(index)
                 flag = flags[index] if time else flags[index] | TIMELESS
-                moment = comparable(time) if time and not flag & CONTINUED else self.last
-                if moment < self.last and _far(moment, self.last):
-                    moment, self.stuck = self.last, True
+                if flag & CONTINUED:
+                    moment = self._begun.get(flag & STREAM_BITS, self.last)
+                else:
+                    moment = comparable(time) if time else self.last
+                    if moment < self.last and _far(moment, self.last):
+                        moment, self.stuck = self.last, True
+                    self._begun[flag & STREAM_BITS] = moment
                 self._number += 1
                 result.append(Line(moment, self._log, self._number, time, text, flag))
                 self.last = max(moment, self.last) if time else self.last
@@ -134,9 +143,11 @@ def labelled(lines: Sequence[Line], labels: Mapping[int, bytes], before: int = 0
     What carries on a line that was too long has no label of its own, if it stands behind it: it is one line.
     """
     pieces: list[bytes] = []
+    names = array("I")
     for line in lines:
         label = b"" if line.flags & CONTINUED and line.log == before else labels.get(line.log, b"")
         head = b"" if line.flags & TIMELESS else line.time + b" "
         pieces.append(head + label + line.text)
+        names.append(len(label))
         before = line.log
-    return packed(pieces, bytes(line.flags for line in lines))
+    return packed(pieces, bytes(line.flags for line in lines), array("I", (line.log for line in lines)), names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTHING, NOTICE, STREAM_BITS, TIMELESS, packed
 from relay_tui.text import clean_block
+from relay_tui.ui.log_wholes import Wholes
 
 LINES = 100_000
 BYTES = 64 << 20
@@ -25,6 +27,17 @@ class LogLine(NamedTuple):
     stream: int
     continued: bool = False
     time: bytes = b""
+    log: int = 0
+    """Which log it is of, where there are several."""
+    name: str = ""
+    """What of `raw` names that log, where it stands before a piece."""
+
+
+class Whole(NamedTuple):
+    """A line that may have come in pieces: the number it began with, and those of all pieces that are there."""
+
+    head: int
+    pieces: list[int]
 
 
 class LogBuffer:
@@ -40,6 +53,7 @@ class LogBuffer:
         self.max_bytes = max_bytes
         self._blocks: list[LogBatch] = []
         self._origins: list[int] = []  # the number of each block's first line, trimmed or not
+        self._wholes = Wholes()
         self._first = self._end = self._size = self._dropped = 0
         self._begun = NOTHING
 
@@ -89,10 +103,12 @@ class LogBuffer:
         self._begun = lines
 
     def copy(self) -> LogBuffer:
-        """The lines of this moment, for another thread; their bytes are not copied."""
-        twin = LogBuffer(self.max_lines, self.max_bytes)
+        """The lines of this moment, also those begun, for another thread; their bytes are not copied."""
+        twin = LogBuffer(len(self) + len(self._begun), sys.maxsize)
         twin._blocks, twin._origins = list(self._blocks), list(self._origins)
-        twin._first, twin._end, twin._begun = self._first, self._end, self._begun
+        twin._wholes = self._wholes.copy()
+        twin._first, twin._end = self._first, self._end
+        twin.append(self._begun)
         return twin
 
     def line(self, number: int) -> LogLine:
@@ -113,11 +129,27 @@ class LogBuffer:
             number = origin + len(block)
             at += 1
 
+    @property
+    def in_pieces(self) -> bool:
+        """Whether there is any line that came in pieces."""
+        return bool(self._wholes)
+
+    def whole(self, number: int, line: LogLine) -> Whole:
+        """The line that a line is a piece of, or is; others' lines may stand between its pieces."""
+        head, rest = self._wholes.whole(number, (line.log, line.stream))
+        return Whole(head, [head, *rest] if head >= self._first else list(rest))
+
+    def begun_whole(self, line: LogLine) -> list[int]:
+        """The pieces that one of the begun lines carries on."""
+        head = self._wholes.latest((line.log, line.stream)) if line.continued else None
+        return [] if head is None or head < self._first else self.whole(head, line).pieces
+
     def append(self, batch: LogBatch) -> None:
         """Take in what came, and drop the oldest lines if there are too many now."""
         if not batch:
             return
-        if self._blocks and len(self._blocks[-1].data) + len(batch.data) <= _SMALL:
+        self._wholes.append(batch, self._end)
+        if self._blocks and _fits(self._blocks[-1], batch):
             self._size -= _weight(self._blocks[-1])
             self._blocks[-1] = _joined(self._blocks[-1], batch)
         else:
@@ -138,6 +170,7 @@ class LogBuffer:
                 batch = batch.only(range(len(batch) - room, len(batch)))
             if batch:
                 self._first -= len(batch)
+                self._wholes.prepend(batch, self._first)
                 self._blocks.insert(0, batch)
                 self._origins.insert(0, self._first)
                 self._size += _weight(batch)
@@ -155,6 +188,7 @@ class LogBuffer:
         self._first = self._end
         self._blocks.clear()
         self._origins.clear()
+        self._wholes = Wholes()
         self._size = self._dropped = 0
         self._begun = NOTHING
 
@@ -169,13 +203,24 @@ class LogBuffer:
         first = max(self._first, self._origins[gone], self._end - self.max_lines)
         del self._blocks[:gone], self._origins[:gone]
         self._dropped += first - self._first
+        if first > self._first and self._wholes:
+            self._wholes.forget(first)
         self._first = first
 
 
 def _line(block: LogBatch, index: int) -> LogLine:
     time, text = block.parts(index)
     flags = block.flags[index]
-    return LogLine(text.decode("utf-8", "replace"), flags & STREAM_BITS, bool(flags & CONTINUED), time)
+    raw = text.decode("utf-8", "replace")
+    if not block.logs:
+        return LogLine(raw, flags & STREAM_BITS, bool(flags & CONTINUED), time)
+    name = text[: block.names[index]].decode("utf-8", "replace")
+    return LogLine(raw, flags & STREAM_BITS, bool(flags & CONTINUED), time, block.logs[index], name)
+
+
+def _fits(block: LogBatch, batch: LogBatch) -> bool:
+    """Whether a block takes in a batch."""
+    return len(block.data) + len(batch.data) <= _SMALL and bool(block.logs) is bool(batch.logs)
 
 
 def _weight(block: LogBatch) -> int:
@@ -187,4 +232,7 @@ def _joined(one: LogBatch, other: LogBatch) -> LogBatch:
     starts, ends = array("I", one.starts), array("I", one.ends)
     starts.extend(at + shift for at in other.starts)
     ends.extend(at + shift for at in other.ends)
-    return LogBatch(one.data + other.data, starts, ends, one.flags + other.flags)
+    logs, names = array("I", one.logs), array("I", one.names)
+    logs.extend(other.logs)
+    names.extend(other.names)
+    return LogBatch(one.data + other.data, starts, ends, one.flags + other.flags, logs, names)

@@ -11,11 +11,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from relay_tui.ui import log_place
-from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_buffer import LogBuffer, LogLine
 from relay_tui.ui.log_match import AllLines, Lines, Pattern
 from relay_tui.ui.log_place import Place
 from relay_tui.ui.log_row import DrawnLine, Look, Paint, blank_row, drawn_row, placeholder_rows, with_unseen
 from relay_tui.ui.log_state import LogState
+from relay_tui.ui.log_whole_match import whole_text
 
 _KEPT = 512  # lines and rows that are kept as they are drawn
 
@@ -113,9 +114,13 @@ class LogCanvas(ScrollView):
 
     def _begun(self) -> list[DrawnLine]:
         """The lines whose ends have not come, as far as they are wanted."""
-        begun = self.buffer.begun
-        wanted = [line for line in begun if self._filter is None or self._filter.accepts(line.raw)]
+        wanted = [line for line in self.buffer.begun if self._filter is None or self._wants(self._filter, line)]
         return [DrawnLine(line, self.look, self.get_component_rich_style("log-view--found")) for line in wanted]
+
+    def _wants(self, pattern: Pattern, begun: LogLine) -> bool:
+        """Whether a line that has no end yet is accepted so far."""
+        lines = [*map(self.buffer.line, self.buffer.begun_whole(begun)), begun]
+        return pattern.accepts_text("".join(whole_text(lines)))
 
     @property
     def _room(self) -> int:

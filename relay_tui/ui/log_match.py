@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from relay_tui.text import log_plain
 from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_whole_match import Judge, Verdict
 
 if TYPE_CHECKING:
     import regex
 
 _CHUNK = 512  # lines between looks at the clock
+_FEW = 32  # where some of them are long
 _LATE = 0.02  # seconds that a pattern has for a line
+_LATER = 1e-7  # and more for each of its characters
 _MOST_LATE = 3  # lines on which it may take longer
 _SHORT = 1_000  # characters of a line on which a pattern with one repetition at most has no time to be slow
 
@@ -32,6 +35,10 @@ class Lines(Protocol):
 
     def index(self, number: int) -> int:
         """The place of the first line whose number is not less."""
+        ...
+
+    def since(self, number: int) -> int:
+        """How many there are from a number on, and were but are gone: those of one number are counted on."""
         ...
 
 
@@ -51,6 +58,10 @@ class AllLines:
     def index(self, number: int) -> int:
         """The place of the first line whose number is not less."""
         return min(max(0, number - self._buffer.first), len(self._buffer))
+
+    def since(self, number: int) -> int:
+        """How many came from a number on."""
+        return max(0, self._buffer.end - number)
 
 
 class Patience:
@@ -87,9 +98,17 @@ class Pattern:
 
     def accepts(self, raw: str) -> bool:
         """Whether a line as it came is one of those; a line on which it took too long is not."""
+        return self.accepts_text(log_plain(raw))
+
+    def first(self, text: str) -> int:
+        """Where in a text it is found first; 0 where it is not."""
+        spans = self.spans(text, 1)
+        return spans[0][0] if spans else 0
+
+    def accepts_text(self, text: str) -> bool:
+        """Whether a line is one of those, by its plain text."""
         if self.patience.over:
             return False
-        text = log_plain(raw)
         try:
             return (self.regex.search(text, timeout=self._seconds(text)) is None) is self.inverse
         except TimeoutError:
@@ -114,7 +133,9 @@ class Pattern:
 
     def _seconds(self, text: str) -> float | None:
         """What it may take; to look at a clock at all costs more than most patterns on most lines."""
-        return None if len(text) < _SHORT and sum(map(self.text.count, "*+{?")) < 2 else _LATE
+        if len(text) < _SHORT and sum(map(self.text.count, "*+{?")) < 2:
+            return None
+        return _LATE + _LATER * len(text)
 
 
 def pattern(text: str, *, invertible: bool = False) -> Pattern | None:
@@ -137,13 +158,19 @@ def pattern(text: str, *, invertible: bool = False) -> Pattern | None:
 
 
 class Matches:
-    """The lines of a buffer that all patterns accept, found from the end backwards; what comes is looked at too."""
+    """The lines of a buffer that all patterns accept, found from the end backwards; what comes is looked at too.
 
-    def __init__(self, buffer: LogBuffer, *patterns: Pattern) -> None:
+    A line that came in pieces is judged as a whole, again with each piece that comes. All its pieces are matches, or
+    with `spots` the one where the last pattern is found.
+    """
+
+    def __init__(self, buffer: LogBuffer, *patterns: Pattern, spots: bool = False) -> None:
         self._buffer = buffer
         self._patterns = patterns
+        self._judge = Judge(buffer, patterns, spots=spots)
         self._numbers = array("q")
         self._from = self._to = buffer.end
+        self._mark = self._gone = 0  # a number, and how many matches from there on the buffer dropped
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -155,6 +182,12 @@ class Matches:
     def index(self, number: int) -> int:
         """The place of the first line whose number is not less."""
         return bisect_left(self._numbers, number)
+
+    def since(self, number: int) -> int:
+        """How many there are from a number on, and were but are gone: those of one number are counted on."""
+        if number != self._mark:
+            self._mark, self._gone = number, 0
+        return self._gone + len(self) - self.index(number)
 
     def place(self, number: int) -> int:
         """Which match a line is, from 1; 0: none."""
@@ -173,16 +206,18 @@ class Matches:
         self._forget()
         if self.complete:
             return True
+        chunk = _FEW if self._buffer.in_pieces else _CHUNK
         while self._to < self._buffer.end:
-            stop = min(self._to + _CHUNK, self._buffer.end)
-            self._numbers.extend(self._found(self._to, stop))
+            stop = min(self._to + chunk, self._buffer.end)
+            self._numbers.extend(self._found(self._to, stop, self._from, self._to))
             self._to = stop
             if time.perf_counter() > deadline:
                 return self.complete
         earlier: list[array[int]] = []
+        done = self._from
         while self._from > self._buffer.first:
-            start = max(self._from - _CHUNK, self._buffer.first)
-            earlier.append(array("q", self._found(start, self._from)))
+            start = max(self._from - chunk, self._buffer.first)
+            earlier.append(array("q", self._found(start, self._from, done, self._to)))
             self._from = start
             if time.perf_counter() > deadline:
                 break
@@ -193,17 +228,42 @@ class Matches:
             self._numbers = whole + self._numbers
         return self.complete
 
-    def _found(self, start: int, stop: int) -> list[int]:
-        patterns = self._patterns
-        return [
-            number
-            for number, line in self._buffer.lines(start, stop)
-            if all(pattern.accepts(line.raw) for pattern in patterns)
-        ]
+    def _found(self, start: int, stop: int, low: int, high: int) -> list[int]:
+        """The matches of a range; those from `low` to `high` are known already, and may have to be mended."""
+        patterns, buffer = self._patterns, self._buffer
+        if not buffer.in_pieces:
+            return [n for n, line in buffer.lines(start, stop) if all(p.accepts(line.raw) for p in patterns)]
+        found = []
+        for number, line in buffer.lines(start, stop):
+            whole = buffer.whole(number, line)
+            if len(whole.pieces) == 1 and whole.head == number:
+                wanted = all(pattern.accepts(line.raw) for pattern in patterns)
+            else:
+                verdict = self._judge.known(whole)
+                if verdict is None:
+                    verdict = self._judge.verdict(whole)
+                    self._mend(verdict, [piece for piece in whole.pieces if low <= piece < high])
+                wanted = verdict.keeps(number)
+            if wanted:
+                found.append(number)
+        return found
+
+    def _mend(self, verdict: Verdict, pieces: list[int]) -> None:
+        """Have what was found before agree with what a line is now."""
+        for piece in pieces:
+            at = self.index(piece)
+            if (at < len(self) and self.at(at) == piece) is verdict.keeps(piece):
+                continue
+            if verdict.keeps(piece):
+                self._numbers.insert(at, piece)
+            else:
+                del self._numbers[at]
 
     def _forget(self) -> None:
         """Drop what the buffer dropped."""
         first = self._buffer.first
-        del self._numbers[: bisect_left(self._numbers, first)]
+        gone = bisect_left(self._numbers, first)
+        self._gone += max(0, gone - bisect_left(self._numbers, self._mark))
+        del self._numbers[:gone]
         self._to = max(self._to, first)
         self._from = min(max(self._from, first), self._to)

@@ -1,13 +1,13 @@
-"""A log's lines as plain text."""
+"""A log's lines as plain text, what came in pieces put together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 
-from relay_tui.text import log_plain
-from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.text import log_plain, log_written
+from relay_tui.ui.log_buffer import LogBuffer, LogLine
 from relay_tui.ui.log_match import Pattern
+from relay_tui.ui.log_whole_match import bare, whole_text
 
 
 def plain_lines(buffer: LogBuffer, wanted: Pattern | None, *, times: bool) -> Iterator[str]:
@@ -19,15 +19,36 @@ def plain_lines(buffer: LogBuffer, wanted: Pattern | None, *, times: bool) -> It
 
 
 def _lines(buffer: LogBuffer, wanted: Pattern | None, times: bool) -> Iterator[str]:
-    last: int | None = None
-    for number, line in chain(buffer.lines(buffer.first, buffer.end), enumerate(buffer.begun, buffer.end)):
-        if wanted is not None and not wanted.accepts(line.raw):
+    in_pieces = buffer.in_pieces
+    for number, line in buffer.lines(buffer.first, buffer.end):
+        pieces = buffer.whole(number, line).pieces if in_pieces else [number]
+        if pieces[0] != number:
             continue
-        carries_on = line.continued and last == number - 1
-        if last is not None and not carries_on:
-            yield "\n"
-        time = f"{line.time.decode(errors='replace')} " if times and line.time and not carries_on else ""
-        yield time + log_plain(line.raw)
-        last = number
-    if last is not None:
+        if wanted is not None and not wanted.accepts_text(_judged(buffer, pieces, line)):
+            continue
+        yield f"{line.time.decode(errors='replace')} " if times and line.time else ""
+        yield log_written(line.raw)
+        for piece in pieces[1:]:
+            yield log_written(bare(buffer.line(piece)))
         yield "\n"
+
+
+def _judged(buffer: LogBuffer, pieces: list[int], line: LogLine) -> str:
+    return log_plain(line.raw) if len(pieces) == 1 else "".join(whole_text(map(buffer.line, pieces)))
+
+
+def shown_whole(buffer: LogBuffer, numbers: Iterable[int], begun: Sequence[LogLine]) -> str:
+    """The lines of which these are, or have, pieces: whole, plain, each once; behind them those that are begun."""
+    texts: dict[int, str] = {}
+    for number in numbers:
+        whole = buffer.whole(number, buffer.line(number))
+        if whole.head not in texts:
+            texts[whole.head] = _put_together([buffer.line(piece) for piece in whole.pieces])
+    for at, line in enumerate(begun, buffer.end):
+        pieces = buffer.begun_whole(line)
+        texts[pieces[0] if pieces else at] = _put_together([*map(buffer.line, pieces), line])
+    return "\n".join(texts.values())
+
+
+def _put_together(lines: Sequence[LogLine]) -> str:
+    return "".join([log_plain(lines[0].raw), *(log_plain(bare(line)) for line in lines[1:])])

@@ -22,7 +22,7 @@ from relay_tui.ui.log_canvas import LogCanvas
 from relay_tui.ui.log_match import AllLines, Matches, Pattern
 from relay_tui.ui.log_place import Place
 from relay_tui.ui.log_state import LogState
-from relay_tui.ui.log_strip import line_strip
+from relay_tui.ui.log_text import shown_whole
 
 _SIDEWAYS = 8
 _WHEEL = 3
@@ -173,7 +173,7 @@ class LogView(LogCanvas, can_focus=True):
     @property
     def unseen(self) -> int:
         """How many lines came since the view stopped following."""
-        return 0 if self._following else len(self._lines) - self._lines.index(self._left_at)
+        return 0 if self._following else self._lines.since(self._left_at)
 
     def follow(self) -> None:
         """Go to the end and stay there."""
@@ -243,11 +243,8 @@ class LogView(LogCanvas, can_focus=True):
 
     def visible_text(self) -> str:
         """The lines on the screen, whole and plain."""
-        indexes = dict.fromkeys(place.line for place in self._visible())
-        lines = [self.buffer.line(self._lines.at(index)) for index in indexes]
-        if self._following:
-            lines += [drawn.line for drawn in self._begun()]
-        return "\n".join(line_strip(line.raw, ascii=False).text for line in lines)
+        numbers = dict.fromkeys(self._lines.at(place.line) for place in self._visible())
+        return shown_whole(self.buffer, numbers, [drawn.line for drawn in self._begun()] if self._following else [])
 
     @property
     def filter(self) -> Pattern | None:
@@ -426,7 +423,7 @@ class LogView(LogCanvas, can_focus=True):
     def _restart_matches(self) -> None:
         self._filtered = Matches(self.buffer, self._filter) if self._filter else None
         patterns = [pattern for pattern in (self._filter, self._search) if pattern is not None]
-        self._found = Matches(self.buffer, *patterns) if self._search else None
+        self._found = Matches(self.buffer, *patterns, spots=True) if self._search else None
         self._lines = self._filtered if self._filtered is not None else AllLines(self.buffer)
 
     def _look(self) -> None:

@@ -29,6 +29,10 @@ class LogBatch:
     starts: Sequence[int]
     ends: Sequence[int]
     flags: bytes
+    logs: Sequence[int] = ()
+    """Which log each line is of, where they are of several."""
+    names: Sequence[int] = ()
+    """How many bytes of each line's text name its log, where they are of several."""
 
     def __len__(self) -> int:
         return len(self.flags)
@@ -51,17 +55,20 @@ class LogBatch:
     def only(self, indexes: Sequence[int]) -> LogBatch:
         """These lines of it alone."""
         pieces = [self.data[self.starts[i] : self.ends[i]] for i in indexes]
-        return packed(pieces, bytes(self.flags[i] for i in indexes))
+        flags = bytes(self.flags[i] for i in indexes)
+        if not self.logs:
+            return packed(pieces, flags)
+        return packed(pieces, flags, array("I", (self.logs[i] for i in indexes)), [self.names[i] for i in indexes])
 
 
-def packed(lines: Sequence[bytes], flags: bytes) -> LogBatch:
+def packed(lines: Sequence[bytes], flags: bytes, logs: Sequence[int] = (), names: Sequence[int] = ()) -> LogBatch:
     """A batch of lines that lie apart."""
     starts, ends, at = array("I"), array("I"), 0
     for line in lines:
         starts.append(at)
         at += len(line)
         ends.append(at)
-    return LogBatch(b"".join(lines), starts, ends, flags)
+    return LogBatch(b"".join(lines), starts, ends, flags, logs, names)
 
 
 NOTHING = LogBatch(b"", (), (), b"")
