@@ -72,6 +72,8 @@ class Config:
     """Lines of a log that the screen keeps."""
     log_bytes: int = 64 << 20
     """Bytes of a log that the screen keeps; written as a number or like '64m'."""
+    keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Keys of the screen's actions, by the action's name, where they are others than relay's own."""
     profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({"default": DEFAULT_PROFILE}))
 
     def find_profile(self, name: str) -> Profile:
@@ -157,8 +159,15 @@ class _Reader:
             trash_share=self._number(document, "trash_share", 0.1, 0, 1),
             log_lines=self._count(document, "", "log_lines", 100_000, 100),
             log_bytes=self._size(document, "log_bytes", 64 << 20, 1 << 20),
+            keys=self._keys(document.get("keys", {})),
             profiles=MappingProxyType(profiles),
         )
+
+    def _keys(self, table: object) -> Mapping[str, str]:
+        """Which actions there are, the screen knows."""
+        if not isinstance(table, dict):
+            raise self._wrong("keys", "must be a table, [keys]")
+        return MappingProxyType({name: self._text(table, "keys.", name, "") for name in table})
 
     def _profile(self, name: str, table: Mapping[str, object]) -> Profile:
         where = f"profiles.{name}."

@@ -7,9 +7,19 @@ import sys
 from pathlib import Path
 
 from relay_tui import wiring
+from relay_tui.config import Config
 from relay_tui.errors import RelayError
 from relay_tui.hints import on_command_line
 from relay_tui.paths import log_file
+
+
+def _take_keys(config: Config) -> None:
+    """Have the keys be the person's own. Raises ConfigError."""
+    if config.keys:
+        from relay_tui.ui import actions
+        from relay_tui.ui.own_keys import with_own
+
+        actions.use(with_own(actions.ACTIONS, config.keys, config.path))
 
 
 def open_screen(data_dir: Path | None, *, debug: bool = False) -> int:
@@ -18,6 +28,7 @@ def open_screen(data_dir: Path | None, *, debug: bool = False) -> int:
     try:
         relay = wiring.build(data_dir)
         relay.store.read()
+        _take_keys(relay.config)
     except RelayError as error:
         words = (f"relay: {error.title}", error.detail, on_command_line(error.hint))
         sys.stderr.write("\n".join(filter(None, words)) + "\n")

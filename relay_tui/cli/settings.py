@@ -39,8 +39,11 @@ def show(desk: Desk) -> None:
         "data_dir": str(desk.relay.data_dir.root),
     }
     if desk.output.as_json:
-        desk.output.document(values | {"profiles": {name: _document(p) for name, p in found.profiles.items()}})
-    desk.output.say(listing(values | {"profiles": ", ".join(found.profiles)}))
+        desk.output.document(
+            values | {"profiles": {name: _document(p) for name, p in found.profiles.items()}, "keys": dict(found.keys)}
+        )
+    own = ", ".join(f"{name} = {keys}" for name, keys in found.keys.items())
+    desk.output.say(listing(values | {"profiles": ", ".join(found.profiles)} | ({"keys": own} if own else {})))
 
 
 @click.group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -182,6 +183,13 @@ ACTIONS: tuple[Action, ...] = (
 
 BY_NAME = {action.name: action for action in ACTIONS}
 
+
+def use(table: tuple[Action, ...]) -> None:
+    """Have this be the table. Before anything else is imported that is made of it."""
+    global ACTIONS, BY_NAME
+    ACTIONS, BY_NAME = table, {action.name: action for action in table}
+
+
 SHARED_KEYS: tuple[tuple[str, str], ...] = (
     ("j k ↓ ↑", "Move the cursor, scroll the log"),
     ("g G", "First, last; in the log G follows the end again"),
@@ -189,6 +197,7 @@ SHARED_KEYS: tuple[tuple[str, str], ...] = (
     ("enter", "Choose: from projects to sessions to the detail"),
 )
 
+_NAMED = {"backslash": "\\", "at": "@", "minus": "-", "plus": "+", "underscore": "_"}
 _SYMBOLS = {
     "slash": "/",
     "ampersand": "&",
@@ -205,7 +214,18 @@ _SYMBOLS = {
 }
 
 
+def _character(key: str) -> str:
+    """The character that is named, such as '!' for exclamation_mark; the name itself, where it is none to be seen."""
+    if len(key) == 1 or key in _NAMED:
+        return _NAMED.get(key, key)
+    try:
+        found = unicodedata.lookup(key.replace("_", " "))
+    except KeyError:
+        return key
+    return found if found.isprintable() and not found.isspace() else key
+
+
 def key_words(action: Action, *, ascii_only: bool = False) -> str:
     """The action's keys as a person reads them: '/', 'l →'."""
-    names = [_SYMBOLS.get(key, key) for key in action.keys.split(",")]
+    names = [_SYMBOLS.get(key) or _character(key) for key in action.keys.split(",")]
     return " ".join(name for name in names if not ascii_only or name.isascii())

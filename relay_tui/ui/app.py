@@ -20,7 +20,7 @@ from textual.theme import Theme
 from relay_tui.services.relay import Relay
 from relay_tui.terminal import utf8_locale
 from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS
+from relay_tui.ui.actions import ACTIONS, BY_NAME
 from relay_tui.ui.colours import CALM, INK
 from relay_tui.ui.endings import on_ending
 from relay_tui.ui.hands import Hands
@@ -38,7 +38,7 @@ class RelayApp(Hands[int]):
     TITLE = "relay"
     CSS_PATH = Path(__file__).with_name("panes.tcss")
     ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "ctrl+p"
+    COMMAND_PALETTE_BINDING = BY_NAME["command_palette"].keys
     theme: Reactive[str] = Reactive(CALM.name)
     ansi_theme_dark = Reactive(INK, init=False)
     """Ours from the start: each of the two that is set later has all styles read and applied once more."""

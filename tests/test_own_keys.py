@@ -1,0 +1,120 @@
+"""Keys of a person's own: one table still gives bindings, footer, help and palette."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from installed_relay import InstalledRelay
+
+from relay_tui.cli.screen import open_screen
+from relay_tui.config import load
+from relay_tui.errors import ConfigError
+from relay_tui.ui.actions import ACTIONS, BY_NAME, key_words
+from relay_tui.ui.own_keys import with_own
+
+FILE = Path("config.toml")
+
+_LOOK = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from relay_tui.config import load
+from relay_tui.ui import actions
+from relay_tui.ui.own_keys import with_own
+config = load(Path(sys.argv[2]))
+actions.use(with_own(actions.ACTIONS, config.keys, config.path))
+from fakes import build
+from on_screen import a_project, a_session, shown
+
+async def look():
+    rig = build(Path(sys.argv[3]), config=config)
+    a_session(rig, a_project(rig, "alpha"), "one", output=b"ready\\n")
+    async with shown(rig, (200, 60)) as screen:
+        assert " ! shell " in screen.keys, screen.keys
+        await screen.press("f5")
+        await screen.sees("alpha · 1 log")
+        await screen.press("x")
+        await screen.sees("following · wrap")
+        await screen.press("question_mark")
+        await screen.sees("esc closes")
+        assert any(line.split()[1:4] == ["x", "Fold", "long"] for line in screen.lines if "Fold long" in line)
+        await screen.press("escape", "w")
+        await screen.sees("following · wrap")
+
+asyncio.run(look())
+"""
+
+
+def test_they_are_the_same_everywhere(tmp_path: Path) -> None:
+    """In a process of its own: the table is taken in before anything is made of it."""
+    config = tmp_path / "config.toml"
+    config.write_text('glyphs = "unicode"\n[keys]\nshell = "!"\njoint_log = "f5"\nlog_wrap = "x"\n')
+    tests = str(Path(__file__).parent)
+    command = (sys.executable, "-c", _LOOK, tests, str(config), str(tmp_path / "data"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_table_with_own_keys() -> None:
+    own = {
+        action.name: action.keys
+        for action in with_own(ACTIONS, {"shell": "x, ,", "log_save": "ctrl+w", "log_since": "7 8 9 0 1 2 3"}, FILE)
+    }
+    assert (own["shell"], own["log_save"], own["log_since"]) == ("x", "ctrl+w", "7,8,9,0,1,2,3")
+    assert own["quit"] == BY_NAME["quit"].keys
+    assert with_own(ACTIONS, {}, FILE) == ACTIONS
+    swapped = {a.name: a.keys for a in with_own(ACTIONS, {"remove": "r", "restart": "D", "filter": "- _"}, FILE)}
+    assert (swapped["remove"], swapped["restart"], swapped["filter"]) == ("r", "D", "minus,underscore")
+    words = [key_words(replace(BY_NAME["filter"], keys=keys)) for keys in ("minus,underscore", "comma", "space,f5,x")]
+    assert words == ["- _", ",", "space f5 x"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"shel": "x"}, "keys.shel is no action"),
+        ({"shell": "j"}, "keys.shell cannot be 'j': that key moves or chooses"),
+        ({"shell": "q"}, "keys.shell cannot be 'q': that is quit's"),
+        ({"log_wrap": "t"}, "keys.log_wrap cannot be 't': that is log_times's"),
+        ({"log_since": "7"}, "keys.log_since needs a key for each of its choices"),
+        ({"shell": "ctrl+"}, "keys.shell cannot be 'ctrl+'"),
+        ({"shell": "[@click=app.quit]"}, "keys.shell cannot be"),
+    ],
+)
+def test_what_cannot_be_is_told_with_its_place(keys: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        with_own(ACTIONS, keys, FILE)
+    assert str(FILE) in refused.value.title
+    assert words in refused.value.title
+
+
+def test_relay_says_so_instead_of_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.toml").write_text('[keys]\nshel = "x"\n')
+    monkeypatch.setenv("RELAY_CONFIG", str(tmp_path / "config.toml"))
+    try:
+        assert open_screen(tmp_path / "data") == 1
+    finally:
+        gc.enable()
+    said = capsys.readouterr().err
+    assert "keys.shel is no action" in said
+    assert "Did you mean shell?" in said
+
+
+def test_the_effective_configuration_names_them(relay: InstalledRelay) -> None:
+    relay.config.write_text('[keys]\nshell = "x"\n')
+    assert "shell = x" in relay.run("config", "show").out
+    assert relay.json("config", "show")["keys"] == {"shell": "x"}
+
+
+@pytest.mark.parametrize("text", ["keys = 1", "[keys]\nshell = 1"])
+def test_keys_of_another_kind_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ConfigError):
+        load(tmp_path / "config.toml")
