@@ -176,10 +176,10 @@ async def test_the_form_says_beside_the_image_that_it_needs_an_engine(rig: Rig) 
         await screen.sees("fix/login")
         rig.engine.go_down()
         screen.app.screen.query_one("#image", Input).value = "node:22"
-        await screen.sees("The image node:22 needs an engine")
+        await screen.sees("Image node:22 needs an engine")
         await screen.press("ctrl+s")
-        await screen.sees("The image node:22 needs an engine")
-        assert "take the image out" in mistakes(screen)["image"]
+        await screen.sees("Image node:22 needs an engine")
+        assert "Take it out, or start the engine." in mistakes(screen)["image"]
     assert len(rig.live()) == 1
 
 

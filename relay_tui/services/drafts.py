@@ -77,9 +77,9 @@ class Drafts:
         choice = self._runtime.choose(kind, others, wanted.agreed.split(), ask)
         if wanted.image and choice.runtime == PROCESS and wanted.runtime != PROCESS:
             raise NoImageError(
-                f"The image {wanted.image} needs an engine",
+                f"Image {wanted.image} needs an engine",
                 choice.why or "The session would be a process, as configured.",
-                "Start the engine, or {take the image out|go on without an image: --runtime process}.",
+                "{Take it out|Go on without an image: --runtime process}, or start the engine.",
             )
         return choice
 
