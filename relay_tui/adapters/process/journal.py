@@ -22,6 +22,7 @@ _HEAD = struct.Struct("<BxxxIQ")
 _FOOT = struct.Struct("<I")
 _FRAME = _HEAD.size + _FOOT.size
 _BLOCK = 1 << 18  # more than any record
+_ENDLESS = (1 << 63, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +93,19 @@ class Writer:
 
 
 class Reader:
-    """Reads a log from its beginning or its last lines, and goes on from there each time it is asked."""
+    """Reads a log from its beginning or its last lines, and goes on from there each time it is asked.
 
-    def __init__(self, directory: Path, *, tail: int | None = None, since: int = 0) -> None:
+    `follow=False`: only as far as it goes now. A command that writes without end would keep its reader for ever.
+    """
+
+    def __init__(self, directory: Path, *, tail: int | None = None, since: int = 0, follow: bool = True) -> None:
         self._directory = directory
         self._since = since
         self._file = -1
         self._number = 0
         self._at = 0
         self._first = [] if tail is None else self._from_end(tail)
+        self._limit = _ENDLESS if follow else _end(directory) if tail is None else (self._number, self._at)
 
     def entries(self) -> Iterator[Entry]:
         """What is there by now and was not answered yet, the oldest first."""
@@ -112,13 +117,15 @@ class Reader:
             if self._file >= 0:
                 yield from self._next_entries()
             if self._at == before:
-                if not newer:
+                if not newer or self._number >= self._limit[0]:
                     return
                 self._open_next()
 
     def _next_entries(self) -> Iterator[Entry]:
         """The whole records in the next block. One under way, or cut by a kill or a full disk, is left where it is."""
-        data = os.pread(self._file, _BLOCK, self._at)
+        last, size = self._limit
+        block = _BLOCK if self._number < last else max(0, min(_BLOCK, size - self._at))
+        data = os.pread(self._file, block, self._at)
         at = 0
         while len(data) - at >= _HEAD.size:
             stream, length, moment = _HEAD.unpack_from(data, at)
@@ -133,7 +140,7 @@ class Reader:
 
     def _open_next(self) -> None:
         """Open the segment after the present one; one that was deleted meanwhile is passed over."""
-        for number in sorted(n for n in segments(self._directory) if n > self._number):
+        for number in sorted(n for n in segments(self._directory) if self._number < n <= self._limit[0]):
             self._number = number
             try:
                 file = os.open(self._directory / _name(number), os.O_RDONLY | os.O_CLOEXEC)
@@ -142,6 +149,8 @@ class Reader:
             self.close()
             self._file, self._at = file, 0
             return
+        if self._limit != _ENDLESS:  # all of them were deleted meanwhile
+            self._number = self._limit[0]
 
     def _from_end(self, lines: int) -> list[Entry]:
         """The last `lines` lines, and stand behind them. Of the segments before only those are read that are needed."""
@@ -203,6 +212,15 @@ def _whole(content: bytes) -> int:
             break
         at = end
     return at
+
+
+def _end(directory: Path) -> tuple[int, int]:
+    """The newest segment, and how long it is by now."""
+    number = max(segments(directory), default=0)
+    try:
+        return number, (directory / _name(number)).stat().st_size
+    except FileNotFoundError:
+        return number, 0
 
 
 def segments(directory: Path) -> list[int]:

@@ -27,7 +27,7 @@ class ProcessLog:
     def __init__(self, place: Place, *, follow: bool, tail: int | None, since: int, timestamps: bool) -> None:
         # connected before the log is read: nothing comes in between unseen
         self._line = client.call(place, {"do": "follow"}) if follow else None
-        self._reader = Reader(place.log, tail=tail, since=since)
+        self._reader = Reader(place.log, tail=tail, since=since, follow=follow)
         self._stamped: set[int] | None = set() if timestamps else None  # streams in the midst of a line
         self._stamp = Stamp()
         self._closed = threading.Event()
