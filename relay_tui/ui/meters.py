@@ -42,6 +42,7 @@ class Metered(Panes):
         self._settling: Timer | None = None
         self._drawing: Timer | None = None
         self._drawn_at = 0.0
+        self._wants: dict[str, str] = {}
         self._looking: Timer | None = None
 
     def on_unmount(self) -> None:
@@ -81,8 +82,10 @@ class Metered(Panes):
 
     def _measure(self) -> None:
         self._settling = None
-        self._drawn_at = 0.0  # the first figures of another are drawn at once
-        self._feed.want(self._wanted())
+        wanted = self._wanted()
+        if wanted != self._wants:
+            self._wants, self._drawn_at = wanted, 0.0  # the first figures of another are drawn at once
+        self._feed.want(wanted)
         self._show_line()
 
     def on_screen_suspend(self, _: events.ScreenSuspend) -> None:
