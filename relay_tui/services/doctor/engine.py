@@ -88,7 +88,10 @@ class EngineLook:
             choice = choose(project_id, records, self.answer)
         except RelayError as error:
             return _Outcome(f"refused: {error.title}", 2, error.hint)
-        start = f"{self._silent.mend or self._silent.hint}   # or say --runtime process" if self._silent else ""
+        start = ""
+        if self._silent is not None:
+            mend = self._silent.mend or self._silent.hint
+            start = f"{mend}{',' if '#' in mend else '   #'} or say --runtime process"
         if choice.runtime == DOCKER and self._silent is not None:
             return _Outcome("containers, which wait for the engine", 2, start)
         if choice.runtime == DOCKER and not self._here:
