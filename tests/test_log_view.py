@@ -170,7 +170,8 @@ async def test_keys_move_by_line_page_and_to_both_ends() -> None:
         await settled(pilot)
         for key, top in [
             ("g", 0), ("j", 1), ("down", 2), ("k", 1), ("pagedown", 24), ("up", 23), ("pageup", 0),
-            ("end", 176), ("home", 0), ("G", 176), ("j", 176),
+            ("end", 176), ("home", 0), ("G", 176), ("j", 176), ("ctrl+u", 164), ("ctrl+u", 152),
+            ("ctrl+d", 164), ("ctrl+d", 176),
         ]:  # fmt: skip
             await pilot.press(key)
             await pilot.pause()

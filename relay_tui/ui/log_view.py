@@ -13,21 +13,22 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.widget import Widget
 
+from relay_tui.memory import give_back
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import NOTHING
 from relay_tui.ui import log_place
 from relay_tui.ui.actions import ACTIONS, CHOICES, Action, L
 from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_canvas import LogCanvas
 from relay_tui.ui.log_match import AllLines, Matches, Pattern
 from relay_tui.ui.log_place import Place
+from relay_tui.ui.log_reader import LogReader
 from relay_tui.ui.log_state import LogState
 from relay_tui.ui.log_text import shown_whole
 
-_SIDEWAYS = 8
-_WHEEL = 3
 _SLICE = 0.006  # seconds of looking for matches at once
 _PAUSE = 0.004  # seconds between, for everything else
+_HEAVY = 16 << 20  # bytes of lines that are worth giving back when they go
+_HEADWAY = 1.0  # seconds that what comes in their place goes first
 _COUNTS = 0.5  # seconds between two tellings of what is only counted on
 _NEAR = 200  # lines from the first at which older ones are wanted
 
@@ -40,20 +41,10 @@ def _binding_id(action: Action, key: str) -> str:
     return f"{action.binding_id}.{key}" if action.name == CHOICES else action.binding_id
 
 
-class LogView(LogCanvas, can_focus=True):
+class LogView(LogReader, can_focus=True):
     """Shows what a container wrote. At the end it follows; scrolled up, the reader's lines stay where they are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll_down", "Line down", show=False),
-        Binding("up,k", "scroll_up", "Line up", show=False),
-        Binding("pagedown,ctrl+f", "page_down", "Page down", show=False),
-        Binding("pageup,ctrl+b", "page_up", "Page up", show=False),
-        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False),
-        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False),
-        Binding("home,g", "scroll_home", "First line", show=False),
-        Binding("end,G", "scroll_end", "Follow the end", show=False),
-        Binding("left", "scroll_left", "Left", show=False),
-        Binding("right", "scroll_right", "Right", show=False),
         *(
             Binding(key, _action(a, key), a.help, show=False, id=_binding_id(a, key))
             for a in ACTIONS
@@ -92,10 +83,7 @@ class LogView(LogCanvas, can_focus=True):
         self._filtered: Matches | None = None
         self._found: Matches | None = None
         self._looking = False
-        self._seeking = False
-        self._at_home = False
         self._may_be_older = False
-        self._left_at = 0
         self._said_at = 0.0
         self._counting = False
 
@@ -135,6 +123,8 @@ class LogView(LogCanvas, can_focus=True):
 
     def clear(self, *, linger: float = 0.0) -> None:
         """Forget every line and follow again. They stay on the screen for `linger` seconds, unless others come."""
+        if self.buffer.size > _HEAVY:
+            self.set_timer(_HEADWAY, give_back)
         self._lingers = linger > 0
         if self._lingers:
             self.set_timer(linger, self._leave)
@@ -164,25 +154,6 @@ class LogView(LogCanvas, can_focus=True):
         )
 
     # --- what a reader does ---
-
-    @property
-    def following(self) -> bool:
-        """Whether new lines scroll into sight."""
-        return self._following
-
-    @property
-    def unseen(self) -> int:
-        """How many lines came since the view stopped following."""
-        return 0 if self._following else self._lines.since(self._left_at)
-
-    def follow(self) -> None:
-        """Go to the end and stay there."""
-        self._following, self._at_home = True, False
-        self._changed()
-
-    def pause(self) -> None:
-        """Stay at the present lines."""
-        self._stay(self._place())
 
     def set_wrap(self, wrap: bool) -> None:
         """Fold long lines, or cut them at the edge."""
@@ -251,53 +222,7 @@ class LogView(LogCanvas, can_focus=True):
         """What the lines that are shown match."""
         return self._filter
 
-    # --- moving ---
-
-    def _stay(self, top: Place) -> None:
-        """Make a row the topmost; whoever comes to the end follows."""
-        last = self._last()
-        top = min(top, last)
-        self._at_home = self._seeking = False
-        if self._following:
-            self._left_at = self.buffer.end
-        if len(self._lines):
-            self._top = (self._lines.at(top.line), top.row)
-        self._following = False
-        self._changed()
-
-    def _move(self, by: int) -> None:
-        top = self._place()
-        last = self._last()
-        wanted = log_place.moved(top, by, len(self._lines), self._height)
-        if wanted >= last:
-            self.follow()
-        else:
-            self._stay(wanted)
-
-    def scroll_to(self, x: float | None = None, y: float | None = None, **_: object) -> None:
-        """What the scrollbar asks for: a line."""
-        del x
-        if y is not None:
-            if y >= self.max_scroll_y:
-                self.follow()
-            else:
-                self._stay(Place(max(0, round(y))))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel moves by rows, and sideways with shift."""
-        self._wheel(event, 1)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel moves by rows, and sideways with shift."""
-        self._wheel(event, -1)
-
-    def _wheel(self, event: events.MouseEvent, direction: int) -> None:
-        event.stop()
-        event.prevent_default()
-        if event.shift or event.ctrl:
-            self._sideways(direction * _SIDEWAYS)
-        else:
-            self._move(direction * _WHEEL)
+    # --- keeping up ---
 
     def on_mount(self) -> None:
         """Show what the buffer held before."""
@@ -311,50 +236,6 @@ class LogView(LogCanvas, can_focus=True):
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the end, or the reader's lines, in sight."""
         self._changed()
-
-    def action_scroll_down(self) -> None:
-        """One line down."""
-        self._move(1)
-
-    def action_scroll_up(self) -> None:
-        """One line up."""
-        self._move(-1)
-
-    def action_page_down(self) -> None:
-        """One page down, one line kept."""
-        self._move(max(1, self._room - 1))
-
-    def action_page_up(self) -> None:
-        """One page up, one line kept."""
-        self._move(-max(1, self._room - 1))
-
-    def action_half_page(self, direction: int) -> None:
-        """Half a page."""
-        self._move(direction * max(1, self._room // 2))
-
-    def action_scroll_home(self) -> None:
-        """To the oldest line, and to those before it as they are loaded."""
-        self._stay(Place(0))
-        self._at_home = True
-
-    def action_scroll_end(self) -> None:
-        """To the newest line, and stay with it."""
-        self.follow()
-
-    def action_scroll_left(self) -> None:
-        """A few columns left."""
-        self._sideways(-_SIDEWAYS)
-
-    def action_scroll_right(self) -> None:
-        """A few columns right."""
-        self._sideways(_SIDEWAYS)
-
-    def _sideways(self, by: int) -> None:
-        most = 0 if self.state.wrap else max(0, self._widest - self.look.room)
-        self._left = max(0, min(self._left + by, most))
-        self.refresh()
-
-    # --- keeping up ---
 
     def _changed(self, before: list[tuple[int, int]] | None = None) -> None:
         """Draw anew; tell the scrollbar and whoever shows the state. `before`: rows that need not be drawn again."""
