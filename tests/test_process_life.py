@@ -185,6 +185,18 @@ async def test_limits_that_do_not_hold_are_told_on_the_row_and_in_info(rig: Rig)
         await screen.sees("does not hold image node:22; memory 1 GiB; cpus 2; pids 64")
 
 
+def test_a_first_session_whose_command_ends_well_is_told_as_that(relay: InstalledRelay) -> None:
+    if not sandbox.probe().works:
+        missing(sandbox.probe().words)
+    relay.config.write_text('[profiles.job]\ncommand = "echo done"\n')
+    source = make_repository(relay.root / "demo")
+    try:
+        added = relay.run("project", "add", source, "--profile", "job", "--runtime", "process")
+        assert (added.code, added.out) == (0, "Added demo; its first session main ended, exit code 0.\n")
+    finally:
+        relay.run("project", "remove", "demo", "--yes")
+
+
 def test_limits_that_do_not_hold_are_told_on_the_command_line(relay: InstalledRelay) -> None:
     if not sandbox.probe().works:
         missing(sandbox.probe().words)

@@ -22,7 +22,7 @@ import click
 from relay_tui import text, wiring
 from relay_tui.errors import Fault, RelayError
 from relay_tui.hints import on_command_line
-from relay_tui.model import Project, Records, Session
+from relay_tui.model import Desired, Project, Records, Session, SessionState
 from relay_tui.paths import log_file
 from relay_tui.services.names import full_name
 from relay_tui.services.relay import Relay
@@ -191,6 +191,13 @@ def session_document(session: Session, records: Records) -> dict[str, object]:
     error = asdict(told(session.error_reason, full_name(records, session))) if session.error_reason else None
     more = {"error_reason": error, "project": project.name if project else "", "notes": list(session.notes)}
     return asdict(session) | more
+
+
+def came_to(made: Session, words: str) -> str:
+    """What became of a session that was started: `words` if it runs; its command may have ended well already."""
+    if made.deleted_at is not None or made.desired is not Desired.RUNNING or made.state is not SessionState.STOPPED:
+        return words
+    return "is stopped" if made.exit_code is None else f"ended, exit code {made.exit_code}"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,17 @@ import click
 
 from relay_tui import text
 from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
-from relay_tui.cli.output import Desk, command, fault_words, listing, progress, project_document, table, warn_of_trash
+from relay_tui.cli.output import (
+    Desk,
+    came_to,
+    command,
+    fault_words,
+    listing,
+    progress,
+    project_document,
+    table,
+    warn_of_trash,
+)
 from relay_tui.errors import ConflictError
 from relay_tui.model import Project
 from relay_tui.services import names
@@ -48,7 +58,9 @@ def add(
         added = desk.relay.projects.register(wanted)
         made = desk.relay.projects.clone(added.id, watch)
         made = desk.relay.sessions.build(made.id, watch)
-    _tell(desk, added.id, f"Added {added.name}; its first session {made.name} is running.", made.notes)
+    _tell(
+        desk, added.id, f"Added {added.name}; its first session {made.name} {came_to(made, 'is running')}.", made.notes
+    )
 
 
 @project.command("list")
@@ -85,7 +97,12 @@ def retry(desk: Desk, reference: str, source: str) -> None:
         desk.relay.projects.retry(found.id, source)
         first = desk.relay.projects.clone(found.id, watch)
         first = desk.relay.sessions.build(first.id, watch)
-    _tell(desk, found.id, f"Cloned {found.name}; its first session {first.name} is running.", first.notes)
+    _tell(
+        desk,
+        found.id,
+        f"Cloned {found.name}; its first session {first.name} {came_to(first, 'is running')}.",
+        first.notes,
+    )
 
 
 @project.command()

@@ -12,9 +12,9 @@ import click
 
 from relay_tui import text
 from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
-from relay_tui.cli.output import Desk, command, fault_words, listing, progress, session_document, table
+from relay_tui.cli.output import Desk, came_to, command, fault_words, listing, progress, session_document, table
 from relay_tui.errors import ConflictError, EngineUnreachableError, InvalidInputError, NotFoundError
-from relay_tui.model import Desired, Session, SessionState
+from relay_tui.model import Desired, Session
 from relay_tui.services import names
 from relay_tui.services.drafts import NewSession
 from relay_tui.services.spec import loosened, runs_on
@@ -274,9 +274,7 @@ def _tell(desk: Desk, session_id: str, words: str = "") -> None:
         desk.output.document(session_document(found, records))
         return
     if words:
-        if found.deleted_at is None and found.desired is Desired.RUNNING and found.state is SessionState.STOPPED:
-            words = f"ended, exit code {found.exit_code}" if found.exit_code is not None else "is stopped"
-        desk.output.say(text.clean(f"{names.full_name(records, found)} {words}."))
+        desk.output.say(text.clean(f"{names.full_name(records, found)} {came_to(found, words)}."))
         return
     profile = desk.relay.sessions.profile(found)
     shown = {
