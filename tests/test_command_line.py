@@ -290,7 +290,7 @@ def test_project_add_brings_a_first_session(world: World) -> None:
     done = world.relay.run("project", "add", "a repository", "--image", IMAGE, "--json", cwd=world.repositories)
     assert (done.code, done.err) == (0, "")
     project = done.document
-    assert list(project) == PROJECT_FIELDS
+    assert list(project) == [*PROJECT_FIELDS, "notes"]
     assert (project["name"], project["source"], project["default_branch"]) == ("a-repository", str(source), "trunk")
     [session] = world.relay.run("session", "list", "--json").rows
     assert list(session) == SESSION_FIELDS
