@@ -437,6 +437,22 @@ def test_in_words_each_result_on_its_line_and_what_mends_it_below(sick: Installe
     assert lines[-1].startswith("1 broken")
 
 
+def test_the_findings_come_in_one_order_however_long_each_takes(sick: InstalledRelay, tmp_path: Path) -> None:
+    _add_project(sick, "alpha", str(make_repository(tmp_path / "alpha")))
+    (tmp_path / "bin").mkdir()
+    slow = tmp_path / "bin/tmux"
+    slow.write_text("#!/bin/sh\nexec sleep 1\n")
+    slow.chmod(0o755)
+    more = {**sick.more, "PATH": f"{slow.parent}:{os.environ['PATH']}"}
+    lines = replace(sick, more=more).run("doctor").out.splitlines()
+    names = [line[10:24].strip() for line in lines[:-2] if line[:1].isalpha()]
+    assert names == [
+        *("engine", "bubblewrap", "confinement", "runtimes", "terminal", "locale"),
+        *("git", "git identity", "git-lfs", "tmux", "ssh agent"),
+        *("data dir", "disk", "config", "store", "locks", "orphans", "remote alpha"),
+    ]
+
+
 def test_every_remote_is_asked_and_a_silent_one_is_given_up(sick: InstalledRelay, tmp_path: Path) -> None:
     good = make_repository(tmp_path / "good")
     _add_project(sick, "good", str(good))
