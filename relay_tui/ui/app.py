@@ -85,7 +85,7 @@ class RelayApp(Hands[int]):
     async def _painted(self) -> None:
         """The first paint is made; what begins now must not hold it up on its way to the terminal.
 
-        What there is by now stays for long: it need not be looked through for garbage again and again.
+        What there is by now stays for long: it is looked through for garbage once, not again and again.
         """
         main = self.screen_stack[0]
         assert isinstance(main, MainScreen)
@@ -94,6 +94,7 @@ class RelayApp(Hands[int]):
         for key in typed:
             self.post_message(key)
         if not self.is_headless:
+            gc.collect()
             gc.freeze()
             gc.enable()
         self.set_timer(HEADWAY, self.relay.start)

@@ -11,7 +11,7 @@ from textual.message import Message
 from relay_tui.model import Session, SessionState
 from relay_tui.services.stats_feed import StatsFeed
 from relay_tui.ui import figures
-from relay_tui.ui.panes import Panes
+from relay_tui.ui.filtered import Filtered
 from relay_tui.ui.stats_line import StatsLine
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ CALM = 2.0  # seconds between two drawings of the line alone: each is work, thou
 LOOK = 1.0  # seconds between looks which rows are on the screen, while there are columns of figures
 
 
-class Metered(Panes):
+class Metered(Filtered):
     """Reads the selected session, and with the columns switched on every running one whose row is to be seen."""
 
     class Read(Message):

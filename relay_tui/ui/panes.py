@@ -11,7 +11,6 @@ from textual import events, on
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Input
 
 from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services import names
@@ -51,8 +50,6 @@ class Panes(Screen[None]):
         self.world = world
         self._about = "sessions"  # the pane whose selection the detail is about
         self._filters = {"projects": "", "sessions": ""}
-        self._filtering = "sessions"
-        self._typing = False
         self._last_session: dict[str, str] = {}
         self._shown_project: str | None = None
         self._resting: Timer | None = None
@@ -76,7 +73,7 @@ class Panes(Screen[None]):
 
     def lines_to_type_in(self) -> ComposeResult:
         """What takes the place of the key bar."""
-        yield Input(id="filter", placeholder="show only what contains", compact=True)
+        yield from ()
 
     async def furnish(self) -> None:
         """Mount what the first paint does without, and draw it."""
@@ -340,48 +337,6 @@ class Panes(Screen[None]):
             self.sessions.move_to(record_id)
             self._last_session[self._shown_project or ALL] = record_id
             self.set_focus(self.sessions)
-
-    # --- the filter ---
-
-    def open_filter(self) -> None:
-        """Type in place of the key bar; the pane that had the focus shows only what matches."""
-        self._filtering = self.place if self.place in self._filters else "sessions"
-        bar = self.query_one("#filter", Input)
-        bar.value = self._filters[self._filtering]
-        self._show_filter(True)
-        self.set_focus(bar)
-
-    def _show_filter(self, shown: bool) -> None:
-        """Swap the two lines by themselves: a class of the screen would have every widget styled anew."""
-        self._typing = shown
-        self.query_one("#filter").display = shown
-        self.query_one(KeyBar).display = not shown
-
-    @on(Input.Changed, "#filter")
-    def filter_typed(self, event: Input.Changed) -> None:
-        """Show what matches as it is typed."""
-        if self._typing:
-            self._filters[self._filtering] = event.value
-            (self._draw_projects if self._filtering == "projects" else self._draw_sessions)()
-
-    @on(Input.Submitted, "#filter")
-    def filter_done(self) -> None:
-        """Keep the filter, go back to the pane."""
-        self.close_filter()
-
-    def close_filter(self, *, clear: bool = False) -> bool:
-        """Leave the filter's line; `clear` drops the filter. False if there was nothing to leave."""
-        place = self._filtering if self._typing else self.place
-        was_open = self._typing
-        had = bool(self._filters.get(place, ""))
-        if clear and place in self._filters:
-            self._filters[place] = ""
-        self._show_filter(False)
-        if was_open:
-            self.set_focus(self.query_one(f"#{place}"))
-        if clear and had:
-            (self._draw_projects if place == "projects" else self._draw_sessions)()
-        return was_open or (clear and had)
 
 
 def _offered(action: Action, places: Collection[str], meaningful: Mapping[str, bool]) -> bool:

@@ -10,12 +10,9 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Region, Size, clamp
-from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -35,6 +32,7 @@ from relay_tui.ui.columns import (
     row_runs,
     widest,
 )
+from relay_tui.ui.row_cursor import RowCursor
 from relay_tui.ui.row_follow import follow
 
 __all__ = ["Cell", "Column", "Row", "RowTable", "Tone", "cell"]
@@ -45,24 +43,12 @@ _MARGIN = 2
 """Cells after the last column: a space, and where the scrollbar is drawn, so that nothing moves when it appears."""
 
 
-class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
+class RowTable(RowCursor, can_focus=True):
     """Draws an immutable tuple of rows; the caller filters and sorts them.
 
     Its colours are chosen so that the tones stay apart when a terminal with 16 colours gets the nearest ones.
     """
 
-    ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "cursor_down", "Down", show=False, id="table.down"),
-        Binding("k,up", "cursor_up", "Up", show=False, id="table.up"),
-        Binding("g,home", "cursor_first", "First", show=False, id="table.first"),
-        Binding("G,end", "cursor_last", "Last", show=False, id="table.last"),
-        Binding("pagedown,ctrl+f", "page_down", "Page down", show=False, id="table.page_down"),
-        Binding("pageup,ctrl+b", "page_up", "Page up", show=False, id="table.page_up"),
-        Binding("ctrl+d", "half_page_down", "Half a page down", show=False, id="table.half_page_down"),
-        Binding("ctrl+u", "half_page_up", "Half a page up", show=False, id="table.half_page_up"),
-        Binding("enter", "choose", "Choose", show=False, id="table.choose"),
-    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "row-table--accent",
         "row-table--bad",
@@ -109,36 +95,6 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
     """What to say, wrapped, where there are no rows."""
     highlight: reactive[str] = reactive("")
     """Occurrences of this in cells are marked, whatever their case."""
-
-    class CursorMoved(Message):
-        """The key under the cursor changed, for whatever reason; None: there are no rows."""
-
-        def __init__(self, table: RowTable, key: str | None) -> None:
-            super().__init__()
-            self.table = table
-            self.key = key
-
-        @property
-        def control(self) -> RowTable:
-            """The table, so that `@on` can select by it."""
-            return self.table
-
-        def can_replace(self, message: Message) -> bool:
-            """Only the latest position matters: a held key does not queue up work."""
-            return isinstance(message, RowTable.CursorMoved) and message.table is self.table
-
-    class RowChosen(Message):
-        """The row under the cursor was asked for, by Enter or by a click on it."""
-
-        def __init__(self, table: RowTable, key: str) -> None:
-            super().__init__()
-            self.table = table
-            self.key = key
-
-        @property
-        def control(self) -> RowTable:
-            """The table, so that `@on` can select by it."""
-            return self.table
 
     def __init__(
         self,
@@ -422,48 +378,6 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         top = clamp(self.scroll_offset.y, at - page + 1, at)
         if top != self.scroll_offset.y:
             self.scroll_to(y=top, animate=False, force=True)
-
-    def _move_by(self, count: int) -> None:
-        """Move the cursor `count` rows, as far as there are rows."""
-        if self._cursor is not None:
-            self.move_to(self._rows[clamp(self._index[self._cursor] + count, 0, len(self._rows) - 1)].key)
-
-    def action_cursor_down(self) -> None:
-        """To the next row."""
-        self._move_by(1)
-
-    def action_cursor_up(self) -> None:
-        """To the row before."""
-        self._move_by(-1)
-
-    def action_cursor_first(self) -> None:
-        """To the first row."""
-        self._move_by(-len(self._rows))
-
-    def action_cursor_last(self) -> None:
-        """To the last row."""
-        self._move_by(len(self._rows))
-
-    def action_page_down(self) -> None:
-        """A page of rows down."""
-        self._move_by(max(1, self._page))
-
-    def action_page_up(self) -> None:
-        """A page of rows up."""
-        self._move_by(-max(1, self._page))
-
-    def action_half_page_down(self) -> None:
-        """Half a page of rows down."""
-        self._move_by(max(1, self._page // 2))
-
-    def action_half_page_up(self) -> None:
-        """Half a page of rows up."""
-        self._move_by(-max(1, self._page // 2))
-
-    def action_choose(self) -> None:
-        """Ask for the row under the cursor."""
-        if self._cursor is not None:
-            self.post_message(self.RowChosen(self, self._cursor))
 
     def on_click(self, event: events.Click) -> None:
         """Move to the row under the pointer; choose it if the cursor is there already, once for a double click."""
