@@ -262,12 +262,12 @@ def photograph_logs(here: World) -> None:
     here.relay("project", "add", f"{HOST}{replay.PROJECT}", "--profile", "serve")
     for name, branch in replay.SESSIONS:
         here.relay("session", "create", replay.PROJECT, "--name", name, "--branch", branch, "--profile", "serve")
-    here.tmux("resize-window", "-t", "relay", "-x", "120", "-y", "36")
     here.keys("h", "h", "g", "l")
     here.wait(r"retries +payments")
     here.go(r"retries +payments")
     here.keys("L")
     here.wait(r"payments · 3 logs")
+    here.tmux("resize-window", "-t", "relay", "-x", "120", "-y", "36")
     replay.begin(here.data / "store.json")
     here.wait(r"8f32 paid")
     here.keys("t", "/")
