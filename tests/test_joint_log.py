@@ -210,7 +210,7 @@ async def test_copy_and_save_take_the_names_along(scene: Scene) -> None:
         await screen.sees("Copied")
         assert "one first of one" in screen.app.clipboard.split("\n")
         await screen.press("ctrl+s")
-        await screen.sees("Saved to")
+        await screen.sees("Saved ")
         (saved,) = (scene.rig.root / "logs").iterdir()
         assert saved.name.startswith("alpha-")
         assert "one first of one" in saved.read_text().split("\n")
@@ -351,7 +351,7 @@ async def test_names_and_lines_that_would_do_harm(scene: Scene) -> None:
         starts = {cell_len(row[: row.index(word)]) for row in rows for word in ("[ERROR]", "first of") if word in row}
         assert len(starts) == 1
         await screen.press("y", "ctrl+s")
-        await screen.sees("Saved to")
+        await screen.sees("Saved ")
         await screen.press("escape")
         await screen.until(lambda: screen.app.screen is screen.main)
 

@@ -170,10 +170,12 @@ async def test_save_writes_what_is_shown_and_replaces_nothing(talking: Rig) -> N
         await typed(screen, "&", "ERROR")
         await screen.press("enter")
         await screen.until(lambda: "info" not in log(screen))
-        await screen.press("ctrl+s", "ctrl+s")
         directory = talking.root / "logs"
-        await screen.until(lambda: directory.exists() and len(list(directory.iterdir())) == 2)
-        await screen.sees("Saved to")
+        await screen.press("ctrl+s")
+        await screen.until(lambda: len(list(directory.glob("*"))) == 1 and "saving" not in state(screen))
+        await screen.press("ctrl+s")
+        await screen.until(lambda: len(list(directory.glob("*"))) == 2)
+        await screen.sees("Saved 10 lines to")
         for path in directory.iterdir():
             assert path.stat().st_mode & 0o777 == 0o600
             assert path.read_text() == "".join(f"ERROR {n} {'x' * 150}\n" for n in range(5, 100, 10))

@@ -159,14 +159,14 @@ async def test_columns_of_what_is_on_the_screen(scene: Scene) -> None:
     """Switched on: every running session that is to be seen is read, and no other; switched off, none but one."""
     async with shown(scene.rig, size=(160, 45)) as screen:
         await screen.press("v")
-        await screen.sees("WORK CPU MEM PIDS RECV SENT AGE")
+        await screen.sees("WORK CPU MEM PIDS RECV/s SENT/s AGE")
         seen = screen.main.sessions.visible_keys
         names = {session.name for session in scene.running if session.id in seen}
         assert 3 < len(names) < 30
         await screen.until(lambda: scene.read() == names)
         assert "…" in screen.row("work-01")
         scene.measure(scene.running[1], NOTHING_KNOWN, HALF)
-        await screen.until(lambda: "50%   213M     34   1.2K   300B" in screen.row("work-01"))
+        await screen.until(lambda: "50%   213M     34    1.2K    300B" in screen.row("work-01"))
         await screen.press("G")
         await screen.until(lambda: {"work-29"} <= scene.read() and "work-00" not in scene.read())
         assert "…" not in screen.row("zero")

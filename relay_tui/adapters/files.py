@@ -84,8 +84,12 @@ class DataFiles:
         path = directory / f"{stem}.log"
         try:
             path, descriptor = _new_file(directory, stem)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.writelines(pieces)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.writelines(pieces)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise refused(error, f"The log cannot be saved to {directory}", path) from error
         return path

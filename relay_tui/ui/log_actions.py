@@ -2,61 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 
 from textual import on
-from textual.message import Message
 
-from relay_tui.text import clean
 from relay_tui.ui import present
 from relay_tui.ui.actions import Action
 from relay_tui.ui.bars import KeyBar
 from relay_tui.ui.log_match import Pattern
 from relay_tui.ui.log_prompt import Kind, LogPrompt
-from relay_tui.ui.log_text import plain_lines
+from relay_tui.ui.log_saving import LogSaving
 from relay_tui.ui.log_view import LogView
-from relay_tui.ui.performing import Performing
 
 SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400))
 """What the keys 0 to 6 show: words and seconds; 0 is all of it."""
 
 
-class LogActions(Performing):
+class LogActions(LogSaving):
     """Delegates to the log's view. Whose log it is, and how it is opened anew, the screen itself knows.
 
     The screen has a LogPrompt and a KeyBar.
     """
-
-    class LogSaved(Message):
-        """A log was written to a file."""
-
-        def __init__(self, path: Path) -> None:
-            super().__init__()
-            self.path = path
 
     glyphs: present.Glyphs
     _seeking = False
 
     # --- what the screen knows ---
 
-    @property
-    def log_view(self) -> LogView:
-        """The log."""
-        raise NotImplementedError
-
-    @property
-    def log_name(self) -> str:
-        """What a file with the log is named after; empty: there is none."""
-        raise NotImplementedError
-
     def reopen_log(self, since: float, words: str) -> None:
         """Show what was written in the last `since` seconds and what comes; 0: all of it."""
-        raise NotImplementedError
-
-    def save_log(self, name: str, pieces: Iterable[str]) -> Path:
-        """Write it to a new file; answer where. Raises RelayError."""
         raise NotImplementedError
 
     def offer_keys(self) -> None:
@@ -117,7 +91,12 @@ class LogActions(Performing):
         return True
 
     def leave_search(self) -> bool:
-        """Forget the search, or else the filter. False if there was neither, or the log has not the focus."""
+        """Stop saving, or forget the search, or else the filter.
+
+        False if there was none of it, or the log has not the focus.
+        """
+        if self.stop_saving():
+            return True
         if self.focused is not self.log_view:
             return False
         state = self.log_view.state
@@ -180,17 +159,3 @@ class LogActions(Performing):
             self.app.copy_to_clipboard(text)
             count = text.count("\n") + 1
             self.notify(f"Copied {count} {'line' if count == 1 else 'lines'}.", timeout=2)
-
-    def action_log_save(self) -> None:
-        """Write the lines that are shown to a new file."""
-        name = self.log_name
-        if not name:
-            return
-        view = self.log_view
-        lines = plain_lines(view.buffer, view.filter, times=view.state.times)
-        self.perform(lambda: self.post_message(self.LogSaved(self.save_log(name, lines))))
-
-    @on(LogSaved)
-    def log_saved(self, message: LogSaved) -> None:
-        """Say where it is."""
-        self.notify(f"Saved to {clean(str(message.path))}", timeout=8, markup=False)

@@ -216,9 +216,9 @@ class LogPane(Vertical):
         feed, session = self._feed, self._session
         edge = oldest_edge(self._buffer.blocks)
         if feed is None or session is None or edge is None:
+            self.log_view.prepend([], complete=True)
             return
         wanted = min(max(STEP, len(self._buffer)), self._buffer.room)
-        self.log_view.set_state(loading=True)
         self.run_worker(self._load(feed, session.container_id, edge, wanted), group="older lines", exclusive=True)
 
     async def _load(self, feed: LogFeed, container_id: str, edge: Edge, wanted: int) -> None:
@@ -229,8 +229,11 @@ class LogPane(Vertical):
             )
         except RelayError:
             older = None  # the engine went, or the container: its feed says so
-        self.log_view.set_state(loading=False)
-        if self._feed is feed and older is not None and len(self._buffer):
+        if self._feed is not feed:
+            return
+        if older is None or not len(self._buffer):
+            self.log_view.older_failed()
+        else:
             self.log_view.prepend(older.batches, complete=older.complete)
 
 

@@ -26,19 +26,26 @@ class LogState:
     since: str = ""
     dropped: int = 0
     loading: bool = False
+    saving: int | None = None
+    """How many lines there are by now of those that are to be saved; None: none are."""
     connection: str = ""
     """'' while all is well, else 'reconnecting' or 'ended'."""
 
     def counted_on_from(self, before: LogState) -> bool:
         """Whether nothing but a count has changed that goes on by itself."""
         found = before.found if self.found is not None and before.found is not None else self.found
-        return replace(self, dropped=before.dropped, found=found) == before and bool(before.dropped or not self.dropped)
+        saving = before.saving if self.saving is not None and before.saving is not None else self.saving
+        unseen = before.unseen if self.unseen and before.unseen else self.unseen
+        counts = replace(self, dropped=before.dropped, found=found, saving=saving, unseen=unseen)
+        return counts == before and bool(before.dropped or not self.dropped)
 
 
 def state_words(state: LogState, dot: str) -> str:
     """The line in the border: nothing that goes without saying but whether it follows."""
     parts = [state.connection or ("following" if state.following else "paused")]
-    if state.loading:
+    if state.saving is not None:
+        parts.append(f"saving, {state.saving:,} lines so far, esc stops")
+    elif state.loading:
         parts.append("loading older lines")
     if state.found is not None:
         of = f"{state.current:,} of {state.found:,}" if state.current else f"{state.found:,}"

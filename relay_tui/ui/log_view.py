@@ -84,6 +84,8 @@ class LogView(LogReader, can_focus=True):
         self._found: Matches | None = None
         self._looking = False
         self._may_be_older = False
+        self._wants_all = False
+        self._failed = False  # whether older lines could not be read
         self._said_at = 0.0
         self._counting = False
 
@@ -106,6 +108,7 @@ class LogView(LogReader, can_focus=True):
     def prepend(self, batches: list[LogBatch], *, complete: bool) -> None:
         """Put older lines before the first; `complete`: there are no older ones."""
         self.buffer.prepend(batches)
+        self.set_state(loading=False)
         self.expect_older(not complete and self.buffer.room > 0)
         if self._at_home and len(self._lines):
             self._top = (self._lines.at(0), 0)
@@ -115,6 +118,31 @@ class LogView(LogReader, can_focus=True):
         """Whether to ask for older lines when the reader comes near the first."""
         self._may_be_older = expected
         self._changed()
+
+    def older_failed(self) -> None:
+        """Those that were asked for cannot be read now."""
+        self._failed = True
+        self.set_state(loading=False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether older lines could not be read."""
+        return self._failed
+
+    def want_all(self, wanted: bool) -> None:
+        """Ask for older lines until there are no more, or no room for them."""
+        self._wants_all = wanted
+        self._changed()
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether all older lines are asked for."""
+        return self._wants_all
+
+    @property
+    def has_all(self) -> bool:
+        """Whether there are no older lines that can be had."""
+        return not self._may_be_older and not self.state.loading
 
     def notice(self, text: str) -> None:
         """Add lines of relay's own, such as `── ended, exit code 3 ──`."""
@@ -131,7 +159,8 @@ class LogView(LogReader, can_focus=True):
         self.buffer.clear()
         self._drawn_lines.clear()
         self._widest = self._left = 0
-        self._may_be_older = False
+        self._may_be_older = self._wants_all = self._failed = False
+        self.set_state(loading=False)
         self._restart_matches()
         self.follow()
 
@@ -274,6 +303,7 @@ class LogView(LogReader, can_focus=True):
                 given_up=any(one is not None and one.given_up for one in (self._filter, self._search)),
                 searching=self._looking or (found is not None and self._may_be_older),
                 dropped=self.buffer.dropped,
+                saving=len(self.buffer) if self._wants_all else None,
             )
         )
 
@@ -297,8 +327,9 @@ class LogView(LogReader, can_focus=True):
 
     def _ask_for_older(self) -> None:
         near = not self._following and self._lines.index(self._top[0]) < _NEAR
-        if self._may_be_older and (near or self._filter is not None or self._search is not None):
-            self._may_be_older = False
+        if self._may_be_older and (near or self._wants_all or self._filter is not None or self._search is not None):
+            self._may_be_older = self._failed = False
+            self.set_state(loading=True)
             self.post_message(self.OlderWanted())
 
     def _restart_matches(self) -> None:

@@ -123,10 +123,10 @@ FIGURES = (
     Column("cpu", "CPU", width=4, priority=75, align="right"),
     Column("memory", "MEM", width=5, priority=74, align="right"),
     Column("pids", "PIDS", width=5, priority=30, align="right"),
-    Column("received", "RECV", width=5, priority=26, align="right"),
-    Column("sent", "SENT", width=5, priority=25, align="right"),
+    Column("received", "RECV/s", width=6, priority=26, align="right"),
+    Column("sent", "SENT/s", width=6, priority=25, align="right"),
 )
-"""What a session takes: CPU as a share of what it may use; RECV and SENT in bytes a second."""
+"""What a session takes: CPU as a share of what it may use; what it receives and sends in bytes a second."""
 
 
 def session_columns(*, with_project: bool, figures: bool = False) -> tuple[Column, ...]:

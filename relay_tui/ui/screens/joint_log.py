@@ -207,8 +207,9 @@ class JointLog(LogActions):
     @on(LogView.OlderWanted)
     def load_older(self) -> None:
         """Read the lines before the first, in the background. Where lines were dropped there, others would not fit."""
-        if self._feed is not None and not self._buffer.dropped:
-            self.log_view.set_state(loading=True)
+        if self._feed is None or self._buffer.dropped:
+            self.log_view.prepend([], complete=True)
+        else:
             wanted = min(max(STEP, len(self._buffer)), self._buffer.room)
             self.run_worker(self._load(self._feed, wanted), group="older lines", exclusive=True)
 
@@ -218,11 +219,13 @@ class JointLog(LogActions):
             older = await asyncio.to_thread(feed.older, wanted)
         except RelayError:
             older = None  # the engine went: it is asked again when it is back
-        self.log_view.set_state(loading=False)
-        if self._feed is not feed or self._buffer.first != first:
+        if self._feed is not feed:
             return
-        if older is None:
+        if self._buffer.first != first:
+            self.log_view.prepend([], complete=True)
+        elif older is None:
             self._owed = True
+            self.log_view.older_failed()
         else:
             self.log_view.prepend(older.batches, complete=older.complete)
 

@@ -1,0 +1,121 @@
+"""A saved log is the log, not the end of it that happens to be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Event
+
+import pytest
+from fakes import Rig, build
+from on_screen import Shown, a_project, a_session, shown
+
+from relay_tui.errors import CancelledError, EngineUnreachableError
+from relay_tui.services.log_history import Older
+from relay_tui.services.log_source import LogSource
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return build(tmp_path / "data")
+
+
+def lines(count: int) -> list[str]:
+    return [f"line {number}\n" for number in range(count)]
+
+
+def talk(rig: Rig, count: int) -> None:
+    a_session(rig, a_project(rig, "alpha"), "main", output="".join(lines(count)).encode())
+
+
+def saved(rig: Rig) -> list[str]:
+    """The lines of the one file."""
+    [path] = (rig.root / "logs").iterdir()
+    return path.read_text().splitlines(keepends=True)
+
+
+def border(screen: Shown) -> str:
+    return str(screen.main.detail.border_subtitle)
+
+
+async def test_the_older_lines_are_loaded_first(rig: Rig) -> None:
+    talk(rig, 12_000)
+    async with shown(rig) as screen:
+        await screen.sees("line 11999")
+        await screen.press("l", "ctrl+s")
+        await screen.sees("Saved 12,000 lines to")
+        assert saved(rig) == lines(12_000)
+        assert screen.main.detail.log_view.following
+
+
+async def test_what_does_not_fit_into_the_buffer_is_told(rig: Rig) -> None:
+    talk(rig, 9_000)
+    async with shown(rig) as screen:
+        await screen.sees("line 8999")
+        screen.main.detail.log_view.buffer.max_lines = 700
+        await screen.press("l", "ctrl+s")
+        await screen.sees("Saved 700 lines from ")
+        await screen.sees("(older ones do not fit)")
+        assert saved(rig) == lines(9_000)[-700:]
+
+
+async def test_what_cannot_be_read_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk(rig, 9_000)
+    async with shown(rig) as screen:
+        await screen.sees("line 8999")
+
+        def gone(*_: object, **__: object) -> Older:
+            raise EngineUnreachableError("The engine is gone")
+
+        monkeypatch.setattr(LogSource, "older", gone)
+        await screen.press("l", "ctrl+s")
+        await screen.sees("(older ones cannot be read)")
+        assert saved(rig) == lines(9_000)[-len(saved(rig)) :]
+
+
+async def test_loading_shows_how_far_it_is_and_esc_stops_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk(rig, 9_000)
+    read, go = LogSource.older, Event()
+
+    def slow(*args: object, **wanted: object) -> Older:
+        assert go.wait(20)
+        return read(*args, **wanted)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LogSource, "older", slow)
+    async with shown(rig) as screen:
+        await screen.sees("line 8999")
+        await screen.press("l", "ctrl+s")
+        await screen.until(lambda: "saving, 200 lines so far, esc stops" in border(screen))
+        await screen.press("escape")
+        await screen.sees("Nothing was saved.")
+        assert "saving" not in border(screen)
+        go.set()
+        assert not (rig.root / "logs").exists()
+        assert screen.focused == "detail"
+
+
+async def test_esc_stops_the_writing_and_leaves_no_file(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk(rig, 300)
+    async with shown(rig) as screen:
+        await screen.sees("line 299")
+        write, begun, go = screen.main.relay.files.save_log, Event(), Event()
+
+        def slow(name: str, pieces: Iterable[str]) -> Path:
+            begun.set()
+            assert go.wait(20)
+            return write(name, pieces)
+
+        monkeypatch.setattr(screen.main.relay.files, "save_log", slow)
+        await screen.press("l", "ctrl+s")
+        await screen.until(begun.is_set)
+        await screen.press("escape")
+        go.set()
+        await screen.sees("Nothing was saved.")
+        assert list((rig.root / "logs").iterdir()) == []
+        with pytest.raises(CancelledError):
+            screen.main.relay.files.save_log("x", _stopped())
+
+
+def _stopped() -> Iterable[str]:
+    yield "half a line"
+    raise CancelledError("Stopped")
