@@ -75,8 +75,8 @@ async def test_keys_that_come_in_one_packet_go_where_the_first_of_them_leads(rig
         for key in ["/", *"wts"]:
             screen.app.post_message(events.Key(KEY_NAMES.get(key, key), key))
         await screen.until(lambda: screen.main.query_one(LogPrompt).query_one(Input).value == "wts", "what was typed")
-        assert state(screen) == "following · /wts 1"
+        await screen.until(lambda: state(screen) == "following · /wts 1", "that it is sought")
         for key in ("enter", "w", "escape", "&", *"wal", "enter", "t"):
             screen.app.post_message(events.Key(KEY_NAMES.get(key, key), key if len(key) == 1 else None))
         await screen.until(lambda: "wrap" in state(screen) and "time" in state(screen), "the log's keys")
-        assert state(screen).endswith("&wal · wrap · time")
+        await screen.until(lambda: state(screen).endswith("&wal · wrap · time"), "the filter")
