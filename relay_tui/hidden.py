@@ -13,7 +13,14 @@ ROOTS = ("/home", "/root", "/run", "/tmp", "/var/tmp", "/mnt", "/media")
 CLOSED = ("/run", "/proc", "/sys", "/dev")
 """Nothing of these can be shown: sockets, processes, devices."""
 SECRETS_OF_ROOT = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
-DIRECTORIES_OF_ROOT = ("/var/lib/docker", "/var/lib/containerd", "/etc/ssl/private", "/var/spool", "/var/backups")
+DIRECTORIES_OF_ROOT = (
+    "/var/lib/docker",
+    "/var/lib/containerd",
+    "/etc/ssl/private",
+    "/var/spool",
+    "/var/backups",
+    "/boot",
+)
 # fmt: off
 _OF_HOME = (
     ".ssh", ".aws", ".config/gh", ".netrc", ".gnupg", ".docker", ".kube", ".azure", ".git-credentials",
@@ -23,6 +30,8 @@ _OF_HOME = (
     ".config/chromium", ".config/BraveSoftware", ".bash_history", ".zsh_history", ".python_history",
 )
 # fmt: on
+_VITAL = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/dev", "/proc", "/sys", "/nix", "/gnu")
+"""Nothing runs without them. Accounts of services may have their home there, or have `/` for one."""
 _MASKED = (".cargo/credentials", ".cargo/credentials.toml")
 """Secrets among tools: the tools can be shown without them."""
 _DIRECTORIES = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
@@ -31,11 +40,28 @@ _FILES = ("SSH_AUTH_SOCK", "GOOGLE_APPLICATION_CREDENTIALS", "GIT_ASKPASS", "REL
 
 
 def homes() -> Iterator[Path]:
-    """Our own home, wherever it is, and whatever the variables of the desktop call so."""
-    yield own_home()
-    for variable in _DIRECTORIES:
-        if (value := os.environ.get(variable, "")).startswith("/") and value != "/":
-            yield Path(value)
+    """Our own home, wherever it is, and whatever the variables of the desktop call so; but for vital ones."""
+    named = [Path(value) for name in _DIRECTORIES if (value := os.environ.get(name, "")).startswith("/")]
+    yield from (home for home in (own_home(), *named) if not vital(home))
+
+
+def vital(path: Path) -> bool:
+    """Whether the system itself would be hidden with it: `/`, a directory of programs or devices."""
+    real = _real(path)
+    return any(Path(place).is_relative_to(real) or _real(Path(place)) == real for place in _VITAL)
+
+
+def secrets_of_homes() -> Iterator[Path]:
+    """What is known to hold secrets in a home, to be hidden by itself where the home cannot be."""
+    for home in {own_home(), Path.home()}:
+        yield from (home / name for name in _OF_HOME)
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links, or one that may not be read
+        return path
 
 
 def own_home() -> Path:
@@ -90,8 +116,7 @@ def _opened(path: Path, data_dir: Path | None) -> str:
 
 
 def _secrets(data_dir: Path | None) -> Iterator[Path]:
-    for home in {own_home(), Path.home()}:
-        yield from (home / name for name in _OF_HOME)
+    yield from secrets_of_homes()
     yield from named_secrets()
     yield from (data_dir or default_data_dir(), demo_home(), log_file(), config_file())
     yield from map(Path, (*SECRETS_OF_ROOT, *DIRECTORIES_OF_ROOT))

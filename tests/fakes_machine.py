@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from relay_tui.errors import NotFoundError, RelayError
 from relay_tui.services.ports.machine import EngineFacts, Ground, Held, Said
+from relay_tui.services.ports.runtime import Isolation
 from relay_tui.services.watch import Watch
 
 ENGINE = EngineFacts(
@@ -29,7 +30,6 @@ SAID: dict[object, Said] = {
     ("git-lfs", "version"): Said(0, "git-lfs/3.3.0 (GitHub; linux amd64; go 1.19.8)\n", ""),
     ("tmux", "-V"): Said(0, "tmux 3.3a\n", ""),
     ("ssh-add", "-l"): Said(0, "256 SHA256:abc me@home (ED25519)\n", ""),
-    "bwrap": Said(0, "held\n", ""),
 }
 
 
@@ -42,6 +42,7 @@ class FakeMachine:
     variables: dict[str, str] = field(default_factory=lambda: {"SSH_AUTH_SOCK": "/fake/agent", "LANG": "C.UTF-8"})
     facts: EngineFacts | RelayError = ENGINE
     lies: Ground | RelayError = GROUND
+    isolated: Isolation = field(default_factory=lambda: Isolation(True, "bubblewrap 0.8.0"))
     writable: RelayError | None = None
     locks: list[Held] = field(default_factory=list)
     remotes: dict[str, RelayError] = field(default_factory=dict)
@@ -54,6 +55,11 @@ class FakeMachine:
         """What the command is scripted to say, by its words or its first word."""
         watch.check()
         return self.said.get(tuple(command)) or self.said[command[0]]
+
+    def isolation(self, watch: Watch) -> Isolation:
+        """Holds, unless it is scripted not to."""
+        watch.check()
+        return self.isolated
 
     def variable(self, name: str) -> str:
         """From the fake environment."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 WORLD = json.loads(Path(sys.argv[1]).read_text())
 TOKEN = WORLD["token"].encode()
+KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine)
 
 
 def reading(path: str) -> Callable[[], object]:
@@ -115,6 +116,40 @@ def connecting(path: str) -> Callable[[], object]:
     return attempt
 
 
+def sending(path: str) -> Callable[[], object]:
+    def attempt() -> object:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.sendto(b"hostile", path)
+        return path
+
+    return attempt
+
+
+def keyring() -> object:
+    """A key in the session keyring of whoever started us, by its name and by its number."""
+    if KEYCTL is None:
+        return ""
+    libc = ctypes.CDLL(None, use_errno=True)
+    found = libc.syscall(KEYCTL, 10, -3, b"user", b"relay-hostile", 0)
+    kept = ctypes.create_string_buffer(100)
+    if found > 0 and libc.syscall(KEYCTL, 11, found, kept, 100) > 0:
+        return kept.value
+    return kept.value if libc.syscall(KEYCTL, 11, WORLD["key"], kept, 100) > 0 else ""
+
+
+def launchers() -> object:
+    """Take the channel from what starts the session's programs: it would do what we say, and believe us."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    taken = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) == os.getpid() or b"launch" not in (process / "cmdline").read_bytes():
+            continue
+        line = libc.syscall(434, int(process.name), 0)
+        if libc.syscall(438, line, 3, 0) >= 0 or not libc.ptrace(16, int(process.name), 0, 0):
+            taken.append(process.name)
+    return taken
+
+
 def over_network() -> object:
     with socket.create_connection(("127.0.0.1", WORLD["port"]), 3):
         return "connected"
@@ -198,7 +233,11 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "write through a symlink in its clone": symlinked,
     "write through a hard link in its clone": hard_linked,
     **{f"connect to {path}": connecting(path) for path in WORLD["sockets"]},
+    "connect to an abstract socket": connecting("\0" + WORLD["abstract"]),
+    "send to an abstract socket": sending("\0" + WORLD["abstract"] + "-datagrams"),
     "reach a service of the machine": over_network,
+    "read a key of who started it": keyring,
+    "take the launcher's channel": launchers,
     "signal a process of the machine": killing,
     "trace a process of the machine": tracing,
     "type into a terminal": typing,

@@ -73,11 +73,11 @@ class Over(InstalledRelay):
 
 
 @pytest.fixture(params=KINDS)
-def relay(request: pytest.FixtureRequest) -> Iterator[Over]:
+def relay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Over]:
     """relay over one kind of runtime, with nothing in it; nothing stays behind."""
     kind = str(request.param)
-    if kind in {"process", "process-ordinary"} and not sandbox.probe().works:
-        missing(sandbox.probe().words)
+    if kind in {"process", "process-ordinary"} and not (found := sandbox.probe(tmp_path / "data")).works:
+        missing(found.words)
     with ordinary_place() as root:
         relay = Over(root, kind=kind)
         if kind == "docker":
@@ -218,7 +218,7 @@ def test_without_an_engine_a_project_of_containers_gets_no_process_unasked(tmp_p
         error = relay.fails(4, "session", "create", "demo", "--branch", "side", "--runtime", "auto")
         assert "the project's other session is a container" in error["title"]
         assert "--runtime process" in error["hint"]
-        if shutil.which("bwrap") is None or not sandbox.probe().works:
+        if shutil.which("bwrap") is None or not sandbox.probe(tmp_path).works:
             missing("no bubblewrap")
         made = relay.json("session", "create", "demo", "--branch", "side", "--runtime", "process")
         assert (made["runtime"], made["state"]) == ("process", "running")

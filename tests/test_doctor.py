@@ -45,6 +45,7 @@ from relay_tui.services.doctor.engine import LOST, EngineLook
 from relay_tui.services.doctor.findings import Check, Finding, Verdict, ok
 from relay_tui.services.plan import Act, Step
 from relay_tui.services.ports.machine import EngineFacts, Held, Said
+from relay_tui.services.ports.runtime import Isolation
 from relay_tui.services.runtimes import Choice
 from relay_tui.services.watch import Watch
 from relay_tui.terminal import Terminal, colours
@@ -129,9 +130,11 @@ def test_all_is_well_on_a_sound_machine(name: str) -> None:
         ("ssh agent, needed", _said("ssh-add", "-l", code=1), "warning", "no key", "ssh-add"),
         ("ssh agent", _said("ssh-add", "-l", code=2), "warning", "no agent that answers", "ssh-agent"),
         ("bubblewrap", _without("bwrap"), "absent", "not isolated", "apt-get install bubblewrap"),
-        ("bubblewrap", _said("bwrap", code=1, err="bwrap: No permissions to creating new namespace"), "warning",
+        ("bubblewrap", _with(isolated=Isolation(False, "bwrap: No permissions to creating new namespace")), "warning",
          "No permissions", "sysctl"),
-        ("bubblewrap", _said("bwrap", out="\n"), "warning", "may not isolate", "bwrap"),
+        ("bubblewrap", _with(isolated=Isolation(False, "exit code 1")), "warning", "exit code 1", "bwrap"),
+        ("bubblewrap", _with(isolated=Isolation(True, "bubblewrap", gap="sockets stay")), "warning", "; sockets stay",
+         "uname -r"),
         ("engine", _with(facts=MISSING), "absent", "No container engine is installed: sessions run as processes",
          "docker.io"),
         ("engine, needed", _with(facts=MISSING), "broken", "installed (unix:///x: no such file)", "docker.io"),

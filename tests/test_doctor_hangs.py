@@ -96,7 +96,7 @@ def test_a_data_dir_on_a_dead_mount_is_one_cause(relay: InstalledRelay) -> None:
     assert found["data dir"][1].startswith(MUTE)
     assert found["data dir"][2].startswith("mount | grep")
     lost = {name for name, (_, words, _) in found.items() if words == "Not looked at: the data dir does not answer"}
-    assert lost == {"runtimes", "disk", "store", "locks", "orphans"}
+    assert lost == {"bubblewrap", "runtimes", "disk", "store", "locks", "orphans"}
 
 
 def test_everything_else_on_a_dead_mount(relay: InstalledRelay) -> None:

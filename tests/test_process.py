@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
 import re
 import select
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -20,7 +25,7 @@ from conftest import missing
 from processes import Bench, alive
 from waiting import wait_until
 
-from relay_tui.adapters.process import client, inside, journal, pressure
+from relay_tui.adapters.process import client, closed, inside, journal, keyring, pressure
 from relay_tui.adapters.process import runtime as process_runtime
 from relay_tui.adapters.process.journal import STDERR, STDOUT, Reader, Writer
 from relay_tui.adapters.process.place import Place
@@ -224,6 +229,53 @@ def test_who_asks_a_supervisor_for_nonsense_is_shown_the_door(bench: Bench) -> N
             line.sendall(words + b"\n")
             assert line.recv(1) == b""
     assert bench.runtime.ask(process_id, ("true",), Watch()).code == 0
+
+
+def test_keys_of_who_starts_it_stay_behind() -> None:
+    add_key, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}[os.uname().machine]
+    libc = ctypes.CDLL(None)
+    child = os.fork()
+    if not child:
+        key = libc.syscall(add_key, b"user", b"relay-test", b"secret", 6, -3)
+        before = libc.syscall(keyctl, 10, -3, b"user", b"relay-test", 0)
+        left = keyring.leave_behind()
+        after = [libc.syscall(keyctl, 10, -3, b"user", b"relay-test", 0), libc.syscall(keyctl, 11, key, None, 0)]
+        os._exit(0 if (before, left, after) == (key, True, [-1, -1]) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_program_in_a_sandbox_cannot_ask_the_supervisor_of_another_session(bench: Bench) -> None:
+    """Its socket is closed to it; should it find another way there, it is sent away."""
+    if shutil.which("bwrap") is None:
+        missing("no bubblewrap")
+    process_id = bench.run("sleep 1000")
+    place = Place(bench.place.processes / "s1")
+    ask = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('sock'); "
+    ask += """s.sendall(b'{"do": "resize", "rows": 1, "columns": 1}\\n'); sys.stdout.buffer.write(s.recv(9))"""
+    python = (os.path.realpath(sys.executable), "-I", "-S", "-c", ask)
+    walls = ("bwrap", "--unshare-user", "--bind", "/", "/", "--dev", "/dev", "--")
+    said = [subprocess.run(c, cwd=place.root, capture_output=True, check=False) for c in (python, (*walls, *python))]
+    assert [done.stdout for done in said] == [b"{}\n", b""], said
+    assert bench.runtime.inspect(process_id).status == "running"
+
+
+def test_a_start_is_tried_again_when_a_socket_vanishes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = DataDir(tmp_path / "data")
+    place.prepare()
+    runtime = ProcessRuntime(place)
+    if not runtime.isolation().works:
+        missing(runtime.isolation().words)
+    bench, found, lost = Bench(place, runtime, True), closed.find, [Path("/usr/relay-no-such.sock")]
+
+    def find(data_dir: Path, own: Sequence[Path]) -> closed.Closed:
+        real = found(data_dir, own)
+        return replace(real, files=(*real.files, *([lost.pop()] if lost else [])))
+
+    monkeypatch.setattr(closed, "find", find)
+    assert bench.ended(bench.run("exit 3")).exit_code == 3
+    assert lost == []
 
 
 def test_a_pid_that_another_process_has_by_now_is_not_it(bench: Bench) -> None:

@@ -58,8 +58,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_attached_on_a_terminal_it_is_typed_to_resized_and_left_running(
     relay: InstalledRelay, open_screen: Open
 ) -> None:
-    if not sandbox.probe().works:
-        missing(sandbox.probe().words)
+    if not (found := sandbox.probe(relay.root)).works:
+        missing(found.words)
     python = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
     if python is None:
         missing("no python3 of the machine's")
@@ -186,8 +186,8 @@ async def test_limits_that_do_not_hold_are_told_on_the_row_and_in_info(rig: Rig)
 
 
 def test_a_first_session_whose_command_ends_well_is_told_as_that(relay: InstalledRelay) -> None:
-    if not sandbox.probe().works:
-        missing(sandbox.probe().words)
+    if not (found := sandbox.probe(relay.root)).works:
+        missing(found.words)
     relay.config.write_text('[profiles.job]\ncommand = "echo done"\n')
     source = make_repository(relay.root / "demo")
     try:
@@ -198,8 +198,8 @@ def test_a_first_session_whose_command_ends_well_is_told_as_that(relay: Installe
 
 
 def test_limits_that_do_not_hold_are_told_on_the_command_line(relay: InstalledRelay) -> None:
-    if not sandbox.probe().works:
-        missing(sandbox.probe().words)
+    if not (found := sandbox.probe(relay.root)).works:
+        missing(found.words)
     relay.config.write_text('[profiles.big]\nmemory = "1g"\npids = 64\n')
     source = make_repository(relay.root / "demo", branches=("main", "side"))
     relay.json("project", "add", source, "--runtime", "process")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +19,9 @@ from conftest import missing
 from processes import ORDINARY, as_ordinary, ordinary_place, python_for_all
 from waiting import wait_until
 
+from relay_tui import hidden
+from relay_tui.adapters import landlock
+from relay_tui.adapters.process import closed, sandbox
 from relay_tui.adapters.process.runtime import ProcessRuntime
 from relay_tui.config import load
 from relay_tui.errors import ConfigError, ConflictError
@@ -27,6 +32,7 @@ from relay_tui.services.spec import loosened, notes_of
 from relay_tui.services.watch import Watch
 
 TOOLS = (".cargo/bin/cargo", ".nvm/bin/tool", "tools/bin/tool")
+ABSTRACT = {"connect to an abstract socket", "send to an abstract socket"}
 HOSTILE = Path(__file__).with_name("hostile.py")
 _RUNNER = """
 import json, os, sys
@@ -39,7 +45,14 @@ from relay_tui.services.watch import Watch
 place = DataDir(Path(sys.argv[2]))
 place.prepare()
 runtime = ProcessRuntime(place)
-isolated, readable = sys.argv[3] == "isolated", tuple(sys.argv[4:])
+isolated, readable = sys.argv[3] == "isolated", tuple(sys.argv[5:])
+import ctypes
+numbers = {"x86_64": (248, 250), "aarch64": (217, 219)}.get(os.uname().machine)
+kept = 0
+if numbers:
+    libc = ctypes.CDLL(None)
+    libc.syscall(numbers[1], 1, None)
+    kept = libc.syscall(numbers[0], b"user", b"relay-hostile", b"secret", 6, -3)
 if isolated and not runtime.isolation().works:
     sys.exit(runtime.isolation().words)
 
@@ -48,7 +61,7 @@ def make(session, command):
     clone.mkdir(parents=True, exist_ok=True)
     labels = {"relay.session": session, "relay.project": "p1"}
     return runtime.create(ContainerSpec(name=session, image="", command=command, tty=True, workspace=clone,
-        labels=labels, network="none", runtime="process", isolated=isolated, readable=readable), Watch())
+        labels=labels, network=sys.argv[4], runtime="process", isolated=isolated, readable=readable), Watch())
 
 clone = place.session("p1", "s1")
 sibling = make("s2", ())
@@ -57,6 +70,8 @@ try:
     runtime.start(sibling)
 except RelayError as error:
     sys.exit(f"{error.title}: {error.detail}")
+told = clone / "world.json"
+told.write_text(json.dumps({**json.loads(told.read_text()), "key": kept}))
 hostile = make("s1", (os.path.realpath(sys.executable), str(clone / "hostile.py"), str(clone / "world.json")))
 runtime.start(hostile)
 seen = runtime.wait(hostile, 120)
@@ -79,6 +94,10 @@ class Machine:
         self.data = root / "share" / "data"
         self.clone = self.data / "projects/p1/sessions/s1"
         self.home = root / "home"
+        self.engine = root / "agent.sock"
+        self.outer: list[str] = []
+        """What lies outside of the places that are hidden as a whole, and is root's alone to read."""
+        self.services: list[str] = [str(root / "agent.sock")]
         self._stack = ExitStack()
 
     def plant(self) -> None:
@@ -87,6 +106,8 @@ class Machine:
         names = (".ssh/id_ed25519", ".aws/credentials", ".config/gh/hosts.yml", ".netrc", ".gnupg/key")
         self.secrets = [home / name for name in (*names, ".docker/config.json", ".kube/config", ".mozilla/cookies")]
         self.secrets.append(self.root / "aws-elsewhere")
+        if not os.geteuid():
+            self._plant_as_root()
         base, store = data / "projects/p1/base.git/HEAD", data / "store.json"
         sibling = data / "projects/p1/sessions/s2/file"
         tool = home / ".nvm/bin/tool"
@@ -108,6 +129,11 @@ class Machine:
         unix.listen()
         tcp.bind(("127.0.0.1", 0))
         tcp.listen()
+        stream, datagrams = (socket.socket(socket.AF_UNIX, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM))
+        abstract = f"relay-hostile-{self.token}"
+        self._stack.enter_context(stream).bind(f"\0{abstract}")
+        self._stack.enter_context(datagrams).bind(f"\0{abstract}-datagrams")
+        stream.listen()
         kept = ("/etc/relay-hostile", "/usr/bin/relay-hostile", "/sys/fs/cgroup/relay-hostile", "/opt/relay-hostile")
         targets = [self.canary, home / ".bashrc", home / ".ssh/authorized_keys", sibling, base, store]
         targets += [tool, home / ".cargo/new", home / "tools/new"]
@@ -120,14 +146,16 @@ class Machine:
             "home": str(home),
             "data": str(data),
             "processes": str(data / "processes"),
-            "secrets": [str(path) for path in self.secrets],
+            "secrets": [*map(str, self.secrets), *self.outer],
+            "abstract": abstract,
+            "key": 0,
             "tools": [str(home / name) for name in TOOLS],
             "sibling": str(sibling),
             "base": str(base),
             "store": str(store),
             "canary": str(self.canary),
             "targets": [str(path) for path in targets],
-            "sockets": [str(self.root / "agent.sock"), "/var/run/docker.sock", "/run/dbus/system_bus_socket"],
+            "sockets": [*self.services, "/var/run/docker.sock", "/run/dbus/system_bus_socket"],
             "port": tcp.getsockname()[1],
             "pid": os.getpid(),
         }
@@ -135,6 +163,43 @@ class Machine:
         (self.clone / "world.json").touch()
         if self.ordinary and not os.geteuid():
             subprocess.run(("chown", "-R", f"{ORDINARY}:{ORDINARY}", self.root), check=True)
+
+    def _plant_as_root(self) -> None:
+        """Secrets where only root may read, sockets where everybody may connect: both where nothing is hidden whole."""
+        for place, mode, name in (("/etc", 0o755, "key"), ("/var/lib", 0o700, "open"), ("/var/cache", 0o755, "key")):
+            directory = self._outer(place, mode)
+            secret = directory / name
+            secret.write_text(f"token {self.token}\n")
+            secret.chmod(0o644 if name == "open" else 0o600)
+            self.outer.append(str(secret))
+        engines, mixed, contexts = (self._outer("/srv", 0o755) for _ in range(3))
+        self.engine = engines / "engine.sock"
+        (mixed / "notes").touch()
+        self._listen(self.engine)
+        self._listen(mixed / "plain.sock")
+        self._listen(contexts / "context.sock")
+        meta = self.home / ".docker/contexts/meta/x/meta.json"
+        meta.parent.mkdir(parents=True)
+        meta.write_text(json.dumps({"Endpoints": {"docker": {"Host": f"unix://{contexts}/context.sock"}}}))
+        if not self.ordinary:  # nobody but root is told from where another's name counts
+            self._stack.callback(os.chdir, Path.cwd())
+            os.chdir(mixed)
+            self._listen(Path("nearby.sock"))
+            self.services.append(str(mixed / "nearby.sock"))
+
+    def _outer(self, place: str, mode: int) -> Path:
+        directory = Path(tempfile.mkdtemp(prefix="relay-hostile-", dir=place))
+        self._stack.callback(shutil.rmtree, directory)
+        directory.chmod(mode)
+        return directory
+
+    def _listen(self, path: Path) -> None:
+        line = self._stack.enter_context(socket.socket(socket.AF_UNIX))
+        line.bind(str(path))
+        path.chmod(0o666)
+        line.listen()
+        if path.is_absolute():
+            self.services.append(str(path))
 
     def outside(self) -> dict[str, bytes]:
         """Every file but what is the session's own."""
@@ -146,15 +211,16 @@ class Machine:
         )
         return {str(path): path.read_bytes() for path in files}
 
-    def attack(self, kind: str, *readable: str) -> dict[str, str]:
+    def attack(self, kind: str, *readable: str, network: str = "none") -> dict[str, str]:
         """Run the hostile command; answer what it got. Without a sandbox, only what harms nothing but our own files."""
         harmless = [] if kind == "isolated" else [*self.harmless()]
         (self.clone / "world.json").write_text(json.dumps({**self.world, "harmless": harmless}))
         env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "SECRET_TOKEN": self.token}
         env["AWS_SHARED_CREDENTIALS_FILE"] = str(self.root / "aws-elsewhere")
         before = as_ordinary() if self.ordinary else ()
+        env["DOCKER_HOST"] = f"unix://{self.engine}"
         command = (*before, self.python, "-B", "-c", _RUNNER, str(self.root / "source"), str(self.data), kind)
-        command = (*command, *readable)
+        command = (*command, network, *readable)
         done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, timeout=150, check=False)
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
@@ -167,7 +233,9 @@ class Machine:
         attempts = {f"read {path}" for path in self.secrets} | {"read the store", "list the home"}
         attempts |= {"read another session's clone", "reach a service of the machine"}
         attempts |= {f"write {self.canary}", "write through a symlink in its clone"}
-        return attempts | {f"connect to {self.root / 'agent.sock'}", "find the token in any process"}
+        attempts |= {f"connect to {path}" for path in self.services} | ABSTRACT
+        attempts |= set() if self.ordinary else {f"read {path}" for path in self.outer}
+        return attempts | {"find the token in any process"}
 
     def close(self) -> None:
         """Nobody listens any more."""
@@ -199,6 +267,14 @@ def test_nothing_that_a_hostile_command_tries_succeeds(machine: Machine) -> None
     assert machine.outside() == before
 
 
+def test_with_the_network_of_the_machine_it_reaches_that_alone(machine: Machine) -> None:
+    got = machine.attack("isolated", network="bridge")
+    own_tmp = {name for name in got if name.startswith("write /tmp/")} | {"write through a symlink in its clone"}
+    known = set() if landlock.abi() >= 6 else ABSTRACT  # where the kernel cannot, doctor says so
+    reached = {name for name, what in got.items() if what} - own_tmp
+    assert reached == {"reach a service of the machine"} | known
+
+
 def test_what_a_profile_makes_readable_is_read_and_opens_nothing_else(machine: Machine) -> None:
     before = machine.outside()
     got = machine.attack("isolated", "~/.cargo", "~/tools", "~/not-there")
@@ -215,6 +291,57 @@ def test_without_a_sandbox_much_of_it_does(machine: Machine) -> None:
     got = machine.attack("bare")
     assert {name for name, what in got.items() if what} == machine.harmless()
     wait_until(lambda: b"hostile" in machine.canary.read_bytes())
+
+
+@pytest.mark.parametrize("home", ["/", "/usr", "/sbin", "/dev"])
+def test_a_home_that_nothing_runs_without_is_not_hidden(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As accounts of services have it, and users without an entry: their secrets are hidden one by one."""
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(hidden, "own_home", lambda: Path(home))
+    monkeypatch.setattr(hidden, "_OF_HOME", (".ssh", "bin", "null"))
+    found = closed.find(tmp_path / "data", ())
+    assert not {Path("/"), Path("/usr"), Path("/usr/sbin"), Path("/dev")} & {*found.directories, *found.files}
+    monkeypatch.setattr(hidden, "_OF_HOME", (".ssh",))
+    proof = sandbox.probe(tmp_path / "data")
+    assert proof.works or proof.words == "bubblewrap is not installed", proof
+
+
+def test_a_sandbox_that_cannot_close_what_sessions_have_closed_does_not_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not sandbox.probe(tmp_path).works:
+        missing(sandbox.probe(tmp_path).words)
+    monkeypatch.setattr(closed, "find", lambda *_: closed.Closed((Path("/usr"),), ()))
+    assert not sandbox.probe(tmp_path).works
+
+
+def test_what_root_alone_may_read_is_found(tmp_path: Path) -> None:
+    made = {"open/file": 0o644, "open/key": 0o640, "open/deep/er/key": 0o600, "open/deep/er/file": 0o604}
+    for name, mode in (made | {"shut/file": 0o644, "passage/file": 0o644}).items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.chmod(mode)
+    (tmp_path / "root/link").symlink_to("open/key")
+    (tmp_path / "root/shut").chmod(0o750)
+    (tmp_path / "root/passage").chmod(0o711)
+    found = {str(path.relative_to(tmp_path / "root")) for path in closed.private(str(tmp_path / "root"), 99)}
+    assert found == {"open/key", "open/deep/er/key", "shut", "passage"}
+    found = {str(path.relative_to(tmp_path / "root")) for path in closed.private(str(tmp_path / "root"), 3)}
+    assert found == {"open/key", "shut", "passage"}  # not files that lie deep: there may be many
+
+
+def test_sockets_are_found_as_the_kernel_tells_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "unix"
+    names = ("/srv/a b.sock", "@abstract", "", "/proc/self/fd/7/sock", "/srv/c")
+    rows = [f"0000000000000000: 00000002 00000000 00010000 0001 01 {n} {name}" for n, name in enumerate(names)]
+    table.write_text("\n".join(["Num RefCount Protocol Flags Type St Inode Path", *rows, ""]))
+    monkeypatch.setattr(closed, "_UNIX_SOCKETS", table)
+    assert [*closed.listening()] == [Path("/srv/a b.sock"), Path("/srv/c")]
+    monkeypatch.setattr(closed, "_UNIX_SOCKETS", tmp_path / "none")
+    assert [*closed.listening()] == []
 
 
 # fmt: off

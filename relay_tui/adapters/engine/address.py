@@ -11,7 +11,8 @@ import json
 import os
 import shlex
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -77,6 +78,20 @@ def find_address(environ: Mapping[str, str] = os.environ) -> Address:
     if context in ("", "default"):
         return parse(DEFAULT, None, THE_DEFAULT)
     return _from_context(config, context, from_variable=bool(variable))
+
+
+def sockets(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
+    """Every socket of this machine that docker's configuration leads to: the one in use, and those of all contexts."""
+    config = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home()) / ".docker")
+    urls = [DEFAULT, environ.get("DOCKER_HOST", "").strip()]
+    for file in config.glob("contexts/meta/*/meta.json"):
+        with suppress(EngineUnreachableError):
+            endpoint = _mapping(_mapping(_read(file).get("Endpoints")).get("docker"))
+            urls.append(_text(endpoint.get("Host")))
+    for url in filter(None, urls):
+        with suppress(EngineUnreachableError):
+            if path := parse(url, None, "").path:
+                yield Path(path)
 
 
 def parse(url: str, tls: Tls | None, origin: str) -> Address:

@@ -12,6 +12,7 @@ from relay_tui.adapters import locks
 from relay_tui.adapters.machine import commands, ground
 from relay_tui.paths import DataDir
 from relay_tui.services.ports.machine import EngineFacts, Ground, Held, Said
+from relay_tui.services.ports.runtime import Isolation
 from relay_tui.services.watch import Watch
 
 
@@ -28,6 +29,13 @@ class Host:
     def run(self, command: Sequence[str], watch: Watch) -> Said:
         """Run a command to its end, without a terminal."""
         return commands.run(command, watch)
+
+    def isolation(self, watch: Watch) -> Isolation:
+        """Run something in a sandbox as sessions of this data dir get it."""
+        from relay_tui.adapters.process import sandbox
+
+        found = sandbox.probe(self._place.root, lambda command: commands.run(command, watch))
+        return Isolation(found.works, found.words, found.hint, gap=found.gap)
 
     def variable(self, name: str) -> str:
         """A variable of the environment, '' when it is not set."""

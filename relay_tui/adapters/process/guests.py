@@ -123,8 +123,8 @@ class Guests:
             connection, _ = self._door.accept()
         except OSError:
             return
-        _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if uid not in (os.getuid(), 0):
+        pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid not in (os.getuid(), 0) or (uid == os.getuid() and _is_confined(pid)):
             connection.close()
             return
         connection.setblocking(False)
@@ -218,3 +218,11 @@ class Guests:
             with suppress(OSError):
                 guest.connection.sendall(guest.unsent)
             guest.connection.close()
+
+
+def _is_confined(pid: int) -> bool:
+    """Whether it is in a sandbox: another session of our own user's, which is to reach nobody's programs."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")  # noqa: PTH115
+    except OSError:  # it hides, or is gone
+        return True

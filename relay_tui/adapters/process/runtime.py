@@ -21,8 +21,9 @@ from relay_tui.adapters import durable
 from relay_tui.adapters.engine.logs import engine_time
 from relay_tui.adapters.engine.people import git_config
 from relay_tui.adapters.files import DataFiles
-from relay_tui.adapters.process import alive, client, conversation, people, sandbox
+from relay_tui.adapters.process import alive, client, closed, conversation, people, sandbox
 from relay_tui.adapters.process.client import place_of
+from relay_tui.adapters.process.closed import Closed
 from relay_tui.adapters.process.lines import Lines
 from relay_tui.adapters.process.listeners import announce
 from relay_tui.adapters.process.place import PREFIX, Place, read, write
@@ -68,7 +69,7 @@ class ProcessRuntime:
     def isolation(self) -> Isolation:
         """Whether bubblewrap works here, and if not, whether somebody agreed to do without."""
         found = self.sandbox
-        return Isolation(found.works, found.words, found.hint, self._data_dir.not_isolated.exists())
+        return Isolation(found.works, found.words, found.hint, self._data_dir.not_isolated.exists(), found.gap)
 
     def agree(self) -> None:
         """Remember that somebody agreed to run sessions of this data dir without a sandbox."""
@@ -82,7 +83,7 @@ class ProcessRuntime:
         """What bubblewrap can do here; tried once in this relay's life."""
         with self._probing:
             if self._sandbox is None:
-                self._sandbox = sandbox.probe()
+                self._sandbox = sandbox.probe(self._data_dir.root)
             return self._sandbox
 
     def create(self, spec: ContainerSpec, watch: Watch) -> str:
@@ -125,12 +126,16 @@ class ProcessRuntime:
                 return
             if state.get("token"):
                 alive.kill_marked(str(state["token"]))
-            order = {"wrap": self._wrap(place, spec), "token": secrets.token_hex(16)}
-            said = self._spawn(place, order)
-        if not said.keys() & {"started", "already"}:
-            raise self._refusal(place, said)
+            for left in reversed(range(sandbox.TRIES)):
+                kept_closed = closed.find(self._data_dir.root, (place.root.resolve(), Path(spec["cwd"])))
+                order = {"wrap": self._wrap(place, spec, kept_closed), "token": secrets.token_hex(16)}
+                said = self._spawn(place, order)
+                if said.keys() & {"started", "already"}:
+                    return
+                if not left or not order["wrap"] or kept_closed.is_there():
+                    raise self._refusal(place, said)
 
-    def _wrap(self, place: Place, spec: Mapping[str, Any]) -> list[str] | None:
+    def _wrap(self, place: Place, spec: Mapping[str, Any], kept_closed: Closed) -> list[str] | None:
         """The sandbox's command; None if the session was made without one. Never less isolated than it was made."""
         if not spec["isolated"]:
             return None
@@ -147,7 +152,7 @@ class ProcessRuntime:
         real = place.root.resolve()
         return sandbox.wrap(
             self.sandbox,
-            data_dir=self._data_dir.root,
+            kept_closed,
             clone=Path(spec["cwd"]),
             home=real / place.home.name,
             tmp=real / place.tmp.name,

@@ -1,25 +1,32 @@
 """bubblewrap around a session's processes: what they may see and write, and whether it works here at all.
 
-The whole file system is there to be read, but for what is hidden: every home directory, relay's data dir, /run with its
-sockets, /tmp. Of these only the session's own clone, home and tmp come back, writable.
+The whole file system is there to be read, but for what is closed: every home directory, relay's data dir, /run with its
+sockets, /tmp, and what closed.py finds. Of these only the session's own clone, home and tmp come back, writable.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relay_tui import hidden
-from relay_tui.adapters.process import launch
+from relay_tui.adapters import landlock
+from relay_tui.adapters.process import closed, launch
+from relay_tui.adapters.process.closed import Closed, is_there
+from relay_tui.services.ports.machine import Said
 
 INSTALL = "Install it: sudo apt-get install bubblewrap."
-_LAUNCHER = "/run/relay/launch.py"
+_SHOWN_OF_RELAY = "/run/relay"
+TRIES = 3
+"""How often a start is tried when something that was to be closed vanished meanwhile."""
 _PROBE_SECONDS = 10.0
+_GAP = 'abstract unix sockets of this machine stay in reach, but for profiles with network = "none": the kernel has \
+no Landlock, or none that scopes them (Linux 6.12 has)'
 _SHOWN_OF_RUN = ("/run/current-system", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager/resolv.conf")
 """Parts of /run that programs need to be found and names to be resolved."""
 _KERNEL_READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
@@ -40,6 +47,10 @@ _NEWER = ("--disable-userns", "--size", str(64 << 20), "--tmpfs", "/dev/shm")
 """What only newer versions know, to come behind --dev."""
 
 
+Run = Callable[[Sequence[str]], Said]
+"""Runs a command to its end. Raises OSError, subprocess.TimeoutExpired."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sandbox:
     """Whether processes can be isolated here. `words` say with what, or why not; `hint` what would mend it."""
@@ -48,37 +59,56 @@ class Sandbox:
     words: str
     hint: str = ""
     program: str = ""
+    gap: str = ""
+    """What of the machine stays in reach in it, because the kernel is too old."""
     newer: bool = False
     """Whether its version knows how to forbid further namespaces and to bound what memory /dev/shm takes."""
 
 
-def probe() -> Sandbox:
-    """Really run something in a sandbox like those of sessions: that it is installed says nothing."""
+def _run(command: Sequence[str]) -> Said:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False, text=True,
+        errors="replace",
+    )  # fmt: skip
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def probe(data_dir: Path, run: Run = _run) -> Sandbox:
+    """Really run something in a sandbox as sessions get it: that bubblewrap is installed says nothing."""
     program = shutil.which("bwrap")
     if program is None:
         return Sandbox(False, "bubblewrap is not installed", INSTALL)
     said = ""
     for newer in (True, False):
-        found = Sandbox(True, _version(program), "", program, newer)
-        command = (program, *_frame(found, network=False), "--tmpfs", "/tmp", "--", "/bin/true")
         try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False
-            )
+            found = Sandbox(True, _version(program, run), program=program, newer=newer)
+            done = _prove(found, data_dir, run)
         except (OSError, subprocess.TimeoutExpired) as error:
             return Sandbox(False, f"bubblewrap does not run: {error}", "See whether it runs by hand: bwrap --version.")
-        if done.returncode == 0:
-            return found
-        said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+        if done.code == 0 and done.out.startswith(launch.HELD):
+            return found if launch.SCOPED in done.out else replace(found, gap=_GAP)
+        said = done.err.strip() or f"exit code {done.code}"
     hint = (
         "The kernel may forbid user namespaces to ordinary users: sysctl kernel.apparmor_restrict_unprivileged_userns."
     )
     return Sandbox(False, f"bubblewrap does not work here: {said}", hint)
 
 
-def _version(program: str) -> str:
-    done = subprocess.run((program, "--version"), stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return done.stdout.decode(errors="replace").strip() or "bubblewrap"
+def _prove(sandbox: Sandbox, data_dir: Path, run: Run) -> Said:
+    """Run the launcher, and nothing else, in a sandbox with everything closed that is for sessions."""
+    with tempfile.TemporaryDirectory(prefix="relay-") as scratch:
+        own = Path(scratch).resolve()
+        for left in reversed(range(TRIES)):
+            found = closed.find(data_dir, (own,))
+            command = wrap(sandbox, found, clone=own, home=own, tmp=own, network=False)
+            done = run((*command, launch.PROVE))
+            if not done.code or not left or found.is_there():
+                break
+        return done
+
+
+def _version(program: str, run: Run) -> str:
+    return run((program, "--version")).out.strip() or "bubblewrap"
 
 
 def _frame(sandbox: Sandbox, *, network: bool) -> list[str]:
@@ -86,7 +116,7 @@ def _frame(sandbox: Sandbox, *, network: bool) -> list[str]:
     options = [*_NAMESPACES, *(() if network else ("--unshare-net",))]
     options += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", *(_NEWER if sandbox.newer else ())]
     for path in map(Path, _KERNEL_READ_ONLY):
-        options += ["--ro-bind", str(path), str(path)] if _is_there(path) else []
+        options += ["--ro-bind", str(path), str(path)] if is_there(path) else []
     for path in map(Path, _KERNEL_HIDDEN):
         hide = ["--tmpfs", str(path), "--remount-ro", str(path)] if path.is_dir() else []
         options += ["--ro-bind", "/dev/null", str(path)] if path.is_file() else hide
@@ -95,8 +125,8 @@ def _frame(sandbox: Sandbox, *, network: bool) -> list[str]:
 
 def wrap(
     sandbox: Sandbox,
+    closed: Closed,
     *,
-    data_dir: Path,
     clone: Path,
     home: Path,
     tmp: Path,
@@ -106,73 +136,41 @@ def wrap(
     """The program of the sandbox, then its arguments; it starts the launcher, whose channel is at descriptor 3."""
     python = Path(sys.executable).resolve()
     prefix = Path(sys.base_prefix).resolve()
-    places = _hidden(data_dir)
-    shown = [path for path in (prefix, python) if _within(path, places)]
+    shown = [path for path in (prefix, python) if closed.holds(path)]
     command = [sandbox.program, *_frame(sandbox, network=network)]
-    for place in places:
+    for place in closed.directories:
         command += ["--tmpfs", str(place)]
-    for secret in _secret_files():
-        command += ["--ro-bind", "/dev/null", str(secret)]
+    for file in closed.files:
+        command += ["--ro-bind", "/dev/null", str(file)]
     for path in (*map(Path, _SHOWN_OF_RUN), *shown):
-        if _is_there(path):
+        if is_there(path):
             command += ["--ro-bind", str(path), str(path)]
-    if (resolver := Path("/etc/resolv.conf").resolve()).is_relative_to("/run") and _is_there(resolver):
+            for socket in (inner for inner in path.glob("*") if inner.is_socket()):
+                command += ["--ro-bind", "/dev/null", str(socket)]
+    if (resolver := Path("/etc/resolv.conf").resolve()).is_relative_to("/run") and is_there(resolver):
         command += ["--ro-bind", str(resolver), str(resolver)]
     command += ["--bind", str(tmp), "/tmp", "--bind", str(tmp), "/var/tmp"]
     for path in readable:
-        command += _show(path, places)
+        command += _show(path, closed)
     for path in (clone, home):
         command += ["--bind", str(path), str(path)]
-    command += ["--ro-bind", str(Path(launch.__file__).resolve()), _LAUNCHER]
-    for place in places:
+    for module in (launch, landlock):
+        source = Path(str(module.__file__)).resolve()
+        command += ["--ro-bind", str(source), f"{_SHOWN_OF_RELAY}/{source.name}"]
+    for place in closed.directories:
         if str(place) not in ("/tmp", "/var/tmp"):
             command += ["--remount-ro", str(place)]
-    return [*command, "--chdir", "/", "--", str(python), "-I", "-S", _LAUNCHER]
+    launcher = f"{_SHOWN_OF_RELAY}/{Path(launch.__file__).name}"
+    return [*command, "--chdir", "/", "--", str(python), "-I", "-S", launcher]
 
 
-def _within(path: Path, places: Sequence[Path]) -> bool:
-    return any(path.is_relative_to(place) for place in places)
-
-
-def _show(path: Path, places: Sequence[Path]) -> Iterator[str]:
-    """Options that show a hidden path read-only: where it really lies, and where a link says so; its secrets empty."""
-    if not _is_there(path):
+def _show(path: Path, closed: Closed) -> Iterator[str]:
+    """Options that show a closed path read-only: where it really lies, and where a link says so; its secrets empty."""
+    if not is_there(path):
         return
     real = path.resolve()
     for seen in dict.fromkeys((real, path.parent.resolve() / path.name)):
-        if _within(seen, places):
+        if closed.holds(seen) or seen in closed.files:
             yield from ("--ro-bind", str(real), str(seen))
             for secret in hidden.masked_in(path):
                 yield from ("--ro-bind", "/dev/null", str(seen / secret.resolve().relative_to(real)))
-
-
-def _hidden(data_dir: Path) -> list[Path]:
-    """The real directories that an empty one takes the place of; outer ones first, none within another."""
-    places = {Path(name) for name in hidden.ROOTS} | set(hidden.homes()) | {data_dir}
-    places |= set(_directories_of_secrets())
-    if os.getuid() == 0:
-        places |= {Path(name) for name in hidden.DIRECTORIES_OF_ROOT}
-    real = sorted({place.resolve() for place in places if _is_there(place) and place.is_dir()})
-    return [place for place in real if not any(place != other and place.is_relative_to(other) for other in real)]
-
-
-def _directories_of_secrets() -> list[Path]:
-    return [path for path in hidden.named_secrets() if _is_there(path) and path.is_dir()]
-
-
-def _secret_files() -> list[Path]:
-    """Files of our user that hold secrets outside of what is hidden anyway; those of root if that is who we are."""
-    files = [path for path in hidden.named_secrets() if _is_there(path) and not path.is_dir()]
-    if os.getuid() == 0:
-        files += [Path(name) for name in hidden.SECRETS_OF_ROOT]
-        files += sorted(Path("/etc/ssh").glob("ssh_host_*_key"))
-    places = [Path(name).resolve() for name in hidden.ROOTS]
-    return [path for path in files if _is_there(path) and not _within(path, places)]
-
-
-def _is_there(path: Path) -> bool:
-    """Whether it is there for us: what is closed to us is closed to a session too."""
-    try:
-        return path.exists()
-    except OSError:
-        return False

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from relay_tui.adapters.process import alive, launch, pressure
+from relay_tui.adapters.process import alive, keyring, launch, pressure
 from relay_tui.adapters.process.guests import Guest, Guests
 from relay_tui.adapters.process.inside import Inside, NotStartedError
 from relay_tui.adapters.process.journal import STDERR, STDOUT, Writer
@@ -271,6 +271,7 @@ def main(directory: str) -> None:
         os.write(report, json.dumps({"already": True}).encode())
         return
     launch.gather_strays()
+    keyring.leave_behind()
     try:
         supervisor = Supervisor(place, read(place.spec) or {}, order)
         supervisor.start()

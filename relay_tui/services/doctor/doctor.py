@@ -68,7 +68,8 @@ class Doctor:
         engine = EngineLook(machine, profiles, needed=needed, patience=min(_GREETING, patience * 0.75))
         restart = "sudo systemctl restart docker"
         yield Check("engine", lambda _: engine.look(), _ENGINE, restart, loss=LOST)
-        yield Check("bubblewrap", partial(tools.bubblewrap, machine), _QUICK, "bwrap --ro-bind / / true   # says why")
+        sandbox, proof = partial(tools.bubblewrap, machine), "bwrap --ro-bind / / true   # says why"
+        yield Check("bubblewrap", sandbox, _QUICK, proof, leans_on=("data dir",))
         yield Check("confinement", lambda _: around.confinement(self.confinement()), _QUICK, "bwrap --version")
         runtimes = partial(engine.runtimes, records, self.choose)
         yield Check("runtimes", lambda _: runtimes(), _QUICK, after="engine", leans_on=("data dir",))

@@ -14,11 +14,6 @@ LEAST_GIT = (2, 32)
 
 NAMESPACES = "sudo sysctl -e kernel.apparmor_restrict_unprivileged_userns=0 kernel.unprivileged_userns_clone=1"
 """Lets ordinary users have namespaces, which a sandbox is made of; -e: no kernel knows both."""
-_SANDBOX = (
-    *("bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--new-session", "--die-with-parent"),
-    *("--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"),
-)
-_SANDBOX_PROOF = (*_SANDBOX, "--", "sh", "-c", "test $$ -lt 10 && ! touch /.relay-doctor 2>/dev/null && echo held")
 
 
 def git(machine: Machine, watch: Watch) -> Finding:
@@ -92,15 +87,16 @@ def ssh_agent(machine: Machine, watch: Watch, *, needed: bool) -> Finding:
 
 
 def bubblewrap(machine: Machine, watch: Watch) -> Finding:
-    """bubblewrap, really run: many machines have it and forbid what it does."""
+    """bubblewrap, really run as for a session: many machines have it and forbid what it does."""
     name = "bubblewrap"
     if not machine.find("bwrap"):
         found = "Not installed: sessions without an engine are not isolated from your files"
         return absent(name, found, "sudo apt-get install bubblewrap")
-    said = machine.run(_SANDBOX_PROOF, watch)
-    if said.code == 0 and said.out.strip() == "held":
-        return ok(name, "It isolates: own process ids, the file system read-only")
-    return warning(name, f"Installed, but it may not isolate here: {_words(said)}", _sandbox_mend(said.err))
+    isolation = machine.isolation(watch)
+    if not isolation.works:
+        return warning(name, isolation.words, _sandbox_mend(isolation.words))
+    held = "It isolates: own process ids, the file system read-only, secrets and sockets closed"
+    return warning(name, f"{held}; {isolation.gap}", "uname -r") if isolation.gap else ok(name, held)
 
 
 def _sandbox_mend(words: str) -> str:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from relay_tui.services.ports.runtime import Isolation
     from relay_tui.services.watch import Watch
 
 
@@ -82,6 +83,10 @@ class Machine(Protocol):
 
         Raises FileSystemError when it cannot be started, CancelledError.
         """
+        ...
+
+    def isolation(self, watch: Watch) -> Isolation:
+        """Run something in a sandbox as sessions of this data dir get it. Raises FileSystemError, CancelledError."""
         ...
 
     def variable(self, name: str) -> str:

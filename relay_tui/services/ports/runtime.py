@@ -84,6 +84,8 @@ class Isolation:
     hint: str = ""
     agreed: bool = False
     """Whether somebody agreed to run sessions of this data dir without."""
+    gap: str = ""
+    """What of the machine stays in reach all the same; '' if nothing does that could be closed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from relay_tui.adapters.git.look import landlock
+from relay_tui.adapters import landlock
 
 _PROGRAMS = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store")))
 _LOADER = (Path("/etc/ld.so.cache"),)

@@ -1,14 +1,15 @@
 """Landlock, by system calls: what a thread, and every program it starts, may still open. No library is needed.
 
 The kernel's own description is Documentation/userspace-api/landlock.rst. A rule set holds for the thread that
-restricts itself and for what it starts, for ever, and for nobody else.
+restricts itself and for what it starts, for ever, and for nobody else. It stands alone, for sandboxes show it nothing
+else of relay.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import platform
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,8 @@ _FIRST_ABI = (1 << 13) - 1
 _LATER = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}  # refer, truncate, device ioctl
 _OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | 1 << 14 | 1 << 15
 _TCP = 0b11  # bind, connect: from ABI 4
-_SCOPED = 0b11  # abstract unix sockets, signals: from ABI 6
+_ABSTRACT, _SIGNALS = 0b01, 0b10
+_SCOPES_SINCE = 6
 
 READ = READ_FILE | READ_DIR
 READ_EXECUTE = READ | EXECUTE
@@ -44,7 +46,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def abi() -> int:
     """The version of Landlock that the kernel has; 0 where it has none, or it is switched off."""
-    if platform.system() != "Linux":
+    if sys.platform != "linux":
         return 0
     return max(0, int(_libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))))
 
@@ -57,8 +59,8 @@ def rules(allowed: Mapping[Path, int], version: int) -> int:
     handled = _FIRST_ABI
     for since, right in _LATER.items():
         handled |= right if version >= since else 0
-    attributes = _RuleSet(handled, _TCP if version >= 4 else 0, _SCOPED if version >= 6 else 0)
-    size = 8 if version < 4 else 16 if version < 6 else 24
+    attributes = _RuleSet(handled, _TCP if version >= 4 else 0, _ABSTRACT | _SIGNALS if version >= _SCOPES_SINCE else 0)
+    size = 8 if version < 4 else 16 if version < _SCOPES_SINCE else 24
     descriptor = _call(_CREATE, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
     try:
         for path, rights in allowed.items():
@@ -74,6 +76,22 @@ def restrict_thread(descriptor: int) -> None:
     if _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
     _call(_RESTRICT, ctypes.c_int(descriptor), ctypes.c_uint32(0))
+
+
+def scope_abstract_sockets() -> bool:
+    """Keep the calling thread and what it starts from abstract unix sockets of all others; whether the kernel can."""
+    if abi() < _SCOPES_SINCE:
+        return False
+    attributes = _RuleSet(0, 0, _ABSTRACT)
+    try:
+        ruleset = _call(_CREATE, ctypes.byref(attributes), ctypes.c_size_t(24), ctypes.c_uint32(0))
+        try:
+            restrict_thread(ruleset)
+        finally:
+            os.close(ruleset)
+    except OSError:
+        return False
+    return True
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
