@@ -157,6 +157,8 @@ class JointFeed:
             for voice in voices:
                 known = self._parts.get(voice.container_id)
                 if known is not None:
+                    if voice.opening != known.voice.opening:
+                        known.feed.retry()
                     known.voice, known.parting, known.gone = voice, "", False
                     self._labels[known.number] = voice.label
                 elif sum(not part.gone for part in self._parts.values()) < MOST and not self._closed.is_set():

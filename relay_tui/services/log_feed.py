@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
 from relay_tui.services.log_join import OVERLAP, Unknown, newest_edge
 from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
-from relay_tui.services.ports.log import NOTHING
+from relay_tui.services.ports.log import NOTHING, NOTICE, TIMELESS, packed
 
 ROOM = 8 << 20  # bytes read ahead of the screen; then the reader waits, and the engine keeps the rest: nothing drops
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to reach the engine again
+_MISSING = packed(["── lines are missing here: the engine no longer has them ──".encode()], bytes([NOTICE | TIMELESS]))
+_AGAIN = (0.005, 0.01, 0.02, 0.04)  # seconds between looks at one whose output ended: the engine says so a bit later
 _RUNNING = frozenset({"running", "paused", "restarting"})
 
 
@@ -74,7 +76,7 @@ class LogFeed:
         """The lines whose ends had not come at the last drain."""
         self._size = self._came = 0
         self._room = threading.Condition()
-        self._closed = False
+        self._closed = self._at_once = False
         self._stream: LineStream | None = None
         self.status = FeedStatus()
         """How it is now."""
@@ -95,7 +97,7 @@ class LogFeed:
             try:
                 if self._follow():
                     attempt = 0
-                seen = self._runtime.inspect(self._container_id)
+                seen = self._seen()
             except EngineUnreachableError as error:
                 self._say(FeedStatus("reconnecting", error=error))
             except RelayError as error:
@@ -106,8 +108,26 @@ class LogFeed:
                     self._say(_ended(seen))
                     return
             with self._room:
-                self._room.wait_for(lambda: self._closed, BACKOFF[min(attempt, len(BACKOFF) - 1)])
-            attempt += 1
+                self._room.wait_for(lambda: self._closed or self._at_once, BACKOFF[min(attempt, len(BACKOFF) - 1)])
+                attempt = 0 if self._at_once else attempt + 1
+                self._at_once = False
+
+    def _seen(self) -> Observed:
+        """How the container is, whose output has come to an end."""
+        seen = self._runtime.inspect(self._container_id)
+        for pause in _AGAIN:
+            if seen.status not in _RUNNING:
+                break
+            with self._room:
+                self._room.wait_for(lambda: self._closed or self._at_once, pause)
+            seen = self._runtime.inspect(self._container_id)
+        return seen
+
+    def retry(self) -> None:
+        """Wait no longer, if it waits, before trying to reach the engine: it is back."""
+        with self._room:
+            self._at_once = self.status.word == "reconnecting"
+            self._room.notify_all()
 
     def _follow(self) -> bool:
         """Read until the stream ends; answer whether anything new came. Begins where the last one ended."""
@@ -124,6 +144,10 @@ class LogFeed:
         came = False
         for batch in stream:
             fresh = unknown.sift(batch) if unknown is not None else batch
+            if fresh and unknown is not None and not unknown.met:
+                unknown.met = True
+                if not self._take(_MISSING, NOTHING):
+                    break
             came = came or bool(fresh)
             begun = stream.begun()
             if (fresh or begun or self._begun) and not self._take(fresh, begun):

@@ -95,6 +95,8 @@ class Unknown:
     def __init__(self, edge: Edge) -> None:
         self._known = Counter(edge.known)
         self._dropping = False
+        self.met = not edge.known
+        """Whether any line was known: if not, those between the edge and what came are gone."""
 
     def sift(self, batch: LogBatch) -> LogBatch:
         """The batch without the lines that are known. A line without a time goes with the one before it."""
@@ -107,6 +109,7 @@ class Unknown:
                 self._dropping = self._known[key] > 0
                 if self._dropping:
                     self._known[key] -= 1
+                    self.met = True
             if not self._dropping:
                 kept.append(index)
         self._known += Counter()

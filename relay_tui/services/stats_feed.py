@@ -44,6 +44,11 @@ class StatsFeed:
             if reader is None or reader.over_since(self._clock() - PATIENCE):
                 self._readers[key] = _Reader(self._runtime, container_id, self._wake, self._clock)
 
+    def retry(self) -> None:
+        """Begin again what broke off with the next `want`: the engine is back."""
+        now = self._clock()
+        self._readers = {key: reader for key, reader in self._readers.items() if not reader.over_since(now)}
+
     def history(self, session_id: str) -> tuple[Stats, ...]:
         """The last readings of a session that is wanted, the oldest first; () where there is none (yet)."""
         reader = self._readers.get(session_id)

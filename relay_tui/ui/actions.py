@@ -177,7 +177,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("log_mark", "m", "mark", "Draw a line under what is there", "Log", frozenset({L}), 28),
     Action("log_full", "f", "full screen", "Give the log the whole screen, or take it back", "Log", frozenset({L}), 36),
     Action("log_copy", "y", "copy", "Copy the lines on the screen, over SSH too", "Log", frozenset({L}), 31),
-    Action("log_save", "ctrl+s", "save", "Save the lines that are shown to a new file", "Log", frozenset({L}), 29),
+    Action(
+        "log_save",
+        "ctrl+s",
+        "save",
+        "Save the log, or what the filter leaves, to a file",
+        "Log",
+        frozenset({L}),
+        29,
+    ),
     Action("log_clear", "C", "clear", "Forget the lines that are there", "Log", frozenset({L}), 27),
 )
 

@@ -51,6 +51,7 @@ class LogPane(Vertical):
         self._feed: LogFeed | None = None
         self._status = FeedStatus()
         self._opened_for = ""
+        self._engine_epoch = 0
         self._waiting: Timer | None = None
         self._moved_at = 0.0
         self._pace = Pace()
@@ -94,13 +95,17 @@ class LogPane(Vertical):
             self._close()
             self.log_view.clear()
         if self._feed is not None:
+            if engine_epoch != self._engine_epoch:
+                self._feed.retry()
             if self._feed.status.ended and session.state is SessionState.RUNNING and self._opened_for != opening:
                 self._opened_for = opening
+                self._drain()  # its end is told before it goes on
                 self._feed.resume()
         elif self._waiting is None:
             self._open_soon()
         if self._feed is None:
             self._opened_for = opening
+        self._engine_epoch = engine_epoch
 
     def _open_soon(self) -> None:
         """At once, unless the cursor is passing by."""

@@ -75,6 +75,11 @@ class Metered(Filtered):
         subject = self.subject
         return subject if isinstance(subject, Session) and self.detail.display else None
 
+    def engine_came_back(self) -> None:
+        """Read again at once."""
+        self._feed.retry()
+        self._measure()
+
     def _measure_soon(self) -> None:
         """Not while the cursor is passing by."""
         if self._settling is None:

@@ -143,8 +143,12 @@ class Panes(Screen[None]):
         """Draw the newer snapshot."""
         if message.world.engine.state == "up" and self.world.engine.state != "up":
             self._engine_epoch += 1
+            self.call_after_refresh(self.engine_came_back)
         self.world = message.world
         self.draw()
+
+    def engine_came_back(self) -> None:
+        """Begin again what the engine's going broke off."""
 
     def draw(self) -> None:
         """Bring every pane to the present snapshot."""

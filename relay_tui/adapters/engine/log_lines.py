@@ -41,6 +41,10 @@ class _Found:
 
     def batch(self) -> LogBatch:
         """All of it."""
+        if len(self._behind) > len(self.data) // 8:  # what was put together would weigh twice
+            whole = self.data + self._behind
+            lines = [whole[start:end] for start, end in zip(self.starts, self.ends, strict=True)]
+            return packed(lines, bytes(self.flags))
         data = self.data + self._behind if self._behind else self.data
         return LogBatch(data, self.starts, self.ends, bytes(self.flags))
 
