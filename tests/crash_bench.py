@@ -133,9 +133,9 @@ class _FusedStore:
         self._fuse = fuse
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
         self._fuse.pass_point("before store.begin")
-        with self._store.transaction() as change:
+        with self._store.transaction(urgent=urgent) as change:
             self._fuse.pass_point("after store.begin")
             yield change
             self._fuse.pass_point("before store.commit")

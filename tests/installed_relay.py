@@ -112,12 +112,12 @@ class InstalledRelay:
     def left(self) -> set[str]:
         """What lies in the data dir beyond the store and the directories that are always there, by relative name."""
         always = {"projects", "locks", "tmp", "trash", "cache", "store.json", "store.json.bak", "store.lock"}
-        always |= {"processes", "processes/.listeners"}
+        always |= {"processes", "processes/.listeners", "reserve"}
         return {
             name
             for path in self.data.rglob("*")
             if (name := str(path.relative_to(self.data))) not in always
-            and not name.startswith(("cache/", "processes/.listeners/"))
+            and not name.startswith(("cache/", "processes/.listeners/", "reserve/"))
         }
 
     def holds(self, secret: str) -> list[Path]:

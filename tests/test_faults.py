@@ -81,14 +81,12 @@ def test_disk_full_while_writing_the_store(
     error = relay.fails(1, "session", "create", "demo", "--name", "second")
     assert (error["kind"], error["title"]) == ("file-system", "The disk is full")
     assert str(relay.data / "store.json") in error["detail"]
-    assert relay.fails(1, "session", "stop", "main")["title"] == "The disk is full"
+    assert relay.fails(1, "project", "add", tmp_path / "demo", "--name", "other")["title"] == "The disk is full"
     assert (relay.data / "store.json").read_bytes() == before
     assert not list(relay.data.glob("store.json.tmp*"))
     assert only_session(relay)["state"] == "running"
 
-    screen.press("S")
-    screen.wait_for("The disk is full")
-    screen.wait_for("Free some space")
+    screen.press("f")
     client.containers.get(str(only_session(relay)["container_id"])).kill()
     screen.wait_for("✗ failed +main")  # what is, whether it can be written or not
     screen.wait_for("relay .* The disk is full")

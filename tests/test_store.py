@@ -405,10 +405,10 @@ def test_the_previous_file_is_kept_as_backup(path: Path) -> None:
     store = TinyStore(path)
     put(store, PROJECT)
     before = path.read_bytes()
-    assert entries(path) == {"store.json", "store.lock"}
+    assert entries(path) == {"store.json", "store.lock", "reserve"}
     put(store, SESSION)
     assert path.with_name("store.json.bak").read_bytes() == before
-    assert entries(path) == {"store.json", "store.json.bak", "store.lock"}
+    assert entries(path) == {"store.json", "store.json.bak", "store.lock", "reserve"}
 
 
 def test_a_file_system_without_hard_links_gets_its_backup_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ _HINTS = {
     errno.EACCES: "It has to be writable by you; choose another data directory with --data-dir.",
     errno.EPERM: "It has to be writable by you; choose another data directory with --data-dir.",
 }
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TITLES = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is used up"}
 
 
@@ -28,15 +29,16 @@ def refused(error: OSError, title: str, path: Path, hint: str = "") -> FileSyste
     return FileSystemError(title, words, hint or _HINTS.get(error.errno or 0, ""))
 
 
-def replace(path: Path, data: bytes, *, keep: Path, after: int) -> os.stat_result:
+def replace(path: Path, data: bytes, *, keep: Path, after: int, into: Path | None = None) -> os.stat_result:
     """Make `data` the content of `path` (0600), keeping what was there as `keep`; answer the new file's stat.
 
     At every instant `path` is whole, the old file or the new one. Its mtime is made later than `after` (ns), since
     the clock of a file system may stand still between two fast writes. Raises OSError, and then nothing has changed.
+    `into` is a file that is used up for it, with blocks enough: then a full disk takes it.
     """
     staged = path.with_name(f"{path.name}.tmp")
     try:
-        stat = _write_synced(staged, data, after)
+        stat = _write_synced(staged, data, after, into)
         _keep(path, keep)
         staged.replace(path)
     finally:
@@ -46,12 +48,17 @@ def replace(path: Path, data: bytes, *, keep: Path, after: int) -> os.stat_resul
     return stat
 
 
-def _write_synced(path: Path, data: bytes, after: int = 0) -> os.stat_result:
+def _write_synced(path: Path, data: bytes, after: int = 0, into: Path | None = None) -> os.stat_result:
     """Write a new file and wait until the disk has it. A leftover of a killed writer gives way."""
     path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    if into is not None:
+        into.rename(path)
+    flags = os.O_WRONLY if into is not None else os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
         file.write(data)
         file.flush()
+        if into is not None:
+            file.truncate()
         moment = max(time.time_ns(), after + 1)
         os.utime(file.fileno(), ns=(moment, moment))
         os.fsync(file.fileno())

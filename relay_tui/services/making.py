@@ -78,10 +78,11 @@ class Making(Drafts):
         with self._locks.hold(session_id, "creating a session"), self._on_row(session_id, watch):
             return self._make(self._begin(session_id), watch)
 
-    def _begin(self, session_id: str, **changes: object) -> Session:
+    def _begin(self, session_id: str, *, urgent: bool = False, **changes: object) -> Session:
         """Put on record that the session is to run: whatever cuts us off, the next reconcile goes on with it."""
         return self._change(
             session_id,
+            urgent=urgent,
             desired=Desired.RUNNING,
             state=SessionState.STARTING,
             error_reason=None,
@@ -96,7 +97,7 @@ class Making(Drafts):
             with at_step("Starting"):
                 return self._start(made)
         except RelayError:
-            self._change(session.id, container_id=made.container_id, notes=made.notes)
+            self._change(session.id, urgent=True, container_id=made.container_id, notes=made.notes)
             raise
 
     def _clone_and_create(self, session: Session, watch: Watch) -> Session:
@@ -176,6 +177,7 @@ class Making(Drafts):
     def _note(self, made: Session, update: observe.Update) -> Session:
         session = self._change(
             made.id,
+            urgent=True,
             container_id=made.container_id,
             notes=made.notes,
             state=update.state,
@@ -214,7 +216,7 @@ class Making(Drafts):
     def _write_fault(self, session_id: str, fault: Fault) -> None:
         """On the row, if that can be written; the fault itself goes on up all the same."""
         try:
-            self._change(session_id, state=SessionState.ERROR, error_reason=fault)
+            self._change(session_id, urgent=True, state=SessionState.ERROR, error_reason=fault)
         except RelayError as error:
             log.warning("%r is not on the row of %s: %s: %s", fault.title, session_id, error.title, error.detail)
 
@@ -230,8 +232,8 @@ class Making(Drafts):
             raise NotFoundError("That session is gone", session_id)
         return session
 
-    def _change(self, session_id: str, **changes: object) -> Session:
-        with self._store.transaction() as change:
+    def _change(self, session_id: str, *, urgent: bool = False, **changes: object) -> Session:
+        with self._store.transaction(urgent=urgent) as change:
             session = change.records.sessions.get(session_id)
             if session is None or session.deleted_at is not None:
                 raise NotFoundError("That session is gone", session_id)

@@ -153,16 +153,16 @@ class Projects:
             project = self._find(project_id)
             # The stamp says which sessions went with the project; a removal that was cut goes on with the same one.
             stamp = project.updated_at if project.desired is Desired.REMOVED else now()
-            self._change(project_id, stamp, desired=Desired.REMOVED, clone_error=None)
+            self._change(project_id, stamp, urgent=True, desired=Desired.REMOVED, clone_error=None)
             try:
                 for number, session in enumerate(sessions := self.sessions_of(project_id)):
                     watch.stage(f"Removing {session.name}", number / len(sessions))
                     self._sessions.remove(session.id, watch, last=True, stamp=stamp)
                 watch.stage("Moving the base clone to the trash")
                 self._files.to_trash(self._data_dir.project(project_id), project_id)
-                self._change(project_id, stamp, deleted_at=stamp)
+                self._change(project_id, stamp, urgent=True, deleted_at=stamp)
             except RelayError as error:
-                self._change(project_id, stamp, clone_error=error.fault)
+                self._change(project_id, stamp, urgent=True, clone_error=error.fault)
                 raise
         self._secrets.pop(project_id, None)
         self._bus.publish(RecordsChanged())
@@ -246,8 +246,10 @@ class Projects:
             raise NotFoundError("That project is gone", project_id)
         return project
 
-    def _change(self, project_id: str, stamp: str = "", *, unready: bool = False, **changes: object) -> Project:
-        with self._store.transaction() as change:
+    def _change(
+        self, project_id: str, stamp: str = "", *, unready: bool = False, urgent: bool = False, **changes: object
+    ) -> Project:
+        with self._store.transaction(urgent=urgent) as change:
             project = change.records.projects.get(project_id)
             if project is None or (unready and project.deleted_at is not None):
                 raise NotFoundError("That project is gone", project_id)

@@ -33,7 +33,7 @@ class Sessions(Making):
     def stop(self, session_id: str, watch: Watch) -> Session:
         """Stop the session's container."""
         with self._locks.hold(session_id, "stopping a session"), self._on_row(session_id, watch):
-            session = self._change(session_id, desired=Desired.STOPPED)
+            session = self._change(session_id, urgent=True, desired=Desired.STOPPED)
             watch.stage("Stopping")
             exit_code = None
             if session.container_id:
@@ -43,12 +43,14 @@ class Sessions(Making):
                         exit_code = self._runtime.inspect(session.container_id).exit_code
                 except NotFoundError:
                     pass
-            return self._change(session_id, state=SessionState.STOPPED, exit_code=exit_code, error_reason=None)
+            return self._change(
+                session_id, urgent=True, state=SessionState.STOPPED, exit_code=exit_code, error_reason=None
+            )
 
     def restart(self, session_id: str, watch: Watch) -> Session:
         """Stop the session's container and start it again."""
         with self._locks.hold(session_id, "restarting a session"), self._on_row(session_id, watch):
-            session = self._begin(session_id)
+            session = self._begin(session_id, urgent=True)
             watch.stage("Stopping")
             if session.container_id:
                 with suppress(NotFoundError), at_step("Stopping"):
@@ -101,7 +103,7 @@ class Sessions(Making):
                 with at_step("Moving the clone to the trash"):
                     self._to_trash(session)
                 self._look.forget(clone_of(session, self._data_dir))
-                self._change(session_id, deleted_at=stamp or now(), container_id="")
+                self._change(session_id, urgent=True, deleted_at=stamp or now(), container_id="")
 
     def _to_trash(self, session: Session) -> None:
         work_dir = Path(session.work_dir)
@@ -161,7 +163,7 @@ class Sessions(Making):
         _removable(self._store.read(), session_id, last=False)
 
     def _mark_for_removal(self, session_id: str, *, last: bool) -> Session:
-        with self._store.transaction() as change:
+        with self._store.transaction(urgent=True) as change:
             session = _removable(change.records, session_id, last=last)
             session = replace(session, desired=Desired.REMOVED, state=SessionState.REMOVING, error_reason=None)
             change.put(session)

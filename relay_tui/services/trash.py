@@ -116,7 +116,7 @@ class Trash:
 
     def _forget_purged(self) -> None:
         """Drop the records of what is neither live nor in the trash any more."""
-        with self._store.transaction() as change:
+        with self._store.transaction(urgent=True) as change:
             # what is removed meanwhile waits for us
             kept = {entry.name for entry in self._files.trash_entries() if not entry.condemned}
             for record_id in _purged(change.records, kept):

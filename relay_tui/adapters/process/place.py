@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 PREFIX = "process-"
 """Begins the id by which services know a session's process, where a container's is a hash."""
+_ROOM = 8192
 LISTENERS = ".listeners"
 """Holds the sockets of relays that want to hear of changes."""
 
@@ -71,16 +73,43 @@ def read(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def write(path: Path, values: dict[str, Any]) -> None:
-    """Make `values` the content of a file (0600), whole or not at all. Raises OSError."""
+def write(path: Path, values: dict[str, Any], *, kept: bool = False) -> None:
+    """Make `values` the content of a file (0600), whole or not at all; on a full disk in the room that was `kept` for
+    them by keep_room(). Raises OSError.
+    """
     staged = path.with_name(f".{path.name}.{os.getpid()}")
+    data = json.dumps(values).encode()
     try:
-        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(values, file)
+        try:
+            _fill(staged, data, os.O_CREAT | os.O_TRUNC)
+        except OSError as error:
+            if not kept or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            _spare(path).rename(staged)
+            _fill(staged, data, 0)
         staged.replace(path)
     finally:
         with suppress(OSError):
             staged.unlink()
+
+
+def keep_room(path: Path) -> None:
+    """Take the blocks from the disk already that write() may need when it is full. Raises OSError."""
+    descriptor = os.open(_spare(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, _ROOM)
+    finally:
+        os.close(descriptor)
+
+
+def _spare(path: Path) -> Path:
+    return path.with_name(f".{path.name}.spare")
+
+
+def _fill(path: Path, data: bytes, flags: int) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | flags, 0o600), "wb") as file:
+        file.write(data)
+        file.truncate()
 
 
 class Near:

@@ -24,7 +24,7 @@ from relay_tui.adapters.process.guests import Guest, Guests
 from relay_tui.adapters.process.inside import Inside, NotStartedError
 from relay_tui.adapters.process.journal import STDERR, STDOUT, Writer
 from relay_tui.adapters.process.listeners import announce
-from relay_tui.adapters.process.place import Place, read, write
+from relay_tui.adapters.process.place import Place, keep_room, read, write
 
 COMMAND = 0
 """The number of the session's own command; what is run beside it gets higher ones."""
@@ -42,6 +42,7 @@ class Supervisor:
         self._place = place
         self._spec = spec
         self._order = order
+        keep_room(place.state)  # to tell how it ended, whatever it does to the disk
         self._log = Writer(place.log)
         self._outputs: dict[int, int] = {}  # descriptor to stream
         self._terminal = -1
@@ -67,12 +68,12 @@ class Supervisor:
             if self._spec["argv"]:
                 self._start_command()
             self._guests = Guests(self._place, self)
+            self._record("running")
         except BaseException as error:
             self._inside.kill_all()
             if isinstance(error, NotStartedError):
                 self._record("exited", exit_code=error.code, error=error.words)
             raise
-        self._record("running")
 
     def _start_command(self) -> None:
         streams: list[int] = []
@@ -239,7 +240,7 @@ class Supervisor:
         token = self._order["token"] if not self._order["wrap"] else ""
         self._state = {**self._state, "status": status, "token": token, "exit_code": None, **more}
         with suppress(FileNotFoundError):  # the data dir was deleted
-            write(self._place.state, self._state)
+            write(self._place.state, self._state, kept=status == "exited")
         announce(self._place.root.parent, str(self._spec["session_id"]))
 
 

@@ -15,7 +15,8 @@ from tinydb import TinyDB
 from tinydb.storages import Storage
 from tinydb.table import Document, Table
 
-from relay_tui.adapters.durable import replace
+from relay_tui.adapters.durable import FULL, replace
+from relay_tui.adapters.store.reserve import Reserve
 from relay_tui.adapters.store.rows import BadRowError, Row, decode_project, decode_session, encode
 from relay_tui.errors import StoreError
 from relay_tui.model import Project, Record, Records, Session
@@ -52,15 +53,23 @@ class DurableJSONStorage(Storage):
         self._tables = data
         self._dirty = True
 
-    def flush(self, keep: Path, after: Stamp) -> Stamp:
+    def flush(self, keep: Path, after: Stamp, reserve: Reserve | None = None) -> Stamp:
         """Bring the changes to disk, atomically and durably; the file as it was is kept as `keep`. Raises OSError.
 
-        `after` is the stamp of the file so far; the answer is the new one, and always a later one.
+        `after` is the stamp of the file so far; the answer is the new one, and always a later one. A full disk gets
+        them in the `reserve`, if one is given and not used up.
         """
         if not self._dirty:
             return after
         data = json.dumps(self._tables, separators=(",", ":")).encode()
-        stat = replace(self._path, data, keep=keep, after=after[1] if after else 0)
+        later = after[1] if after else 0
+        try:
+            stat = replace(self._path, data, keep=keep, after=later)
+        except OSError as error:
+            into = reserve.take(len(data)) if reserve is not None and error.errno in FULL else None
+            if into is None:
+                raise
+            stat = replace(self._path, data, keep=keep, after=later, into=into)
         self._dirty = False
         return stamp_of(stat)
 

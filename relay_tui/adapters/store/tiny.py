@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relay_tui.adapters.durable import refused
+from relay_tui.adapters.store.reserve import Reserve
 from relay_tui.adapters.store.tables import (
     DamagedError,
     DurableJSONStorage,
@@ -94,14 +95,15 @@ class Transaction:
 class TinyStore:
     """The `Store` port over `path`: TinyDB tables `projects` and `sessions`, and `_meta` with the schema's number.
 
-    Beside the file lie `store.lock` (held during a transaction), `store.json.bak` (the file before the last change)
-    and whatever was set aside as `store.json.corrupt-<UTC time>`. Readers take no lock. Safe between threads and
-    processes; transactions do not nest. Nothing is made on disk before the first write.
+    Beside the file lie `store.lock` (held during a transaction), `store.json.bak` (the file before the last change),
+    the directory `reserve`, and whatever was set aside as `store.json.corrupt-<UTC time>`. Readers take no lock. Safe
+    between threads and processes; transactions do not nest. Nothing is made on disk before the first write.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._backup = path.with_name(f"{path.name}.bak")
+        self._reserve = Reserve(path.with_name("reserve"))
         self._mutex = threading.RLock()
         self._locked = False
         self._in_transaction = False
@@ -117,8 +119,11 @@ class TinyStore:
                 return self._load_mended().records
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Begin a change; it is written, durably and whole, when the block ends without an exception."""
+    def transaction(self, *, urgent: bool = False) -> Iterator[Transaction]:
+        """Begin a change; it is written, durably and whole, when the block ends without an exception.
+
+        An `urgent` one may use up what the store keeps in reserve for a full disk.
+        """
         with self._lock():
             if self._in_transaction:
                 raise RuntimeError("transactions do not nest")
@@ -130,7 +135,7 @@ class TinyStore:
                     yield transaction
                 finally:
                     transaction.close()
-                self._write(base, transaction)
+                self._write(base, transaction, urgent=urgent)
             finally:
                 self._in_transaction = False
 
@@ -224,19 +229,20 @@ class TinyStore:
         self._snapshot = snapshot = decode(stamp, tables)
         return snapshot
 
-    def _write(self, base: Snapshot, transaction: Transaction) -> None:
+    def _write(self, base: Snapshot, transaction: Transaction, *, urgent: bool) -> None:
         """Apply a transaction's changes to TinyDB's tables and bring them to disk, if there are any."""
         storage = DurableJSONStorage(self._path, dict(base.tables))
         touched = transaction.apply(storage)
         if not touched:
             return
         try:
-            stamp = storage.flush(self._backup, base.stamp)
+            stamp = storage.flush(self._backup, base.stamp, self._reserve if urgent else None)
         except OSError as error:
             hint = f"Nothing was changed. See to it that {self._path.parent} can be written, then try again."
             raise refused(error, "The store cannot be written", self._path, hint) from error
         unread = {key: why for key, why in base.unread.items() if key not in touched}
         self._snapshot = Snapshot(stamp, storage.read(), transaction.records, unread)
+        self._reserve.fill(stamp[2] if stamp else 0)
 
 
 def _unused(path: Path) -> Path:

@@ -33,8 +33,12 @@ class Store(Protocol):
         """The records as they are now. Cheap when nothing changed since the last read."""
         ...
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
-        """Begin a change; it is written, durably and whole, when the block ends without an exception."""
+    def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
+        """Begin a change; it is written, durably and whole, when the block ends without an exception.
+
+        An `urgent` one, which ends something, frees room or tells what became of a session, may use up what the store
+        keeps in reserve: it is written to a full disk too, a few times.
+        """
         ...
 
     def stamp(self) -> object:
