@@ -278,6 +278,28 @@ def test_a_start_is_tried_again_when_a_socket_vanishes_meanwhile(
     assert lost == []
 
 
+def test_what_outlives_both_supervisor_and_launcher_is_told_and_ended(tmp_path: Path) -> None:
+    place = DataDir(tmp_path / "data")
+    place.prepare()
+    bench, mark = Bench(place, ProcessRuntime(place), isolated=False), str(random.randrange(10**8, 10**9))
+    process_id = bench.run(f"trap 'echo asked > asked; exit' TERM; setsid sleep {mark} & while :; do sleep 0.05; done")
+    wait_until(lambda: [pid for pid in alive(mark) if _is_sleep(pid)] != [])
+    supervisor = bench.supervisor(process_id)
+    launcher = _child(supervisor)
+    for pid in (supervisor, launcher):
+        os.kill(pid, signal.SIGSTOP)  # neither hears of the other's end
+    for pid in (supervisor, launcher):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: bench.runtime.inspect(process_id).left >= 2)
+    assert "of its programs still run" in str(observe.ended(bench.runtime.inspect(process_id), "").reason)
+    bench.runtime.stop(process_id)
+    assert [pid for pid in alive(mark) if _is_sleep(pid)] == []
+    assert (bench.clone() / "asked").exists()
+    seen = bench.runtime.inspect(process_id)
+    assert (seen.status, seen.lost, seen.left) == ("exited", True, 0)
+    bench.clear()
+
+
 def test_a_pid_that_another_process_has_by_now_is_not_it(bench: Bench) -> None:
     process_id = bench.run("")
     state = Place(bench.place.processes / "s1").state

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -209,5 +211,40 @@ def test_limits_that_do_not_hold_are_told_on_the_command_line(relay: InstalledRe
         assert (made.code, words in made.err) == (0, True)
         assert words in relay.run("session", "show", "side").out
         assert words in str(relay.json("session", "show", "side")["notes"])
+    finally:
+        relay.run("project", "remove", "demo", "--yes")
+
+
+def test_reconcile_ends_what_outlived_both_halves_of_a_supervisor(relay: InstalledRelay) -> None:
+    broken = relay.root / "bin/bwrap"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    relay = replace(relay, more={"PATH": f"{broken.parent}:{os.environ['PATH']}"})
+    mark = str(random.randrange(10**8, 10**9))
+    command = f"trap '' HUP; sleep {mark} & sleep {mark}"
+    relay.config.write_text(f'[profiles.default]\ncommand = "{command}"\n')
+    source = make_repository(relay.root / "demo", branches=("main",))
+    relay.json("project", "add", source, "--runtime", "process", "--not-isolated")
+    try:
+        row = relay.json("session", "show", "main")
+        state = json.loads((relay.data / "processes" / str(row["id"]) / "state.json").read_text())
+        halves = [
+            state["pid"],
+            *map(int, Path(f"/proc/{state['pid']}/task/{state['pid']}/children").read_text().split()),
+        ]
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped, neither hears of the other's end
+            for pid in halves:
+                os.kill(pid, number)
+        said = "of its programs still run"
+        wait_until(lambda: said in str(relay.json("session", "show", "main")["error_reason"]), 20)
+        steps = relay.json("reconcile", "--dry-run")["steps"]
+        assert [(step["act"], said in step["words"]) for step in steps] == [("end-left", True)]  # type: ignore[attr-defined]
+        assert said in relay.run("doctor").out.replace("\n", " ")
+        assert alive(mark)
+        relay.json("reconcile")
+        assert alive(mark) == []
+        assert relay.json("session", "show", "main")["error_reason"]["title"] == "Its process is gone"  # type: ignore[index]
+        assert relay.json("reconcile", "--dry-run")["steps"] == []
     finally:
         relay.run("project", "remove", "demo", "--yes")

@@ -38,7 +38,10 @@ def ended(seen: Observed, last_words: str) -> Update:
         return Update(SessionState.STOPPED, None, fault)
     if seen.lost:
         why = seen.circumstance or "It was killed, or the machine went down."
-        fault = Fault("engine", "Its process is gone", last_words, f"{why} {{start}} starts it again.")
+        title, then = "Its process is gone", "{start} starts it again."
+        if seen.left:
+            title, then = f"{title}, {left_words(seen.left)}", "{start} ends them and starts it again."
+        fault = Fault("engine", title, last_words, f"{why} {then}")
         return Update(SessionState.ERROR, None, fault)
     if seen.error:
         fault = Fault(
@@ -49,6 +52,11 @@ def ended(seen: Observed, last_words: str) -> Update:
     title, hint = _said(seen, code)
     state = SessionState.STOPPED if code == 0 else SessionState.ERROR
     return Update(state, code, Fault("engine", title, last_words, hint))
+
+
+def left_words(count: int) -> str:
+    """Of programs that outlived what kept them."""
+    return f"{count} of its programs still {'runs' if count == 1 else 'run'}"
 
 
 _RETRY = "Then {retry} tries again."

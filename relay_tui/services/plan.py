@@ -50,6 +50,8 @@ class Act(StrEnum):
     """Stop a session that is to be stopped."""
     NOTE = "note"
     """Write on the session's row what was observed."""
+    END_LEFT = "end-left"
+    """End programs of a session that outlived what kept them."""
     ADOPT_CONTAINER = "adopt-container"
     """Put a container on its session's record: relay was killed before it could."""
     REMOVE_CONTAINER = "remove-container"
@@ -63,7 +65,15 @@ class Act(StrEnum):
 
 
 LONG = frozenset(
-    {Act.FINISH_CLONE, Act.FIRST_SESSION, Act.BUILD, Act.STOP, Act.FINISH_REMOVAL, Act.FINISH_PROJECT_REMOVAL}
+    {
+        Act.FINISH_CLONE,
+        Act.FIRST_SESSION,
+        Act.BUILD,
+        Act.STOP,
+        Act.END_LEFT,
+        Act.FINISH_REMOVAL,
+        Act.FINISH_PROJECT_REMOVAL,
+    }
 )
 """What takes so long that its progress is to be seen."""
 
@@ -195,6 +205,9 @@ def _observed(session: Session, container: Observed | None) -> Iterator[Step]:
         said = update.reason.title if update.reason else str(update.state)
         container_id = container.container_id if container else ""
         yield Step(Act.NOTE, session.id, f"note on {session.name}: {said}", update, container_id, session)
+    if container is not None and container.left:
+        words = f"end what is left of {session.name}: {observe.left_words(container.left)}, and nothing keeps them"
+        yield Step(Act.END_LEFT, session.id, words, None, container.container_id)
 
 
 def _strays(records: Records, disk: Disk, containers: Sequence[Observed], busy: Collection[str]) -> Iterator[Step]:

@@ -88,6 +88,7 @@ class Reconciler:
             Act.BUILD: lambda step, watch: self._build(step.subject, watch),
             Act.STOP: lambda step, watch: self._sessions.stop(step.subject, watch),
             Act.NOTE: lambda step, _: self._note(step),
+            Act.END_LEFT: lambda step, _: self._end_left(step.subject, step.container_id),
             Act.ADOPT_CONTAINER: lambda step, _: self._sessions.adopt_container(step.subject, step.container_id),
             Act.REMOVE_CONTAINER: lambda step, _: self._remove_container(step.subject),
             Act.CLEAR_PARTIAL: lambda step, _: self._files.delete(Path(step.subject)),
@@ -110,6 +111,16 @@ class Reconciler:
                 return  # somebody's word is newer
             change.put(observe.apply(present, update))
         self._bus.publish(RecordsChanged())
+
+    def _end_left(self, session_id: str, container_id: str) -> None:
+        """End what outlived its supervisor, unless that session was started again meanwhile; then say so on its row."""
+        with self._locks.hold(session_id, "ending what is left of it"):
+            if self._runtime.inspect(container_id).left:
+                self._runtime.stop(container_id)
+            seen, present = self._runtime.inspect(container_id), self._store.read().sessions.get(session_id)
+        update = observe.judge(present, seen) if present is not None else None
+        if update is not None:
+            self._note(Step(Act.NOTE, session_id, "", update, container_id, present))
 
     def _remove_container(self, container_id: str) -> None:
         """Remove a container that no record needs; one that came on record since the plan was made stays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +70,35 @@ def marked(token: str) -> list[int]:
             if pid != os.getpid() and wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 found.append(pid)
     return found
+
+
+def left_of(token: str, directory: Path) -> list[int]:
+    """What outlived the supervisor of a run and its launcher, that began with that directory for an argument.
+
+    As long as the launcher lives, it is about to end them itself.
+    """
+    found = [pid for pid in marked(token) if began(pid) is not None]
+    return [] if found and _is_argument(os.fsencode(directory)) else found
+
+
+def _is_argument(words: bytes) -> bool:
+    for pid in _pids():
+        with suppress(OSError):
+            if words in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") and began(pid) is not None:
+                return True
+    return False
+
+
+def end_marked(token: str, grace: float) -> None:
+    """Ask what is left of a run to end, then kill it."""
+    for pid in marked(token):
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
+    deadline = time.monotonic() + grace
+    while time.monotonic() < deadline and any(began(pid) is not None for pid in marked(token)):
+        time.sleep(0.02)
+    kill_marked(token)
 
 
 def kill_marked(token: str) -> None:

@@ -207,7 +207,7 @@ class ProcessRuntime:
             while _runs(state) and time.monotonic() < deadline:
                 time.sleep(0.01)
         if state.get("token"):
-            alive.kill_marked(str(state["token"]))
+            alive.end_marked(str(state["token"]), grace)
 
     def remove(self, process_id: str) -> None:
         """Kill it, and delete its log and home; fine if it is gone."""
@@ -226,7 +226,7 @@ class ProcessRuntime:
     def inspect(self, process_id: str) -> Observed:
         """How it is now."""
         place, spec = self._known(process_id)
-        return _observed(process_id, spec, read(place.state))
+        return _observed(place, spec, read(place.state))
 
     def wait(self, process_id: str, seconds: float) -> Observed:
         """How it is once it ended, or after `seconds` at the latest."""
@@ -246,7 +246,7 @@ class ProcessRuntime:
             place = Place(directory)
             spec = read(place.spec)
             if spec is not None:
-                found.append(_observed(PREFIX + directory.name, spec, read(place.state)))
+                found.append(_observed(place, spec, read(place.state)))
         return found
 
     def events(self) -> EventStream:
@@ -309,7 +309,7 @@ class ProcessRuntime:
 
     def _running(self, process_id: str) -> tuple[Place, dict[str, Any]]:
         place, spec = self._known(process_id)
-        seen = _observed(process_id, spec, read(place.state))
+        seen = _observed(place, spec, read(place.state))
         if seen.status != "running":
             raise ConflictError("The session is not running", f"Its process is {seen.status}.", "Start it first.")
         return place, spec
@@ -336,7 +336,7 @@ def _runs(state: Mapping[str, Any]) -> bool:
     return state.get("status") == "running" and alive_now
 
 
-def _observed(process_id: str, spec: Mapping[str, Any], state: Mapping[str, Any] | None) -> Observed:
+def _observed(place: Place, spec: Mapping[str, Any], state: Mapping[str, Any] | None) -> Observed:
     """A supervisor that is gone without a word was killed, or the machine went down."""
     status, code, lost = "created", None, False
     if state is not None:
@@ -344,8 +344,9 @@ def _observed(process_id: str, spec: Mapping[str, Any], state: Mapping[str, Any]
         if status == "running" and not _runs(state):
             status, code, lost = "exited", None, True
     state = state or {}
+    token = str(state.get("token") or "") if lost and state.get("boot") == alive.boot() else ""
     return Observed(
-        container_id=process_id,
+        container_id=PREFIX + place.root.name,
         session_id=str(spec.get("session_id", "")),
         project_id=str(spec.get("project_id", "")),
         status=status,
@@ -355,5 +356,6 @@ def _observed(process_id: str, spec: Mapping[str, Any], state: Mapping[str, Any]
         signal=str(state.get("signal") or ""),
         isolated=bool(spec.get("isolated")),
         lost=lost,
+        left=len(alive.left_of(token, place.root.resolve())) if token else 0,
         circumstance=circumstance(state, lost=lost),
     )

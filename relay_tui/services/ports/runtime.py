@@ -71,6 +71,8 @@ class Observed:
     """Whether it is a container, or a process in a sandbox."""
     lost: bool = False
     """Whether it ended without leaving word how: it was killed together with what kept it, or the machine went down."""
+    left: int = 0
+    """How many of its programs run all the same, with nobody to keep them: for what is lost and has no sandbox."""
     circumstance: str = ""
     """What else is known of how a kill may have come about, in a sentence; else ''."""
 
