@@ -282,7 +282,9 @@ def test_what_outlives_both_supervisor_and_launcher_is_told_and_ended(tmp_path: 
     place = DataDir(tmp_path / "data")
     place.prepare()
     bench, mark = Bench(place, ProcessRuntime(place), isolated=False), str(random.randrange(10**8, 10**9))
-    process_id = bench.run(f"trap 'echo asked > asked; exit' TERM; setsid sleep {mark} & while :; do sleep 0.05; done")
+    process_id = bench.run(
+        f"exec 2>/dev/null; trap 'echo asked > asked; exit' TERM; setsid sleep {mark} & while :; do sleep 0.05; done"
+    )
     wait_until(lambda: [pid for pid in alive(mark) if _is_sleep(pid)] != [])
     supervisor = bench.supervisor(process_id)
     launcher = _child(supervisor)
