@@ -26,6 +26,7 @@ from relay_tui.ui.endings import on_ending
 from relay_tui.ui.hands import Hands
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.main_screen import MainScreen
+from relay_tui.ui.outlet import TerminalDriver
 from relay_tui.ui.world import Bridge, WorldChanged, snapshot
 
 SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waiting, at each step of a key's way
@@ -48,7 +49,7 @@ class RelayApp(Hands[int]):
     ]
 
     def __init__(self, relay: Relay) -> None:
-        super().__init__()
+        super().__init__(TerminalDriver)
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay

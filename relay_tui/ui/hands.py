@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from textual import events
 from textual.app import App
 from textual.dom import DOMNode
+from textual.driver import Driver
 
 UNDERWAY = 0.1  # seconds after which a key has been obeyed, if nothing else told so: whatever took it lets none go on
 STUCK = 0.3  # seconds after which a key no longer waits for one whose way broke off
@@ -26,8 +27,8 @@ class Hands(App[Result]):
     key_at = 0.0
     """When the last one came, on the monotonic clock."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, driver_class: type[Driver] | None = None) -> None:
+        super().__init__(driver_class)
         self._held_keys: deque[events.Key] = deque()
         self._underway: DOMNode | None = None  # where the last one went; None: it is back
         self._sent_at = 0.0
