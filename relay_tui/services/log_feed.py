@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
 from relay_tui.services.log_join import OVERLAP, Unknown, newest_edge
+from relay_tui.services.log_repeats import Repeats
 from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
 from relay_tui.services.ports.log import NOTHING, NOTICE, TIMELESS, packed
 
@@ -70,6 +71,7 @@ class LogFeed:
         self._batches: deque[LogBatch] = deque()
         self._recent: deque[LogBatch] = deque()
         self._recent_lines = 0
+        self._repeats = Repeats()
         self._begun = NOTHING
         self._told = False  # whether there is something to drain, and the one who drains knows
         self.begun = NOTHING
@@ -144,6 +146,7 @@ class LogFeed:
         came = False
         for batch in stream:
             fresh = unknown.sift(batch) if unknown is not None else batch
+            fresh = self._repeats.without(fresh, self._recent)
             if fresh and unknown is not None and not unknown.met:
                 unknown.met = True
                 if not self._take(_MISSING, NOTHING):
