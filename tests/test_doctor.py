@@ -153,6 +153,8 @@ def test_all_is_well_on_a_sound_machine(name: str) -> None:
         ("remote a", _with(remotes={"https://host.example/a.git": GitError("It asks for a name", "fatal: x", "Do.")}),
          "broken", "It asks for a name: fatal: x", "Do."),
         ("data dir", _with(lies=replace(GROUND, mode=0o755)), "broken", "mode 0755", "chmod 700 /srv/relay"),
+        ("data dir", _with(lies=replace(GROUND, mode=0o755), writable=FileSystemError("/srv/relay cannot be written",
+         "Read-only file system", "Remount it.")), "broken", "Read-only file system", "Remount it."),
         ("data dir", _with(lies=replace(GROUND, mine=False)), "broken", "another user", "chown"),
         ("data dir", _with(lies=replace(GROUND, network=True, kind="nfs4")), "warning", "nfs4", "--data-dir"),
         ("data dir", _with(lies=replace(GROUND, kind="tmpfs")), "warning", "in memory", "--data-dir"),

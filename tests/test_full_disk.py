@@ -15,6 +15,7 @@ from installed_relay import IMAGE, InstalledRelay, clear_engine
 from waiting import wait_until
 
 from relay_tui.adapters.process import sandbox
+from relay_tui.adapters.process.journal import STDERR, STDOUT, Reader, Writer, segments
 from relay_tui.adapters.store import TinyStore
 from relay_tui.adapters.store.reserve import SLOTS
 from relay_tui.errors import FileSystemError
@@ -22,6 +23,9 @@ from relay_tui.model import Project
 
 _CONFIG = f"""
 image = "{IMAGE}"
+[profiles.yes]
+command = "yes 0123456789"
+tty = false
 [profiles.hog]
 command = "while [ ! -e go ]; do sleep 0.05; done; while :; do cat /dev/zero >> junk; sleep 0.02; done 2>/dev/null"
 tty = false
@@ -49,6 +53,34 @@ def test_the_reserve_takes_what_is_urgent_and_nobody_snatches_it(tmp_path: Path)
                 put("no reserve", urgent=True)
             assert TinyStore(disk.path / "store.json").read().projects["p1"].name == f"{round_} {SLOTS - 1}"
             disk.make_room()
+
+
+def test_a_log_leaves_the_disk_room_and_counts_what_it_drops(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "data", "12m") as disk:
+        floor = shutil.disk_usage(disk.path).total // 10
+        log = disk.path / "log"
+        writer = Writer(log, kept=3)
+        block = b"0123456789\n" * 5_000 + b"01234"
+        for _ in range(60):  # 3 MB: it gives up what is older
+            writer.write(STDOUT, block)
+            assert shutil.disk_usage(disk.path).free > floor
+        before = segments(log)
+        assert len(before) > 1
+        disk.fill(leave=65_536)
+        writer.write(STDOUT, block)
+        assert len(segments(log)) == 1  # of its own it gave up what it could
+        disk.fill(leave=65_536)
+        for _ in range(3):
+            writer.write(STDERR, b"lost\n" * 10 + b"cut ")
+            assert shutil.disk_usage(disk.path).free <= floor
+        disk.make_room()
+        writer.write(STDERR, b"here\nwhole again\n")
+        disk.fill(leave=65_536)
+        writer.write(STDOUT, b"rest of a line\ngone\n")
+        writer.close()
+        said = b"".join(entry.data for entry in Reader(log, tail=4, follow=False).entries())
+        assert b"\nrelay dropped 5032 lines: the disk is full\nwhole again\n" in said
+        assert said.endswith(b"\nrelay dropped 1 line: the disk is full\n")
 
 
 @pytest.fixture(params=["docker", "process"])
@@ -113,3 +145,16 @@ def test_what_fills_the_disk_can_be_ended_and_removed(relay: InstalledRelay) -> 
     assert relay.run("project", "list", "--json").rows == []
     assert not [name for name in relay.left() if name.startswith(("trash/", "projects/", "processes/"))]
     no_bug_logged(relay)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("relay", ["process"], indirect=True)
+def test_a_process_does_not_fill_the_disk_with_its_log(relay: InstalledRelay) -> None:
+    made = relay.json("session", "create", "demo", "--name", "yes", "--profile", "yes")
+    assert made["state"] == "running"
+    log = relay.data / "processes" / str(made["id"]) / "log"
+    wait_until(lambda: min(segments(log)) > 3, 30)  # it has gone round
+    assert _free(relay) > 1 << 20
+    assert relay.run("session", "logs", "yes", "--tail", "2").out.count("0123456789") >= 1
+    assert relay.json("session", "create", "demo", "--name", "more")["state"] == "running"
+    assert relay.json("session", "stop", "yes")["state"] == "stopped"

@@ -17,7 +17,9 @@ from pathlib import Path
 STDOUT, STDERR = 1, 2
 SEGMENT = 4 << 20
 KEPT = 8
-"""At most 32 MiB of a session's log are kept."""
+"""At most 32 MiB of a session's log are kept; less on a small disk."""
+FLOOR = 64 << 20
+"""Bytes of the disk, but no more than a tenth of it, that a log leaves free: the store and the session need room."""
 _HEAD = struct.Struct("<BxxxIQ")
 _FOOT = struct.Struct("<I")
 _FRAME = _HEAD.size + _FOOT.size
@@ -35,30 +37,74 @@ class Entry:
 
 
 class Writer:
-    """Appends to a log directory; begins a new segment each time it is made, and each time one is full."""
+    """Appends to a log directory; begins a new segment each time it is made, and each time one is full.
 
-    def __init__(self, directory: Path, *, segment: int = SEGMENT, kept: int = KEPT) -> None:
+    Near the floor it gives up its own oldest segments, then drops what comes, and tells in the log how much that was.
+    """
+
+    def __init__(self, directory: Path, *, segment: int = 0, kept: int = KEPT) -> None:
         self._directory = directory
-        self._segment = segment
-        self._kept = kept
         directory.mkdir(mode=0o700, exist_ok=True)
+        disk = os.statvfs(directory)
+        size = disk.f_blocks * disk.f_frsize
+        self._floor = min(FLOOR, size // 10)
+        self._segment = segment or min(SEGMENT, max(size // 64, 1 << 16))
+        self._kept = kept
         self._number = max(segments(directory), default=0)
         self._file = -1
         self._size = 0
-        self._lost = 0
         self._after = 0
+        self._dropped = 0  # lines that nobody was told of yet
+        self._unfinished: set[int] = set()  # streams in the midst of a line that is in the log
+        self._torn: set[int] = set()  # streams in the midst of a line whose beginning was dropped
         self._turn()
 
     def write(self, stream: int, data: bytes) -> None:
-        """Append what came. What a full disk does not take is counted, and told in the log once there is room."""
-        if self._lost:
-            words = f"relay: {self._lost} bytes of output are not in this log: the disk was full\n".encode()
-            if not self._append(STDERR, words):
-                self._lost += len(data)
-                return
-            self._lost = 0
-        if not self._append(stream, data):
-            self._lost += len(data)
+        """Append what came, or count it where there is no room for it."""
+        if not self._room(len(data)) or (self._dropped and not self._tell()):
+            self._drop(stream, data)
+            return
+        if stream in self._torn:
+            _, newline, data = data.partition(b"\n")
+            if newline:
+                self._torn.discard(stream)
+        if data and not self._append(stream, data):
+            self._drop(stream, data)
+
+    def _room(self, size: int) -> bool:
+        """Whether the disk has room for so much above the floor, once older segments are given up for it."""
+        wanted = self._floor + size
+        if self._dropped:
+            wanted += self._floor // 4  # where it is about full, rather one long gap than many
+        while True:
+            disk = os.fstatvfs(self._file)
+            if disk.f_bavail * disk.f_frsize >= wanted:
+                return True
+            older = min(segments(self._directory), default=self._number)
+            if older == self._number:
+                return False
+            try:
+                (self._directory / _name(older)).unlink()
+            except OSError:
+                return False
+
+    def _drop(self, stream: int, data: bytes) -> None:
+        self._dropped += data.count(b"\n") + (not data.endswith(b"\n")) - (stream in self._torn)
+        if data.endswith(b"\n"):
+            self._torn.discard(stream)
+        else:
+            self._torn.add(stream)
+
+    def _tell(self) -> bool:
+        """Say how many lines are missing here, on a line of its own."""
+        for stream in sorted(self._unfinished):
+            if not self._append(stream, b"\n"):
+                return False
+        lines = f"{self._dropped} line{'' if self._dropped == 1 else 's'}"
+        if not self._append(STDERR, f"relay dropped {lines}: the disk is full\n".encode()):
+            return False
+        self._dropped = 0
+        return True
 
     def _append(self, stream: int, data: bytes) -> bool:
         moment = max(time.time_ns(), self._after)
@@ -75,6 +121,10 @@ class Writer:
             return False
         self._size += len(record)
         self._after = moment + data.count(b"\n") + 1
+        if data.endswith(b"\n"):
+            self._unfinished.discard(stream)
+        else:
+            self._unfinished.add(stream)
         return True
 
     def _turn(self) -> None:
@@ -88,7 +138,9 @@ class Writer:
                 (self._directory / _name(old)).unlink()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, once it is told what is missing at its end: that much room there is."""
+        if self._dropped:
+            self._tell()
         os.close(self._file)
 
 

@@ -35,12 +35,12 @@ def data_dir(machine: Machine, place: DataDir) -> Finding:
         return _not_made_yet(machine, root)
     if not ground.mine:
         return broken(name, f"{root} belongs to another user", f"sudo chown -R $USER {_quoted(root)}")
-    if ground.mode & 0o077:
-        return broken(name, f"{root} is open to other users (mode {ground.mode:04o})", f"chmod 700 {_quoted(root)}")
     try:
         machine.try_writing(root)
     except FileSystemError as error:
         return broken(name, f"{error.title}: {error.detail}", error.hint or elsewhere)
+    if ground.mode & 0o077:
+        return broken(name, f"{root} is open to other users (mode {ground.mode:04o})", f"chmod 700 {_quoted(root)}")
     found = f"{root}, {ground.kind}, yours alone"
     if ground.network:
         return warning(name, f"{found}, but on another machine: locks and speed depend on it", elsewhere)
