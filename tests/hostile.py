@@ -213,6 +213,36 @@ def a_way_out() -> object:
     return "changed its root"
 
 
+def mounting_anew() -> object:
+    """By the system calls that came later: a tree of its own, a file system of its own, the old one writable."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    attributes = ctypes.create_string_buffer((1).to_bytes(8, sys.byteorder).rjust(16, b"\0"), 32)  # clear: read-only
+    tree, fresh = libc.syscall(428, -100, b"/", 1), libc.syscall(430, b"tmpfs", 0)
+    return max(tree, fresh) >= 0 or not libc.syscall(442, -100, b"/", 0, attributes, 32)
+
+
+def overhearing() -> object:
+    return [s.fileno() for s in (socket.socket(socket.AF_PACKET, socket.SOCK_RAW),)]
+
+
+def memory() -> object:
+    """Of the first process of its sandbox, and of the launcher."""
+    opened = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) != os.getpid() and b"hostile" not in (process / "cmdline").read_bytes():
+            try:
+                os.close(os.open(process / "mem", os.O_RDWR))
+            except OSError:
+                continue
+            opened.append(str(process))
+    return opened
+
+
+def renaming() -> object:
+    socket.sethostname("hostile")
+    return "renamed"
+
+
 def setuid() -> object:
     os.setuid(0 if os.getuid() else 1)
     return Path("/etc/shadow").read_bytes()
@@ -242,6 +272,10 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "trace a process of the machine": tracing,
     "type into a terminal": typing,
     "mount everything writable": mounting,
+    "mount by later calls": mounting_anew,
+    "rename the machine": renaming,
+    "overhear the network": overhearing,
+    "write into memory of what keeps it": memory,
     "mount with mount(8)": running("mount", "-o", "remount,rw,bind", "/"),
     "unmount what hides the rest": unmounting,
     "unmount it in a namespace of its own": new_namespace,
