@@ -196,7 +196,7 @@ def test_into_a_repository_of_the_users_own(ground: Ground) -> None:
         ground.exit.export(ground.clone, "unused", own, Watch())
     assert (refused.value.title, refused.value.hint) == (
         f"topic is checked out in {own}",
-        "Choose another name: --as topic-2",
+        "Choose another name{|: --as topic-2}.",
     )
     run_git("checkout", "--quiet", "main", cwd=own)
     with pytest.raises(ConflictError, match="has a branch topic with other commits"):

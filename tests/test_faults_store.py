@@ -83,7 +83,7 @@ def test_store_damaged_under_the_screen(relay: InstalledRelay, open_screen: Open
     screen.wait_for("2 projects")
     screen.wait_for("engine down")
     _store(relay).write_bytes(b'{"projects": ')
-    screen.wait_for("was damaged", timeout=3)
+    screen.wait_for(r"damaged: it\s", timeout=3)
     assert screen.shows("2 projects")
     screen.press("q")
     assert screen.wait_end() == 0
