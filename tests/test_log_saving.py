@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 from fakes import Rig, build
 from on_screen import Shown, a_project, a_session, shown
+from textual.widgets._toast import Toast
 
 from relay_tui.errors import CancelledError, EngineUnreachableError
 from relay_tui.services.log_history import Older
@@ -46,6 +47,19 @@ async def test_the_older_lines_are_loaded_first(rig: Rig) -> None:
         await screen.sees("Saved 12,000 lines to")
         assert saved(rig) == lines(12_000)
         assert screen.main.detail.log_view.following
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_what_is_said_hides_nothing_of_the_log(rig: Rig, size: tuple[int, int]) -> None:
+    """Nor of its border, where it stands how many lines match."""
+    talk(rig, 50)
+    async with shown(rig, size) as screen:
+        await screen.sees("line 49")
+        await screen.press("l", "ctrl+s")
+        await screen.sees("Saved 50 lines")
+        for toast in screen.app.screen.query(Toast):
+            assert toast.region.height > 0
+            assert not toast.region.overlaps(screen.main.detail.region)
 
 
 async def test_what_does_not_fit_into_the_buffer_is_told(rig: Rig) -> None:
