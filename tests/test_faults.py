@@ -138,7 +138,7 @@ def test_data_dir_that_became_read_only(
     screen.wait_for("relay .* The data directory cannot be written")
     screen.press("S")
     screen.wait_for("Read-only file system")
-    assert screen.shows("● running +main")
+    screen.wait_for("● running +main")  # once the message no longer covers it
 
     disk.read_only(False)
     screen.press("S")
