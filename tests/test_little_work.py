@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from fakes import build
 from on_screen import Shown, a_project, a_session, shown
+from textual._compositor import Compositor
 from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
 
 from relay_tui.model import Project, Session, SessionState
 from relay_tui.services.ports import Stats
@@ -70,3 +73,32 @@ async def test_one_sessions_figures_are_drawn_less_often_than_read(
             await screen.until(partial(has_read, screen, session, number))
             await screen.pilot.pause()
         assert len(drawn) == 1
+
+
+async def test_a_filter_comes_takes_rows_and_goes_without_a_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = build(tmp_path)
+    project = a_project(rig, "alpha")
+    for number in range(40):
+        a_session(rig, project, f"work-{number:02}", SessionState.STOPPED)
+    reflow, laid_out = Compositor.reflow, []
+
+    def counted(compositor: Compositor, parent: Widget, size: Size) -> object:
+        laid_out.append(size)
+        return reflow(compositor, parent, size)
+
+    async with shown(rig) as screen:
+        await screen.sees("work-03")
+        keys = screen.lines[-1]
+        await screen.press("j")
+        await screen.pilot.pause()
+        monkeypatch.setattr(Compositor, "reflow", counted)
+        await screen.press("/")
+        await screen.sees("show only what contains")
+        await screen.press("0", "7")
+        await screen.until(lambda: not screen.row("work-03") and screen.row("work-07"), "one row")
+        assert screen.lines[-1].strip() == "07"
+        await screen.press("escape")
+        await screen.sees("work-08")
+        assert (screen.lines[-1], laid_out) == (keys, [])

@@ -8,6 +8,7 @@ from textual import on
 from textual.widgets import Input
 
 from relay_tui.ui.bars import KeyBar
+from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.panes import Panes
 
 if TYPE_CHECKING:
@@ -23,21 +24,19 @@ class Filtered(Panes):
     def lines_to_type_in(self) -> ComposeResult:
         """One more, for the filter."""
         yield from super().lines_to_type_in()
-        yield Input(id="filter", placeholder="show only what contains", compact=True)
+        yield FilterLine(self.query_one(KeyBar))
 
     def open_filter(self) -> None:
         """Type in place of the key bar; the pane that had the focus shows only what matches."""
         self._filtering = self.place if self.place in self._filters else "sessions"
-        bar = self.query_one("#filter", Input)
+        bar = self.query_one(FilterLine)
         bar.value = self._filters[self._filtering]
         self._show_filter(True)
         self.set_focus(bar)
 
     def _show_filter(self, shown: bool) -> None:
-        """Swap the two lines by themselves: a class of the screen would have every widget styled anew."""
         self._typing = shown
-        self.query_one("#filter").display = shown
-        self.query_one(KeyBar).display = not shown
+        self.query_one(FilterLine).show(shown)
 
     @on(Input.Changed, "#filter")
     def filter_typed(self, event: Input.Changed) -> None:

@@ -67,8 +67,12 @@ class LogActions(LogSaving):
 
     def _ask_pattern(self, kind: Kind, text: str) -> None:
         prompt = self.query_one(LogPrompt)
-        prompt.display, self.query_one(KeyBar).display = True, False
+        self.show_prompt(prompt, shown=True)
         prompt.ask(kind, text)
+
+    def show_prompt(self, prompt: LogPrompt, *, shown: bool) -> None:
+        """Put it in place of the key bar, or the key bar in its place."""
+        prompt.display, self.query_one(KeyBar).display = shown, not shown and self.shows_keys
 
     def use_pattern(self, kind: Kind, wanted: Pattern | None, done: bool) -> None:
         """Show what matches as it is typed; enter goes back to the log."""
@@ -86,7 +90,7 @@ class LogActions(LogSaving):
         prompt = self.query_one(LogPrompt)
         if not prompt.display:
             return False
-        prompt.display, self.query_one(KeyBar).display = False, self.shows_keys
+        self.show_prompt(prompt, shown=False)
         self.set_focus(self.log_view)
         return True
 

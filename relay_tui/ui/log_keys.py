@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 
 from relay_tui.services import names
 from relay_tui.ui.doing import Doing
+from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.log_prompt import LogPrompt
 from relay_tui.ui.log_view import LogView
@@ -21,6 +22,11 @@ class LogKeys(Doing, LogActions):
         """One more, for patterns."""
         yield from super().lines_to_type_in()
         yield LogPrompt(self.use_pattern)
+
+    def show_prompt(self, prompt: LogPrompt, *, shown: bool) -> None:
+        """The line of the filter, which lies over the key bar, makes room too."""
+        super().show_prompt(prompt, shown=shown)
+        self.query_one(FilterLine).display = not shown
 
     @property
     def log_view(self) -> LogView:

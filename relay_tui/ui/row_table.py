@@ -64,7 +64,7 @@ class RowTable(RowCursor, can_focus=True):
     DEFAULT_CSS = """
     RowTable {
         overflow-x: hidden;
-        overflow-y: auto;
+        overflow-y: scroll;
         scrollbar-size-vertical: 1;
         & > .row-table--header { color: $text-muted; text-style: bold; }
         & > .row-table--marker { color: $primary; }
@@ -121,6 +121,7 @@ class RowTable(RowCursor, can_focus=True):
         self._drawn: LRUCache[tuple[Row, bool, bool], Strip] = LRUCache(512)
         self._styles: dict[tuple[tuple[str, ...], bool], Style] = {}
         self._chose_on_first_click = False
+        self.set_reactive(Widget.show_vertical_scrollbar, True)  # it never goes: that would lay out the screen
         self.set_reactive(RowTable.show_header, show_header)
         self.set_reactive(RowTable.placeholder, placeholder)
 
@@ -238,9 +239,9 @@ class RowTable(RowCursor, can_focus=True):
         self.refresh()
 
     def _fit_height(self) -> None:
-        """Tell the scrollbar alone how many lines there are, unless it comes or goes: that lays out the screen."""
-        size, room = Size(0, len(self._rows) + self._header_height), self.size.height
-        if not self.size or (self.virtual_size.height > room) != (size.height > room):
+        """Tell the scrollbar alone how many lines there are: everybody else's place is what it was."""
+        size = Size(0, len(self._rows) + self._header_height)
+        if not self.size:
             self.virtual_size = size
         elif size != self.virtual_size:
             self.set_reactive(Widget.virtual_size, size)
@@ -345,11 +346,6 @@ class RowTable(RowCursor, can_focus=True):
         self._styles.clear()
         self._drawn.clear()
         super().notify_style_update()
-
-    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
-        """A scrollbar that appears learns where we are; it is only told of later moves."""
-        if shown:
-            self.vertical_scrollbar.position = self.scroll_y
 
     def watch_show_header(self) -> None:
         """Titles count in the widths of columns."""
