@@ -207,6 +207,7 @@ def photograph(here: World) -> None:
     here.wait(r"10 sessions .* running .* failed")
     here.go(r"refunds +shop-api")
     here.wait(r"the whole suite")
+    here.catch(r"cpu +\d.*[▁-█]{6}.*net ↓ +\d")  # what a session takes is measured once a second
     here.shoot("main", "relay: sessions side by side")
 
     here.keys("n")

@@ -172,7 +172,7 @@ async def test_columns_of_what_is_on_the_screen(scene: Scene) -> None:
         assert "…" not in screen.row("zero")
         await screen.press("v")
         await screen.until(lambda: scene.read() == set())
-        await screen.sees("WORK IMAGE AGE")
+        await screen.sees("WORK RUNS ON AGE")
 
 
 async def test_a_session_that_stops_loses_its_figures(scene: Scene) -> None:

@@ -132,9 +132,9 @@ FIGURES = (
 def session_columns(*, with_project: bool, figures: bool = False) -> tuple[Column, ...]:
     """The columns of the sessions pane; the least important are the first to go when it is narrow.
 
-    With `figures` those of what a session takes stand in for its image.
+    With `figures` those of what a session takes stand in for what it runs on: an image, or a process.
     """
-    image = Column("image", "IMAGE", min_width=10, max_width=44, priority=20, ellipsis="middle")
+    image = Column("image", "RUNS ON", min_width=10, max_width=44, priority=20, ellipsis="middle")
     columns = [
         Column("state", "STATE", width=10, priority=100),
         Column("name", "NAME", min_width=8, max_width=40, grow=1, priority=99),
