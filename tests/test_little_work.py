@@ -17,7 +17,7 @@ from textual.widget import Widget
 from relay_tui.model import Project, Session, SessionState
 from relay_tui.services.ports import Stats
 from relay_tui.services.relay import Relay
-from relay_tui.ui import detail, info, meters
+from relay_tui.ui import detail, info, meters, panes
 from relay_tui.ui.present import Glyphs
 from relay_tui.ui.world import World
 
@@ -41,6 +41,21 @@ async def test_a_project_is_told_in_full_once_the_cursor_rests(tmp_path: Path, m
         await screen.press("j", "j", "j", "j")
         await screen.sees("https://host.example/team/omega.git")
         assert told == ["omega"]
+
+
+async def test_what_passes_by_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = build(tmp_path)
+    names = ("alpha", "beta", "gamma", "omega")
+    sessions = {name: a_session(rig, a_project(rig, name), "main", SessionState.STOPPED).id for name in names}
+    seen: list[tuple[str, ...]] = []
+    async with shown(rig) as screen:
+        await screen.press("h")
+        await screen.until(lambda: screen.focused == "projects" and screen.main._seeing is None, "rest")
+        monkeypatch.setattr(panes, "SEEN", 1.0)  # no machine is so slow that a key takes longer
+        monkeypatch.setattr(screen.main.relay.facts, "show", seen.append)
+        await screen.press("j", "j", "j", "j")
+        await screen.until(lambda: seen, "a look")
+        assert seen == [(sessions["omega"],)]
 
 
 def counting(draw: Callable[[meters.Metered], None], drawn: list[object]) -> Callable[[meters.Metered], None]:

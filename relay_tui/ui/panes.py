@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from relay_tui.ui.columns import Cell
 
 PANES = ("projects", "sessions", "detail")
+SEEN = 0.15  # seconds between what comes to be seen and looks at it: rows that pass by are not worth one
 REST = 0.25  # seconds the cursor rests on a session before its clone is looked at
 
 
@@ -53,6 +54,7 @@ class Panes(Screen[None]):
         self._last_session: dict[str, str] = {}
         self._shown_project: str | None = None
         self._resting: Timer | None = None
+        self._seeing: Timer | None = None
         self._titles: dict[str, tuple[str, str]] = {}
         self._engine_epoch = 0
         self.marked: frozenset[str] = frozenset()
@@ -284,7 +286,12 @@ class Panes(Screen[None]):
         return project if project is not None and project.clone_state is CloneState.READY else None
 
     def _say_what_is_seen(self) -> None:
-        """Facts are looked for in the background of sessions that are on the screen, no others."""
+        """Facts are looked for in the background of sessions that are on the screen and stay there, no others."""
+        if self._seeing is None:
+            self._seeing = self.set_timer(SEEN, self._see)
+
+    def _see(self) -> None:
+        self._seeing = None
         self.relay.facts.show(self.sessions.visible_keys)
 
     # --- the cursor and the focus ---
