@@ -84,6 +84,18 @@ def test_rows_are_what_fresh_ones_would_be(change: str) -> None:
     assert ProjectRows(present.UNICODE).rows(after, "")[0].cells[2].plain == str(len(after.records.live_sessions()))
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_rows_that_grew_older_are_what_fresh_ones_would_be(change: str) -> None:
+    """Also those in which other words stand over the age."""
+    world = CHANGES[change](a_world())
+    kept, later = SessionRows(present.UNICODE, PROFILES), NOW + timedelta(hours=3)
+    before = kept.rows(world, None, "", NOW, None, {"s2"})
+    after = kept.rows(world, None, "", later, None, {"s2"})
+    fresh = SessionRows(present.UNICODE, PROFILES)
+    assert after == fresh.rows(world, None, "", later, None, {"s2"}) != before
+    assert kept.grow_old_at == fresh.grow_old_at
+
+
 def test_only_what_changed_is_built_anew() -> None:
     """One state of many: every other row is the object it was, also when its record was read anew."""
     world = a_world(40)

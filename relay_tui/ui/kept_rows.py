@@ -73,8 +73,12 @@ class SessionRows:
                 None if cells is None else cells.get(session.id, NO_CELLS),
             )
             found = kept.get(session.id)
-            if found is None or found.until <= at or found.made_from != made_from:
+            if found is None or found.made_from != made_from:
                 found = kept[session.id] = self._build(made_from, world, moment)
+            elif found.until <= at:
+                until = at + present.age_lasts(session.created_at, moment)
+                row = present.aged(found.row, session.created_at, moment)
+                found = kept[session.id] = _Kept(found.made_from, until, row, found.words)
             if not wanted or wanted in found.words:
                 rows.append(found.row)
                 if found.until < self.grow_old_at:

@@ -194,6 +194,12 @@ def session_row(
     return Row(session.id, tuple(cells), wide=wide, wide_from=wide_from, progress=progress)
 
 
+def aged(row: Row, since: str, moment: datetime) -> Row:
+    """The same row later: its last cell alone is another."""
+    cells = (*row.cells[:-1], clean_cell(age(since, moment), "dim"))
+    return Row(row.key, cells, row.wide, row.wide_from, row.progress)
+
+
 def _noted(shown: Cell, words: str) -> Cell:
     return Cell((*shown.spans, (f" {words}", "busy")))
 

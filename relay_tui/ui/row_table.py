@@ -226,10 +226,11 @@ class RowTable(RowCursor, can_focus=True):
 
     def _refresh_rows(self, keys: Sequence[str]) -> None:
         """Refresh those of the rows that are on the screen."""
-        first = self._header_height - self.scroll_offset.y
-        lines = {self._index[key] + first for key in keys if key in self._index}
+        header, index = self._header_height, self._index
+        first = header - self.scroll_offset.y
         width, height = self.content_size
-        regions = [Region(0, y, width, 1) for y in lines if self._header_height <= y < height]
+        lines = {index[key] + first for key in keys if key in index}
+        regions = [Region(0, y, width, 1) for y in lines if header <= y < height]
         if regions:
             self.refresh(*regions)
 
