@@ -17,6 +17,7 @@ from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
+from relay_tui.memory import share_one_arena
 from relay_tui.services.relay import Relay
 from relay_tui.terminal import utf8_locale
 from relay_tui.ui import present
@@ -165,6 +166,7 @@ def run_app(app: RelayApp) -> int:
         codecs.register_error("relay-plain", _plain)
         sys.__stderr__.reconfigure(encoding="ascii", errors="relay-plain")
     sys.setswitchinterval(SWITCH)
+    share_one_arena()
     try:
         app.run()
     finally:
