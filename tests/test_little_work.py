@@ -117,3 +117,14 @@ async def test_a_filter_comes_takes_rows_and_goes_without_a_layout(
         await screen.press("escape")
         await screen.sees("work-08")
         assert (screen.lines[-1], laid_out) == (keys, [])
+
+
+async def test_tabs_stay_while_a_filter_leaves_nothing(tmp_path: Path) -> None:
+    rig = build(tmp_path)
+    a_session(rig, a_project(rig, "alpha"), "main", SessionState.STOPPED)
+    async with shown(rig) as screen:
+        await screen.press("/", "z")
+        await screen.sees("Nothing matches the filter.")
+        await screen.pilot.pause()
+        assert (screen.main.session, screen.main.detail.tab) == (None, "log")
+        assert screen.row("Log  Info  Changes")

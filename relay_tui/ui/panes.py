@@ -225,7 +225,8 @@ class Panes(Screen[None]):
             facts = partial(info.project_info, subject, world, relay, glyphs)
             self.detail.show_facts(subject.name, facts, only=True)
         else:
-            self.detail.show_facts("relay", partial(info.overview, world, relay), only=True)
+            hidden = self._about == "sessions" and bool(self._filters["sessions"])  # no tab comes or goes
+            self.detail.show_facts("relay", partial(info.overview, world, relay), only=not hidden)
         if self.detail.furnished:
             session = subject if isinstance(subject, Session) else None
             self.detail.show_log(session, self._engine_epoch)
