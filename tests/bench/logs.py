@@ -144,7 +144,7 @@ def check_kept(screen: Watched, here: Place) -> int:
     """Save the log, and see whether the file has every line of the burst, once and in order; answer how many."""
     enter_log(screen)
     screen.press("C-s")
-    screen.until_text("Saved to")
+    screen.until_text(" lines to ")
     (saved,) = (here.data / "logs").iterdir()
     found = [line for line in saved.read_text().split("\n") if line.startswith("line ")]
     if found != lines(BURST).split("\n")[:-1]:
