@@ -29,7 +29,9 @@ _STRING = r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x18\x1a\x1b\x9c\n]*(?:
 _CSI = r"(?:\x1b\[|\x9b)(?P<parameters>[0-?]*)(?P<between>[ -/]*)(?P<final>[@-~]?)"
 _ESCAPE = r"\x1b[ -/]*[0-~]"
 _SEQUENCE = re.compile(f"{_STRING}|{_CSI}|{_ESCAPE}")
-_TOKEN = re.compile(f"(?P<move>[\\t\\r\\b])|{_STRING}|{_CSI}|{_ESCAPE}")
+HOME = "\x1c"
+"""In a raw log line: what stands before it is relay's, and nothing behind it can go back there and overwrite it."""
+_TOKEN = re.compile(f"(?P<move>[\\t\\r\\b{HOME}])|{_STRING}|{_CSI}|{_ESCAPE}")
 
 # C0, DEL, C1; soft hyphen and other invisible letters; bidi controls; zero width; line separators; tags; surrogates.
 _UNSAFE = re.compile(
@@ -213,7 +215,7 @@ class _Line:
         self._safe = safe or _safe
         self._characters: list[str] = []
         self._styles: list[TextStyle] = []
-        self._column = 0
+        self._column = self._home = 0
 
     def text(self) -> str:
         """All that stands in it, as it is."""
@@ -228,11 +230,13 @@ class _Line:
         self._column = end
 
     def move(self, control: str, style: TextStyle) -> None:
-        """Obey a tab, carriage return or backspace."""
+        """Obey a tab, carriage return or backspace; the first HOME is the one that counts."""
         if control == "\r":
-            self._column = 0
+            self._column = self._home
         elif control == "\b":
-            self._column = max(0, self._column - 1)
+            self._column = max(self._home, self._column - 1)
+        elif control == HOME:
+            self._home = self._home or self._column
         else:
             target = (self._column // 8 + 1) * 8
             missing = target - max(len(self._characters), self._column)
@@ -245,13 +249,13 @@ class _Line:
         """Obey `erase in line` (K) or `cursor to column` (G): progress bars are made of them."""
         number = int(parameters) if parameters.isascii() and parameters.isdigit() and len(parameters) < 6 else 0
         if final == "G":
-            self._column = min(max(number - 1, 0), len(self._characters))
+            self._column = min(self._home + max(number - 1, 0), len(self._characters))
         elif number == 0:
             del self._characters[self._column :], self._styles[self._column :]
         else:
             end = min(self._column + 1, len(self._characters)) if number == 1 else len(self._characters)
-            self._characters[:end] = " " * end
-            self._styles[:end] = [PLAIN] * end
+            self._characters[self._home : end] = " " * (end - self._home)
+            self._styles[self._home : end] = [PLAIN] * (end - self._home)
 
     def runs(self) -> list[Run]:
         """Neighbours of one style, joined."""

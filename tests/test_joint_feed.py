@@ -22,7 +22,7 @@ from relay_tui.services.joint_order import Line, Timeline, Window, comparable, l
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, packed
-from relay_tui.text import log_plain
+from relay_tui.text import log_plain, log_written
 
 
 def batch(*lines: tuple[float, str], flags: int = STDOUT) -> LogBatch:
@@ -65,6 +65,23 @@ def test_what_carries_on_a_long_line_stands_behind_it_without_a_name() -> None:
     assert texts(in_order(long, [batch((1, "b"))])) == ["a head", "tail", "b b"]
     torn = labelled(Timeline(1).lines(long[1:]), {1: b"a "}, before=2)
     assert texts(torn) == ["a tail"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("step 1\rstep 2\rstep 3 of 4", "a step 3 of 4"),
+        ("\rat 9%\rat 100%\r", "a at 100%"),
+        ("wide\x1b[2K\x1b[1Gbar", "a bar "),
+        ("ab\b\b\b\bcd", "a cd"),
+        ("\x1b[1Gx\x1c\x1c\ry", "a y"),
+        ("\x1b[31mred", "a red"),
+    ],
+)
+def test_a_line_that_goes_back_leaves_its_name_alone(raw: str, shown: str) -> None:
+    (line,) = (one.parts(0)[1].decode() for one in [in_order([batch((1, raw))])])
+    assert log_plain(line) == shown
+    assert log_written(line) == shown
 
 
 def test_times_that_go_back_a_little_change_places_and_a_lot_stay() -> None:

@@ -6,6 +6,7 @@ Where a clock was set back they stay as they came.
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_right
 from collections import deque
@@ -16,9 +17,12 @@ from typing import NamedTuple
 from relay_tui.services.log_join import seconds
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTICE, STREAM_BITS, TIMELESS, packed
+from relay_tui.text import HOME
 
 SWAP = 1.0  # seconds by which a line of a log can be older than the one before it and go before it
 _BEHIND = b"~"  # makes a moment later than itself, and no later than the next one
+_HOME = HOME.encode()
+_MOVES = re.compile(rb"[\r\b\x1b\x9b]")  # with which a line can go back and overwrite itself
 _ENGINE = 30  # characters of a time as most engines write it, to the nanosecond and in UTC
 
 
@@ -146,6 +150,8 @@ def labelled(lines: Sequence[Line], labels: Mapping[int, bytes], before: int = 0
     names = array("I")
     for line in lines:
         label = b"" if line.flags & CONTINUED and line.log == before else labels.get(line.log, b"")
+        if label and _MOVES.search(line.text):
+            label += _HOME  # a carriage return goes back to the line's own beginning, not into the name
         head = b"" if line.flags & TIMELESS else line.time + b" "
         pieces.append(head + label + line.text)
         names.append(len(label))
