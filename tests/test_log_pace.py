@@ -37,7 +37,7 @@ def test_the_first_lines_of_a_log_are_drawn_at_once() -> None:
     pace.end(100.231)
     assert pace.due(100.24, key_at=100.20) == pytest.approx(LEAST - 0.01)  # the key that opened it counts no more
     assert pace.due(100.24, key_at=100.239) == pytest.approx(LEAST - 0.01)
-    assert pace.due(100.27, key_at=100.269) == pytest.approx(KEY - 0.001)
+    assert pace.due(100.30, key_at=100.299) == pytest.approx(KEY - 0.001)
 
 
 @pytest.mark.parametrize(
