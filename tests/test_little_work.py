@@ -12,12 +12,14 @@ from on_screen import Shown, a_project, a_session, shown
 from textual._compositor import Compositor
 from textual.content import Content
 from textual.geometry import Size
+from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 
 from relay_tui.model import Project, Session, SessionState
 from relay_tui.services.ports import Stats
 from relay_tui.services.relay import Relay
 from relay_tui.ui import detail, info, meters, panes
+from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.present import Glyphs
 from relay_tui.ui.world import World
 
@@ -117,6 +119,28 @@ async def test_a_filter_comes_takes_rows_and_goes_without_a_layout(
         await screen.press("escape")
         await screen.sees("work-08")
         assert (screen.lines[-1], laid_out) == (keys, [])
+
+
+async def test_a_letter_of_a_filter_draws_its_list_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = build(tmp_path)
+    project = a_project(rig, "alpha")
+    for number in range(20):
+        a_session(rig, project, f"work-{number:02}", SessionState.STOPPED)
+    update_widgets, drawn = Compositor.update_widgets, set[object]()
+
+    def noted(compositor: Compositor, widgets: set[Widget]) -> None:
+        drawn.update(widget.parent if isinstance(widget, ScrollBar) else widget for widget in widgets)
+        update_widgets(compositor, widgets)
+
+    async with shown(rig) as screen:
+        await screen.press("/")
+        await screen.sees("show only what contains")
+        monkeypatch.setattr(Compositor, "update_widgets", noted)
+        await screen.press("0")  # the row under the cursor stays
+        await screen.sees("Sessions · 11 of 20")
+        assert drawn == {screen.main.sessions, screen.main.query_one(FilterLine)}
 
 
 async def test_tabs_stay_while_a_filter_leaves_nothing(tmp_path: Path) -> None:

@@ -165,14 +165,17 @@ async def test_the_filter_narrows_as_it_is_typed_and_escape_clears_it(rig: Rig) 
 
         await screen.press("slash", *"TOP")
         await screen.until(lambda: keys() == ["s.alpha.topic"])
+        await screen.sees("Sessions · 1 of 4")
         await screen.press("enter")
         assert (screen.focused, keys()) == ("sessions", ["s.alpha.topic"])
         assert table.border_subtitle == "/TOP"
         assert screen.main.sessions.cursor_key == "s.alpha.topic"
         await screen.press("slash", *"xx")
         await screen.sees("Nothing matches the filter. esc clears it.")
+        await screen.sees("Sessions · 0 of 4")
         await screen.press("escape")
         await screen.until(lambda: len(keys()) == 4)
+        assert table.border_title == "Sessions · 4"
         assert screen.focused == "sessions"
         await screen.press("slash", *"beta/d", "enter")  # by project and name, as one writes it
         assert keys() == ["s.beta.dev"]
@@ -180,6 +183,7 @@ async def test_the_filter_narrows_as_it_is_typed_and_escape_clears_it(rig: Rig) 
         assert len(keys()) == 4
         await screen.press("h", "slash", *"gam", "enter")
         assert [row.key for row in screen.main.projects.rows] == ["*", "p.gamma"]
+        assert screen.main.projects.border_title == "Projects · 1 of 3"
 
 
 async def test_zoom_gives_a_pane_the_whole_screen_and_follows_the_focus(rig: Rig) -> None:

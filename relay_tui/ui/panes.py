@@ -174,8 +174,9 @@ class Panes(Screen[None]):
         live = self.world.records.live_projects()
         self.projects.placeholder = "" if live else "No projects yet.\n\nN adds one."
         self.projects.highlight = self._filters["projects"]
-        self.projects.set_rows(self._project_rows.rows(self.world, self._filters["projects"]))
-        self._entitle(self.projects, "Projects", len(live), "projects")
+        rows = self._project_rows.rows(self.world, self._filters["projects"])
+        self.projects.set_rows(rows)
+        self._entitle(self.projects, "Projects", len(rows) - 1, len(live), "projects")  # one row is that of all
 
     def _draw_sessions(self) -> None:
         chosen = self.project
@@ -190,7 +191,8 @@ class Panes(Screen[None]):
         if key != self._shown_project:
             self._shown_project = key
             self.sessions.move_to(self._last_session.get(key, rows[0].key if rows else ""))
-        self._entitle(self.sessions, f"Sessions of {chosen.name}" if chosen else "Sessions", count, "sessions")
+        title = f"Sessions of {chosen.name}" if chosen else "Sessions"
+        self._entitle(self.sessions, title, len(rows), count, "sessions")
         self._say_what_is_seen()
 
     def figures(self) -> Mapping[str, tuple[Cell, ...]] | None:
@@ -208,9 +210,11 @@ class Panes(Screen[None]):
             return "The first session comes by itself when the clone is there."
         return "No sessions."
 
-    def _entitle(self, pane: Widget, title: str, count: int, name: str) -> None:
+    def _entitle(self, pane: Widget, title: str, shown: int, count: int, name: str) -> None:
+        """Say how many there are; while a filter is on, also how many of them match, and the filter."""
         wanted = self._filters[name]
-        said = (f"{clean(title)} {self.glyphs.dot} {count}" if count else clean(title), f"/{clean(wanted)}")
+        number = f" {self.glyphs.dot} {f'{shown} of {count}' if wanted else count}" if count else ""
+        said = (f"{clean(title)}{number}", f"/{clean(wanted)}")
         if said != self._titles.get(name):  # each of the two draws the whole pane anew
             self._titles[name] = said
             pane.border_title = Content(said[0])
