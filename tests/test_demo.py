@@ -28,8 +28,9 @@ from waiting import wait_until
 from relay_tui.adapters.demo import Stages, make_repository
 from relay_tui.adapters.demo.sample import HISTORY
 from relay_tui.errors import EngineError
-from relay_tui.services.demo import HINTS, PARTS
+from relay_tui.services.demo import PARTS
 from relay_tui.ui import present
+from relay_tui.ui.demo import HINTS
 from relay_tui.ui.hints import Hints
 
 GIT = shutil.which("git")

@@ -14,6 +14,7 @@ from relay_tui.cli.commands import relay as command_line
 from relay_tui.hints import DEEDS, on_command_line
 from relay_tui.ui.actions import BY_NAME
 from relay_tui.ui.hint_words import hint_words
+from relay_tui.ui.own_keys import FIXED
 
 SOURCE = Path(relay_tui.__file__).parent
 _PLACE = {"InvalidInputError": 3, "NeedsConsentError": 3, "Fault": 3}
@@ -100,6 +101,43 @@ def test_no_hint_names_a_key_on_the_command_line() -> None:
 def test_no_hint_names_an_option_of_the_command_line_on_the_screen() -> None:
     shown = [(place, hint) for place, hint in EVERY if not place.startswith("cli/")]
     assert [(place, hint) for place, hint in shown if _OPTION.search(_COMMAND.sub("", hint_words(hint)))] == []
+
+
+_NAMED = re.compile(
+    _KEY.pattern.replace("<+-]", "<+%\\\\-]") + r"|\besc\b|\bctrl\+\w|(?<=[\s(])[][?](?= [a-z )])(?! unknown)"
+)
+_TABLES = {"actions.py", "own_keys.py"}
+
+
+def test_no_words_on_the_screen_name_a_key_of_the_table() -> None:
+    """The table may give it another; what is bound in the same module, as in a dialog, stays what it is."""
+    wrong = []
+    forms = _bound((SOURCE / "ui/screens/fields.py").read_text())
+    for path in sorted((SOURCE / "ui").rglob("*.py")):
+        source = path.read_text()
+        own = FIXED | (_bound(source) | forms if path.parent.name == "screens" else set())
+        for words in _prose(ast.parse(source)) if path.name not in _TABLES else ():
+            wrong += [(path.name, words) for found in _NAMED.finditer(words) if found[0] not in own]
+    assert wrong == []
+
+
+def _bound(source: str) -> set[str]:
+    """The keys that a module binds."""
+    return {key for keys in re.findall(r'Binding\(f?"([^"]+)"', source) for key in keys.split(",")} | {"esc"}
+
+
+def _prose(tree: ast.Module) -> Iterator[str]:
+    """Every text of more than one word, but for docstrings."""
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) and id(node) not in docs else None
+        if isinstance(text, str) and " " in text.strip():
+            yield text
+
+
+@pytest.mark.parametrize("words", ["esc hides this", "press it", " ] ) has it", "(ctrl+r) looks again", ". u undoes"])
+def test_a_key_on_the_screen_is_seen(words: str) -> None:
+    assert _NAMED.search(words)
 
 
 @pytest.mark.parametrize("hint", ["R makes a new one.", "Mend it, then R.", "press c to cancel it", "S lets it go on"])

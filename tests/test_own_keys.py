@@ -60,6 +60,86 @@ def test_they_are_the_same_everywhere(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+_LOOK_FOR_OLD_ONES = """
+import asyncio, re, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from relay_tui.config import Config
+from relay_tui.ui import actions
+from relay_tui.ui.own_keys import with_own
+letters = (f"alt+{c}" for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+K = {a.name: " ".join(next(letters) for _ in a.keys.split(",")) for a in actions.ACTIONS}
+actions.use(with_own(actions.ACTIONS, K, Path("config.toml")))
+from fakes import build
+from on_screen import a_project, a_session, shown
+from relay_tui.errors import Fault
+from relay_tui.model import SessionState
+from relay_tui.ui.demo import HINTS
+from relay_tui.ui.hints import Hints
+
+OLD = re.compile(r"(?<![\\w+])([A-Za-z?]|esc|ctrl\\+r) +(again|and|to|[a-z]+s)\\b")
+config = Config(glyphs="unicode", path=Path("config.toml"))
+
+async def new(screen):
+    await screen.sees(f"{K['new_project']} adds a repository")
+    await screen.sees(f"{K['help']} shows every key.")
+    await screen.main.mount(Hints("A sample.", HINTS, ascii_only=False), before="#keys")
+    await screen.sees(f"{K['back']} hides this")
+    await screen.sees(f"{K['shell']} a shell in the session's own clone")
+    check(screen)
+
+async def used(screen):
+    await screen.sees(f"{K['shell']} opens a shell in the session; {K['attach']} attaches")
+    check(screen)
+    await screen.press(K["filter"], *"zzz")
+    await screen.sees(f"Nothing matches the filter. {K['back']} clears it.")
+    check(screen)
+    await screen.press(K["back"], "j")
+    await screen.sees(f"{K['stop_start']} starts it.")
+    check(screen)
+    await screen.press(K["shell"])
+    await screen.sees(f"{K['stop_start']} starts it; {K['retry']} goes on from what failed.")
+    await screen.press("j", K["next_tab"])
+    await screen.sees(f"Mend it, then {K['retry']}.")
+    await screen.press(K["remove"])
+    await screen.sees(f"{K['undo']} undoes")
+    await screen.press("escape", K["previous_pane"].split()[0], "G")
+    await screen.sees(f"{K['retry']} tries again, {K['edit_source']} edits the source.")
+    await screen.sees(f"{K['retry']} tries again; {K['edit_source']} edits the source and tries again; "
+        f"{K['remove']} forgets the project.")
+    check(screen)
+    await screen.press(K["help"])
+    await screen.sees("esc closes")
+    await screen.press(K["help"])
+    await screen.until(lambda: screen.app.screen is screen.main, "the help gone")
+
+def check(screen):
+    left = [m[0] for m in OLD.finditer(screen.words)]
+    assert not left, (left, screen.text)
+
+async def look(path):
+    async with shown(build(path / "new", config=config), (200, 60)) as screen:
+        await new(screen)
+    rig = build(path / "used", config=config)
+    alpha = a_project(rig, "alpha")
+    a_session(rig, alpha, "one")
+    a_session(rig, alpha, "two", SessionState.STOPPED)
+    a_session(rig, alpha, "three", SessionState.ERROR, error=Fault("engine", "It failed", "", "Mend it, then {retry}."))
+    a_project(rig, "beta", error=Fault("git", "It cannot be cloned", "", "Check it."))
+    async with shown(rig, (200, 60)) as screen:
+        await used(screen)
+
+asyncio.run(look(Path(sys.argv[2])))
+"""
+
+
+def test_no_words_on_the_screen_name_a_key_that_was(tmp_path: Path) -> None:
+    """With every key of the table another one, what is said with keys says those."""
+    command = (sys.executable, "-c", _LOOK_FOR_OLD_ONES, str(Path(__file__).parent), str(tmp_path))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stderr[-14000:].replace("  ", "")
+
+
 def test_a_table_with_own_keys() -> None:
     own = {
         action.name: action.keys

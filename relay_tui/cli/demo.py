@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from types import FrameType
 from typing import NoReturn
@@ -15,7 +15,8 @@ import click
 
 from relay_tui import text
 from relay_tui.cli.output import Output, fail, progress
-from relay_tui.errors import RelayError
+from relay_tui.cli.screen import take_keys
+from relay_tui.errors import ConfigError, RelayError
 from relay_tui.services.demo import Done, error_words
 from relay_tui.staging import Staged, staged
 
@@ -39,9 +40,13 @@ def demo(headless: bool, as_json: bool) -> int:
 
 
 def _on_screen(stage: Staged) -> int:
+    with suppress(ConfigError):  # what is wrong in the configuration does not keep a demo from its own
+        take_keys(stage.relay.config)
+    from relay_tui.ui.actions import key_of
     from relay_tui.ui.demo import run_demo
 
-    words = f"A sample project; all of it is thrown away when you leave with q. Sessions are {_runs(stage)}."
+    leaving = f"all of it is thrown away when you leave with {key_of('quit')}"
+    words = f"A sample project; {leaving}. Sessions are {_runs(stage)}."
     return run_demo(stage.relay, stage.demo, words)
 
 

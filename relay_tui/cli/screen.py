@@ -13,7 +13,7 @@ from relay_tui.hints import on_command_line
 from relay_tui.paths import log_file
 
 
-def _take_keys(config: Config) -> None:
+def take_keys(config: Config) -> None:
     """Have the keys be the person's own. Raises ConfigError."""
     if config.keys:
         from relay_tui.ui import actions
@@ -28,7 +28,7 @@ def open_screen(data_dir: Path | None, *, debug: bool = False) -> int:
     try:
         relay = wiring.build(data_dir)
         relay.store.read()
-        _take_keys(relay.config)
+        take_keys(relay.config)
     except RelayError as error:
         words = (f"relay: {error.title}", error.detail, on_command_line(error.hint))
         sys.stderr.write("\n".join(filter(None, words)) + "\n")

@@ -68,16 +68,6 @@ FAILING = Part(
 )
 PARTS = (SERVING, TESTING, FAILING)
 
-HINTS: tuple[tuple[str, str, str], ...] = (
-    ("j k", "choose", "choose a session; below is its log"),
-    ("]", "why", "Info: what went wrong, in full"),
-    ("e", "shell", "a shell in the session's own clone"),
-    ("n", "new", "one more session, on any branch"),
-    ("H", "doctor", "what this machine lacks, and what mends it"),
-    ("?", "keys", "every key there is"),
-)
-"""Keys, a word for them, and what they do."""
-
 
 def configured(config: Config, runtime: str, image: str) -> Config:
     """The user's configuration with the demo's own profiles, all on one runtime."""

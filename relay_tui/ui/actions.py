@@ -233,6 +233,11 @@ def _character(key: str) -> str:
     return found if found.isprintable() and not found.isspace() else key
 
 
+def key_of(name: str) -> str:
+    """The first key of the action of that name, for what is said of it in a sentence."""
+    return key_words(BY_NAME[name]).split(" ")[0]
+
+
 def key_words(action: Action, *, ascii_only: bool = False) -> str:
     """The action's keys as a person reads them: '/', 'l →'."""
     names = [_SYMBOLS.get(key) or _character(key) for key in action.keys.split(",")]

@@ -21,7 +21,7 @@ from relay_tui.memory import share_one_arena
 from relay_tui.services.relay import Relay
 from relay_tui.terminal import utf8_locale
 from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS, BY_NAME
+from relay_tui.ui.actions import ACTIONS, BY_NAME, key_of
 from relay_tui.ui.colours import CALM, INK
 from relay_tui.ui.endings import on_ending
 from relay_tui.ui.hands import Hands
@@ -138,7 +138,10 @@ class RelayApp(Hands[int]):
                 self.exit(0)
 
         self.push_screen(
-            Question("Quit, and interrupt what is under way? R goes on with it later.", under_way, "Quit"), answered
+            Question(
+                f"Quit, and interrupt what is under way? {key_of('retry')} goes on with it later.", under_way, "Quit"
+            ),
+            answered,
         )
 
     def close(self) -> None:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import threading
 
-from relay_tui.services.demo import HINTS, Demo
+from relay_tui.services.demo import Demo
 from relay_tui.services.relay import Relay
 from relay_tui.ui import present
+from relay_tui.ui.actions import key_of
 from relay_tui.ui.app import RelayApp, run_app
 from relay_tui.ui.hints import Hints
 from relay_tui.ui.main_screen import MainScreen
 from relay_tui.ui.world import snapshot
+
+HINTS: tuple[tuple[str, str, str], ...] = (
+    ("j k", "choose", "choose a session; below is its log"),
+    (key_of("next_tab"), "why", "Info: what went wrong, in full"),
+    (key_of("shell"), "shell", "a shell in the session's own clone"),
+    (key_of("new_session"), "new", "one more session, on any branch"),
+    (key_of("doctor"), "doctor", "what this machine lacks, and what mends it"),
+    (key_of("help"), "keys", "every key there is"),
+)
+"""Keys, a word for them, and what they do."""
 
 
 class DemoApp(RelayApp):

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from relay_tui.text import clean
+from relay_tui.ui.actions import key_of
 
 
 class Hints(Static):
@@ -20,7 +21,7 @@ class Hints(Static):
         self._hints = tuple(hints)
         self._dot = " | " if ascii_only else " · "
         self.border_title = "A demo"
-        self.border_subtitle = "esc hides this"
+        self.border_subtitle = f"{key_of('back')} hides this"
 
     def on_resize(self, _: events.Resize) -> None:
         """Fold the hints into the width there is, once the layout that it comes from is done."""
@@ -38,18 +39,19 @@ class Hints(Static):
     def _line(self) -> Content:
         """The keys with a word each."""
         shown = [Content.assemble((keys, "bold $primary-lighten-1"), f" {brief}") for keys, brief, _ in self._hints]
-        return Content(self._dot).join([Content.styled("demo", "bold"), *shown, Content("esc hides")])
+        return Content(self._dot).join([Content.styled("demo", "bold"), *shown, Content(f"{key_of('back')} hides")])
 
     def _block(self, width: int) -> Content:
         """What this is, and under it the keys in columns."""
-        room = max(len(words) for _, _, words in self._hints) + 8
+        gap = max(5, *(len(keys) + 2 for keys, _, _ in self._hints))
+        room = max(len(words) for _, _, words in self._hints) + gap + 3
         columns = max(1, min(3, width // room))
         lines = [Content.styled(self._words, "$foreground-muted")]
         for start in range(0, len(self._hints), columns):
             row = [
                 span
                 for keys, _, words in self._hints[start : start + columns]
-                for span in ((f"{keys:<5}", "bold $primary-lighten-1"), f"{words:<{room - 5}}")
+                for span in ((f"{keys:<{gap}}", "bold $primary-lighten-1"), f"{words:<{room - gap}}")
             ]
             lines.append(Content.assemble(*row))
         return Content("\n").join(lines)

@@ -13,6 +13,7 @@ from relay_tui.services.runtimes import DOCKER
 from relay_tui.services.spec import container_spec, describe, loosened
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
+from relay_tui.ui.actions import key_of
 from relay_tui.ui.bars import TONES
 from relay_tui.ui.facts_words import facts_pairs
 from relay_tui.ui.hint_words import hint_words
@@ -130,7 +131,7 @@ def _strays(strays: Sequence[Step]) -> Content:
     lines += [Content(f"  {clean(step.words)}") for step in strays[:8]]
     if len(strays) > 8:
         lines.append(Content(f"  and {len(strays) - 8} more"))
-    lines.append(Content.styled("U adopts them, or moves them away.", "$text-warning"))
+    lines.append(Content.styled(f"{key_of('strays')} adopts them, or moves them away.", "$text-warning"))
     return _join(lines, "\n")
 
 
@@ -138,9 +139,9 @@ def welcome(relay: Relay) -> str:
     """What to do first, where there is nothing yet."""
     return (
         "No projects yet.\n\n"
-        "N  adds a repository: give it a URL or a path.\n"
+        f"{key_of('new_project')}  adds a repository: give it a URL or a path.\n"
         "relay clones it and starts a first session on its default branch.\n\n"
-        f"?  shows every key.\n\nEverything is kept in {relay.data_dir.root}."
+        f"{key_of('help')}  shows every key.\n\nEverything is kept in {relay.data_dir.root}."
     )
 
 
@@ -164,18 +165,16 @@ def _fault(fault: Fault | None, *, source: bool = False) -> Content:
     if fault.hint:
         lines.append(Content.styled(hint_words(fault.hint), "$text-warning"))
     if source:
-        lines.append(
-            Content.styled(
-                "R tries again; E edits the source and tries again; D forgets the project.", "$foreground-muted"
-            )
-        )
+        again, edit, forget = key_of("retry"), key_of("edit_source"), key_of("remove")
+        words = f"{again} tries again; {edit} edits the source and tries again; {forget} forgets the project."
+        lines.append(Content.styled(words, "$foreground-muted"))
     return _join(lines, "\n")
 
 
 def _job(job: Job | None) -> Content:
     if job is None:
         return Content("")
-    hint = "   c cancels it" if job.cancellable else ""
+    hint = f"   {key_of('cancel')} cancels it" if job.cancellable else ""
     return Content.assemble((f"{clean(job.title)}: {job_words(job)}", "$text-warning"), (hint, "$foreground-muted"))
 
 

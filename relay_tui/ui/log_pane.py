@@ -20,6 +20,7 @@ from relay_tui.services.log_source import LogSource
 from relay_tui.services.log_words import ending
 from relay_tui.services.ports import LogBatch
 from relay_tui.text import clean
+from relay_tui.ui.actions import key_of
 from relay_tui.ui.hands import last_key
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_pace import Pace
@@ -248,9 +249,12 @@ def _placeholder(session: Session | None) -> str:
     if session.state is SessionState.STARTING:
         return "Starting …"
     if session.error_reason is not None:
-        return f"{clean(session.error_reason.title)}\n\nThe Info tab ( ] ) has it in full."
+        return f"{clean(session.error_reason.title)}\n\nThe Info tab ( {key_of('next_tab')} ) has it in full."
     if not session.container_id:
         return "There is no container yet."
     if session.state is SessionState.STOPPED:
-        return "The session is stopped, and its log is empty.\n\nS starts it."
-    return "No output yet.\n\ne opens a shell in the session; a attaches to its command, if its profile has one."
+        return f"The session is stopped, and its log is empty.\n\n{key_of('stop_start')} starts it."
+    return (
+        f"No output yet.\n\n{key_of('shell')} opens a shell in the session; "
+        f"{key_of('attach')} attaches to its command, if its profile has one."
+    )

@@ -10,12 +10,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
+from relay_tui.ui.actions import key_of
 from relay_tui.ui.log_match import Pattern, pattern
 
 Kind = Literal["search", "filter"]
 _SIGNS: dict[Kind, str] = {"search": "/", "filter": "&"}
 _HINTS: dict[Kind, str] = {
-    "search": "a regular expression; n and N go on",
+    "search": f"a regular expression; {key_of('log_next')} and {key_of('log_previous')} go on",
     "filter": "show only lines that match; ! before it: only those that do not",
 }
 

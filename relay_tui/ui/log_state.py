@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from relay_tui.ui.actions import key_of
+
 
 @dataclass(frozen=True, slots=True)
 class LogState:
@@ -44,7 +46,7 @@ def state_words(state: LogState, dot: str) -> str:
     """The line in the border: nothing that goes without saying but whether it follows."""
     parts = [state.connection or ("following" if state.following else "paused")]
     if state.saving is not None:
-        parts.append(f"saving, {state.saving:,} lines so far, esc stops")
+        parts.append(f"saving, {state.saving:,} lines so far, {key_of('back')} stops")
     elif state.loading:
         parts.append("loading older lines")
     if state.found is not None:

@@ -18,7 +18,7 @@ from relay_tui.model import CloneState, Desired, Project, Session, SessionState
 from relay_tui.services import names
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS, BY_NAME, TABS, L
+from relay_tui.ui.actions import ACTIONS, BY_NAME, TABS, L, key_of
 from relay_tui.ui.hints import Hints
 from relay_tui.ui.log_keys import LogKeys
 from relay_tui.ui.panes import PANES
@@ -54,7 +54,7 @@ class MainScreen(LogKeys, WorkKeys):
     @on(RecordRemoved)
     def record_removed(self, message: RecordRemoved) -> None:
         """What went can come back."""
-        self.notify(f"Removed {clean(message.name)}. u brings it back.", markup=False)
+        self.notify(f"Removed {clean(message.name)}. {key_of('undo')} brings it back.", markup=False)
         if message.warning:
             self.notify(message.warning, severity="warning", timeout=15, markup=False)
 
@@ -67,7 +67,7 @@ class MainScreen(LogKeys, WorkKeys):
     def found(self, message: Found) -> None:
         """Nothing is done about strays unasked."""
         count = len(message.words)
-        words = f"{count} found that no record knows. U says what, and adopts or removes."
+        words = f"{count} found that no record knows. {key_of('strays')} says what, and adopts or removes."
         self.notify(words, severity="warning", timeout=15, markup=False)
 
     def action_strays(self) -> None:
@@ -189,7 +189,7 @@ class MainScreen(LogKeys, WorkKeys):
                 ConflictError(
                     f"{found.name} is the last session of {name}",
                     "A project keeps at least one session.",
-                    "To remove the project with it, press D in the projects pane.",
+                    "In the projects pane {remove_project} removes the project with it.",
                 ).fault
             )
             return
@@ -223,7 +223,9 @@ class MainScreen(LogKeys, WorkKeys):
 
     @property
     def _kept(self) -> str:
-        return f"to {self.relay.data_dir.trash}, kept for {self.relay.config.trash_days:g} days; u undoes"
+        return (
+            f"to {self.relay.data_dir.trash}, kept for {self.relay.config.trash_days:g} days; {key_of('undo')} undoes"
+        )
 
     # --- terminals ---
 
@@ -245,7 +247,9 @@ class MainScreen(LogKeys, WorkKeys):
         """Lend the terminal for something that needs the session's container to run."""
         if found.state is not SessionState.RUNNING:
             self.tell(
-                ConflictError(f"{found.name} is not running", hint="S starts it; R goes on from what failed.").fault
+                ConflictError(
+                    f"{found.name} is not running", hint="{start} starts it; {retry} goes on from what failed."
+                ).fault
             )
             return
         self.lend_terminal(use, words)

@@ -77,4 +77,4 @@ def _key(written: str) -> str:
 
 def _wrong(path: Path, name: str, why: str, near: Sequence[str] = ()) -> ConfigError:
     meant = f"Did you mean {near[0]}? " if near else ""
-    return ConfigError(f"{path}: keys.{name} {why}", "", f"{meant}Mend the file; ? on the screen shows every key.")
+    return ConfigError(f"{path}: keys.{name} {why}", "", f"{meant}Mend the file.")

@@ -16,7 +16,7 @@ from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services import names
 from relay_tui.text import clean
 from relay_tui.ui import info, present
-from relay_tui.ui.actions import ACTIONS, Action, L
+from relay_tui.ui.actions import ACTIONS, Action, L, key_of
 from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.detail import Detail
 from relay_tui.ui.kept_rows import ProjectRows, SessionRows
@@ -172,7 +172,7 @@ class Panes(Screen[None]):
 
     def _draw_projects(self) -> None:
         live = self.world.records.live_projects()
-        self.projects.placeholder = "" if live else "No projects yet.\n\nN adds one."
+        self.projects.placeholder = "" if live else f"No projects yet.\n\n{key_of('new_project')} adds one."
         self.projects.highlight = self._filters["projects"]
         rows = self._project_rows.rows(self.world, self._filters["projects"])
         self.projects.set_rows(rows)
@@ -201,11 +201,13 @@ class Panes(Screen[None]):
 
     def _nothing(self, chosen: Project | None, *, hidden: bool) -> str:
         if hidden:
-            return "Nothing matches the filter. esc clears it."
+            return f"Nothing matches the filter. {key_of('back')} clears it."
         if chosen is None and not self.world.records.live_projects():
             return info.welcome(self.relay)
         if chosen is not None and chosen.clone_error is not None:
-            return "The clone failed: see below. R tries again, E edits the source."
+            return (
+                f"The clone failed: see below. {key_of('retry')} tries again, {key_of('edit_source')} edits the source."
+            )
         if chosen is not None and chosen.id in self.world.jobs:
             return "The first session comes by itself when the clone is there."
         return "No sessions."

@@ -14,6 +14,7 @@ from relay_tui.events import ProjectFetched, PushPlanned, SessionUpdated, WorkPu
 from relay_tui.services import names
 from relay_tui.text import clean, clean_block
 from relay_tui.ui import present
+from relay_tui.ui.actions import key_of
 from relay_tui.ui.changes.editor import edit, editor_command, real_file
 from relay_tui.ui.doing import Doing
 from relay_tui.ui.world import Announced
@@ -146,7 +147,7 @@ class WorkKeys(Doing):
         if session is None:
             return
         if self.app.screen is not self:
-            self.notify(f"{clean(session.name)} can be pushed now: p shows what goes.", markup=False)
+            self.notify(f"{clean(session.name)} can be pushed now: {key_of('push')} shows what goes.", markup=False)
             return
 
         def answered(yes: bool | None) -> None:

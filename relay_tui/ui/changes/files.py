@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from relay_tui.services.spec import format_size
 from relay_tui.text import clean
+from relay_tui.ui.actions import key_of
 from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
 from relay_tui.work import Against, Change, Changes, Content, FileChange
 
@@ -146,8 +147,9 @@ def summary(changes: Changes, base_branch: str) -> tuple[tuple[str, Tone], ...]:
 
 def nothing(changes: Changes, base_branch: str) -> str:
     """What to say where nothing changed, and where to look further."""
+    compare = f"{key_of('compare')} compares"
     if changes.against is Against.HEAD:
-        return "No changes: the files are as the last commit has them.\n\nb compares with the branch point instead."
+        return f"No changes: the files are as the last commit has them.\n\n{compare} with the branch point instead."
     if changes.against is Against.BRANCH_POINT:
-        return f"No changes since the session left {clean(base_branch) or 'its base'}.\n\nb compares with the upstream."
-    return "No changes: the files are as the upstream has them.\n\nb compares with the last commit."
+        return f"No changes since the session left {clean(base_branch) or 'its base'}.\n\n{compare} with the upstream."
+    return f"No changes: the files are as the upstream has them.\n\n{compare} with the last commit."

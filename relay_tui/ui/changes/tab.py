@@ -18,6 +18,7 @@ from textual.widgets import Static
 from relay_tui.errors import Fault, NotComparableError, RelayError
 from relay_tui.model import Session
 from relay_tui.text import ascii_only, clean, clean_block
+from relay_tui.ui.actions import key_of
 from relay_tui.ui.bars import TONES
 from relay_tui.ui.changes.diff import Diff, parse
 from relay_tui.ui.changes.diff_view import DiffView
@@ -162,11 +163,11 @@ class ChangesTab(Vertical):
         except NotComparableError as error:
             if asked == self._asked:
                 other = AGAINST[_ORDER[(_ORDER.index(against) + 1) % len(_ORDER)]]
-                closing = f"b compares with {other} instead."
+                closing = f"{key_of('compare')} compares with {other} instead."
                 self._instead(error.fault, closing, ("against ", "dim"), (AGAINST[against], "accent"))
         except RelayError as error:
             if asked == self._asked:
-                closing = "Unknown counts as unsaved work. ctrl+r looks again."
+                closing = f"Unknown counts as unsaved work. {key_of('look_again')} looks again."
                 self._instead(error.fault, closing, ("? unknown", "busy"))
         else:
             if asked == self._asked:

@@ -19,6 +19,7 @@ from relay_tui.services.doctor.findings import summary
 from relay_tui.services.watch import Watch
 from relay_tui.terminal import Terminal, this_terminal
 from relay_tui.text import clean, redact
+from relay_tui.ui.actions import BY_NAME
 from relay_tui.ui.bars import TONES
 from relay_tui.ui.columns import Cell, Column, Row, Tone, cell
 from relay_tui.ui.hanging import Hanging
@@ -70,9 +71,9 @@ class DoctorScreen(ModalScreen[None]):
 
     CSS_PATH = "doctor.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,H", "dismiss(None)", "Close"),
         Binding("r", "again", "Look again"),
         Binding("y", "copy", "Copy the command"),
+        Binding(f"escape,{BY_NAME['doctor'].keys},{BY_NAME['quit'].keys}", "dismiss(None)", "Close"),
     ]
 
     class Found(Message):

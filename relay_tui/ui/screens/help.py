@@ -12,7 +12,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from relay_tui.ui.actions import ACTIONS, SHARED_KEYS, Action, key_words
+from relay_tui.ui.actions import ACTIONS, BY_NAME, SHARED_KEYS, Action, key_words
 from relay_tui.ui.hanging import Hanging
 
 
@@ -21,7 +21,7 @@ class HelpScreen(ModalScreen[None]):
 
     CSS_PATH = "forms.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter", "dismiss(None)", "Close"),
+        Binding(f"escape,enter,{BY_NAME['help'].keys},{BY_NAME['quit'].keys}", "dismiss(None)", "Close"),
         Binding("j", "scroll('down')", show=False),
         Binding("k", "scroll('up')", show=False),
     ]

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button
 
 from relay_tui.text import clean
+from relay_tui.ui.actions import key_of
 from relay_tui.ui.hanging import Hanging
 from relay_tui.work import Pushed, PushPlan
 
@@ -135,12 +136,13 @@ def plan_words(plan: PushPlan) -> Content:
         more = plan.count - min(len(plan.commits), _LISTED)
         lines.append(Content.styled(f"{'':12}and {more} more", "$foreground-muted"))
     if plan.diverged:
+        words = f"{key_of('update')} brings them in first, with a merge or a rebase; then push again."
         lines += [
             Content(""),
             Content.styled(
                 "The remote has commits that the session lacks: it would reject the push.", "bold $text-warning"
             ),
-            Content.styled("M brings them in first, with a merge or a rebase; then push again.", "$foreground-muted"),
+            Content.styled(words, "$foreground-muted"),
         ]
     lines += [Content(""), Content.styled("With your own credentials, from this machine.", "$foreground-muted")]
     return Content("\n").join(lines)
