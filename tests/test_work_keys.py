@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,11 @@ RISKS = Guarded(
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """One project with two sessions; `topic` has work in it. Facts are looked for when asked for."""
+    """One project with two sessions; `topic` has work in it; on a fixed day. Facts are looked for when asked for."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(facts_service, "REST", 3600.0)
+    monkeypatch.setattr(present, "now", lambda: datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
     made = build(Path("data"))
     alpha = a_project(made, "alpha")
     a_session(made, alpha, "main")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SETTLE = 0.3  # seconds that the cursor rests before a session is read
 BATCH = 0.25  # seconds that readings are gathered before they are drawn, while there are columns of figures
 CALM = 2.0  # seconds between two drawings of the line alone: each is work, though nobody does anything
+NEVER = float("-inf")  # on the monotonic clock, which begins anywhere: with the machine, on most
 LOOK = 1.0  # seconds between looks which rows are on the screen, while there are columns of figures
 
 
@@ -41,7 +42,7 @@ class Metered(Filtered):
         self._with_columns = self._covered = False
         self._settling: Timer | None = None
         self._drawing: Timer | None = None
-        self._drawn_at = 0.0
+        self._drawn_at = NEVER
         self._wants: dict[str, str] = {}
         self._looking: Timer | None = None
 
@@ -89,7 +90,7 @@ class Metered(Filtered):
         self._settling = None
         wanted = self._wanted()
         if wanted != self._wants:
-            self._wants, self._drawn_at = wanted, 0.0  # the first figures of another are drawn at once
+            self._wants, self._drawn_at = wanted, NEVER  # the first figures of another are drawn at once
         self._feed.want(wanted)
         self._show_line()
 
