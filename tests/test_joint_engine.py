@@ -11,7 +11,7 @@ import docker
 import pytest
 from faults import relayed_engine
 from installed_relay import IMAGE
-from log_batches import told
+from log_batches import texts, told
 from processes import Bench
 from waiting import wait_until
 
@@ -159,3 +159,25 @@ def test_a_process_and_a_container_in_one_log(run: Run, runtime: DockerRuntime, 
     wait_until(lambda: len(reader.notices) == 3, 30, "the second end")
     assert len([line for line in reader.lines if line.startswith("a")]) == 3_000
     reader.feed.close()
+
+
+def test_a_line_that_took_long_stands_where_it_ended_and_has_that_time(processes: Bench) -> None:
+    """Live, behind what was written while it grew; and in the past at the same place."""
+    wait = "until [ -e %s ]; do sleep 0.01; done; "
+    slow = processes.run("printf 'building ...'; " + wait % "go" + "echo ' done'", "slow")
+    other = processes.run("echo one; " + wait % "go" + "echo two", "other")
+    reader = Together(processes.runtime, [slow, other])
+    wait_until(
+        lambda: reader.lines == ["b one"] and texts([reader.feed.begun]) == ["a building ..."], 20, "a beginning"
+    )
+    (processes.clone("other") / "go").touch()
+    wait_until(lambda: "b two" in reader.lines, 20, "what another one says meanwhile")
+    (processes.clone("slow") / "go").touch()
+    wait_until(lambda: reader.feed.ended == 2 and "a building ... done" in reader.lines, 20, "its end")
+    reader.feed.close()
+    again = Together(processes.runtime, [slow, other])
+    wait_until(lambda: len(again.lines) == 3, 20, "all of it once more")
+    again.feed.close()
+    for one in (reader, again):
+        assert one.lines == ["b one", "b two", "a building ... done"]
+        assert one.times == sorted(one.times)

@@ -63,8 +63,9 @@ def test_what_carries_on_a_long_line_stands_behind_it_without_a_name() -> None:
     """Joined, saved or copied, it is one line; behind another log's line it has its name."""
     long = [batch((1, "head")), packed([b"tail"], bytes([CONTINUED | TIMELESS]))]
     assert texts(in_order(long, [batch((1, "b"))])) == ["a head", "tail", "b b"]
-    torn = labelled(Timeline(1).lines(long[1:]), {1: b"a "}, before=2)
+    torn = labelled(Timeline(1).lines([batch((1, "tail"), flags=STDOUT | CONTINUED)]), {1: b"a "}, before=2)
     assert texts(torn) == ["a tail"]
+    assert not torn.parts(0)[0]  # which is when the line began: what stands between is later
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,44 @@ def test_a_process_s_begun_lines_are_told_a_stream_each_and_once_more_when_whole
     assert not lines.begun()
 
 
+def test_a_line_has_the_time_of_its_end_and_a_long_one_that_of_its_first_part() -> None:
+    lines = Lines(tty=False)
+    said = told(
+        [lines.feed(iter([Entry(OUT, START, b"a "), Entry(ERR, START + 5, b"b\n"), Entry(OUT, START + 9, b"c\n")]))]
+    )
+    assert [(text, int(time[20:29])) for text, time, _ in said] == [("b", 5), ("a c", 9)]
+    long = [Entry(OUT, START + 20, b"x"), Entry(OUT, START + 30, b"x" * 20_000), Entry(OUT, START + 40, b"x\n")]
+    assert {int(time[20:29]) for _, time, _ in told([lines.feed(iter(long))])} == {30}
+    later = told([lines.feed(iter([Entry(OUT, START + 50, b"short\n")]))])
+    assert [(text, int(time[20:29])) for text, time, _ in later] == [("short", 50)]
+
+
+@pytest.mark.parametrize("tail", [1, 2, 30])
+def test_a_line_is_read_whole_however_long_ago_it_began(tmp_path: Path, tail: int) -> None:
+    """By its number from the end, and by its time; in the segment before, and while the other stream went on."""
+    writer = journal.Writer(tmp_path / "log", segment=300, kept=100)
+    for stream, data in [
+        (OUT, b"first\nstep "),
+        *[(ERR, b"%d\n" % n) for n in range(20)],
+        (OUT, b"1 "),
+        (OUT, b"ok\n"),
+    ]:
+        writer.write(stream, data)
+    by_number = list(journal.Reader(tmp_path / "log", tail=tail).entries())
+    assert texts([Lines(tty=False).feed(iter(by_number))])[-1] == "step 1 ok"
+    since = by_number[-1].time
+    by_time = journal.Reader(tmp_path / "log", since=since).entries()
+    assert texts([Lines(tty=False, since=since).feed(by_time)]) == ["step 1 ok"]
+
+
+def test_what_a_run_left_without_an_end_is_not_carried_on_by_the_next(tmp_path: Path) -> None:
+    for data in (b"one\n> ", b"two\n"):
+        journal.Writer(tmp_path / "log").write(OUT, data)
+    for tail in (None, 2):
+        lines = Lines(tty=False).feed(journal.Reader(tmp_path / "log", tail=tail).entries())
+        assert texts([lines])[-2:] == ["> ", "two"]
+
+
 def test_what_is_begun_outside_of_the_time_asked_for_is_not_told() -> None:
     lines = Lines(tty=False, until=START)
     lines.feed(iter([Entry(OUT, START + 1, b"> ")]))

@@ -144,16 +144,21 @@ class Window:
 def labelled(lines: Sequence[Line], labels: Mapping[int, bytes], before: int = 0) -> LogBatch:
     """The lines behind the labels of their logs; `before` is the log of the line before them.
 
-    What carries on a line that was too long has no label of its own, if it stands behind it: it is one line.
+    What carries on a line that was too long has no label of its own, if it stands behind it: it is one line. Elsewhere
+    it has no time: that one's is when the line began, and lines of the meantime stand before it.
     """
     pieces: list[bytes] = []
+    flags = bytearray()
     names = array("I")
     for line in lines:
-        label = b"" if line.flags & CONTINUED and line.log == before else labels.get(line.log, b"")
+        apart = not line.flags & CONTINUED or line.log != before
+        label = labels.get(line.log, b"") if apart else b""
         if label and _MOVES.search(line.text):
             label += _HOME  # a carriage return goes back to the line's own beginning, not into the name
-        head = b"" if line.flags & TIMELESS else line.time + b" "
+        flag = line.flags | TIMELESS if line.flags & CONTINUED and apart else line.flags
+        head = b"" if flag & TIMELESS else line.time + b" "
         pieces.append(head + label + line.text)
+        flags.append(flag)
         names.append(len(label))
         before = line.log
-    return packed(pieces, bytes(line.flags for line in lines), array("I", (line.log for line in lines)), names)
+    return packed(pieces, bytes(flags), array("I", (line.log for line in lines)), names)

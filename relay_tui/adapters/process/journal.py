@@ -1,7 +1,8 @@
 """A process's output on disk: what came on which stream and when, in segments of bounded size.
 
-A segment is a row of records: stream, length and time, then the bytes, then the length once more, so that the last
-lines are found from the end. Segments are numbered; the oldest are deleted when there are too many.
+A segment is a row of records: stream, whether a line begins there, length and time, then the bytes, then the length
+once more, so that the last lines are found from the end. Segments are numbered; the oldest are deleted when there are
+too many.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ KEPT = 8
 """At most 32 MiB of a session's log are kept; less on a small disk."""
 FLOOR = 64 << 20
 """Bytes of the disk, but no more than a tenth of it, that a log leaves free: the store and the session need room."""
-_HEAD = struct.Struct("<BxxxIQ")
+_HEAD = struct.Struct("<BBxxIQ")
 _FOOT = struct.Struct("<I")
 _FRAME = _HEAD.size + _FOOT.size
 _BLOCK = 1 << 18  # more than any record
 _ENDLESS = (1 << 63, 0)
+_BEGINS, _GOES_ON = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,24 @@ class Entry:
     stream: int
     time: int
     data: bytes
+    begins: bool | None = None
+    """Whether they begin a line, or go on with the one that the stream is in; None: a log that does not say so."""
+
+    @property
+    def last(self) -> int:
+        """The time behind its last newline."""
+        return self.time + self.data.count(b"\n")
+
+    def rest(self) -> Entry | None:
+        """The line that is begun behind its last newline; all of it where it has none."""
+        cut = self.data.rfind(b"\n") + 1
+        begins = True if cut else self.begins
+        return Entry(self.stream, self.last, self.data[cut:], begins) if cut < len(self.data) else None
+
+
+def _entry(head: tuple[int, int, int, int], data: bytes) -> Entry:
+    stream, begins, _, moment = head
+    return Entry(stream, moment, data, begins == _BEGINS if begins else None)
 
 
 class Writer:
@@ -108,7 +128,8 @@ class Writer:
 
     def _append(self, stream: int, data: bytes) -> bool:
         moment = max(time.time_ns(), self._after)
-        record = _HEAD.pack(stream, len(data), moment) + data + _FOOT.pack(len(data))
+        begins = _GOES_ON if stream in self._unfinished else _BEGINS
+        record = _HEAD.pack(stream, begins, len(data), moment) + data + _FOOT.pack(len(data))
         try:
             if self._size and self._size + len(record) > self._segment:
                 self._turn()
@@ -156,6 +177,8 @@ class Reader:
         self._file = -1
         self._number = 0
         self._at = 0
+        self._begun: dict[int, list[Entry]] = {}  # by stream, its unfinished line of before what is asked for
+        self._torn: set[int] = set()  # streams whose first line that was found lacks its beginning
         self._first = [] if tail is None else self._from_end(tail)
         self._limit = _ENDLESS if follow else _end(directory) if tail is None else (self._number, self._at)
 
@@ -180,15 +203,26 @@ class Reader:
         data = os.pread(self._file, block, self._at)
         at = 0
         while len(data) - at >= _HEAD.size:
-            stream, length, moment = _HEAD.unpack_from(data, at)
-            end = at + _FRAME + length
+            head = _HEAD.unpack_from(data, at)
+            end = at + _FRAME + head[2]
             if end > len(data):
                 break
             self._at += end - at
-            entry = Entry(stream, moment, data[at + _HEAD.size : end - _FOOT.size])
-            if moment >= self._since or moment + entry.data.count(b"\n") >= self._since:
+            entry = _entry(head, data[at + _HEAD.size : end - _FOOT.size])
+            if entry.time >= self._since or entry.last >= self._since:
+                yield from self._begun.pop(entry.stream, ())
                 yield entry
+            else:
+                self._leave_out(entry)
             at = end
+
+    def _leave_out(self, entry: Entry) -> None:
+        """It is older than what is asked for; the line that it is in may end later."""
+        rest = entry.rest()
+        if rest is None or rest.begins:
+            self._begun.pop(entry.stream, None)
+        if rest is not None:
+            self._begun.setdefault(entry.stream, []).append(rest)
 
     def _open_next(self) -> None:
         """Open the segment after the present one; one that was deleted meanwhile is passed over."""
@@ -220,7 +254,7 @@ class Reader:
                 self._file = os.open(self._directory / _name(number), os.O_RDONLY | os.O_CLOEXEC)
                 self._at = whole
             wanted = self._collect(content[:whole], wanted, found)
-            if wanted <= 0:
+            if wanted <= 0 and not self._torn:
                 break
         found.reverse()
         return found
@@ -228,25 +262,35 @@ class Reader:
     def _collect(self, content: bytes, wanted: int, found: list[Entry]) -> int:
         """Put the records that hold the last `wanted` lines on `found`, the last first; answer how many are wanting."""
         at = len(content)
-        while at > 0 and wanted > 0:
+        while at > 0 and (wanted > 0 or self._torn):
             (length,) = _FOOT.unpack_from(content, at - _FOOT.size)
             begin = at - _FRAME - length
-            stream, _, moment = _HEAD.unpack_from(content, begin)
-            data = content[begin + _HEAD.size : at - _FOOT.size]
-            if moment + data.count(b"\n") < self._since:
-                return 0
-            breaks = data.count(b"\n") - (data.endswith(b"\n") and not found)
-            if breaks >= wanted:
-                cut = len(data) - (1 if data.endswith(b"\n") and not found else 0)
-                for _ in range(wanted):
-                    cut = data.rindex(b"\n", 0, cut)
-                moment += data.count(b"\n", 0, cut + 1)
-                data = data[cut + 1 :]
-            if data:
-                found.append(Entry(stream, moment, data))
-            wanted -= breaks
+            entry = _entry(_HEAD.unpack_from(content, begin), content[begin + _HEAD.size : at - _FOOT.size])
+            if entry.last < self._since:
+                wanted = 0
+            if wanted > 0:
+                wanted = self._take(entry, wanted, found)
+            elif entry.stream in self._torn and (rest := entry.rest()) is not None:
+                self._find(rest, found)
             at = begin
         return wanted
+
+    def _take(self, entry: Entry, wanted: int, found: list[Entry]) -> int:
+        """Put as much of a record on `found` as holds the last lines; answer how many are wanting."""
+        data, ends = entry.data, entry.data.endswith(b"\n") and not found
+        breaks = data.count(b"\n") - ends
+        if breaks >= wanted:
+            cut = len(data) - ends
+            for _ in range(wanted):
+                cut = data.rindex(b"\n", 0, cut)
+            entry = Entry(entry.stream, entry.time + data.count(b"\n", 0, cut + 1), data[cut + 1 :], begins=True)
+        if entry.data:
+            self._find(entry, found)
+        return wanted - breaks
+
+    def _find(self, entry: Entry, found: list[Entry]) -> None:
+        found.append(entry)
+        (self._torn.add if entry.begins is False else self._torn.discard)(entry.stream)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -259,7 +303,7 @@ def _whole(content: bytes) -> int:
     """How far the content holds whole records: the last one may be under way, or cut by a kill."""
     at = 0
     while len(content) - at >= _HEAD.size:
-        end = at + _FRAME + _HEAD.unpack_from(content, at)[1]
+        end = at + _FRAME + _HEAD.unpack_from(content, at)[2]
         if end > len(content):
             break
         at = end
