@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from relay_tui.errors import ConflictError, EngineUnreachableError, RelayError
 from relay_tui.events import Bus, PushPlanned, RecordsChanged, Removed, WorkRescued
+from relay_tui.memory import give_back
 from relay_tui.model import Project, Session
 from relay_tui.services.watch import Watch
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.4  # seconds between looks whether another relay wrote the store
+LOOK = 0.8  # seconds between looks whether another relay wrote the store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,6 +269,7 @@ class Relay:
         self.unsaved.look()
         self._tidy()
         last: object = None
+        written = False  # since the look before: thousands of rows were read or written, and are garbage by now
         warned = self.store.warning()
         while not self._closed.wait(LOOK):
             try:
@@ -275,8 +277,10 @@ class Relay:
             except RelayError as error:
                 stamp = error.detail  # no longer to be looked at: the screen says why
             if stamp != last:
-                last = stamp
                 self.bus.publish(RecordsChanged())
+            elif written:
+                give_back()
+            written, last = stamp != last, stamp
             if self.store.warning() != warned:  # it came back from its copy, which lacks the last change
                 warned = self.store.warning()
                 self._tidy()

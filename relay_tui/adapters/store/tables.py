@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from relay_tui.errors import StoreError
 from relay_tui.model import Project, Record, Records, Session
 
 SCHEMA = 1
+AT_ONCE = 50  # rows turned into JSON in one go
 KINDS = ("projects", "sessions")
 _AGE = attrgetter("created_at", "id")
 _Record = TypeVar("_Record", Project, Session)
@@ -61,7 +63,7 @@ class DurableJSONStorage(Storage):
         """
         if not self._dirty:
             return after
-        data = json.dumps(self._tables, separators=(",", ":")).encode()
+        data = dump(self._tables)
         later = after[1] if after else 0
         try:
             stat = replace(self._path, data, keep=keep, after=later)
@@ -147,6 +149,17 @@ def parse(data: bytes, path: Path) -> Tables:
         if not isinstance(tables.setdefault(kind, {}), dict):
             raise DamagedError(f"its {kind} were not a table")
     return tables
+
+
+def dump(tables: Tables) -> bytes:
+    """The file's content. Of many rows at once json would keep some 80 pieces each until it joins them."""
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+
+    def table(rows: Mapping[str, object]) -> str:
+        left = iter(rows.items())
+        return ",".join(encode(some)[1:-1] for some in iter(lambda: dict(islice(left, AT_ONCE)), {}))
+
+    return f"{{{','.join(f'{encode(kind)}:{{{table(rows)}}}' for kind, rows in tables.items())}}}".encode()
 
 
 def decode(stamp: Stamp, tables: Tables, before: Snapshot | None = None) -> Snapshot:
