@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 from fakes import build
-from on_screen import Shown, a_project, a_session, shown
+from on_screen import a_project, a_session, shown
 from textual._compositor import Compositor
 from textual.content import Content
 from textual.geometry import Size
 from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 
-from relay_tui.model import Project, Session, SessionState
-from relay_tui.services.ports import Stats
+from relay_tui.model import Project, SessionState
 from relay_tui.services.relay import Relay
-from relay_tui.ui import detail, info, meters, panes
+from relay_tui.ui import detail, info, panes
 from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.present import Glyphs
 from relay_tui.ui.world import World
@@ -58,38 +55,6 @@ async def test_what_passes_by_is_not_looked_at(tmp_path: Path, monkeypatch: pyte
         await screen.press("j", "j", "j", "j")
         await screen.until(lambda: seen, "a look")
         assert seen == [(sessions["omega"],)]
-
-
-def counting(draw: Callable[[meters.Metered], None], drawn: list[object]) -> Callable[[meters.Metered], None]:
-    """The same, noting each call."""
-
-    def counted(screen: meters.Metered) -> None:
-        drawn.append(screen)
-        draw(screen)
-
-    return counted
-
-
-def has_read(screen: Shown, session: Session, count: int) -> bool:
-    """Whether so many readings came."""
-    return len(screen.main._feed.history(session.id)) == count
-
-
-async def test_one_sessions_figures_are_drawn_less_often_than_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(meters, "CALM", 1_000.0)
-    rig = build(tmp_path)
-    session = a_session(rig, a_project(rig, "alpha"), "main")
-    drawn: list[object] = []
-    monkeypatch.setattr(meters.Metered, "_draw_read", counting(meters.Metered._draw_read, drawn))
-    async with shown(rig) as screen:
-        for number in range(1, 6):
-            reading = Stats(at=float(number), cpu=number / 10, cpus=2, memory=1 << 20, memory_limit=8 << 30)
-            rig.engine.of(session).measure(reading)
-            await screen.until(partial(has_read, screen, session, number))
-            await screen.pilot.pause()
-        assert len(drawn) == 1
 
 
 async def test_a_filter_comes_takes_rows_and_goes_without_a_layout(

@@ -101,8 +101,8 @@ class Scene:
         project = a_project(rig, "alpha")
         self.one, self.two = a_session(rig, project, "one"), a_session(rig, project, "two")
         self.clock = Clock()
-        self.woken = threading.Event()
-        self.feed = StatsFeed(rig.relay.runtime, self.woken.set, clock=self.clock)
+        self.woken: list[float] = []
+        self.feed = StatsFeed(rig.relay.runtime, lambda: self.woken.append(self.clock()), clock=self.clock)
 
     def want(self, *sessions: Session) -> None:
         """Look at these."""
@@ -130,7 +130,7 @@ def test_only_what_is_wanted_is_read(scene: Scene) -> None:
     """Another wish closes what is no longer looked at, at the engine too."""
     scene.want(scene.one)
     scene.read(scene.one, 0.1, 0.2)
-    assert scene.woken.is_set()
+    assert scene.woken
     assert scene.history(scene.one) == [0.1, 0.2]
     scene.want(scene.two)
     assert scene.rig.engine.measured[scene.one.container_id].closed
@@ -138,6 +138,21 @@ def test_only_what_is_wanted_is_read(scene: Scene) -> None:
     scene.read(scene.two, 0.5)
     scene.feed.close()
     assert scene.rig.engine.measured[scene.two.container_id].closed
+
+
+def test_it_tells_of_readings_at_its_pace_and_of_an_end_at_once(scene: Scene) -> None:
+    """The first of another session's as well."""
+    scene.feed.pace = 1.8
+    scene.want(scene.one)
+    for second in range(6):
+        scene.clock.now = 100.0 + second
+        scene.read(scene.one, 0.1)
+    wait_until(lambda: scene.woken == [100.0, 102.0, 104.0])
+    scene.want(scene.one, scene.two)
+    scene.read(scene.two, 0.2)
+    wait_until(lambda: scene.woken[3:] == [105.0])
+    scene.rig.engine.of(scene.two).become("exited", 0)
+    wait_until(lambda: scene.woken[4:] == [105.0])
 
 
 def test_no_more_than_a_minute_is_kept(scene: Scene) -> None:

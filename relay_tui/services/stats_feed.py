@@ -24,7 +24,12 @@ PATIENCE = 5.0  # seconds before a reading that failed is begun again
 
 
 class StatsFeed:
-    """Reads what is wanted. `wake` is called, in a reader's thread, when there is a new reading, or one ended."""
+    """Reads what is wanted. `wake` is called, in a reader's thread, when there are new readings, or one ended.
+
+    Not oftener than every `pace` seconds, though: each call is work, and the next reading is never far.
+    """
+
+    pace = 0.0
 
     def __init__(
         self, runtime: Runtime, wake: Callable[[], None], *, clock: Callable[[], float] = time.monotonic
@@ -32,6 +37,7 @@ class StatsFeed:
         self._runtime = runtime
         self._wake = wake
         self._clock = clock
+        self._woke_at = float("-inf")
         self._readers: dict[str, _Reader] = {}
 
     def want(self, running: Mapping[str, str]) -> None:
@@ -42,7 +48,15 @@ class StatsFeed:
         for key, container_id in chosen.items():
             reader = self._readers.get(key)
             if reader is None or reader.over_since(self._clock() - PATIENCE):
-                self._readers[key] = _Reader(self._runtime, container_id, self._wake, self._clock)
+                self._woke_at = float("-inf")  # the first figures are told at once
+                self._readers[key] = _Reader(self._runtime, container_id, self._tell, self._clock)
+
+    def _tell(self, ended: bool) -> None:
+        """A reader has something; of several threads that find it due at once each may tell."""
+        now = self._clock()
+        if ended or now - self._woke_at >= self.pace:
+            self._woke_at = now
+            self._wake()
 
     def retry(self) -> None:
         """Begin again what broke off with the next `want`: the engine is back."""
@@ -68,12 +82,12 @@ class _Reader:
     """The readings of one container."""
 
     def __init__(
-        self, runtime: Runtime, container_id: str, wake: Callable[[], None], clock: Callable[[], float]
+        self, runtime: Runtime, container_id: str, tell: Callable[[bool], None], clock: Callable[[], float]
     ) -> None:
         self.container_id = container_id
         self.error: RelayError | None = None
         self._runtime = runtime
-        self._wake = wake
+        self._tell = tell
         self._clock = clock
         self._readings: deque[Stats] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
@@ -103,21 +117,19 @@ class _Reader:
             for stats in stream:
                 with self._lock:
                     self._readings.append(stats)
-                self._tell()
+                if not self._closed:
+                    self._tell(False)
         except RelayError as error:
             self.error = error
             log.debug("no readings of %s: %s: %s", self.container_id[:12], error.title, error.detail)
         with self._lock:
             self._readings.clear()
         self._over = self._clock()
-        self._tell()
-
-    def _tell(self) -> None:
         if not self._closed:
-            self._wake()
+            self._tell(True)
 
     def close(self) -> None:
-        """Stop reading; `wake` is not called any more."""
+        """Stop reading, and tell nothing any more."""
         with self._lock:
             self._closed = True
             stream = self._stream

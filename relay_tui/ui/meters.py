@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from textual import events, on
@@ -21,15 +20,14 @@ if TYPE_CHECKING:
 
 SETTLE = 0.3  # seconds that the cursor rests before a session is read
 BATCH = 0.25  # seconds that readings are gathered before they are drawn, while there are columns of figures
-CALM = 2.0  # seconds between two drawings of the line alone: each is work, though nobody does anything
-NEVER = float("-inf")  # on the monotonic clock, which begins anywhere: with the machine, on most
+CALM = 1.8  # seconds between two drawings of the line alone: every other reading, and none where nothing changed
 LOOK = 1.0  # seconds between looks which rows are on the screen, while there are columns of figures
 
 
 class Metered(Filtered):
     """Reads the selected session, and with the columns switched on every running one whose row is to be seen."""
 
-    class Read(Message):
+    class Read(Message, bubble=False):
         """There are new readings."""
 
         def can_replace(self, message: Message) -> bool:
@@ -39,11 +37,9 @@ class Metered(Filtered):
     def on_mount(self) -> None:
         """Nothing is read yet."""
         self._feed = StatsFeed(self.relay.runtime, lambda: void(self.post_message(self.Read())))
+        self._feed.pace = CALM
         self._with_columns = self._covered = False
         self._settling: Timer | None = None
-        self._drawing: Timer | None = None
-        self._drawn_at = NEVER
-        self._wants: dict[str, str] = {}
         self._looking: Timer | None = None
 
     def on_unmount(self) -> None:
@@ -53,6 +49,7 @@ class Metered(Filtered):
     def action_meters(self) -> None:
         """Switch the columns on or off."""
         self._with_columns = not self._with_columns
+        self._feed.pace = BATCH if self._with_columns else CALM
         if self._looking is not None:
             self._looking.stop()
         self._looking = self.set_interval(LOOK, self._measure) if self._with_columns else None
@@ -88,10 +85,7 @@ class Metered(Filtered):
 
     def _measure(self) -> None:
         self._settling = None
-        wanted = self._wanted()
-        if wanted != self._wants:
-            self._wants, self._drawn_at = wanted, NEVER  # the first figures of another are drawn at once
-        self._feed.want(wanted)
+        self._feed.want(self._wanted())
         self._show_line()
 
     def on_screen_suspend(self, _: events.ScreenSuspend) -> None:
@@ -107,18 +101,8 @@ class Metered(Filtered):
     # --- how it is shown ---
 
     @on(Read)
-    def draw_soon(self) -> None:
-        """Fifty sessions are read fifty times a second, and drawn four times at most; one alone every two seconds."""
-        if self._drawing is None:
-            rest = BATCH if self._with_columns else self._drawn_at + CALM - time.monotonic()
-            if rest > 0:
-                self._drawing = self.set_timer(rest, self._draw_read)
-            else:
-                self._draw_read()
-
-    def _draw_read(self) -> None:
-        self._drawing = None
-        self._drawn_at = time.monotonic()
+    def draw_read(self) -> None:
+        """The line, and the columns if they are switched on."""
         self._show_line()
         if self._with_columns:
             self._draw_sessions()
