@@ -119,6 +119,19 @@ def test_age_goes_on() -> None:
     assert rows.rows(world, None, "", NOW + timedelta(seconds=60))[0].cells[-1].plain == "6m"
 
 
+def test_only_the_rows_whose_age_moves_on_are_told_again() -> None:
+    """Of thousands, a handful: and they are what a whole drawing would give."""
+    world = with_session(a_world(40), "s7", created_at=(NOW - timedelta(seconds=90)).isoformat())
+    rows = SessionRows(present.UNICODE, PROFILES)
+    shown = rows.rows(world, None, "", NOW)
+    assert rows.aged(shown, NOW + timedelta(seconds=29)) == []
+    (moved,) = rows.aged(shown, NOW + timedelta(seconds=30))
+    assert (moved.key, moved.cells[-1].plain) == ("s7", "2m")
+    assert rows.aged(shown, NOW + timedelta(seconds=31)) == []
+    all_later = {row.key: row for row in rows.aged(shown, NOW + timedelta(seconds=90))}
+    assert [all_later[row.key] for row in shown] == rows.rows(world, None, "", NOW + timedelta(seconds=90))
+
+
 def test_the_next_moment_to_draw_is_that_of_the_first_age_to_move_on() -> None:
     """Of the rows that are answered: what a filter hides need not be drawn."""
     world = with_session(a_world(), "s1", created_at=(NOW - timedelta(seconds=90)).isoformat())

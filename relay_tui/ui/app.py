@@ -23,11 +23,11 @@ from relay_tui.terminal import utf8_locale
 from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS, BY_NAME, key_of
 from relay_tui.ui.colours import CALM, INK
+from relay_tui.ui.driver import TerminalDriver
 from relay_tui.ui.endings import on_ending
 from relay_tui.ui.hands import Hands
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.main_screen import MainScreen
-from relay_tui.ui.outlet import TerminalDriver
 from relay_tui.ui.world import Bridge, WorldChanged, snapshot
 
 SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waiting, at each step of a key's way

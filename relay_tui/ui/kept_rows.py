@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,9 +76,7 @@ class SessionRows:
             if found is None or found.made_from != made_from:
                 found = kept[session.id] = self._build(made_from, world, moment)
             elif found.until <= at:
-                until = at + present.age_lasts(session.created_at, moment)
-                row = present.aged(found.row, session.created_at, moment)
-                found = kept[session.id] = _Kept(found.made_from, until, row, found.words)
+                found = kept[session.id] = _grown(found, moment)
             if not wanted or wanted in found.words:
                 rows.append(found.row)
                 if found.until < self.grow_old_at:
@@ -86,6 +84,20 @@ class SessionRows:
         if with_project and len(kept) > len(records.live_sessions()):
             self._forget(records)
         return rows
+
+    def aged(self, shown: Iterable[Row], moment: datetime) -> list[Row]:
+        """Of rows answered before, those whose age has changed, with their present one."""
+        if self.grow_old_at > (at := moment.timestamp()):
+            return []
+        kept, changed = self._kept, []
+        self.grow_old_at = float("inf")
+        for row in shown:
+            found = kept[row.key]
+            if found.until <= at:
+                found = kept[row.key] = _grown(found, moment)
+                changed.append(found.row)
+            self.grow_old_at = min(self.grow_old_at, found.until)
+        return changed
 
     def _build(self, made_from: _Made, world: World, moment: datetime) -> _Kept:
         session, _, _, profile, _, _, with_project, marked, cells = made_from
@@ -107,6 +119,13 @@ class SessionRows:
         """Drop the rows of what was removed."""
         for key in self._kept.keys() - {session.id for session in records.live_sessions()}:
             del self._kept[key]
+
+
+def _grown(found: _Kept, moment: datetime) -> _Kept:
+    """The same row, older."""
+    created_at = found.made_from[0].created_at
+    until = moment.timestamp() + present.age_lasts(created_at, moment)
+    return found._replace(until=until, row=present.aged(found.row, created_at, moment))
 
 
 class ProjectRows:

@@ -158,9 +158,8 @@ class Panes(Screen[None]):
             self._draw_all()
 
     def _draw_ages(self) -> None:
-        """Ages move on, those in the rows seldom enough that most of the time there is nothing to draw of them."""
-        if self._session_rows.grow_old_at <= present.now().timestamp():
-            self._draw_sessions()
+        """Ages move on."""
+        self.sessions.renew(self._session_rows.aged(self.sessions.rows, present.now()))
         self._draw_detail()
 
     def _draw_all(self) -> None:

@@ -184,6 +184,16 @@ class RowTable(RowCursor, can_focus=True):
         if self._grew(fresh) or moved or before != self._window(top):
             self._redraw()
 
+    def renew(self, fresh: Sequence[Row]) -> None:
+        """Show some of the rows as they are now, where they are."""
+        if not fresh:
+            return
+        rows = list(self._rows)
+        for row in fresh:
+            rows[self._index[row.key]] = row
+        self._rows = tuple(rows)
+        self._redraw_rows(fresh)
+
     def move_to(self, key: str) -> bool:
         """Put the cursor on the row `key` and scroll to it; False if there is no such row."""
         if key not in self._index:
