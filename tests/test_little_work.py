@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes import build
-from on_screen import a_project, a_session, shown
+from on_screen import Shown, a_project, a_session, shown
 from textual._compositor import Compositor
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 
+from relay_tui.errors import Fault
+from relay_tui.events import Job
 from relay_tui.model import Project, SessionState
 from relay_tui.services.relay import Relay
 from relay_tui.ui import detail, info, panes
 from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.present import Glyphs
-from relay_tui.ui.world import World
+from relay_tui.ui.world import World, WorldChanged
 
 
 async def test_a_project_is_told_in_full_once_the_cursor_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +60,71 @@ async def test_what_passes_by_is_not_looked_at(tmp_path: Path, monkeypatch: pyte
         await screen.press("j", "j", "j", "j")
         await screen.until(lambda: seen, "a look")
         assert seen == [(sessions["omega"],)]
+
+
+@contextmanager
+def drawn(screen: Shown) -> Iterator[list[Region]]:
+    """What is drawn meanwhile."""
+    found: list[Region] = []
+    compositor = screen.main._compositor
+    update = compositor.render_partial_update
+
+    def noted() -> object:
+        found.extend(compositor._dirty_regions)
+        return update()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compositor, "render_partial_update", noted)
+        patch.setattr(compositor, "render_full_update", lambda **_: found.append(screen.main.region))
+        yield found
+
+
+async def test_words_in_a_frame_draw_its_line_alone(tmp_path: Path) -> None:
+    rig = build(tmp_path)
+    a_session(rig, a_project(rig, "alpha"), "main", SessionState.STOPPED)
+    async with shown(rig) as screen:
+        await screen.sees("alpha/main")
+        for pane in (screen.main.sessions, screen.main.detail):
+            x, y, width, height = pane.region
+            with drawn(screen) as regions:
+                pane.say_above(Content("first words"))
+                pane.say_below(Content("last words"))
+                await screen.sees("last words")
+            assert set(regions) == {Region(x, y, width, 1), Region(x, y + height - 1, width, 1)}
+            assert "first words" in screen.lines[y]
+            assert "last words" in screen.lines[y + height - 1]
+
+
+async def test_where_the_focus_goes_draws_no_more_than_the_panes_it_is_about(tmp_path: Path) -> None:
+    rig = build(tmp_path)
+    a_session(rig, a_project(rig, "alpha"), "main", SessionState.STOPPED)
+    async with shown(rig) as screen:
+        await screen.sees("alpha/main")
+        screen.main.set_focus(screen.main.projects)
+        await screen.pilot.pause()
+        with drawn(screen) as regions:
+            screen.main.set_focus(screen.main.sessions)
+            await screen.until(lambda: screen.main.sessions.has_pseudo_class("focus"), "the focus")
+            await screen.pilot.pause()
+        assert screen.main.sessions.region in regions
+        assert screen.main.region not in regions
+
+
+async def test_facts_of_a_clone_draw_no_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = build(tmp_path)
+    session = a_session(rig, a_project(rig, "alpha"), "main", SessionState.STOPPED)
+    async with shown(rig) as screen:
+        await screen.sees("alpha/main")
+        redrawn: list[object] = []
+        monkeypatch.setattr(screen.main, "_draw_projects", lambda: redrawn.append(screen))
+        world = replace(screen.main.world, facts={session.id: Fault("git", "the clone is gone")})
+        screen.main.post_message(WorldChanged(world))
+        await screen.until(lambda: screen.main.world is world, "the facts")
+        await screen.pilot.pause()
+        assert not redrawn
+        other = replace(world, jobs={session.id: Job("j1", session.id, "Push")})
+        screen.main.post_message(WorldChanged(other))
+        await screen.until(lambda: bool(redrawn), "all of it")
 
 
 async def test_a_filter_comes_takes_rows_and_goes_without_a_layout(

@@ -44,6 +44,7 @@ class RelayApp(Hands[int]):
     theme: Reactive[str] = Reactive(CALM.name)
     ansi_theme_dark = Reactive(INK, init=False)
     """Ours from the start: each of the two that is set later has all styles read and applied once more."""
+    _themes: dict[str, Theme] | None = None
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(a.keys, a.name, a.help, show=False, id=a.binding_id) for a in ACTIONS if a.name == "quit"),
         Binding("ctrl+c", "quit", show=False, priority=True),
@@ -104,7 +105,9 @@ class RelayApp(Hands[int]):
     @property
     def available_themes(self) -> dict[str, Theme]:
         """Textual's themes, and ours before any could be registered."""
-        return {CALM.name: CALM, **super().available_themes}
+        if not self._themes:  # asked for with every line that is drawn
+            self._themes = {CALM.name: CALM, **super().available_themes}
+        return self._themes
 
     def _choose_theme(self) -> str:
         wanted = self.relay.config.theme

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual import on
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Tab, Tabs
 
 from relay_tui.text import clean
+from relay_tui.ui.framed import FramedBox
 from relay_tui.ui.hanging import Hanging
 from relay_tui.ui.log_state import state_words
 from relay_tui.ui.log_view import LogView
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 SETTLE = 0.1  # seconds the cursor rests before everything is told about what it is on
 
 
-class Detail(Vertical):
+class Detail(FramedBox):
     """Log and Info of the selected session, or Info alone of a project. An empty frame until it is furnished."""
 
     def __init__(self, *, glyphs: Glyphs) -> None:
@@ -95,7 +96,7 @@ class Detail(Vertical):
         """Name the selected thing; `facts` tells everything about it when it is looked at; `only`: there is no log."""
         if title != self._title:
             self._title = title
-            self.border_title = Content(clean(title))
+            self.say_above(Content(clean(title)))
             if self.tab == "info":
                 self._tell_soon()
         self._facts = facts
@@ -133,7 +134,7 @@ class Detail(Vertical):
         words = state_words(self.log_view.state, self._glyphs.dot) if shown else ""
         if words != self._state:
             self._state = words
-            self.border_subtitle = Content(words)
+            self.say_below(Content(words))
 
     # --- tabs ---
 

@@ -6,7 +6,7 @@ import re
 
 from textual.app import RenderResult
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.widget import Widget
 
 _BEFORE = re.compile(r" *(?:\S(?: ?\S)*? {2,}(?=\S))?")
@@ -26,9 +26,13 @@ class Hanging(Widget):
         """Show this instead."""
         if not content.is_same(self._content):
             width = self.content_size.width
-            as_high = width > 0 and len(fold(content, width)) == len(fold(self._content, width))
+            before, lines = fold(self._content, width), fold(content, width)
             self._content = content
-            self.refresh(layout=not as_high)
+            if width and len(before) == len(lines):
+                others = [y for y, (old, new) in enumerate(zip(before, lines, strict=True)) if not new.is_same(old)]
+                self.refresh(*(Region(0, y, width, 1) for y in others))
+            else:
+                self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - as overridden
         """As many lines as it takes in that width."""

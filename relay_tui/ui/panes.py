@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.widget import Widget
 
 from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services import names
@@ -19,6 +21,7 @@ from relay_tui.ui import info, present
 from relay_tui.ui.actions import ACTIONS, Action, L, key_of
 from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.detail import Detail
+from relay_tui.ui.framed import Framed
 from relay_tui.ui.kept_rows import ProjectRows, SessionRows
 from relay_tui.ui.present import ALL, Glyphs
 from relay_tui.ui.row_table import RowTable
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.timer import Timer
-    from textual.widget import Widget
 
     from relay_tui.services.relay import Relay
     from relay_tui.ui.columns import Cell
@@ -43,6 +45,8 @@ class Panes(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = []
     AUTO_FOCUS = ""
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """What loses the focus and what gets it draw themselves: nothing else looks different for it."""
 
     def __init__(self, relay: Relay, glyphs: Glyphs, world: World) -> None:
         super().__init__()
@@ -146,8 +150,12 @@ class Panes(Screen[None]):
         if message.world.engine.state == "up" and self.world.engine.state != "up":
             self._engine_epoch += 1
             self.call_after_refresh(self.engine_came_back)
-        self.world = message.world
-        self.draw()
+        before, self.world = self.world, message.world
+        if self.is_mounted and self.world == replace(before, facts=self.world.facts):
+            self._draw_sessions()
+            self._draw_detail()
+        else:
+            self.draw()
 
     def engine_came_back(self) -> None:
         """Begin again what the engine's going broke off."""
@@ -211,15 +219,15 @@ class Panes(Screen[None]):
             return "The first session comes by itself when the clone is there."
         return "No sessions."
 
-    def _entitle(self, pane: Widget, title: str, shown: int, count: int, name: str) -> None:
+    def _entitle(self, pane: Framed, title: str, shown: int, count: int, name: str) -> None:
         """Say how many there are; while a filter is on, also how many of them match, and the filter."""
         wanted = self._filters[name]
         number = f" {self.glyphs.dot} {f'{shown} of {count}' if wanted else count}" if count else ""
         said = (f"{clean(title)}{number}", f"/{clean(wanted)}")
-        if said != self._titles.get(name):  # each of the two draws the whole pane anew
+        if said != self._titles.get(name):
             self._titles[name] = said
-            pane.border_title = Content(said[0])
-            pane.border_subtitle = Content(said[1] if wanted else "")
+            pane.say_above(Content(said[0]))
+            pane.say_below(Content(said[1] if wanted else ""))
 
     def _draw_detail(self) -> None:
         subject, world, relay, glyphs = self.subject, self.world, self.relay, self.glyphs

@@ -32,6 +32,7 @@ from relay_tui.ui.columns import (
     row_runs,
     widest,
 )
+from relay_tui.ui.framed import Framed
 from relay_tui.ui.row_cursor import RowCursor
 from relay_tui.ui.row_follow import follow
 
@@ -43,7 +44,7 @@ _MARGIN = 2
 """Cells after the last column: a space, and where the scrollbar is drawn, so that nothing moves when it appears."""
 
 
-class RowTable(RowCursor, can_focus=True):
+class RowTable(Framed, RowCursor, can_focus=True):
     """Draws an immutable tuple of rows; the caller filters and sorts them.
 
     Its colours are chosen so that the tones stay apart when a terminal with 16 colours gets the nearest ones.

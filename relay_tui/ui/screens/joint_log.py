@@ -12,7 +12,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
@@ -25,6 +24,7 @@ from relay_tui.services.log_source import LogSource
 from relay_tui.text import clean
 from relay_tui.ui.actions import ACTIONS, ANYWHERE, BY_NAME, Action, L
 from relay_tui.ui.bars import KeyBar
+from relay_tui.ui.framed import FramedBox
 from relay_tui.ui.hands import last_key
 from relay_tui.ui.joint_names import Names
 from relay_tui.ui.log_actions import LogActions
@@ -94,7 +94,7 @@ class JointLog(LogActions):
     def compose(self) -> ComposeResult:
         """The log, its keys, and where a pattern is typed."""
         plain = self.glyphs is ASCII
-        with Vertical(id="joint"):
+        with FramedBox(id="joint"):
             yield LogView(id="joint-view", ascii=plain, buffer=self._buffer, placeholder="No output yet.")
         yield LogPrompt(self.use_pattern)
         yield KeyBar(ascii_only=plain)
@@ -163,7 +163,7 @@ class JointLog(LogActions):
         title = f" {self.glyphs.dot} ".join(words)
         if title != self._title:
             self._title = title
-            self.query_one("#joint").border_title = Content(title)
+            self.query_one(FramedBox).say_above(Content(title))
 
     def on_unmount(self) -> None:
         """Let go of the streams."""
@@ -231,7 +231,7 @@ class JointLog(LogActions):
 
     def show_state(self) -> None:
         """Tell in the border what the view does, in one drawing with it."""
-        self.query_one("#joint").border_subtitle = Content(state_words(self.log_view.state, self.glyphs.dot))
+        self.query_one(FramedBox).say_below(Content(state_words(self.log_view.state, self.glyphs.dot)))
 
     # --- what the keys of a log want to know ---
 
