@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,10 @@ def drawn(screen: Shown) -> Iterator[list[Region]]:
         yield found
 
 
+def _are_two(found: list[Region]) -> bool:
+    return len(found) == 2
+
+
 async def test_words_in_a_frame_draw_its_line_alone(tmp_path: Path) -> None:
     rig = build(tmp_path)
     a_session(rig, a_project(rig, "alpha"), "main", SessionState.STOPPED)
@@ -89,7 +94,7 @@ async def test_words_in_a_frame_draw_its_line_alone(tmp_path: Path) -> None:
             with drawn(screen) as regions:
                 pane.say_above(Content("first words"))
                 pane.say_below(Content("last words"))
-                await screen.sees("last words")
+                await screen.until(partial(_are_two, regions), "both lines")
             assert set(regions) == {Region(x, y, width, 1), Region(x, y + height - 1, width, 1)}
             assert "first words" in screen.lines[y]
             assert "last words" in screen.lines[y + height - 1]
