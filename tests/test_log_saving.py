@@ -50,8 +50,12 @@ async def test_the_older_lines_are_loaded_first(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])
-async def test_what_is_said_hides_nothing_of_the_log(rig: Rig, size: tuple[int, int]) -> None:
+async def test_what_is_said_hides_nothing_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
     """Nor of its border, where it stands how many lines match."""
+    monkeypatch.chdir(tmp_path)
+    rig = build(Path("data"))  # what is said fits into a line
     talk(rig, 50)
     async with shown(rig, size) as screen:
         await screen.sees("line 49")

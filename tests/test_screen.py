@@ -339,7 +339,7 @@ async def test_the_last_session_is_refused_with_what_to_do_instead(rig: Rig) -> 
     async with shown(peopled(rig)) as screen:
         await screen.press("G", "D")
         await screen.sees("dev is the last session of beta")
-        await screen.sees("In the projects pane D removes the project with it")
+        await screen.sees("In the projects pane D removes the project")
         assert screen.app.screen is screen.main
         assert rig.session("s.beta.dev").deleted_at is None
 

@@ -25,16 +25,16 @@ from relay_tui.ui.actions import ACTIONS, BY_NAME, key_of
 from relay_tui.ui.colours import CALM, INK
 from relay_tui.ui.driver import TerminalDriver
 from relay_tui.ui.endings import on_ending
-from relay_tui.ui.hands import Hands
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.main_screen import MainScreen
+from relay_tui.ui.telling import Telling
 from relay_tui.ui.world import Bridge, WorldChanged, snapshot
 
 SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waiting, at each step of a key's way
 HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
 
 
-class RelayApp(Hands[int]):
+class RelayApp(Telling[int]):
     """Opens the main screen over relay; everything else is the screen's."""
 
     TITLE = "relay"

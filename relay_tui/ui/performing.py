@@ -27,6 +27,9 @@ class Performing(Screen[None]):
         self.run_worker(calling(), group="actions")
 
     def tell(self, fault: Fault) -> None:
-        """A toast: what was refused, and what to do."""
-        words = "\n".join(filter(None, (clean_block(fault.detail, lines=6), hint_words(fault.hint))))
-        self.notify(words or clean(fault.title), title=clean(fault.title), severity="error", timeout=8, markup=False)
+        """A toast: what was refused, and what to do. Without line breaks where it can be: each may cover a row."""
+        detail = clean_block(fault.detail, lines=6)
+        between = "\n" if "\n" in detail else " "
+        title = clean(fault.title) + ("." if detail or fault.hint else "")
+        words = between.join(filter(None, (title, detail, hint_words(fault.hint))))
+        self.notify(words, severity="error", timeout=8, markup=False)

@@ -22,6 +22,8 @@ from relay_tui.ui.world import Announced
 if TYPE_CHECKING:
     from relay_tui.model import Session
 
+FETCHED = 3  # branches that moved of which a toast tells; the others are counted
+
 
 class WorkKeys(Doing):
     """The actions of the Changes tab, of pushing and fetching, and of the guard."""
@@ -139,8 +141,10 @@ class WorkKeys(Doing):
     def _fetched(self, event: ProjectFetched) -> None:
         project = self.world.project(event.project_id)
         name = clean(project.name) if project else "The project"
-        words = clean_block("\n".join(event.changed), lines=8) or "Nothing is new upstream."
-        self.notify(words, title=f"{name} is fetched", markup=False)
+        words = "; ".join(clean(changed, limit=80) for changed in event.changed[:FETCHED])
+        more = len(event.changed) - FETCHED
+        words += f"; and {more} more" if more > 0 else ""
+        self.notify(f"{name} is fetched. {words or 'Nothing is new upstream.'}", markup=False)
 
     def _push_planned(self, event: PushPlanned) -> None:
         session = self.world.session(event.session_id)
@@ -166,7 +170,7 @@ class WorkKeys(Doing):
             self.app.push_screen(PushedScreen(name, event.pushed))
         else:
             links = [clean(link) for link in event.pushed.links]
-            self.notify("\n".join([f"Pushed {name}.", *links]), timeout=15, markup=False)
+            self.notify(" ".join([f"Pushed {name}.", *links]), timeout=15, markup=False)
 
     def _name_of(self, session_id: str) -> str:
         session = self.world.records.sessions.get(session_id)

@@ -1,0 +1,73 @@
+"""What is told for a moment hides nothing that is read, and nothing that is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fakes import Rig, build
+from on_screen import Shown, a_project, a_session, shown
+from textual.geometry import Region
+from textual.widget import Widget
+from textual.widgets._toast import Toast
+
+from relay_tui.model import SessionState
+from relay_tui.ui.filter_line import FilterLine
+from relay_tui.ui.log_prompt import LogPrompt
+
+SIZES = [(80, 24), (160, 45)]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    made = build(tmp_path)
+    a_session(made, a_project(made, "alpha"), "main", SessionState.STOPPED, output=b"one\ntwo\n" * 100)
+    return made
+
+
+def told(screen: Shown) -> Sequence[Region]:
+    """Where the toasts are."""
+    return [toast.region for toast in screen.app.screen.query(Toast)]
+
+
+def hidden(screen: Shown, *widgets: Widget) -> list[Widget]:
+    """Those of which a toast covers something."""
+    return [widget for widget in widgets if any(region.overlaps(widget.content_region) for region in told(screen))]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (["D"], "the projects pane D removes the project with it."),  # what happened, why, and what to do
+        (["e"], "S starts it; R goes on from what failed."),
+        (["N", "escape", "L", "escape", "f"], "alpha is fetched. main"),
+    ],
+)
+async def test_no_row_is_covered(rig: Rig, size: tuple[int, int], keys: Sequence[str], words: str) -> None:
+    async with shown(rig, size) as screen:
+        await screen.sees("two")
+        await screen.press(*keys)
+        await screen.sees(words)
+        assert told(screen)
+        assert hidden(screen, screen.main.projects, screen.main.sessions, screen.main.detail) == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_is_typed_is_not_covered(rig: Rig, size: tuple[int, int]) -> None:
+    async with shown(rig, size) as screen:
+        await screen.sees("two")
+        screen.main.notify("told before", timeout=60)
+        await screen.sees("told before")
+        await screen.press("/", "m")
+        screen.main.notify("told meanwhile", timeout=60)
+        await screen.sees("told meanwhile")
+        assert screen.lines[-1].strip() == "m"
+        assert hidden(screen, screen.main.query_one(FilterLine)) == []
+        await screen.press("enter", "l", "&", "t")
+        await screen.sees("& t")
+        assert hidden(screen, screen.main.query_one(LogPrompt)) == []
+        await screen.press("enter")
+        await screen.until(lambda: not any(line.lstrip().startswith("&") for line in screen.lines), "the line gone")
+        await screen.until(lambda: told(screen)[-1].bottom == size[1], "what is told, over the keys again")
