@@ -61,6 +61,7 @@ class Screen:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             os.execv(arguments[0], arguments)
+        os.set_inheritable(self._terminal, False)  # held by another child it would outlive us
 
     def resize(self, rows: int, columns: int) -> None:
         """Make the terminal larger or smaller; its child gets SIGWINCH."""
@@ -92,13 +93,31 @@ class Screen:
         """The terminal's own settings."""
         return termios.tcgetattr(self._terminal)[:4]
 
+    def hang_up(self) -> int:
+        """Close the terminal, as a lost line does; answer the signal that its child ended by."""
+        os.close(self._terminal)
+        self._terminal = -1
+        return os.WTERMSIG(self._wait())
+
+    def tell(self, number: int) -> int:
+        """Send a signal to the child; answer the one that it ended by."""
+        os.kill(self.pid, number)
+        return os.WTERMSIG(self._wait())
+
+    def _wait(self) -> int:
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return status
+
     def close(self) -> None:
         """Make sure that it is gone."""
         try:
-            os.kill(self.pid, signal.SIGKILL)
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+                self._wait()
         finally:
-            os.waitpid(self.pid, 0)
-            os.close(self._terminal)
+            if self._terminal >= 0:
+                os.close(self._terminal)
 
 
 class Box:
@@ -262,6 +281,42 @@ def test_shell_has_a_terminal_of_our_size_that_follows(box: Box) -> None:
     screen.wait_for(b"\r\n33 77\r\n")
     screen.type(b"exit 5\r")
     screen.wait_for(b"left 5\r\n")
+
+
+def processes(box: Box, container_id: str) -> list[str]:
+    """What runs in the container, but for the program that looks."""
+    said = box.pipe(container_id, "sh", "-c", "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done")
+    lines = [line.strip() for line in said.stdout.decode().splitlines()]
+    return [line for line in lines if line and "/proc/" not in line and not line.startswith("tr ")]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("image", ["git", "busybox"])  # bash, and a plain sh
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_shell_ends_with_its_terminal(box: Box, image: str, number: int) -> None:
+    container_id = box.start(image=image)
+    alone = processes(box, container_id)
+    screen, other = box.screen("run", container_id), box.screen("run", container_id)
+    for shell in (screen, other):
+        shell.type(b"sleep 1234 & echo '='up'='; sleep 4321\r")
+        shell.wait_for(b"=up=")
+    wait_until(lambda: processes(box, container_id).count("sleep 4321") == 2)
+    assert number == (screen.hang_up() if number == signal.SIGHUP else screen.tell(number))
+    wait_until(lambda: processes(box, container_id).count("sleep 4321") == 1)
+    other.type(b"\x03")
+    other.type(b"echo '='still'='\r")
+    other.wait_for(b"=still=")
+    other.hang_up()
+    wait_until(lambda: [p for p in processes(box, container_id) if "sleep 1234" not in p] == alone)
+
+
+@pytest.mark.engine
+def test_program_that_stays_when_its_terminal_is_gone_is_killed(box: Box) -> None:
+    container_id = box.start()
+    screen = box.screen("run", container_id, "sh", "-c", "trap '' HUP; echo ready; sleep 4321; sleep 4322")
+    screen.wait_for(b"ready")
+    screen.hang_up()
+    wait_until(lambda: not any("trap" in line for line in processes(box, container_id)))
 
 
 @pytest.mark.engine

@@ -21,6 +21,8 @@ CTRL_Q = re.compile(rb"\x11|\x1b\[113(?::\d*)*;(\d+)(?::1)?u|\x1b\[27;5;113~")
 """ctrl-q, as a control character or as enhanced keyboards tell it."""
 CTRL_Q_OR_C = re.compile(rb"[\x11\x03]()")
 """What leaves where the far side has no terminal that would make anything of ctrl-c."""
+NO_KEY = re.compile(rb"(?!)")
+"""What every key passes: only the end of the terminal leaves."""
 _CTRL = 4
 _LOCKS = 64 | 128
 
@@ -51,10 +53,14 @@ class Pump:
         self._stdin = stdin
         self._outgoing = memoryview(b"")
         self.leave: re.Pattern[bytes] | None = None
+        """The key that leaves, as the end of stdin does then; None: that end is handed on."""
         self.size: Size | None = None
 
     def run(self) -> bool:
-        """Pump until the connection ends (False) or ctrl-q is pressed (True). Raises OSError when it breaks."""
+        """Pump until the connection ends (False), or until the key that leaves is pressed or stdin ends (True).
+
+        Raises OSError when it breaks.
+        """
         if ahead := self._stream.take_ahead():
             self._write(ahead)
         self._socket.setblocking(False)
@@ -202,7 +208,8 @@ def raw_terminal(descriptor: int) -> Iterator[None]:
         tty.setraw(descriptor, termios.TCSADRAIN)
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # it is gone
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from relay_tui.adapters.engine import pump
+from relay_tui.adapters.engine import hangup, pump
 from relay_tui.adapters.engine.client import Engine
 from relay_tui.adapters.engine.logs import Frames
 from relay_tui.adapters.engine.modes import Modes
@@ -72,6 +72,7 @@ class Terminal:
         title = "The command cannot be run"
         tty = _is_terminal()
         stdin = _STDIN if tty or _is_piped(_STDIN) else None
+        mark = hangup.new_mark() if tty else {}
         uid = str((container["Config"].get("Labels") or {}).get("relay.user", "")).partition(":")[0]
         with conflicts(), self._engine.client(title) as client:
             made: dict[str, str] = client.exec_create(
@@ -79,12 +80,15 @@ class Terminal:
                 list(command) or ["sh", "-c", _LOGIN_SHELL, "relay", uid],
                 stdin=stdin is not None,
                 tty=tty,
-                environment=_terminal_variables() if tty else None,
+                environment={**_terminal_variables(), **mark} if tty else None,
                 detach_keys=_DETACH_KEYS,
             )
         output = _Output(tty=tty)
         try:
-            self._converse(title, made["Id"], output, stdin, tty=tty)
+            if tty:
+                self._lend(title, made["Id"], output, lambda: hangup.hang_up(self._engine, container["Id"], mark))
+            else:
+                self._converse(title, made["Id"], output, stdin, tty=False)
         except _OutputClosedError:
             return _BROKEN_PIPE
         except EngineError as error:
@@ -95,20 +99,36 @@ class Terminal:
             return code
         return output.finish(exit_code(self._engine, title, made["Id"]))
 
-    def _converse(self, title: str, exec_id: str, output: _Output, stdin: int | None, *, tty: bool) -> None:
-        """Start the command and carry its bytes until it ends."""
+    def _lend(self, title: str, exec_id: str, output: _Output, hang_up: Callable[[], None]) -> None:
+        """Give a command our terminal until it ends, or until the terminal is gone: then we end as we would have."""
+        try:
+            with hangup.told_to_end():
+                try:
+                    left = self._converse(title, exec_id, output, _STDIN, tty=True)
+                except (hangup.Ended, FileSystemError, _OutputClosedError):
+                    hang_up()
+                    raise
+                if left:
+                    hang_up()
+        except hangup.Ended as told:
+            os.kill(os.getpid(), told.number)
+            raise
+
+    def _converse(self, title: str, exec_id: str, output: _Output, stdin: int | None, *, tty: bool) -> bool:
+        """Start the command and carry its bytes until it ends; True if our terminal has ended first."""
         body = {"Detach": False, "Tty": tty}
         with ExitStack() as stack, conflicts():
             stream = self._engine.stream(title, "POST", f"/exec/{exec_id}/start", body=body, hijack=True)
             stack.enter_context(stream)
             conversation = pump.Pump(stream, output.take, stdin)
             if tty:
+                conversation.leave = pump.NO_KEY
                 stack.callback(output.restore)
                 stack.enter_context(pump.raw_terminal(_STDIN))
                 resize = self._resize(lambda client, rows, columns: client.exec_resize(exec_id, rows, columns))
                 conversation.size = stack.enter_context(pump.following(resize, redraw=False))
             with self._engine.translated(title):
-                conversation.run()
+                return conversation.run()
 
     def _resize(self, call: Callable[[Any, int, int], None]) -> pump.Resize:
         def resize(rows: int, columns: int) -> bool:
