@@ -173,6 +173,8 @@ class Guests:
         elif guest.kind == "resize":
             self._keeper.resize(int(request["rows"]), int(request["columns"]))
             guest.tell(b"{}\n")
+        elif guest.kind == "follow":
+            guest.poke()  # of what was written since it looked and before it was heard
         elif guest.kind == "attach":
             if rest:
                 self._keeper.type(rest)
