@@ -81,6 +81,13 @@ class EngineStatusChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerStirred:
+    """A session's container started, ended, or did something else; its row may say the same as before."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class FactsChanged:
     """Something else is known of what is in a session's clone."""
 
@@ -134,6 +141,7 @@ Event = (
     | Removed
     | StraysFound
     | EngineStatusChanged
+    | ContainerStirred
     | FactsChanged
     | ProjectFetched
     | PushPlanned

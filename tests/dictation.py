@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fakes import FakeRuntime
 
 from relay_tui.errors import EngineUnreachableError
-from relay_tui.services.ports import LineStream, LogBatch
+from relay_tui.services.ports import LineStream, LogBatch, Observed
 from relay_tui.services.ports.log import NOTHING
 
 
@@ -45,6 +45,12 @@ class Dictation(FakeRuntime):
     def __init__(self, *streams: Dictated) -> None:
         super().__init__()
         self.ready = list(streams)
+
+    def inspect(self, container_id: str) -> Observed:
+        """It runs, while there is a stream to hand out."""
+        if not self.ready:
+            raise EngineUnreachableError("The engine does not answer")
+        return Observed(container_id, "", "", "running")
 
     def log_lines(  # type: ignore[override]
         self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""

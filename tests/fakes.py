@@ -30,7 +30,7 @@ from relay_tui.services.engine_watch import EngineWatch
 from relay_tui.services.facts import SessionFacts
 from relay_tui.services.jobs import Jobs
 from relay_tui.services.outward import Outward
-from relay_tui.services.ports import Answer, ContainerSpec, LogBatch, LogChunk, Observed, Source, Stats
+from relay_tui.services.ports import Answer, ContainerSpec, LogBatch, LogChunk, Observed, RunEnd, Source, Stats
 from relay_tui.services.ports.log import packed
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
@@ -123,6 +123,7 @@ class Container:
     exit_code: int | None = None
     oom_killed: bool = False
     error: str = ""
+    finished_at: str = ""
     output: list[bytes] = field(default_factory=list)
     readings: list[Stats] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -156,6 +157,7 @@ class Container:
             self.exit_code,
             self.oom_killed,
             self.error,
+            finished_at=self.finished_at,
             isolated=self.spec.isolated,
         )
 
@@ -377,6 +379,11 @@ class FakeRuntime(Scripted):
         """How it is now."""
         self.begin("inspect")
         return self._find(container_id).observed()
+
+    def ends(self, container_id: str, since: str) -> list[RunEnd]:
+        """Nobody remembers."""
+        del container_id, since
+        return []
 
     def wait(self, container_id: str, seconds: float) -> Observed:
         """How it is now: what ends here ends at once."""

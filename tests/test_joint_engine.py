@@ -154,7 +154,7 @@ def test_a_process_and_a_container_in_one_log(run: Run, runtime: DockerRuntime, 
     assert reader.counted("b", 1_500)
     assert reader.times == sorted(reader.times)
     both.start(process)
-    again = Voice("s0", process, b"a ", running=True, opening="again")
+    again = Voice("s0", process, b"a ", opening="again")
     reader.feed.follow([again, reader.voices[1]])
     wait_until(lambda: len(reader.notices) == 3, 30, "the second end")
     assert len([line for line in reader.lines if line.startswith("a")]) == 3_000

@@ -18,7 +18,8 @@ from relay_tui.model import Session, SessionState
 from relay_tui.services import log_feed
 from relay_tui.services.joint_begun import Begun
 from relay_tui.services.joint_feed import MOST, JointFeed, Voice
-from relay_tui.services.joint_order import Line, Timeline, Window, comparable, labelled
+from relay_tui.services.joint_order import Line, Timeline, Window, labelled
+from relay_tui.services.log_join import comparable
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, packed
@@ -235,9 +236,9 @@ class TimedLines:
             self._container.changed.notify_all()
 
 
-def voice(session: Session, *, running: bool = True, opening: str = "") -> Voice:
+def voice(session: Session, *, opening: str = "") -> Voice:
     """A session's."""
-    return Voice(session.id, session.container_id, session.name.encode() + b" ", running=running, opening=opening)
+    return Voice(session.id, session.container_id, session.name.encode() + b" ", opening=opening)
 
 
 @pytest.fixture
@@ -319,10 +320,10 @@ def test_what_ran_between_two_looks_is_not_missed(scene: Scene) -> None:
     one, two = scene.session("one", (1, "x"), state=SessionState.STOPPED), scene.session("two", (2, "y"))
     feed = scene.open(one, two)
     scene.until("one ── ended ──", "two y")
-    feed.follow([voice(one, running=False, opening="later"), voice(two)])
+    feed.follow([voice(one, opening="later"), voice(two)])
     wait_until(lambda: feed._parts[one.container_id].opening == "later" and feed.ended == 1)
     scene.say(one, (3, "short"))
-    feed.follow([voice(one, running=False, opening="still later"), voice(two)])
+    feed.follow([voice(one, opening="still later"), voice(two)])
     scene.until("one short")
     scene.say(two, (4, "z"))
     scene.until("two z")
@@ -335,6 +336,27 @@ def test_one_that_ended_before_says_so_where_it_ended(scene: Scene) -> None:
     two = scene.session("two", (2, "y"))
     scene.open(one, mute, two)
     assert scene.until("two y") == ["one x", "one ── ended ──", "two y", "mute ── ended ──"]
+
+
+@pytest.mark.parametrize(
+    ("since", "told"),
+    [
+        (0, ["one x", "two y", "one ── ended, exit code 3 ──", "two z"]),
+        (4_000, ["one ── ended, exit code 3 ──", "two z"]),
+        (6_000, ["two z"]),
+    ],
+)
+def test_an_end_stands_at_its_time_and_one_before_what_is_asked_for_is_not_told(
+    scene: Scene, since: int, told: list[str]
+) -> None:
+    one, two = scene.session("one", (1, "x"), state=SessionState.STOPPED), scene.session("two", (2, "y"), (9, "z"))
+    ended = scene.rig.engine.of(one)
+    ended.exit_code, ended.finished_at = 3, moment(5_000).decode()
+    feed = scene.open(one, two, since=moment(since).decode() if since else "")
+    wait_until(lambda: feed.ended == 1)
+    assert scene.until("two z") == told
+    scene.say(two, (10, "more"))
+    assert scene.until("two more") == [*told, "two more"]
 
 
 def test_a_lost_engine_comes_back_without_a_doubled_or_missing_line(

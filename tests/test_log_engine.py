@@ -18,7 +18,7 @@ from relay_tui.services.log_feed import LogFeed
 from relay_tui.services.log_history import read_older
 from relay_tui.services.log_join import oldest_edge
 from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, STDERR, STDOUT
+from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT
 
 pytestmark = pytest.mark.engine
 Run = Callable[..., str]
@@ -49,7 +49,12 @@ class Reader:
     def lines(self) -> list[str]:
         """Everything so far."""
         self.batches += self.feed.drain()
-        return texts(self.batches)
+        return [text for text, _, _ in self.told]
+
+    @property
+    def told(self) -> list[tuple[str, bytes, int]]:
+        """Text, time and flags of all that was drained but notices."""
+        return [line for line in told(self.batches) if not line[2] & NOTICE]
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Drain until it is so."""
@@ -93,7 +98,7 @@ def test_the_end_has_its_exit_code_and_a_new_start_goes_on(
 def test_streams_are_told_apart(run: Run, runtime: DockerRuntime) -> None:
     reader = Reader(runtime, run("echo out; echo err >&2"))
     reader.until(lambda: reader.feed.status.ended, "the end")
-    assert sorted((text, flags) for text, _, flags in told(reader.batches)) == [("err", STDERR), ("out", STDOUT)]
+    assert sorted((text, flags) for text, _, flags in reader.told) == [("err", STDERR), ("out", STDOUT)]
 
 
 @pytest.mark.parametrize("tty", [False, True])
@@ -101,7 +106,7 @@ def test_a_line_of_a_megabyte_comes_whole(run: Run, runtime: DockerRuntime, *, t
     script = """awk 'BEGIN { for (i = 0; i < 125000; i++) printf "%08d", i; print ""; print "after" }'"""
     reader = Reader(runtime, run(script, tty=tty))
     reader.until(lambda: reader.feed.status.ended, "the end")
-    lines = told(reader.batches)
+    lines = reader.told
     assert lines[-1][0] == "after"
     assert "".join(text for text, _, _ in lines[:-1]).rstrip("\r") == "".join(f"{n:08}" for n in range(125_000))
     assert all(flags & CONTINUED for _, _, flags in lines[1:-1])
@@ -121,4 +126,4 @@ def test_a_long_log_is_read_backwards_without_a_seam(run: Run, runtime: DockerRu
         if older.complete:
             break
         batches = older.batches + batches
-    assert texts(batches) == [f"line {n}" for n in range(9_000)]
+    assert texts(batches) == [*(f"line {n}" for n in range(9_000)), "── ended, exit code 0 ──"]

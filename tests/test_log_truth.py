@@ -17,6 +17,7 @@ from waiting import wait_until
 
 from relay_tui.adapters.engine.log_lines import FramedLines
 from relay_tui.errors import EngineUnreachableError
+from relay_tui.model import SessionState
 from relay_tui.services import log_feed, stats_feed
 from relay_tui.services.log_feed import LogFeed
 from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
@@ -59,7 +60,7 @@ class Runs:
         return Given(batches)
 
     def inspect(self, _: str) -> Observed:
-        status = self._states.pop(0)
+        status = self._states.pop(0) if self._states[1:] else self._states[0]
         return Observed("c", "s", "p", status, 3 if status == "exited" else None)
 
 
@@ -80,7 +81,7 @@ def test_lines_that_the_engine_no_longer_has_leave_a_mark(again: LogBatch, told:
     feed = followed(runs)
     wait_until(lambda: feed.status.ended, 10, what="the end")
     batches = feed.drain()
-    assert texts(batches) == told
+    assert texts(batches) == [*told, "── ended, exit code 3 ──"]
     assert [one.flags[0] & NOTICE for one in batches if MISSING in texts([one])] == [NOTICE] * (MISSING in told)
 
 
@@ -108,6 +109,35 @@ async def test_the_end_of_a_run_is_told_though_the_next_has_begun(tmp_path: Path
         pane.show(replace(session, updated_at="later"))
         await screen.sees("── ended, exit code 3 ──")
         assert not feed.status.ended
+
+
+async def test_a_run_that_no_row_tells_of_is_seen_in_the_log(tmp_path: Path) -> None:
+    """Its container ended and runs again before anybody looked: the row says all the time that it runs."""
+    rig = build(tmp_path / "data")
+    session = a_session(rig, a_project(rig, "alpha"), "main", output=b"one life\n")
+    async with shown(rig) as screen:
+        await screen.sees("one life")
+        rig.engine.of(session).become("exited", 3)
+        await screen.sees("── ended, exit code 3 ──")
+        rig.engine.of(session).become("running")
+        rig.engine.of(session).say(b"another life\n")
+        rig.engine.tell(session.id)
+        await screen.sees("another life")
+        assert screen.text.count("── ended") == screen.text.count("one life") == 1
+
+
+async def test_a_log_without_a_line_since_then_says_so_and_not_that_it_ended_before(tmp_path: Path) -> None:
+    rig = build(tmp_path / "data")
+    session = a_session(rig, a_project(rig, "alpha"), "main", SessionState.STOPPED, output=b"long ago\n")
+    ended = rig.engine.of(session)
+    ended.exit_code, ended.finished_at = 3, "2026-01-01T00:00:00.5Z"
+    async with shown(rig) as screen:
+        await screen.sees("── ended, exit code 3 ──")
+        await screen.press("l", "1")
+        await screen.sees("Nothing was written since then.")
+        assert "ended, exit code" not in screen.text
+        await screen.press("0")
+        await screen.sees("── ended, exit code 3 ──")
 
 
 async def test_logs_and_meters_go_on_at_once_when_the_engine_is_back(

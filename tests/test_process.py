@@ -27,9 +27,10 @@ from waiting import wait_until
 
 from relay_tui.adapters.process import client, closed, inside, journal, keyring, pressure
 from relay_tui.adapters.process import runtime as process_runtime
-from relay_tui.adapters.process.journal import STDERR, STDOUT, Reader, Writer
+from relay_tui.adapters.process.journal import STDERR, STDOUT, Entry, Reader, Writer
 from relay_tui.adapters.process.place import Place
 from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.adapters.process.streams import ProcessLog
 from relay_tui.errors import ConflictError, EngineError, Fault, NotFoundError
 from relay_tui.paths import DataDir
 from relay_tui.services import observe
@@ -388,6 +389,38 @@ def test_lines_have_times_of_their_own_and_are_followed(bench: Bench) -> None:
     times = {text: time.decode() for time, text in lines}
     some = bench.runtime.log_lines(process_id, follow=False, since=times[b"line 100"], until=times[b"line 110"])
     assert [text for b in some for text in (b.parts(i)[1] for i in range(len(b)))] == texts[99:110]
+
+
+def test_what_is_said_between_a_look_at_the_log_and_being_heard_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process_id = bench.run("until [ -e go ]; do sleep 0.01; done; echo there; touch said; sleep 100")
+    looked, read, present = threading.Event(), list[bytes](), ProcessLog._present
+
+    def looks(log: ProcessLog) -> Iterator[Entry]:
+        yield from present(log)
+        looked.set()
+
+    monkeypatch.setattr(ProcessLog, "_present", looks)
+    os.kill(bench.supervisor(process_id), signal.SIGSTOP)
+    stream = bench.runtime.logs(process_id, follow=True)
+    threading.Thread(target=lambda: read.extend(chunk.data for chunk in stream), daemon=True).start()
+    assert looked.wait(10)
+    (bench.clone() / "go").touch()
+    wait_until(lambda: (bench.clone() / "said").exists(), 20)
+    os.kill(bench.supervisor(process_id), signal.SIGCONT)
+    wait_until(lambda: read == [b"there\n"], 10)
+    stream.close()
+
+
+def test_a_log_that_is_followed_ends_with_its_run_though_the_next_speaks_already(bench: Bench) -> None:
+    process_id = bench.run("n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; echo run $n; sleep 100")
+    bench.says(process_id, b"run 0")
+    stream = bench.runtime.logs(process_id, follow=True)
+    bench.runtime.stop(process_id)
+    bench.runtime.start(process_id)
+    bench.says(process_id, b"run 1")
+    assert b"".join(chunk.data for chunk in stream) == b"run 0\n"
 
 
 # --- the log on disk --------------------------------------------------------------------------------------------------

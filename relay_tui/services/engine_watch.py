@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relay_tui.errors import EngineError, EngineUnreachableError, FileSystemError, NotFoundError, RelayError
-from relay_tui.events import Bus, EngineStatus, EngineStatusChanged, RecordsChanged
+from relay_tui.events import Bus, ContainerStirred, EngineStatus, EngineStatusChanged, RecordsChanged
 from relay_tui.model import Desired, Session
 from relay_tui.services import observe
 from relay_tui.services.runtimes import DOCKER
@@ -55,6 +55,8 @@ class EngineWatch:
         self._closed = threading.Event()
         self._stream: EventStream | None = None
         self.status = EngineStatus("connecting")
+        self.stirs: Mapping[str, int] = {}
+        """By session id, how often something happened to its container: it may run anew, and look as it did before."""
 
     def start(self) -> None:
         """Begin to watch."""
@@ -77,6 +79,8 @@ class EngineWatch:
                 attempt = 0
                 for session_id in self._stream:
                     self._look_at(session_id)
+                    self.stirs = {**self.stirs, session_id: self.stirs.get(session_id, 0) + 1}
+                    self._bus.publish(ContainerStirred(session_id))
                 self._lost(
                     EngineUnreachableError(
                         "The engine closed the connection", hint="relay looks for it again by itself."

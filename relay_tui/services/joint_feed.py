@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay_tui.services.joint_begun import Begun
-from relay_tui.services.joint_order import Line, Timeline, Window, comparable, labelled
+from relay_tui.services.joint_order import Line, Timeline, Window, labelled
 from relay_tui.services.joint_past import Past, Reach
-from relay_tui.services.log_feed import ROOM, FeedStatus, LogFeed, Rest, never
+from relay_tui.services.log_feed import ROOM, LogFeed, Rest, never
 from relay_tui.services.log_history import Older
-from relay_tui.services.log_join import rfc3339
+from relay_tui.services.log_join import comparable, rfc3339
 from relay_tui.services.log_source import LogSource
-from relay_tui.services.log_words import ending
+from relay_tui.services.log_words import FeedStatus
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import NOTHING
 
@@ -34,13 +34,12 @@ MOST = 64
 class Voice:
     """One of the logs: a session's id, its container, and what stands before its lines.
 
-    `opening` is another one each time that there may be more after an end; `running`: whether it is sure to go on.
+    `opening` is another one each time that there may be more after an end.
     """
 
     session_id: str
     container_id: str
     label: bytes = b""
-    running: bool = True
     opening: str = ""
 
 
@@ -59,8 +58,6 @@ class _Part:
         self.gone = False
         self.parting = ""  # the words it leaves with
         self._stuck_at: float | None = None
-        self._looking = False  # whether it may only be looked whether there was more
-        self._told: tuple[int, FeedStatus] = (-1, self.status)  # how many lines there were at the end that was told
 
     def take(self) -> list[LogBatch]:
         """What was read since."""
@@ -77,25 +74,11 @@ class _Part:
         elif now - self._stuck_at > after:
             self.order.forget()
 
-    def resume(self) -> bool:
-        """Go on after an end, where there may be more: the session runs again, or did. Answer whether it goes on."""
-        again = self.status.ended and self.voice.opening != self.opening
-        if again:
+    def resume(self) -> None:
+        """Look for more where there may be: the session runs again, or did."""
+        if self.voice.opening != self.opening:
             self.opening = self.voice.opening
-            self.status = FeedStatus()
-            self._looking = not self.voice.running
             self.feed.resume()
-        return again
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended, as far as is known."""
-        return self.feed.status.ended or (self._looking and self.reach.held == self._told[0])
-
-    def ends_anew(self, status: FeedStatus) -> bool:
-        """Whether its end is still to be told: there was more since, or it ended otherwise."""
-        told, self._told = self._told, (self.reach.held, status)
-        return told != self._told
 
 
 class JointFeed:
@@ -191,7 +174,7 @@ class JointFeed:
     @property
     def ended(self) -> int:
         """How many of the logs have ended."""
-        return sum(part.over for part in self._present() if not part.gone)
+        return sum(part.feed.status.ended for part in self._present() if not part.gone)
 
     @property
     def connection(self) -> str:
@@ -199,7 +182,7 @@ class JointFeed:
         parts = [part for part in self._present() if not part.gone]
         if any(part.feed.status.word == "reconnecting" for part in parts):
             return "reconnecting"
-        return "ended" if parts and all(part.over for part in parts) else ""
+        return "ended" if parts and all(part.feed.status.ended for part in parts) else ""
 
     # --- gathering ---
 
@@ -235,14 +218,10 @@ class JointFeed:
                 break
         with self._lock:
             self._open = True
-        latest = max((part.order.last for part in parts), default=b"")
         for part in parts:
-            status = part.feed.status
-            if status.ended:  # so all that was read of it is there
-                part.status = status
+            if part.feed.status.ended:  # so all that was read of it is there
+                part.status = part.feed.status
                 part.reach.keep(part.order.lines(part.take()))
-                part.ends_anew(status)
-                part.reach.keep([part.order.notice(ending(status), b"" if part.reach.held else latest)])
         self._give(self._past.recent({part.number for part in parts if self._may_be_whole(part)}))
         self._stirred.set()
         return True
@@ -267,15 +246,13 @@ class JointFeed:
         else:
             self._stirred.set()  # once there is room again
         changed = status != part.status
-        if changed:
-            part.status = status
-            if status.ended and part.ends_anew(status):
-                self._say(part, ending(status), now)
+        part.status = status
         if part.parting:
             self._say(part, part.parting, now)
             part.parting, part.gone = "", True
             return True
-        return part.resume() or changed
+        part.resume()
+        return changed
 
     def _begin_lines(self) -> bool:
         """Have the lines shown whose ends have not come; answer whether they are others than before."""

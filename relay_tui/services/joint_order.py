@@ -11,10 +11,9 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
-from relay_tui.services.log_join import seconds
+from relay_tui.services.log_join import comparable, seconds
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTICE, STREAM_BITS, TIMELESS, packed
 from relay_tui.text import HOME
@@ -23,7 +22,6 @@ SWAP = 1.0  # seconds by which a line of a log can be older than the one before 
 _BEHIND = b"~"  # makes a moment later than itself, and no later than the next one
 _HOME = HOME.encode()
 _MOVES = re.compile(rb"[\r\b\x1b\x9b]")  # with which a line can go back and overwrite itself
-_ENGINE = 30  # characters of a time as most engines write it, to the nanosecond and in UTC
 
 
 class Line(NamedTuple):
@@ -39,6 +37,8 @@ class Line(NamedTuple):
 
 class Timeline:
     """Gives the lines of one log their places. A line without a time follows the one before it.
+
+    A notice without one that has none before it stands behind all other logs' lines.
 
     What carries on a line has that one's moment: others of the meantime stand behind it.
     """
@@ -63,7 +63,7 @@ class Timeline:
                 if flag & CONTINUED:
                     moment = self._begun.get(flag & STREAM_BITS, self.last)
                 else:
-                    moment = comparable(time) if time else self.last
+                    moment = comparable(time) if time else self.last or (_BEHIND if flag & NOTICE else b"")
                     if moment < self.last and _far(moment, self.last):
                         moment, self.stuck = self.last, True
                     self._begun[flag & STREAM_BITS] = moment
@@ -81,19 +81,6 @@ class Timeline:
     def forget(self) -> None:
         """Nothing of before waits any more: go by the time alone."""
         self.last, self.stuck = b"", False
-
-
-def comparable(time: bytes) -> bytes:
-    """A time such that an earlier one is less: in UTC, to the nanosecond."""
-    if len(time) == _ENGINE and time.endswith(b"Z"):
-        return time
-    moment = seconds(time)
-    if moment is None:
-        return time
-    fraction = time.partition(b".")[2]
-    digits = fraction[: len(fraction) - len(fraction.lstrip(b"0123456789"))]
-    whole = datetime.fromtimestamp(moment // 1, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return whole.encode() + b"." + digits[:9].ljust(9, b"0") + b"Z"
 
 
 def _far(one: bytes, other: bytes) -> bool:

@@ -1,19 +1,22 @@
 """A session's live log: one daemon thread reads, the screen drains at its own pace.
 
 When the connection to the engine breaks, the thread tries again and goes on where it was; when the container ends,
-the feed has ended, until it is told to go on.
+the feed says so among the lines, and has ended until it is told to look again. Each run's end stands behind its lines,
+also where the next one had begun before anybody looked.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
-from relay_tui.services.log_join import OVERLAP, Unknown, newest_edge
+from relay_tui.services.log_join import OVERLAP, Edge, Unknown, comparable, latest, newest_edge, rfc3339
 from relay_tui.services.log_repeats import Repeats
+from relay_tui.services.log_runs import Runs
+from relay_tui.services.log_words import FeedStatus, ending
 from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
 from relay_tui.services.ports.log import NOTHING, NOTICE, TIMELESS, packed
 
@@ -22,20 +25,6 @@ BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to reach the e
 _MISSING = packed(["── lines are missing here: the engine no longer has them ──".encode()], bytes([NOTICE | TIMELESS]))
 _AGAIN = (0.005, 0.01, 0.02, 0.04)  # seconds between looks at one whose output ended: the engine says so a bit later
 _RUNNING = frozenset({"running", "paused", "restarting"})
-
-
-@dataclass(frozen=True, slots=True)
-class FeedStatus:
-    """How a feed is: following, trying to reach the engine again, or ended, with an exit code or an error."""
-
-    word: str = "following"
-    exit_code: int | None = None
-    error: RelayError | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether no more comes by itself."""
-        return self.word == "ended"
 
 
 Rest = Callable[[], float]
@@ -79,40 +68,91 @@ class LogFeed:
         self._size = self._came = 0
         self._room = threading.Condition()
         self._closed = self._at_once = False
+        self._reading = True
+        self._again = False  # whether to look once more when it ends
+        self._runs = Runs(rfc3339(time.time()))  # on this machine's clock, which the engine's is or is near
         self._stream: LineStream | None = None
         self.status = FeedStatus()
         """How it is now."""
         self._begin()
 
-    def _begin(self) -> None:
-        threading.Thread(target=self._run, name=f"log {self._container_id[:12]}", daemon=True).start()
+    def _begin(self, *, again: bool = False) -> None:
+        name = f"log {self._container_id[:12]}"
+        threading.Thread(target=self._run, args=(again,), name=name, daemon=True).start()
 
     def resume(self) -> None:
-        """Go on after the end: the container was started again."""
-        if self.status.ended and not self._closed:
-            self.status = FeedStatus()
-            self._begin()
+        """Look whether there is more after an end: the container was started again, or may have been."""
+        with self._room:
+            if self._closed:
+                return
+            if self._reading:
+                self._again = True
+                return
+            self._reading = True
+        self._begin(again=True)
 
-    def _run(self) -> None:
+    def _run(self, again: bool) -> None:
         attempt = 0
         while not self._closed:
             try:
+                if again:
+                    self._catch_up(self._runtime.inspect(self._container_id))
+                again = True
                 if self._follow():
                     attempt = 0
                 seen = self._seen()
+                if self._catch_up(seen):
+                    continue
             except EngineUnreachableError as error:
                 self._say(FeedStatus("reconnecting", error=error))
             except RelayError as error:
-                self._say(FeedStatus("ended", error=None if isinstance(error, NotFoundError) else error))
-                return
+                fault = None if isinstance(error, NotFoundError) else error
+                if self._over(FeedStatus("ended", error=fault)):
+                    return
+                continue
             else:
                 if seen.status not in _RUNNING:
-                    self._say(_ended(seen))
-                    return
+                    if self._over(FeedStatus("ended", seen.exit_code), seen):
+                        return
+                    continue
             with self._room:
                 self._room.wait_for(lambda: self._closed or self._at_once, BACKOFF[min(attempt, len(BACKOFF) - 1)])
                 attempt = 0 if self._at_once else attempt + 1
                 self._at_once = False
+
+    def _catch_up(self, seen: Observed) -> bool:
+        """Tell of runs that ended unseen, each end behind its lines; answer whether another one began since."""
+        if not self._runs.another(seen):
+            return False
+        for end in self._runs.untold(self._runtime.ends(self._container_id, self._runs.since), seen):
+            edge = newest_edge(self._recent)
+            since = edge.time if edge is not None else self._runs.since
+            self._read(self._runtime.log_lines(self._container_id, follow=False, since=since, until=end.at), edge)
+            self._tell(ending(FeedStatus("ended", end.exit_code)), end.at)
+            self._runs.tell(end)
+        self._runs.follow(seen)
+        return True
+
+    def _over(self, status: FeedStatus, seen: Observed | None = None) -> bool:
+        """Tell the end, unless that was told; answer whether it is one, or there may be more by now."""
+        words = ending(status)
+        if self._runs.end(words, seen):
+            self._tell(words, seen.finished_at if seen is not None else "")
+        with self._room:
+            self._reading, self._again = self._again, False
+            if self._reading:
+                return False
+            self.status = status
+        if not self._closed:
+            self._wake()
+        return True
+
+    def _tell(self, words: str, at: str) -> None:
+        """Add a notice of that moment behind the lines there are; none of a moment before what was asked for."""
+        if at and self._since and comparable(at.encode()) < comparable(self._since.encode()):
+            return
+        moment = max(comparable(at.encode()), latest(self._recent)) + b" " if at else b""
+        self._take(packed([moment + words.encode()], bytes([NOTICE if at else NOTICE | TIMELESS])), NOTHING)
 
     def _seen(self) -> Observed:
         """How the container is, whose output has come to an end."""
@@ -135,14 +175,19 @@ class LogFeed:
         """Read until the stream ends; answer whether anything new came. Begins where the last one ended."""
         edge = newest_edge(self._recent)
         since, tail = (edge.time, None) if edge is not None else (self._since, self._tail)
-        unknown = Unknown(edge) if edge is not None else None
         stream = self._runtime.log_lines(self._container_id, follow=True, tail=tail, since=since)
+        if not self.status.ended or self._runtime.inspect(self._container_id).status in _RUNNING:
+            self._say(FeedStatus())
+        return self._read(stream, edge)
+
+    def _read(self, stream: LineStream, edge: Edge | None) -> bool:
+        """Take what the stream has behind the edge; answer whether anything new came."""
+        unknown = Unknown(edge) if edge is not None else None
         with self._room:
             self._stream = stream
             if self._closed:
                 stream.close()
                 return False
-        self._say(FeedStatus())
         came = False
         for batch in stream:
             fresh = unknown.sift(batch) if unknown is not None else batch
@@ -155,6 +200,7 @@ class LogFeed:
             begun = stream.begun()
             if (fresh or begun or self._begun) and not self._take(fresh, begun):
                 break
+        self._runs.came = self._runs.came or came
         return came
 
     def _take(self, batch: LogBatch, begun: LogBatch) -> bool:
@@ -209,7 +255,3 @@ class LogFeed:
             self._room.notify_all()
         if stream is not None:
             stream.close()
-
-
-def _ended(seen: Observed) -> FeedStatus:
-    return FeedStatus("ended", seen.exit_code)

@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import NOTICE, STREAM_BITS, TIMELESS
 
 OVERLAP = 1_000  # lines, or as many as came within
 _SECONDS = 1  # of each other
+_LAST = 100  # lines whose times may be out of order
+_ENGINE = 30  # characters of a time as most engines write it, to the nanosecond and in UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,24 @@ def seconds(time: bytes) -> float | None:
         return datetime.fromisoformat(time.decode()).timestamp()
     except ValueError:
         return None
+
+
+def comparable(time: bytes) -> bytes:
+    """A time such that an earlier one is less: in UTC, to the nanosecond."""
+    if len(time) == _ENGINE and time.endswith(b"Z"):
+        return time
+    moment = seconds(time)
+    if moment is None:
+        return time
+    fraction = time.partition(b".")[2]
+    digits = fraction[: len(fraction) - len(fraction.lstrip(b"0123456789"))]
+    whole = datetime.fromtimestamp(moment // 1, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return whole.encode() + b"." + digits[:9].ljust(9, b"0") + b"Z"
+
+
+def latest(batches: Sequence[LogBatch]) -> bytes:
+    """The time of the latest of the last lines, such that it compares; b"" if none has one."""
+    return max((comparable(time) for time, _ in islice(_timed(batches, backward=True), _LAST)), default=b"")
 
 
 def rfc3339(moment: float) -> str:

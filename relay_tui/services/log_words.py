@@ -1,9 +1,27 @@
-"""What relay says in a log about the log."""
+"""How a log is, and what relay says in it about it."""
 
 from __future__ import annotations
 
-from relay_tui.services.log_feed import FeedStatus
+from dataclasses import dataclass
+
+from relay_tui.errors import RelayError
 from relay_tui.text import clean
+
+ENDED = "── ended ──"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How a feed is: following, trying to reach the engine again, or ended, with an exit code or an error."""
+
+    word: str = "following"
+    exit_code: int | None = None
+    error: RelayError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more comes by itself."""
+        return self.word == "ended"
 
 
 def ending(status: FeedStatus) -> str:
@@ -12,4 +30,4 @@ def ending(status: FeedStatus) -> str:
         return f"── {clean(status.error.title)} {clean(status.error.detail)}".strip()
     if status.exit_code is not None:
         return f"── ended, exit code {status.exit_code} ──"
-    return "── ended ──"
+    return ENDED

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         LogStream,
         Observed,
         Processes,
+        RunEnd,
         Runtime,
         StatsStream,
     )
@@ -149,6 +150,10 @@ class Runtimes:
     def inspect(self, container_id: str) -> Observed:
         """How it is now."""
         return self._whose(container_id).inspect(container_id)
+
+    def ends(self, container_id: str, since: str) -> list[RunEnd]:
+        """How its runs ended."""
+        return self._whose(container_id).ends(container_id, since)
 
     def wait(self, container_id: str, seconds: float) -> Observed:
         """How it is once it ended, or after `seconds`."""

@@ -123,9 +123,9 @@ class Detail(FramedBox):
         if self._passing is None and self.query_one(ContentSwitcher).current == "info":
             self.query_one("#facts", Hanging).update(self._facts())
 
-    def show_log(self, session: Session | None, engine_epoch: int = 0) -> None:
-        """Follow the session's log; None: nobody's. `engine_epoch` counts how often the engine came."""
-        self.log_pane.show(session, engine_epoch)
+    def show_log(self, session: Session | None, engine_epoch: int = 0, stirs: int = 0) -> None:
+        """Follow the session's log; None: nobody's. The numbers count what it may go on after."""
+        self.log_pane.show(session, engine_epoch, stirs)
         self.show_state()
 
     def show_state(self) -> None:

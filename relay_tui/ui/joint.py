@@ -79,7 +79,7 @@ class Joint(Metered):
         """Whoever joined, went or runs again is told to the log of several, too."""
         super().draw()
         if self._joint is not None:
-            self._joint.follow(self._wanted_voices(self.world.records), self._engine_epoch)
+            self._joint.follow(self._wanted_voices(self.world.records), self._engine_epoch, self.world.stirs)
 
 
 def _marked(marked: frozenset[str], records: Records) -> Named:

@@ -13,11 +13,11 @@ from textual.timer import Timer
 
 from relay_tui.errors import RelayError
 from relay_tui.model import Session, SessionState
-from relay_tui.services.log_feed import FeedStatus, LogFeed
+from relay_tui.services.log_feed import LogFeed
 from relay_tui.services.log_history import STEP
 from relay_tui.services.log_join import Edge, oldest_edge, rfc3339
 from relay_tui.services.log_source import LogSource
-from relay_tui.services.log_words import ending
+from relay_tui.services.log_words import FeedStatus
 from relay_tui.services.ports import LogBatch
 from relay_tui.text import clean
 from relay_tui.ui.actions import key_of
@@ -77,10 +77,11 @@ class LogPane(Vertical):
 
     # --- which log ---
 
-    def show(self, session: Session | None, engine_epoch: int = 0) -> None:
+    def show(self, session: Session | None, engine_epoch: int = 0, stirs: int = 0) -> None:
         """Follow the session's log; None: nobody's. A log that ended goes on when there may be more.
 
-        `engine_epoch` counts how often the engine came: a log that ended because it went is resumed by that.
+        `engine_epoch` counts how often the engine came, `stirs` what happened to the session's container: a log that
+        ended is looked at once more by that.
         """
         previous, self._session = self._session, session
         if (previous.id if previous else None) != (session.id if session else None):
@@ -88,19 +89,18 @@ class LogPane(Vertical):
             if len(self._buffer) or not self.log_view.following:
                 self.log_view.clear(linger=LINGER)
             self.log_view.set_state(connection="")
-        self.log_view.placeholder = _placeholder(session)
+        self.log_view.placeholder = _placeholder(session, since=bool(self._since))
         if session is None or not session.container_id:
             return
-        opening = f"{session.container_id} {session.updated_at} {engine_epoch}"
+        opening = f"{session.container_id} {session.updated_at} {engine_epoch} {stirs}"
         if self._opened_for and not self._opened_for.startswith(session.container_id):
             self._close()
             self.log_view.clear()
         if self._feed is not None:
             if engine_epoch != self._engine_epoch:
                 self._feed.retry()
-            if self._feed.status.ended and session.state is SessionState.RUNNING and self._opened_for != opening:
+            if self._opened_for != opening:
                 self._opened_for = opening
-                self._drain()  # its end is told before it goes on
                 self._feed.resume()
         elif self._waiting is None:
             self._open_soon()
@@ -146,6 +146,7 @@ class LogPane(Vertical):
         self._close()
         self.log_view.clear()
         self.log_view.set_state(since=words, connection="")
+        self.log_view.placeholder = _placeholder(self._session, since=bool(since))
         self._open()
 
     def _close(self) -> None:
@@ -202,8 +203,6 @@ class LogPane(Vertical):
         self._begin_lines(feed.begun)
         if status != self._status:
             self._status = status
-            if status.ended:
-                self.log_view.notice(ending(status))
             self.log_view.set_state(connection="" if status.word == "following" else status.word)
 
     def _begin_lines(self, begun: LogBatch) -> None:
@@ -243,7 +242,7 @@ class LogPane(Vertical):
             self.log_view.prepend(older.batches, complete=older.complete)
 
 
-def _placeholder(session: Session | None) -> str:
+def _placeholder(session: Session | None, *, since: bool) -> str:
     if session is None:
         return ""
     if session.state is SessionState.STARTING:
@@ -252,6 +251,8 @@ def _placeholder(session: Session | None) -> str:
         return f"{clean(session.error_reason.title)}\n\nThe Info tab ( {key_of('next_tab')} ) has it in full."
     if not session.container_id:
         return "There is no container yet."
+    if since:
+        return "Nothing was written since then."
     if session.state is SessionState.STOPPED:
         return f"The session is stopped, and its log is empty.\n\n{key_of('stop_start')} starts it."
     return (

@@ -242,7 +242,7 @@ class Panes(Screen[None]):
             self.detail.show_facts("relay", partial(info.overview, world, relay), only=not hidden)
         if self.detail.furnished:
             session = subject if isinstance(subject, Session) else None
-            self.detail.show_log(session, self._engine_epoch)
+            self.detail.show_log(session, self._engine_epoch, world.stirs.get(session.id, 0) if session else 0)
             self.detail.changes.show(session, world.facts.get(session.id) if session else None)
 
     def offer_keys(self) -> None:

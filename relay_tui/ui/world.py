@@ -51,6 +51,8 @@ class World:
     facts: Mapping[str, Facts | Fault] = field(default_factory=dict)
     """What is known of sessions' clones, or why nothing is."""
     processes: EngineStatus = field(default_factory=lambda: EngineStatus("connecting"))
+    stirs: Mapping[str, int] = field(default_factory=dict)
+    """By session id, how often something happened to its container."""
 
     def project(self, project_id: str | None) -> Project | None:
         """A live project."""
@@ -133,6 +135,7 @@ def snapshot(relay: Relay) -> World:
         relay.strays.found,
         _facts(relay, records),
         processes=relay.processes.status if relay.processes is not None else EngineStatus("connecting"),
+        stirs={**relay.engine.stirs, **(relay.processes.stirs if relay.processes is not None else {})},
     )
 
 

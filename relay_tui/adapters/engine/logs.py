@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ from relay_tui.adapters.engine.create import SESSION
 from relay_tui.adapters.engine.log_lines import FramedLines, TerminalLines
 from relay_tui.adapters.engine.wire import Stream
 from relay_tui.errors import InvalidInputError
-from relay_tui.services.ports import LogBatch, LogChunk
+from relay_tui.services.ports import LogBatch, LogChunk, RunEnd
 
 _HEADER = 8
 _STREAMS = ("stdin", "stdout", "stderr", "stderr")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:?\d\d)?")
+_ENDS = ("die", "died")
 _CHANGES = frozenset(
     {"create", "start", "restart", "die", "died", "stop", "oom", "pause", "unpause", "destroy", "remove"}
 )
@@ -129,6 +131,33 @@ class EngineEvents:
         self._stream.close()
 
 
+def ends(engine: Engine, container_id: str, since: str) -> list[RunEnd]:
+    """How a container's runs ended later than `since`, the oldest first."""
+    asked = engine_time(since)
+    filters = {"type": ["container"], "container": [container_id], "event": ["start", *_ENDS]}
+    params = {"filters": json.dumps(filters), "since": asked, "until": f"{time.time():.9f}"}
+    title = "The engine's events cannot be read"
+    found: list[RunEnd] = []
+    began = ""
+    with engine.stream(title, "GET", "/events", params=params) as stream, engine.translated(title):
+        for event in stream.messages():
+            moment, facts = int(event.get("timeNano") or 0), event.get("Actor", {}).get("Attributes", {})
+            if moment <= int(asked.replace(".", "")):
+                continue
+            if event.get("Action", event.get("status", "")) not in _ENDS:
+                began = _stamp(moment)
+                continue
+            code = str(facts.get("exitCode") or facts.get("containerExitCode") or "")
+            found.append(RunEnd(_stamp(moment), int(code) if code.isdigit() else None, began))
+    return found
+
+
+def _stamp(moment: int) -> str:
+    """RFC 3339 of nanoseconds since 1970."""
+    second = datetime.fromtimestamp(moment // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{second}.{moment % 10**9:09}Z"
+
+
 def engine_time(text: str) -> str:
     """An RFC 3339 time (UTC if it names no zone) as the engine takes it: seconds and nanoseconds since 1970."""
     match = _TIME.fullmatch(text.strip())
@@ -147,9 +176,7 @@ def engine_time(text: str) -> str:
 def a_moment_before(text: str) -> str:
     """A tenth of a second before the engine says that a container started: by then it may have written lines."""
     seconds, fraction = engine_time(text).split(".")
-    nanoseconds = int(seconds) * 10**9 + int(fraction) - 10**8
-    moment = datetime.fromtimestamp(nanoseconds // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{nanoseconds % 10**9:09}Z"
+    return _stamp(int(seconds) * 10**9 + int(fraction) - 10**8)
 
 
 def a_moment_ago() -> str:

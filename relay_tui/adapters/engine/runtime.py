@@ -17,7 +17,16 @@ from relay_tui.adapters.engine.create import DATA_DIR, IDLE, PROJECT, SESSION, C
 from relay_tui.adapters.engine.facts import FactsCache
 from relay_tui.adapters.engine.terminal import Terminal
 from relay_tui.errors import ConflictError, EngineError, NotFoundError
-from relay_tui.services.ports import Answer, ContainerSpec, EventStream, LineStream, LogStream, Observed, StatsStream
+from relay_tui.services.ports import (
+    Answer,
+    ContainerSpec,
+    EventStream,
+    LineStream,
+    LogStream,
+    Observed,
+    RunEnd,
+    StatsStream,
+)
 from relay_tui.services.watch import Watch
 
 _STOP_SECONDS = 10
@@ -80,6 +89,10 @@ class DockerRuntime:
     def inspect(self, container_id: str) -> Observed:
         """How it is now."""
         return _observed(self._inspected(container_id, "The container cannot be inspected"))
+
+    def ends(self, container_id: str, since: str) -> list[RunEnd]:
+        """How its runs ended later than `since`, by the engine's events: it remembers the last few hundred of all."""
+        return logs.ends(self._engine, container_id, since)
 
     def _inspected(self, container_id: str, doing: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._engine.ask(doing, f"/containers/{quote(container_id, safe='')}/json")
@@ -217,7 +230,7 @@ def _observed(found: Mapping[str, Any]) -> Observed:
     state, labels = found["State"], found["Config"].get("Labels") or {}
     status, words = str(state["Status"]), str(state.get("Error") or "")
     ended = status in ("exited", "dead") or bool(words)
-    started = str(state.get("StartedAt") or "")
+    started, finished = str(state.get("StartedAt") or ""), str(state.get("FinishedAt") or "")
     return Observed(
         container_id=str(found["Id"]),
         session_id=labels.get(SESSION, ""),
@@ -227,6 +240,7 @@ def _observed(found: Mapping[str, Any]) -> Observed:
         oom_killed=bool(state.get("OOMKilled")),
         error=words,
         started_at="" if started == _NEVER else logs.a_moment_before(started),
+        finished_at=finished if ended and finished != _NEVER else "",
     )
 
 

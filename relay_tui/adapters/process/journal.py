@@ -1,6 +1,6 @@
 """A process's output on disk: what came on which stream and when, in segments of bounded size.
 
-A segment is a row of records: stream, whether a line begins there, length and time, then the bytes, then the length
+A segment is a row of records: stream, what begins there, length and time, then the bytes, then the length
 once more, so that the last lines are found from the end. Segments are numbered; the oldest are deleted when there are
 too many.
 """
@@ -26,7 +26,7 @@ _FOOT = struct.Struct("<I")
 _FRAME = _HEAD.size + _FOOT.size
 _BLOCK = 1 << 18  # more than any record
 _ENDLESS = (1 << 63, 0)
-_BEGINS, _GOES_ON = 1, 2
+_LINE, _REST, _RUN = 1, 2, 3  # what begins with a record
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Entry:
     data: bytes
     begins: bool | None = None
     """Whether they begin a line, or go on with the one that the stream is in; None: a log that does not say so."""
+    first: bool = False
+    """Whether they are what a run said first."""
 
     @property
     def last(self) -> int:
@@ -53,7 +55,7 @@ class Entry:
 
 def _entry(head: tuple[int, int, int, int], data: bytes) -> Entry:
     stream, begins, _, moment = head
-    return Entry(stream, moment, data, begins == _BEGINS if begins else None)
+    return Entry(stream, moment, data, begins != _REST if begins else None, begins == _RUN)
 
 
 class Writer:
@@ -74,6 +76,7 @@ class Writer:
         self._file = -1
         self._size = 0
         self._after = 0
+        self._silent = True  # whether this run has said nothing yet
         self._dropped = 0  # lines that nobody was told of yet
         self._unfinished: set[int] = set()  # streams in the midst of a line that is in the log
         self._torn: set[int] = set()  # streams in the midst of a line whose beginning was dropped
@@ -128,7 +131,7 @@ class Writer:
 
     def _append(self, stream: int, data: bytes) -> bool:
         moment = max(time.time_ns(), self._after)
-        begins = _GOES_ON if stream in self._unfinished else _BEGINS
+        begins = _RUN if self._silent else _REST if stream in self._unfinished else _LINE
         record = _HEAD.pack(stream, begins, len(data), moment) + data + _FOOT.pack(len(data))
         try:
             if self._size and self._size + len(record) > self._segment:
@@ -140,6 +143,7 @@ class Writer:
             with suppress(OSError):
                 os.ftruncate(self._file, self._size)
             return False
+        self._silent = False
         self._size += len(record)
         self._after = moment + data.count(b"\n") + 1
         if data.endswith(b"\n"):

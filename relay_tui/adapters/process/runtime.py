@@ -21,10 +21,10 @@ from relay_tui.adapters import durable
 from relay_tui.adapters.engine.logs import engine_time
 from relay_tui.adapters.engine.people import git_config
 from relay_tui.adapters.files import DataFiles
-from relay_tui.adapters.process import alive, client, closed, conversation, people, sandbox
+from relay_tui.adapters.process import alive, client, closed, conversation, ends, people, sandbox
 from relay_tui.adapters.process.client import place_of
 from relay_tui.adapters.process.closed import Closed
-from relay_tui.adapters.process.lines import Lines
+from relay_tui.adapters.process.lines import Lines, Stamp
 from relay_tui.adapters.process.listeners import announce
 from relay_tui.adapters.process.place import PREFIX, Place, read, write
 from relay_tui.adapters.process.pressure import circumstance
@@ -40,6 +40,7 @@ from relay_tui.services.ports import (
     LineStream,
     LogStream,
     Observed,
+    RunEnd,
     StatsStream,
 )
 from relay_tui.services.watch import Watch
@@ -228,6 +229,11 @@ class ProcessRuntime:
         place, spec = self._known(process_id)
         return _observed(place, spec, read(place.state))
 
+    def ends(self, process_id: str, since: str) -> list[RunEnd]:
+        """How its last few runs ended, those later than `since`."""
+        place, _ = self._known(process_id)
+        return ends.later(read(place.state), Stamp()(_moment(since)).decode())
+
     def wait(self, process_id: str, seconds: float) -> Observed:
         """How it is once it ended, or after `seconds` at the latest."""
         place, _ = self._known(process_id)
@@ -353,6 +359,7 @@ def _observed(place: Place, spec: Mapping[str, Any], state: Mapping[str, Any] | 
         exit_code=code if isinstance(code, int) else None,
         error=str(state.get("error") or ""),
         started_at=str(state.get("started_at") or ""),
+        finished_at=str(state.get("finished_at") or "") if status == "exited" else "",
         signal=str(state.get("signal") or ""),
         isolated=bool(spec.get("isolated")),
         lost=lost,

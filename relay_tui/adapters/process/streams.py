@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from relay_tui.adapters.process import alive, client, listeners
+from relay_tui.adapters.process import alive, client, ends, listeners
 from relay_tui.adapters.process.journal import STDERR, Entry, Reader
 from relay_tui.adapters.process.lines import Lines, Stamp
 from relay_tui.adapters.process.place import LISTENERS, Place, read
@@ -25,12 +25,15 @@ class ProcessLog:
     """A command's output; fulfils LogStream."""
 
     def __init__(self, place: Place, *, follow: bool, tail: int | None, since: int, timestamps: bool) -> None:
+        self._place = place
+        self._stamp = Stamp()
+        self._opened = self._stamp(time.time_ns()).decode()
         # connected before the log is read: nothing comes in between unseen
         self._line = client.call(place, {"do": "follow"}) if follow else None
         self._reader = Reader(place.log, tail=tail, since=since, follow=follow)
         self._stamped: set[int] | None = set() if timestamps else None  # streams in the midst of a line
-        self._stamp = Stamp()
         self._closed = threading.Event()
+        self._over = False  # whether another run has begun since
 
     def __iter__(self) -> Iterator[LogChunk]:
         for entries in self._told():
@@ -42,7 +45,7 @@ class ProcessLog:
         """What is there, then what comes each time we are told that there is more; ends with the log."""
         try:
             yield self._present()
-            while self._line is not None and not self._closed.is_set():
+            while self._line is not None and not self._closed.is_set() and not self._over:
                 try:
                     more = self._line.recv(_READ)
                 except OSError:
@@ -58,9 +61,15 @@ class ProcessLog:
 
     def _present(self) -> Iterator[Entry]:
         for entry in self._reader.entries():
-            if self._closed.is_set():
+            self._over = self._over or (entry.first and self._line is not None and self._is_next(entry))
+            if self._closed.is_set() or self._over:
                 return
             yield entry
+
+    def _is_next(self, entry: Entry) -> bool:
+        """Whether a run has ended since this was opened, and the entry is of one after it."""
+        ended = ends.later(read(self._place.state), self._opened)
+        return bool(ended) and self._stamp(entry.time).decode() > ended[0].at
 
     def _with_times(self, entry: Entry, within: set[int]) -> bytes:
         """Each line that begins in it with its time in front, as engines write it."""

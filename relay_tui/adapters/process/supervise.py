@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from relay_tui.adapters.process import alive, keyring, launch, pressure
+from relay_tui.adapters.process import alive, ends, keyring, launch, pressure
 from relay_tui.adapters.process.guests import Guest, Guests
 from relay_tui.adapters.process.inside import Inside, NotStartedError
 from relay_tui.adapters.process.journal import STDERR, STDOUT, Writer
@@ -40,6 +40,7 @@ class Supervisor:
 
     def __init__(self, place: Place, spec: dict[str, Any], order: dict[str, Any]) -> None:
         self._place = place
+        self._before = ends.remembered(read(place.state), _stamp(time.time_ns()))
         self._spec = spec
         self._order = order
         keep_room(place.state)  # to tell how it ended, whatever it does to the disk
@@ -239,6 +240,7 @@ class Supervisor:
             self._state |= {"finished_at": _stamp(time.time_ns()), "kills_after": pressure.kills()}
         token = self._order["token"] if not self._order["wrap"] else ""
         self._state = {**self._state, "status": status, "token": token, "exit_code": None, **more}
+        self._state["before"] = self._before
         with suppress(FileNotFoundError):  # the data dir was deleted
             write(self._place.state, self._state, kept=status == "exited")
         announce(self._place.root.parent, str(self._spec["session_id"]))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         LogStream,
         Observed,
         Processes,
+        RunEnd,
         Runtime,
     )
     from relay_tui.services.ports.stats import Stats, StatsStream
@@ -46,6 +47,7 @@ __all__ = [
     "Observed",
     "Parcel",
     "Processes",
+    "RunEnd",
     "Runtime",
     "Source",
     "Stats",

@@ -65,6 +65,8 @@ class Observed:
     """The engine's words when it could not start it, else ''."""
     started_at: str = ""
     """No line of its present run, or its last one, is older; '' where it is not known."""
+    finished_at: str = ""
+    """When its last run ended, RFC 3339; '' while it runs, and where it is not known."""
     signal: str = ""
     """The signal that ended it, like 'SIGKILL', where the runtime knows; else ''."""
     isolated: bool = True
@@ -88,6 +90,18 @@ class Isolation:
     """Whether somebody agreed to run sessions of this data dir without."""
     gap: str = ""
     """What of the machine stays in reach all the same; '' if nothing does that could be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How one run of a container ended."""
+
+    at: str
+    """When, RFC 3339."""
+    exit_code: int | None = None
+    """None where nobody knows."""
+    began: str = ""
+    """When that run began; '' where that was before what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +169,10 @@ class Runtime(Protocol):
 
     def inspect(self, container_id: str) -> Observed:
         """How it is now."""
+        ...
+
+    def ends(self, container_id: str, since: str) -> list[RunEnd]:
+        """How its runs ended that did later than `since` (RFC 3339), the oldest first, as far as it is remembered."""
         ...
 
     def wait(self, container_id: str, seconds: float) -> Observed:

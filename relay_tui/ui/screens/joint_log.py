@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -85,7 +85,7 @@ class JointLog(LogActions):
         self._write = save
         self._names = names
         self.glyphs = glyphs
-        self._voices = self._voiced(sessions, 0)
+        self._voices = self._voiced(sessions, 0, {})
         self._feed: JointFeed | None = None
         self._opened = self._owed = self._draining = False
         self._pace = Pace()
@@ -109,17 +109,20 @@ class JointLog(LogActions):
 
     # --- whose logs ---
 
-    def follow(self, sessions: Sequence[tuple[Session, str]], engine_epoch: int) -> None:
+    def follow(self, sessions: Sequence[tuple[Session, str]], engine_epoch: int, stirs: Mapping[str, int]) -> None:
         """Follow these sessions, each with its name: some joined, went, or run again.
 
-        `engine_epoch` counts how often the engine came: a log that ended because it went is resumed by that.
+        `engine_epoch` counts how often the engine came, `stirs` what happened to each session's container: a log that
+        ended is looked at once more by that.
         """
-        self._voices = self._voiced(sessions, engine_epoch)
+        self._voices = self._voiced(sessions, engine_epoch, stirs)
         if self._feed is not None:
             self._feed.follow(self._voices)
             self._entitle()
 
-    def _voiced(self, sessions: Sequence[tuple[Session, str]], engine_epoch: int) -> list[Voice]:
+    def _voiced(
+        self, sessions: Sequence[tuple[Session, str]], engine_epoch: int, stirs: Mapping[str, int]
+    ) -> list[Voice]:
         """Those of them that have a log, what runs first."""
         found = sorted((s for s, _ in sessions if s.container_id), key=lambda s: s.state is not SessionState.RUNNING)
         labels = self._names.labels({s.id: name for s, name in sessions if s.container_id})
@@ -128,8 +131,7 @@ class JointLog(LogActions):
                 s.id,
                 s.container_id,
                 labels[s.id],
-                running=s.state is SessionState.RUNNING,
-                opening=f"{s.updated_at} {engine_epoch}",
+                opening=f"{s.updated_at} {engine_epoch} {stirs.get(s.id, 0)}",
             )
             for s in found
         ]

@@ -1,0 +1,132 @@
+"""A session that ends and starts again faster than anybody looks: every line once, each run's end behind its lines."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import docker
+import pytest
+from installed_relay import IMAGE
+from log_batches import told
+from processes import Bench
+from waiting import wait_until
+
+from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.paths import DataDir
+from relay_tui.services.joint_feed import JointFeed, Voice
+from relay_tui.services.log_feed import LogFeed
+from relay_tui.services.log_source import LogSource
+from relay_tui.services.ports import LogBatch, Observed, Runtime
+
+pytestmark = pytest.mark.engine
+SCRIPT = """cd %s; n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; echo run $n begins; echo and runs >&2
+printf "run $n "; until [ -e end$n ]; do sleep 0.01; done; echo ends; exit $((n+3))"""
+
+
+class Unseeing:
+    """A runtime of which nobody learns how a container is while it is told to be so."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.sees = threading.Event()
+        self.sees.set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._runtime, name)
+
+    def inspect(self, container_id: str) -> Observed:
+        """Once it may."""
+        assert self.sees.wait(30)
+        return self._runtime.inspect(container_id)
+
+
+@dataclass
+class Subject:
+    """One that counts its runs, and ends each of them when it is told to."""
+
+    runtime: Unseeing
+    id: str
+    end: Callable[[int], object]
+    batches: list[LogBatch] = field(default_factory=list)
+    runs: int = 1
+
+    def restart(self) -> None:
+        """Let this run end, and another begin."""
+        self.end(self.runs - 1)
+        assert self.runtime._runtime.wait(self.id, 20).status == "exited"
+        self.runtime._runtime.start(self.id)
+        self.runs += 1
+
+    def said(self) -> list[str]:
+        """All that the runs so far have to say, stderr aside: the last of them has not ended."""
+        lines: list[str] = []
+        for run in range(self.runs):
+            lines += [f"run {run} begins", f"run {run} ends", f"── ended, exit code {run + 3} ──"]
+        return lines[:-2]
+
+    def is_told(self, feed: LogFeed | JointFeed) -> bool:
+        """Whether that has come, and nothing else."""
+        self.batches += feed.drain()
+        lines = [text for text, _, _ in told(self.batches)]
+        return lines.count("and runs") == self.runs and [line for line in lines if line != "and runs"] == self.said()
+
+
+@pytest.fixture(params=["docker", "process"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    """Of each kind."""
+    if request.param == "process":
+        place = DataDir(tmp_path / "data")
+        place.prepare()
+        bench = Bench(place, ProcessRuntime(place), isolated=False)
+        process = bench.run(SCRIPT % ".")
+        yield Subject(Unseeing(bench.runtime), process, lambda run: (bench.clone() / f"end{run}").touch())
+        bench.clear()
+        return
+    client: docker.DockerClient = request.getfixturevalue("engine")
+    labels = {"relay.data-dir": str(request.getfixturevalue("containers"))}
+    made = client.containers.run(IMAGE, ["sh", "-c", SCRIPT % "/tmp"], detach=True, labels=labels, init=True)
+    runtime = Unseeing(request.getfixturevalue("runtime"))
+    yield Subject(runtime, str(made.id), lambda run: made.exec_run(["touch", f"/tmp/end{run}"]))
+
+
+@pytest.fixture(params=["alone", "among others"])
+def feed(request: pytest.FixtureRequest, subject: Subject) -> Iterator[LogFeed | JointFeed]:
+    """Its log by itself, or as the joint log has it."""
+    runtime = cast(Runtime, subject.runtime)
+    made: LogFeed | JointFeed
+    if request.param == "alone":
+        made = LogFeed(runtime, subject.id, lambda: None, tail=100)
+    else:
+        made = JointFeed(LogSource(runtime), [Voice("s", subject.id)], lambda: None, tail=100)
+    yield made
+    made.close()
+
+
+def test_runs_that_nobody_saw_are_told_with_their_ends(subject: Subject, feed: LogFeed | JointFeed) -> None:
+    wait_until(lambda: subject.is_told(feed), 20, "the first run")
+    for unseen in (1, 1, 3):
+        subject.runtime.sees.clear()
+        for _ in range(unseen):
+            subject.restart()
+        subject.runtime.sees.set()
+        wait_until(lambda: subject.is_told(feed), 20, "every run so far")
+
+
+def test_one_whose_end_was_seen_goes_on_when_it_is_looked_at_again(subject: Subject, feed: LogFeed | JointFeed) -> None:
+    wait_until(lambda: subject.is_told(feed), 20, "the first run")
+    for unseen in (0, 2):
+        subject.end(subject.runs - 1)
+        wait_until(lambda: feed.status.ended if isinstance(feed, LogFeed) else feed.ended == 1, 20, "an end")
+        subject.runtime._runtime.start(subject.id)
+        subject.runs += 1
+        for _ in range(unseen):
+            subject.restart()
+        if isinstance(feed, LogFeed):
+            feed.resume()
+        else:
+            feed.follow([Voice("s", subject.id, opening=f"after {subject.runs}")])
+        wait_until(lambda: subject.is_told(feed), 20, "every run so far")
