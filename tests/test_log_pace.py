@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -107,3 +110,13 @@ async def test_what_is_only_counted_is_told_now_and_then_and_a_key_at_once(tmp_p
         view.set_times(True)
         assert str(detail.border_subtitle).startswith("following · time")
         await screen.until(lambda: str(detail.border_subtitle) == "following · time · 91 dropped", "the last count")
+
+
+@pytest.mark.parametrize(("wanted", "beats"), [(None, 240), ("30", 30)])
+def test_a_key_waits_for_a_short_beat_or_for_the_one_that_is_asked_for(wanted: str | None, beats: int) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "TEXTUAL_FPS"}
+    asked = "import relay_tui.ui.app, textual.constants; print(textual.constants.MAX_FPS)"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env=env | ({"TEXTUAL_FPS": wanted} if wanted else {}), capture_output=True
+    )
+    assert int(done.stdout) == beats

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 LIMIT = 60.0
+NAP = 0.002  # seconds between two looks: without it tmux and this program take a whole core from what is measured
 _CONFIGURATION = (
     "set -g default-terminal xterm-256color\nset -g status off\nset -s escape-time 0\nset -g history-limit 0\n"
 )
@@ -74,6 +75,7 @@ class Watched:
                 return moment
             if moment > deadline:
                 raise SystemExit(f"{what} never came:\n" + "\n".join(shown))
+            time.sleep(NAP)
 
     def until_text(self, text: str) -> float:
         """Look until the text is there; answer the moment."""
