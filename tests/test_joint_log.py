@@ -194,7 +194,7 @@ async def test_full_screen_leaves_the_log_alone_and_is_left_with_esc(scene: Scen
         assert joint(screen).log_view.size.height == screen.app.size.height
         assert "│" not in screen.text
         await screen.press("/", *"one")
-        await screen.until(lambda: joint(screen).query_one(LogPrompt).display)
+        await screen.until(lambda: joint(screen).query_one(LogPrompt).is_open)
         await screen.press("enter", "escape")
         assert "esc back" not in screen.text
         await screen.press("escape")

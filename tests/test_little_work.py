@@ -161,6 +161,36 @@ async def test_a_filter_comes_takes_rows_and_goes_without_a_layout(
         assert (screen.lines[-1], laid_out) == (keys, [])
 
 
+@pytest.mark.parametrize("joint", [False, True])
+async def test_a_logs_search_and_filter_are_typed_without_a_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, joint: bool
+) -> None:
+    rig = build(tmp_path)
+    a_session(rig, a_project(rig, "alpha"), "main", output=b"".join(b"line %d\n" % n for n in range(600)))
+    reflow, laid_out = Compositor.reflow, []
+
+    def counted(compositor: Compositor, parent: Widget, size: Size) -> object:
+        laid_out.append(size)
+        return reflow(compositor, parent, size)
+
+    async with shown(rig) as screen:
+        await screen.press("L" if joint else "l")
+        await screen.sees("line 599")
+        keys = screen.lines[-1]
+        await screen.press("/", "escape")  # the first time, the toolkit has yet to style the scrollbar without focus
+        await screen.until(lambda: screen.lines[-1] == keys, "the keys")
+        monkeypatch.setattr(Compositor, "reflow", counted)
+        for key, words in (("/", "/5 "), ("&", "&5")):
+            await screen.press(key, "(")
+            await screen.until(lambda: "missing )" in screen.lines[-1], "what is wrong")
+            await screen.press("backspace", "5")
+            await screen.sees(words)
+            await screen.press("enter")
+        await screen.press("escape", "escape")
+        await screen.until(lambda: screen.lines[-1] == keys, "the keys again")
+        assert laid_out == []
+
+
 async def test_a_letter_of_a_filter_draws_its_list_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

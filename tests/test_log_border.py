@@ -10,7 +10,6 @@ from fakes import Rig, build
 from log_batches import batch
 from on_screen import KEY_NAMES, Shown, a_project, a_session, shown
 from textual import events
-from textual.widgets import Input
 
 from relay_tui.errors import EngineUnreachableError
 from relay_tui.services import log_feed
@@ -74,7 +73,7 @@ async def test_keys_that_come_in_one_packet_go_where_the_first_of_them_leads(rig
         await screen.press("l")
         for key in ["/", *"wts"]:
             screen.app.post_message(events.Key(KEY_NAMES.get(key, key), key))
-        await screen.until(lambda: screen.main.query_one(LogPrompt).query_one(Input).value == "wts", "what was typed")
+        await screen.until(lambda: screen.main.query_one(LogPrompt).value == "wts", "what was typed")
         await screen.until(lambda: state(screen) == "following · /wts 1", "that it is sought")
         for key in ("enter", "w", "escape", "&", *"wal", "enter", "t"):
             screen.app.post_message(events.Key(KEY_NAMES.get(key, key), key if len(key) == 1 else None))

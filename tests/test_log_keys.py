@@ -89,7 +89,7 @@ async def test_filter_applies_to_what_is_there_and_to_what_comes(talking: Rig) -
         await screen.sees("warn 101")
         assert "info 100" not in log(screen)
         await screen.press("&")
-        screen.main.query_one(LogPrompt).query_one("Input").value = "!ERROR|info"  # type: ignore[attr-defined]
+        screen.main.query_one(LogPrompt).value = "!ERROR|info"
         await screen.press("enter")
         await screen.until(lambda: log(screen) == "warn 101")
         await screen.press("escape")
@@ -103,11 +103,11 @@ async def test_a_pattern_that_is_none_is_told_where_it_is_typed(talking: Rig) ->
         await typed(screen, "&", "!(info")
         await screen.sees("not a pattern: missing ), unterminated subpattern at 2")
         await screen.press("enter")
-        assert screen.main.query_one(LogPrompt).display
+        assert screen.main.query_one(LogPrompt).is_open
         assert "ERROR 95" in screen.text  # what was shown stays
         await screen.press(")", "enter")
         await screen.until(lambda: "info" not in log(screen))
-        assert not screen.main.query_one(LogPrompt).display
+        assert not screen.main.query_one(LogPrompt).is_open
         assert screen.focused == "detail"
 
 
@@ -119,7 +119,7 @@ async def test_a_pattern_that_never_ends_is_given_up_and_the_screen_goes_on(rig:
         await screen.press("l")
         for key in "/&":
             await screen.press(key)
-            screen.main.query_one(LogPrompt).query_one("Input").value = "(a+)+$"  # type: ignore[attr-defined]
+            screen.main.query_one(LogPrompt).value = "(a+)+$"
             await screen.press("enter")
             await screen.until(lambda: "too slow a pattern: given up" in state(screen), "that it is told")
             await screen.press("escape")

@@ -1,57 +1,17 @@
-"""The line to type a filter in. It lies over the key bar, which shows through while nobody types."""
+"""The line to type a list's filter in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.geometry import Size
-from textual.reactive import Reactive
-from textual.widgets import Input
+from relay_tui.ui.typed_line import TypedLine
 
 if TYPE_CHECKING:
-    from textual import events
-    from textual.geometry import Region
-    from textual.strip import Strip
-
     from relay_tui.ui.bars import KeyBar
 
 
-class FilterLine(Input):
-    """Opens and closes by being drawn anew: to swap two widgets would lay out the whole screen."""
-
-    DEFAULT_CSS = """
-    FilterLine { layer: line; dock: bottom; height: 1; border: none; background: $panel; padding: 0 1; }
-    """
-
-    virtual_size = Reactive(Size(0, 0))
-    """How far the text goes. It may scroll; it takes no other room for it, so no letter lays out the screen."""
+class FilterLine(TypedLine):
+    """What rows must contain."""
 
     def __init__(self, keys: KeyBar) -> None:
-        super().__init__(id="filter", placeholder="show only what contains", compact=True)
-        self._keys = keys
-        self.can_focus = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it takes what is typed."""
-        return self.can_focus
-
-    def show(self, shown: bool) -> None:
-        """Open or close."""
-        if shown != self.can_focus:
-            self.can_focus = shown
-            self.refresh()
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Itself, or what is under it."""
-        return super().render_lines(crop) if self.is_open else self._keys.render_lines(crop)
-
-    def on_mouse_down(self, event: events.MouseDown) -> None:
-        """A closed line has nothing to point at."""
-        if not self.is_open:
-            event.prevent_default()
-
-    async def on_click(self, event: events.Click) -> None:
-        """A click on a key is the key bar's."""
-        if not self.is_open:
-            await self._keys.on_click(event)
+        super().__init__(keys, id="filter", placeholder="show only what contains")

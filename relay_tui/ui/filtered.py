@@ -12,7 +12,9 @@ from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.panes import Panes
 
 if TYPE_CHECKING:
-    from textual.app import ComposeResult
+    from collections.abc import Iterator
+
+    from relay_tui.ui.typed_line import TypedLine
 
 
 class Filtered(Panes):
@@ -21,7 +23,7 @@ class Filtered(Panes):
     _filtering = "sessions"
     _typing = False
 
-    def lines_to_type_in(self) -> ComposeResult:
+    def lines_to_type_in(self) -> Iterator[TypedLine]:
         """One more, for the filter."""
         yield from super().lines_to_type_in()
         yield FilterLine(self.query_one(KeyBar))

@@ -8,7 +8,6 @@ from textual import on
 
 from relay_tui.ui import present
 from relay_tui.ui.actions import Action
-from relay_tui.ui.bars import KeyBar
 from relay_tui.ui.log_match import Pattern
 from relay_tui.ui.log_prompt import Kind, LogPrompt
 from relay_tui.ui.log_saving import LogSaving
@@ -21,7 +20,7 @@ SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 2
 class LogActions(LogSaving):
     """Delegates to the log's view. Whose log it is, and how it is opened anew, the screen itself knows.
 
-    The screen has a LogPrompt and a KeyBar.
+    The screen has a LogPrompt.
     """
 
     glyphs: present.Glyphs
@@ -41,11 +40,6 @@ class LogActions(LogSaving):
         """Whether the action means something here and now."""
         raise NotImplementedError
 
-    @property
-    def shows_keys(self) -> bool:
-        """Whether the line of keys is to be seen."""
-        return True
-
     @on(LogView.StateChanged)
     def log_state_changed(self, message: LogView.StateChanged) -> None:
         """The footer offers n and N while something is sought."""
@@ -58,21 +52,15 @@ class LogActions(LogSaving):
 
     def action_log_search(self) -> None:
         """Type what to seek."""
-        state = self.log_view.state
-        self._ask_pattern("search", state.sought)
+        self.ask_pattern("search", self.log_view.state.sought)
 
     def action_log_filter(self) -> None:
         """Type what lines must contain."""
-        self._ask_pattern("filter", self.log_view.state.filter)
+        self.ask_pattern("filter", self.log_view.state.filter)
 
-    def _ask_pattern(self, kind: Kind, text: str) -> None:
-        prompt = self.query_one(LogPrompt)
-        self.show_prompt(prompt, shown=True)
-        prompt.ask(kind, text)
-
-    def show_prompt(self, prompt: LogPrompt, *, shown: bool) -> None:
-        """Put it in place of the key bar, or the key bar in its place."""
-        prompt.display, self.query_one(KeyBar).display = shown, not shown and self.shows_keys
+    def ask_pattern(self, kind: Kind, text: str) -> None:
+        """Begin with what there is."""
+        self.query_one(LogPrompt).ask(kind, text)
 
     def use_pattern(self, kind: Kind, wanted: Pattern | None, done: bool) -> None:
         """Show what matches as it is typed; enter goes back to the log."""
@@ -88,9 +76,9 @@ class LogActions(LogSaving):
     def close_prompt(self) -> bool:
         """Leave the prompt's line; what was typed stays. False if it was not open."""
         prompt = self.query_one(LogPrompt)
-        if not prompt.display:
+        if not prompt.is_open:
             return False
-        self.show_prompt(prompt, shown=False)
+        prompt.show(False)
         self.set_focus(self.log_view)
         return True
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-from textual.app import ComposeResult
 
 from relay_tui.services import names
 from relay_tui.ui.doing import Doing
-from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.log_prompt import LogPrompt
 from relay_tui.ui.log_view import LogView
+from relay_tui.ui.typed_line import TypedLine
 
 
 class LogKeys(Doing, LogActions):
     """Lends the keys of a log the one in the detail."""
 
-    def lines_to_type_in(self) -> ComposeResult:
+    def lines_to_type_in(self) -> Iterator[TypedLine]:
         """One more, for patterns."""
-        yield from super().lines_to_type_in()
-        yield LogPrompt(self.use_pattern)
-
-    def show_prompt(self, prompt: LogPrompt, *, shown: bool) -> None:
-        """The line of the filter, which lies over the key bar, makes room too."""
-        super().show_prompt(prompt, shown=shown)
-        self.query_one(FilterLine).display = not shown
+        below = [*super().lines_to_type_in()]
+        yield from (*below, LogPrompt(below[-1], self.use_pattern))
 
     @property
     def log_view(self) -> LogView:

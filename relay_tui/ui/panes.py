@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from relay_tui.services.relay import Relay
     from relay_tui.ui.columns import Cell
+    from relay_tui.ui.typed_line import TypedLine
 
 PANES = ("projects", "sessions", "detail")
 SEEN = 0.15  # seconds between what comes to be seen and looks at it: rows that pass by are not worth one
@@ -77,8 +78,8 @@ class Panes(Screen[None]):
                 yield Detail(glyphs=self.glyphs)
         yield KeyBar(ascii_only=ascii_only)
 
-    def lines_to_type_in(self) -> ComposeResult:
-        """What takes the place of the key bar."""
+    def lines_to_type_in(self) -> Iterator[TypedLine]:
+        """What takes the place of the key bar, each over the one before."""
         yield from ()
 
     async def furnish(self) -> None:

@@ -31,7 +31,7 @@ from relay_tui.ui.log_actions import LogActions
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_pace import Pace
 from relay_tui.ui.log_pane import HUSH, TAIL
-from relay_tui.ui.log_prompt import LogPrompt
+from relay_tui.ui.log_prompt import Kind, LogPrompt
 from relay_tui.ui.log_state import state_words
 from relay_tui.ui.log_view import LogView
 from relay_tui.ui.present import ASCII, Glyphs
@@ -47,11 +47,13 @@ class JointLog(LogActions):
     DEFAULT_CSS = """
     JointLog {
         background: $background;
+        layers: default line;
         & > #joint { height: 1fr; border: round $primary; border-title-color: $primary-lighten-1; }
         & #joint-view { height: 1fr; scrollbar-size-vertical: 1; }
         & > KeyBar { height: 1; background: $panel; color: $text-muted; }
         &.-plain > #joint { border: ascii $primary; }
         &.-full > #joint { border: none; }
+        &.-full > LogPrompt { layer: default; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -96,8 +98,9 @@ class JointLog(LogActions):
         plain = self.glyphs is ASCII
         with FramedBox(id="joint"):
             yield LogView(id="joint-view", ascii=plain, buffer=self._buffer, placeholder="No output yet.")
-        yield LogPrompt(self.use_pattern)
-        yield KeyBar(ascii_only=plain)
+        keys = KeyBar(ascii_only=plain)
+        yield keys
+        yield LogPrompt(keys, self.use_pattern)
 
     def on_mount(self) -> None:
         """Begin to follow."""
@@ -271,11 +274,6 @@ class JointLog(LogActions):
         others = [a for a in ACTIONS if a.footer and a.name not in _DOES and self.offered(a)]
         self.query_one(KeyBar).offer([back, *others])
 
-    @property
-    def shows_keys(self) -> bool:
-        """Not while the log has every line of the screen."""
-        return not self.has_class("-full")
-
     # --- keys ---
 
     def action_back(self) -> None:
@@ -290,7 +288,22 @@ class JointLog(LogActions):
     def action_log_full(self) -> None:
         """Give the log every line of the screen, or take it back: without a frame the mouse selects text cleanly."""
         self.toggle_class("-full")
-        self.query_one(KeyBar).display = self.shows_keys
+        keys, prompt = self.query_one(KeyBar), self.query_one(LogPrompt)
+        keys.display = not self.has_class("-full")
+        prompt.display = prompt.is_open or keys.display
+
+    def ask_pattern(self, kind: Kind, text: str) -> None:
+        """Without keys that it could lie over, the line takes one from the log."""
+        if self.has_class("-full"):
+            self.query_one(LogPrompt).display = True
+        super().ask_pattern(kind, text)
+
+    def close_prompt(self) -> bool:
+        """And gives it back."""
+        closed = super().close_prompt()
+        if self.has_class("-full"):
+            self.query_one(LogPrompt).display = False
+        return closed
 
     def action_help(self) -> None:
         """Show the keys that mean something here."""
