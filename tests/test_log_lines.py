@@ -120,14 +120,18 @@ def batches(lines: list[tuple[bytes, int]], size: int) -> list[LogBatch]:
     ]
 
 
+@pytest.mark.parametrize("each", [True, False])
 @pytest.mark.parametrize("seed", range(8))
-def test_going_on_after_a_break_neither_doubles_nor_misses_a_line(seed: int) -> None:
+def test_going_on_after_a_break_neither_doubles_nor_misses_a_line(seed: int, *, each: bool) -> None:
+    """Whether the engine looks at the time of each line, or of none behind the first that is late enough."""
     chance = random.Random(seed)
     lines = life(6_000, chance)
     broken = chance.randint(1, 5_900)
     edge = newest_edge(batches(lines[:broken], 37))
     assert edge is not None
-    again = batches([line for line in lines if line[0][:30] >= edge.time.encode()], 53)
+    late = [line[0][:30] >= edge.time.encode() for line in lines]
+    begins = late.index(True)
+    again = batches([line for n, line in enumerate(lines) if (late[n] if each else n >= begins)], 53)
     unknown = Unknown(edge)
     fresh = [unknown.sift(one) for one in again]
     assert texts(fresh) == [line[31:].decode() for line, _ in lines[broken:]]

@@ -53,8 +53,10 @@ class Runs:
         self._readings = list(readings)
         self._states = states.split()
 
-    def log_lines(self, *_: object, **__: object) -> LineStream:
-        batches = self._readings.pop(0)
+    def log_lines(self, *_: object, follow: bool, **__: object) -> LineStream:
+        batches = self._readings[0]
+        if follow or batches is None:
+            self._readings.pop(0)
         if batches is None:
             raise EngineUnreachableError("The engine is gone")
         return Given(batches)
@@ -83,6 +85,18 @@ def test_lines_that_the_engine_no_longer_has_leave_a_mark(again: LogBatch, told:
     batches = feed.drain()
     assert texts(batches) == [*told, "── ended, exit code 3 ──"]
     assert [one.flags[0] & NOTICE for one in batches if MISSING in texts([one])] == [NOTICE] * (MISSING in told)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_clock_that_was_set_back_is_no_gap_and_a_gap_is_one_all_the_same(*, gone: bool) -> None:
+    """What was written before it was has later times than what is asked for: it comes again, in batches of its own."""
+    before = [batch(b"%d" % n, at=600_000 + n) for n in range(3_000)]
+    since, after = batch(b"a\nb", at=5_000), batch(b"c\nd", at=6_000)
+    again = [after] if gone else [*before, since, after]
+    feed = followed(Runs([*before, since], None, again, states="running " * 5 + "exited"))
+    wait_until(lambda: feed.status.ended, 10, what="the end")
+    told = [*(str(n) for n in range(3_000)), "a", "b", *[MISSING] * gone, "c", "d", "── ended, exit code 3 ──"]
+    assert texts(feed.drain()) == told
 
 
 def test_an_end_that_the_engine_tells_late_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

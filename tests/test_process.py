@@ -441,6 +441,20 @@ def test_a_log_is_bounded_and_read_across_its_segments(tmp_path: Path) -> None:
     assert {entry.stream for entry in kept} == {STDOUT, STDERR}
 
 
+def test_short_runs_and_silent_ones_push_nothing_out_of_the_log(tmp_path: Path) -> None:
+    for number in range(60):
+        writer = Writer(tmp_path / "log", segment=2000, kept=3)
+        if number % 3 == 0:
+            writer.write(STDOUT, b"run %d\n" % number)
+        writer.close()
+    said = [entry.data for entry in Reader(tmp_path / "log").entries()]
+    assert said == [b"run %d\n" % number for number in range(0, 60, 3)]
+    assert len(journal.segments(tmp_path / "log")) == len(said) + 1
+    for _ in range(2 * journal.MOST):
+        Writer(tmp_path / "log", segment=2000, kept=3).write(STDOUT, b"x\n")
+    assert len(journal.segments(tmp_path / "log")) == journal.MOST
+
+
 def test_the_tail_is_what_the_whole_log_ends_with(tmp_path: Path) -> None:
     chance = random.Random(7)
     writer = Writer(tmp_path / "log", segment=300, kept=1000)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
-from relay_tui.services.log_join import OVERLAP, Edge, Unknown, comparable, latest, newest_edge, rfc3339
+from relay_tui.services.log_join import OVERLAP, Edge, Unknown, comparable, latest, newest_edge, rfc3339, set_back
 from relay_tui.services.log_repeats import Repeats
 from relay_tui.services.log_runs import Runs
 from relay_tui.services.log_words import FeedStatus, ending
@@ -60,6 +60,7 @@ class LogFeed:
         self._batches: deque[LogBatch] = deque()
         self._recent: deque[LogBatch] = deque()
         self._recent_lines = 0
+        self._latest = b""  # the latest time of any line
         self._repeats = Repeats()
         self._begun = NOTHING
         self._told = False  # whether there is something to drain, and the one who drains knows
@@ -126,8 +127,9 @@ class LogFeed:
             return False
         for end in self._runs.untold(self._runtime.ends(self._container_id, self._runs.since), seen):
             edge = newest_edge(self._recent)
+            unknown = self._unknown(edge)
             since = edge.time if edge is not None else self._runs.since
-            self._read(self._runtime.log_lines(self._container_id, follow=False, since=since, until=end.at), edge)
+            self._read(self._runtime.log_lines(self._container_id, follow=False, since=since, until=end.at), unknown)
             self._tell(ending(FeedStatus("ended", end.exit_code)), end.at)
             self._runs.tell(end)
         self._runs.follow(seen)
@@ -174,15 +176,15 @@ class LogFeed:
     def _follow(self) -> bool:
         """Read until the stream ends; answer whether anything new came. Begins where the last one ended."""
         edge = newest_edge(self._recent)
+        unknown = self._unknown(edge)
         since, tail = (edge.time, None) if edge is not None else (self._since, self._tail)
         stream = self._runtime.log_lines(self._container_id, follow=True, tail=tail, since=since)
         if not self.status.ended or self._runtime.inspect(self._container_id).status in _RUNNING:
             self._say(FeedStatus())
-        return self._read(stream, edge)
+        return self._read(stream, unknown)
 
-    def _read(self, stream: LineStream, edge: Edge | None) -> bool:
-        """Take what the stream has behind the edge; answer whether anything new came."""
-        unknown = Unknown(edge) if edge is not None else None
+    def _read(self, stream: LineStream, unknown: Unknown | None) -> bool:
+        """Take what the stream has that is new; answer whether anything is."""
         with self._room:
             self._stream = stream
             if self._closed:
@@ -203,9 +205,31 @@ class LogFeed:
         self._runs.came = self._runs.came or came
         return came
 
+    def _unknown(self, edge: Edge | None) -> Unknown | None:
+        """What tells new lines from those behind the edge.
+
+        Where the clock was set back, lines of long before come first, for their times are later. Whether they are that
+        and not what came after lines that are gone, the whole log has to tell.
+        """
+        if edge is None:
+            return None
+        return Unknown(edge, past=set_back(self._recent, self._latest) and self._is_there(edge))
+
+    def _is_there(self, edge: Edge) -> bool:
+        """Whether the log still has any line behind the edge."""
+        unknown = Unknown(edge)
+        stream = self._runtime.log_lines(self._container_id, follow=False, since=edge.time)
+        for batch in stream:
+            unknown.sift(batch)
+            if unknown.met or self._closed:
+                break
+        stream.close()
+        return unknown.met
+
     def _take(self, batch: LogBatch, begun: LogBatch) -> bool:
         if batch:
             self._recent.append(batch)
+            self._latest = max(self._latest, latest([batch]))
         self._recent_lines += len(batch)
         while self._recent and self._recent_lines - len(self._recent[0]) > 2 * OVERLAP:
             self._recent_lines -= len(self._recent.popleft())

@@ -67,8 +67,10 @@ def _edge(lines: Iterator[tuple[bytes, bytes]], *, backward: bool) -> Edge | Non
     if not known:
         return None
     limit = limit or (min if backward else max)(time for time, _ in known)
-    within = (key for time, key in known if (time >= limit if backward else time <= limit))
-    return Edge(limit.decode(errors="replace"), Counter(within))
+    if backward:  # some engines look at the time of no line behind the first that is late enough
+        first_at = max(at for at, (time, _) in enumerate(known) if time >= limit)
+        return Edge(limit.decode(errors="replace"), Counter(key for _, key in known[: first_at + 1]))
+    return Edge(limit.decode(errors="replace"), Counter(key for time, key in known if time <= limit))
 
 
 def _apart(one: bytes, other: bytes) -> bool:
@@ -105,16 +107,25 @@ def latest(batches: Sequence[LogBatch]) -> bytes:
     return max((comparable(time) for time, _ in islice(_timed(batches, backward=True), _LAST)), default=b"")
 
 
+def set_back(batches: Sequence[LogBatch], latest: bytes) -> bool:
+    """Whether the clock was set back: the last line is much older than `latest`, the latest time of any."""
+    return any(_apart(latest, comparable(time)) for time, _ in islice(_timed(batches, backward=True), 1))
+
+
 def rfc3339(moment: float) -> str:
     """Seconds since 1970 as the engine takes a time."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Unknown:
-    """Lets through what follows an edge: every line but those that were there already."""
+    """Lets through what follows an edge: every line but those that were there already.
 
-    def __init__(self, edge: Edge) -> None:
+    `past`: the edge's lines are sure to come, and what comes before the first of them was there already, too.
+    """
+
+    def __init__(self, edge: Edge, *, past: bool = False) -> None:
         self._known = Counter(edge.known)
+        self._past = past
         self._dropping = False
         self.met = not edge.known
         """Whether any line was known: if not, those between the edge and what came are gone."""
@@ -124,16 +135,21 @@ class Unknown:
         if not self._known and not self._dropping:
             return batch
         kept: list[int] = []
+        timed = known = 0
         for index in range(len(batch)):
             if not batch.flags[index] & TIMELESS:
-                key = batch.key(index)
+                key, timed = batch.key(index), timed + 1
                 self._dropping = self._known[key] > 0
                 if self._dropping:
                     self._known[key] -= 1
-                    self.met = True
+                    self.met, known = True, known + 1
+                elif self._past and not self.met:
+                    self._dropping = True
             if not self._dropping:
                 kept.append(index)
         self._known += Counter()
+        if self.met and timed and not known:
+            self._known.clear()  # they lie together: none comes any more
         return batch if len(kept) == len(batch) else batch.only(kept)
 
 

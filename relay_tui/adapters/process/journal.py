@@ -18,7 +18,9 @@ from pathlib import Path
 STDOUT, STDERR = 1, 2
 SEGMENT = 4 << 20
 KEPT = 8
-"""At most 32 MiB of a session's log are kept; less on a small disk."""
+"""At most so many full segments, 32 MiB, of a session's log are kept; less on a small disk."""
+MOST = 64
+"""How many segments there are at most, however short they are."""
 FLOOR = 64 << 20
 """Bytes of the disk, but no more than a tenth of it, that a log leaves free: the store and the session need room."""
 _HEAD = struct.Struct("<BBxxIQ")
@@ -158,9 +160,19 @@ class Writer:
         if self._file >= 0:
             os.close(self._file)
         self._file, self._size, self._number = file, 0, self._number + 1
-        for old in sorted(segments(self._directory))[: -self._kept]:
+        self._trim()
+
+    def _trim(self) -> None:
+        """Delete what is more than is kept, the oldest first: short runs leave short segments, silent ones none."""
+        room = (self._kept - 1) * self._segment
+        older = sorted((number for number in segments(self._directory) if number != self._number), reverse=True)
+        for newer, number in enumerate(older, 1):
+            path = self._directory / _name(number)
             with suppress(OSError):
-                (self._directory / _name(old)).unlink()
+                size = path.stat().st_size
+                room -= size
+                if room < 0 or not size or newer >= MOST:
+                    path.unlink()
 
     def close(self) -> None:
         """Let go of the file, once it is told what is missing at its end: that much room there is."""
