@@ -303,6 +303,18 @@ async def test_a_rejected_push_says_why_and_what_to_do(rig: Rig) -> None:
         await screen.sees("M, then p.")
 
 
+async def test_changes_are_arranged_though_the_log_scrolled_just_then(rig: Rig) -> None:
+    async with shown(rig) as screen:
+        await on_topic(screen)
+        screen.main.detail.turn(-1)
+        compositor = screen.main._compositor
+        compositor.reflow_visible(screen.main, screen.main.size)  # as a scroll does it
+        assert compositor.full_map  # as whoever asks where a widget is
+        await screen.sees("against the last commit")
+        changes = screen.main.detail.changes
+        await screen.until(lambda: changes.has_class("-stacked"), "the list over the diff")
+
+
 async def test_fetching_shows_its_progress_on_the_projects_row(rig: Rig) -> None:
     rig.way_out.gates["fetch"] = threading.Event()
     async with shown(rig, (160, 45)) as screen:

@@ -330,8 +330,17 @@ class ChangesTab(Vertical):
         """Where there is room for one of them, it is the one that has the focus."""
         self.set_class(self.screen.focused is self.files, "-list")
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
+        """Arrange the two for the room there is."""
+        self._fit()
+
+    def watch_virtual_size(self) -> None:
+        """A layout that comes right after a scrolling one tells what it newly shows of no resizing."""
+        self._fit()
+
+    def _fit(self) -> None:
         """Side by side, one over the other, or one of them."""
-        wide = event.size.width >= SIDE_BY_SIDE
-        self.set_class(not wide and event.size.height >= 16, "-stacked")
-        self.set_class(not wide and event.size.height < 16, "-one")
+        width, height = self.size
+        wide = width >= SIDE_BY_SIDE
+        self.set_class(not wide and height >= 16, "-stacked")
+        self.set_class(not wide and height < 16, "-one")
