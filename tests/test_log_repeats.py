@@ -15,13 +15,13 @@ Told = tuple[int, int, str]
 
 def sifted(told: list[Told], step: int) -> list[str]:
     """What is left of lines, each with its moment and its flags, that come in batches."""
-    repeats, kept = Repeats(), list[LogBatch]()
+    repeats, kept = Repeats(1 << 20), list[LogBatch]()
     for at in range(0, len(told), step):
         lines = [
             (b"" if flags & TIMELESS else moment(when) + b" ") + text.encode()
             for when, flags, text in told[at : at + step]
         ]
-        kept.append(repeats.without(packed(lines, bytes(flags for _, flags, _ in told[at : at + step])), kept))
+        kept.append(repeats.without(packed(lines, bytes(flags for _, flags, _ in told[at : at + step]))))
     return texts(kept)
 
 
@@ -34,6 +34,15 @@ def test_what_is_read_once_more_is_left_out() -> None:
         ends = (149, 299)  # one that was not followed by another of its stream is not sure to be another
         left = [text for text in sifted(told, chance.choice([1, 7, 60, 1000])) if int(text[5:]) not in ends]
         assert left == [text for n, _, text in lines if n not in ends]
+
+
+def test_a_whole_file_that_is_read_once_more_is_left_out_as_far_as_there_is_room() -> None:
+    lines: list[Told] = [(n, STDOUT, f"line {n}") for n in range(20_000)]
+    assert sifted(lines[:15_000] + lines[3_000:], 900) == [text for _, _, text in lines]
+    few = Repeats(10_000)
+    for at in range(0, 20_000, 900):
+        few.without(batch(b"\n".join(b"line %d" % n for n in range(at, at + 900)), at=at))
+    assert sum(len(one.data) for one in few._past) <= 10_000
 
 
 def test_a_long_line_is_left_out_with_its_pieces() -> None:
@@ -53,6 +62,7 @@ def test_lines_that_could_be_others_stay() -> None:
     ):
         assert sifted(told, 10) == sifted(told, 1) == [text for _, _, text in told]
     other = packed([b"2026-11-20T00:00:02.5+01:00 x", b"2026-11-20T00:00:01.5+01:00 x"], bytes(2))
-    assert Repeats().without(other, [other]) is other
+    repeats = Repeats(1 << 20)
+    assert repeats.without(other) is repeats.without(other) is other
     steady = batch(b"one\ntwo")
-    assert Repeats().without(steady, []) is steady
+    assert Repeats(1 << 20).without(steady) is steady

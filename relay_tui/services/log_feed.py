@@ -61,7 +61,7 @@ class LogFeed:
         self._recent: deque[LogBatch] = deque()
         self._recent_lines = 0
         self._latest = b""  # the latest time of any line
-        self._repeats = Repeats()
+        self._repeats = Repeats(room)
         self._begun = NOTHING
         self._told = False  # whether there is something to drain, and the one who drains knows
         self.begun = NOTHING
@@ -193,7 +193,7 @@ class LogFeed:
         came = False
         for batch in stream:
             fresh = unknown.sift(batch) if unknown is not None else batch
-            fresh = self._repeats.without(fresh, self._recent)
+            fresh = self._repeats.without(fresh)
             if fresh and unknown is not None and not unknown.met:
                 unknown.met = True
                 if not self._take(_MISSING, NOTHING):

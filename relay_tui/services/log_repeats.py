@@ -1,11 +1,13 @@
 """Leaves out what the engine tells twice: when it rotates a log that is followed, it reads some of it once more.
 
-`docker logs -f` shows those lines twice. A line is taken for a repetition only where it cannot be another one: its
-stream had come further already, and one of the same bytes and the same nanosecond came just before.
+`docker logs -f` shows those lines twice: up to a whole file of them, where the container writes fast. A line is taken
+for a repetition only where it cannot be another one: its stream had come further already, and one of the same bytes and
+the same nanosecond came not long before.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from relay_tui.services.ports import LogBatch
@@ -13,18 +15,31 @@ from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT, STRE
 
 _TIME = 30  # characters of a time to the nanosecond, in UTC; engines that write others are left alone
 _ORDINARY = frozenset({STDOUT, STDERR})
+_MOST = 2_000  # readings that are kept, however little came with each: who reads as it comes is told little twice
 
 
 class Repeats:
-    """Knows how far each stream has come."""
+    """Knows how far each stream has come, and what it said: so many bytes of it, which a screen mostly has anyhow."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
+        self._past: deque[LogBatch] = deque()
+        self._size, self._room = 0, room
+        self._known: set[tuple[int, bytes]] = set()  # lines that may come once more, while any do
         self._latest: dict[int, bytes] = {}
         self._within: set[int] = set()  # streams that tell once more what was told
         self._whole: set[int] = set()  # streams whose last line was left out, and what carries it on with it
 
-    def without(self, batch: LogBatch, recent: Iterable[LogBatch]) -> LogBatch:
-        """The batch without lines that are among the recent ones, too."""
+    def without(self, batch: LogBatch) -> LogBatch:
+        """The batch without lines that were in those before it, too."""
+        left = self._without(batch)
+        if left:
+            self._past.append(left)
+            self._size += len(left.data)
+        while self._size > self._room or len(self._past) > _MOST:
+            self._size -= len(self._past.popleft().data)
+        return left
+
+    def _without(self, batch: LogBatch) -> LogBatch:
         data = batch.data
         timed = next((i for i, flag in enumerate(batch.flags) if not flag & TIMELESS), None)
         precise = timed is not None and data.startswith(b"Z ", batch.starts[timed] + _TIME - 1)
@@ -33,7 +48,12 @@ class Repeats:
         times = [data[start : start + _TIME] for start in batch.starts]
         if not self._within and not self._whole and self._goes_on(times, batch.flags):
             return batch
-        return self._sifted(batch, times, _lines(recent))
+        if not self._known:
+            self._known = _lines(self._past, min(times))
+        left = self._sifted(batch, times, self._known)
+        if not self._within and not self._whole:
+            self._known = set()
+        return left
 
     def _goes_on(self, times: list[bytes], flags: bytes) -> bool:
         """Whether no stream goes back in time."""
@@ -69,10 +89,10 @@ class Repeats:
         return batch if len(kept) == len(batch) else batch.only(kept)
 
 
-def _lines(batches: Iterable[LogBatch]) -> set[tuple[int, bytes]]:
+def _lines(batches: Iterable[LogBatch], since: bytes) -> set[tuple[int, bytes]]:
     return {
         (flag, batch.data[start:end])
         for batch in batches
         for start, end, flag in zip(batch.starts, batch.ends, batch.flags, strict=True)
-        if flag in _ORDINARY
+        if flag in _ORDINARY and batch.data[start : start + _TIME] >= since
     }
