@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -9,6 +10,7 @@ def main() -> None:
     """Entry point. The command line's library is not even imported on the way to the screen."""
     arguments = sys.argv[1:]
     if not arguments and sys.stdin.isatty() and sys.stdout.isatty():
+        gc.disable()  # until the first paint: what is made on the way to it stays
         from relay_tui.cli.screen import open_screen
 
         sys.exit(open_screen(None))

@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from relay_tui.errors import Fault
     from relay_tui.work import Pushed, PushPlan, Updated
 
 
-@dataclass(frozen=True, slots=True)
-class RecordsChanged:
+class RecordsChanged(NamedTuple):
     """Rows in the store are not what they were."""
 
 
@@ -33,15 +32,13 @@ class Job:
     cancellable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class JobProgressed:
+class JobProgressed(NamedTuple):
     """A job began or moved on."""
 
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class JobEnded:
+class JobEnded(NamedTuple):
     """A job is over; `fault` says why if it failed, `cancelled` that someone asked for it."""
 
     job: Job
@@ -49,16 +46,14 @@ class JobEnded:
     cancelled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(NamedTuple):
     """A project or session was removed, and can be brought back. `warning`: the trash takes too much of the disk."""
 
     name: str
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StraysFound:
+class StraysFound(NamedTuple):
     """There are clones or containers that no record knows; `words` tell each."""
 
     words: tuple[str, ...]
@@ -73,61 +68,53 @@ class EngineStatus:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineStatusChanged:
+class EngineStatusChanged(NamedTuple):
     """The engine came, went, or is being looked for."""
 
     status: EngineStatus
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerStirred:
+class ContainerStirred(NamedTuple):
     """A session's container started, ended, or did something else; its row may say the same as before."""
 
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class FactsChanged:
+class FactsChanged(NamedTuple):
     """Something else is known of what is in a session's clone."""
 
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectFetched:
+class ProjectFetched(NamedTuple):
     """A project's base is up to date with its upstream. `changed` has a line for each branch that moved."""
 
     project_id: str
     changed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PushPlanned:
+class PushPlanned(NamedTuple):
     """It is known what a push would send: someone is to say whether it goes."""
 
     session_id: str
     plan: PushPlan
 
 
-@dataclass(frozen=True, slots=True)
-class WorkPushed:
+class WorkPushed(NamedTuple):
     """A session's commits went to the upstream."""
 
     session_id: str
     pushed: Pushed
 
 
-@dataclass(frozen=True, slots=True)
-class SessionUpdated:
+class SessionUpdated(NamedTuple):
     """A session has its base branch's newest commits."""
 
     session_id: str
     updated: Updated
 
 
-@dataclass(frozen=True, slots=True)
-class WorkRescued:
+class WorkRescued(NamedTuple):
     """A session's commits and stashes are safe; `words` say where."""
 
     session_id: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from contextlib import suppress
 
@@ -14,6 +13,8 @@ def share_one_arena() -> None:
 
     Only one of them runs at a time, yet each would keep a heap of its own.
     """
+    import ctypes  # the first paint needs none
+
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
@@ -24,5 +25,7 @@ def give_back() -> None:
 
 
 def _trim() -> None:
+    import ctypes
+
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

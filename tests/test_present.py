@@ -153,12 +153,10 @@ def test_the_locale(variables: dict[str, str], utf8: bool) -> None:
 
 
 def test_every_glyph_is_one_cell_and_its_stand_in_is_ascii() -> None:
-    from dataclasses import astuple
-
     from rich.cells import cell_len
 
-    assert {cell_len(glyph) for glyph in (*astuple(present.UNICODE), *astuple(present.ASCII))} == {1}
-    assert all(glyph.isascii() for glyph in astuple(present.ASCII))
+    assert {cell_len(glyph) for glyph in (*present.UNICODE, *present.ASCII)} == {1}
+    assert all(glyph.isascii() for glyph in present.ASCII)
 
 
 def test_the_readme_lists_the_keys_of_the_table() -> None:

@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from relay_tui.adapters.durable import refused
 from relay_tui.errors import ConflictError
@@ -18,8 +18,7 @@ _INTRODUCTION_SECONDS = 0.2
 """How long a holder that has just taken a lock gets to write its name into it, before it is called nameless."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """Who holds a lock, as its file says."""
 
     pid: int

@@ -24,7 +24,7 @@ def take_keys(config: Config) -> None:
 
 def open_screen(data_dir: Path | None, *, debug: bool = False) -> int:
     """Run the TUI over `data_dir`; answer the exit code."""
-    gc.disable()  # until the first paint, which makes nothing but what stays
+    gc.disable()
     try:
         relay = wiring.build(data_dir)
         relay.store.read()

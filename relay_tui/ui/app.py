@@ -92,6 +92,8 @@ class RelayApp(Telling[int]):
         """
         main = self.screen_stack[0]
         assert isinstance(main, MainScreen)
+        if not self.is_headless:
+            share_one_arena()
         await main.furnish()
         typed, self._typed_ahead = self._typed_ahead or [], None
         for key in typed:
@@ -172,7 +174,6 @@ def run_app(app: RelayApp) -> int:
         codecs.register_error("relay-plain", _plain)
         sys.__stderr__.reconfigure(encoding="ascii", errors="relay-plain")
     sys.setswitchinterval(SWITCH)
-    share_one_arena()
     try:
         app.run()
     finally:

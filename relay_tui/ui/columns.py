@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from rich.cells import cell_len
@@ -40,8 +39,7 @@ def cell(text: str, tone: Tone = "") -> Cell:
     return Cell(((text, tone),))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line. `wide` stands in for the cells from column `wide_from` on, `progress` (0..1) is a bar before it."""
 
     key: str
@@ -51,8 +49,7 @@ class Row:
     progress: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """How one column is laid out.
 
     Without `width` it fits its content between `min_width` and `max_width`. A column with `grow` takes a share of the
@@ -71,8 +68,7 @@ class Column:
     ellipsis: Literal["end", "middle"] = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(NamedTuple):
     """What the table itself draws. With `ascii_only` every character of the cells that is not ASCII becomes a `?`."""
 
     marker: str
@@ -101,8 +97,7 @@ class Place(NamedTuple):
     filled: int
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """The columns that are shown in a width, from left to right, `gap` cells apart."""
 
     width: int = 0

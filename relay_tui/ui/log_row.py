@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -21,8 +21,7 @@ GUTTER = 1
 _MOST_FOUND = 200  # places in a line that stand out
 
 
-@dataclass(frozen=True, slots=True)
-class Paint:
+class Paint(NamedTuple):
     """The styles of a log's rows, and what else is done to all that goes to this terminal."""
 
     plain: Style
@@ -44,8 +43,7 @@ class Paint:
         return strip
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """How all rows are drawn: rows drawn for one look do for any equal one."""
 
     width: int

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 STDOUT, STDERR, NOTICE = 0, 1, 2
 """Whose line it is; a notice is relay's own."""
@@ -18,8 +17,7 @@ TIMELESS = 8
 _LONGEST_TIME = 40
 
 
-@dataclass(frozen=True, slots=True)
-class LogBatch:
+class LogBatch(NamedTuple):
     """Lines of a log, as they came and in that order. Line `i` is `data[starts[i]:ends[i]]`, without its newline.
 
     The bytes stay as the engine sent them, with what lies between the lines: taken apart is only what is looked at.
