@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -46,7 +46,7 @@ It leads a session of its own, and its parent is outside. Without /proc or sh th
 
 
 class Ended(BaseException):
-    """We were told to end. No error: nothing on the way may take it for one."""
+    """We are to end. No error: nothing on the way may take it for one."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -67,13 +67,19 @@ def hang_up(engine: Engine, container_id: str, mark: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def told_to_end() -> Iterator[None]:
-    """Within the block the signals that end us raise Ended, once; those that are ignored stay so. Main thread only."""
+def told_to_end() -> Iterator[Callable[[], None]]:
+    """Within the block the signals that end us raise Ended, once; those that are ignored stay so. Main thread only.
+
+    Gives what is to be called when nothing of what follows in the block may be broken off by one.
+    """
     before: dict[int, Any] = {}
 
+    def heed_no_more() -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+
     def end(number: int, _frame: FrameType | None) -> None:
-        for other in before:
-            signal.signal(other, signal.SIG_IGN)
+        heed_no_more()
         raise Ended(number)
 
     if threading.current_thread() is threading.main_thread():
@@ -81,7 +87,7 @@ def told_to_end() -> Iterator[None]:
     try:
         for number in before:
             signal.signal(number, end)
-        yield
+        yield heed_no_more
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,17 +103,19 @@ class Terminal:
     def _lend(self, title: str, exec_id: str, output: _Output, hang_up: Callable[[], None]) -> None:
         """Give a command our terminal until it ends, or until the terminal is gone: then we end as we would have."""
         try:
-            with hangup.told_to_end():
+            with hangup.told_to_end() as heed_no_more:
                 try:
-                    left = self._converse(title, exec_id, output, _STDIN, tty=True)
+                    try:
+                        if self._converse(title, exec_id, output, _STDIN, tty=True):
+                            raise hangup.Ended(signal.SIGHUP)
+                    finally:
+                        heed_no_more()  # the terminal's end and the signal for it come one after the other
                 except (hangup.Ended, FileSystemError, _OutputClosedError):
                     hang_up()
                     raise
-                if left:
-                    hang_up()
         except hangup.Ended as told:
             os.kill(os.getpid(), told.number)
-            raise
+            raise SystemExit(128 + told.number) from None  # the signal is ignored
 
     def _converse(self, title: str, exec_id: str, output: _Output, stdin: int | None, *, tty: bool) -> bool:
         """Start the command and carry its bytes until it ends; True if our terminal has ended first."""
