@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _Made = tuple[Session, Job | None, Project | None, Profile | None, Known, bool, bool, bool, tuple[Cell, ...] | None]
 
 
+_NEVER = float("inf")
+
+
 class _Kept(NamedTuple):
     """A row, what it was made from, when its age has to be told anew (seconds since 1970), what a filter looks in."""
 
@@ -39,7 +42,10 @@ class SessionRows:
         self._profiles = profiles
         self._kept: dict[str, _Kept] = {}
         self._sorted: tuple[Records, list[Session]] | None = None
-        self.grow_old_at = float("inf")
+        self._asked: tuple[object, ...] = (None,) * 4
+        self._all: list[_Kept] = []
+        self._until = _NEVER
+        self.grow_old_at = _NEVER
         """When the first age among the rows answered last has to be told anew, in seconds since 1970."""
 
     def rows(
@@ -55,11 +61,27 @@ class SessionRows:
 
         With `cells`, by session id, there are figures in the rows.
         """
+        asked, at = (world, project, cells, marked), moment.timestamp()
+        if any(now is not before for now, before in zip(asked, self._asked, strict=True)) or at >= self._until:
+            self._asked, self._all = asked, self._look(world, project, moment, cells, marked)
+            self._until = min((kept.until for kept in self._all), default=_NEVER)
+        wanted = wanted.casefold()
+        found = [kept for kept in self._all if wanted in kept.words] if wanted else self._all
+        self.grow_old_at = min((kept.until for kept in found), default=_NEVER)
+        return [kept.row for kept in found]
+
+    def _look(
+        self,
+        world: World,
+        project: Project | None,
+        moment: datetime,
+        cells: Mapping[str, tuple[Cell, ...]] | None,
+        marked: Collection[str],
+    ) -> list[_Kept]:
+        """Every session in its order; only what is not what it was is built."""
         records, jobs, kept = world.records, world.jobs, self._kept
         down, at, with_project = world.engine.state == "down", moment.timestamp(), project is None
-        wanted = wanted.casefold()
-        rows: list[Row] = []
-        self.grow_old_at = float("inf")
+        every: list[_Kept] = []
         for session in self._by_project(records) if project is None else records.live_sessions(project.id):
             made_from = (
                 session,
@@ -77,20 +99,17 @@ class SessionRows:
                 found = kept[session.id] = self._build(made_from, world, moment)
             elif found.until <= at:
                 found = kept[session.id] = _grown(found, moment)
-            if not wanted or wanted in found.words:
-                rows.append(found.row)
-                if found.until < self.grow_old_at:
-                    self.grow_old_at = found.until
-        if with_project and len(kept) > len(records.live_sessions()):
+            every.append(found)
+        if with_project and len(kept) > len(every):
             self._forget(records)
-        return rows
+        return every
 
     def aged(self, shown: Iterable[Row], moment: datetime) -> list[Row]:
         """Of rows answered before, those whose age has changed, with their present one."""
         if self.grow_old_at > (at := moment.timestamp()):
             return []
         kept, changed = self._kept, []
-        self.grow_old_at = float("inf")
+        self.grow_old_at, self._until = _NEVER, at
         for row in shown:
             found = kept[row.key]
             if found.until <= at:

@@ -14,6 +14,7 @@ from textual.cache import LRUCache
 from textual.geometry import Region, Size, clamp
 from textual.reactive import reactive
 from textual.strip import Strip
+from textual.style import Style as VisualStyle
 from textual.widget import Widget
 
 from relay_tui.ui.columns import (
@@ -121,6 +122,7 @@ class RowTable(Framed, RowCursor, can_focus=True):
         self._pattern: re.Pattern[str] | None = None
         self._drawn: LRUCache[tuple[Row, bool, bool], Strip] = LRUCache(512)
         self._styles: dict[tuple[tuple[str, ...], bool], Style] = {}
+        self._colours: tuple[str, VisualStyle] | None = None
         self._chose_on_first_click = False
         self.set_reactive(Widget.show_vertical_scrollbar, True)  # it never goes: that would lay out the screen
         self.set_reactive(RowTable.show_header, show_header)
@@ -354,10 +356,13 @@ class RowTable(Framed, RowCursor, can_focus=True):
         return self._strip([(lines[y - 1].plain, ("dim",))] if y <= len(lines) else [])
 
     def notify_style_update(self) -> None:
-        """Forget styles, and strips drawn in the former colours."""
-        self._styles.clear()
-        self._drawn.clear()
+        """Forget strips drawn in other colours. Those of the focus are told apart anyway: it comes and goes."""
         super().notify_style_update()
+        colours = (self.app.theme, self.visual_style)
+        if colours != self._colours:
+            self._colours = colours
+            self._styles.clear()
+            self._drawn.clear()
 
     def watch_show_header(self) -> None:
         """Titles count in the widths of columns."""
