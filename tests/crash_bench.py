@@ -29,7 +29,17 @@ from relay_tui.paths import DataDir
 from relay_tui.services.claims import Claims
 from relay_tui.services.drafts import NewSession
 from relay_tui.services.outward import Outward
-from relay_tui.services.ports import Answer, ContainerSpec, Locks, LogChunk, Observed, Runtime, Store, Transaction
+from relay_tui.services.ports import (
+    Answer,
+    ContainerSpec,
+    Locks,
+    LogChunk,
+    Observed,
+    Runtime,
+    Store,
+    StoreWatch,
+    Transaction,
+)
 from relay_tui.services.projects import NewProject, Projects
 from relay_tui.services.reconcile import Reconciler
 from relay_tui.services.runtimes import Runtimes
@@ -147,6 +157,10 @@ class _FusedStore:
 
     def stamp(self) -> object:
         return self._store.stamp()
+
+    def watch(self) -> StoreWatch:
+        """As the store does."""
+        return self._store.watch()
 
     def warning(self) -> str:
         return self._store.warning()

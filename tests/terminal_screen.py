@@ -116,9 +116,24 @@ class TerminalScreen:
 
     def wait_end(self, timeout: float = 10.0) -> int:
         """Wait until the program has ended; answer its exit code, 128 more than the signal if one ended it."""
+        self._wait(self._has_ended, timeout, "still runs")
+        return int((self._place / "code").read_text())
+
+    def _has_ended(self) -> bool:
         code = self._place / "code"
-        self._wait(lambda: code.exists() and code.read_text().endswith("\n"), timeout, "still runs")
-        return int(code.read_text())
+        return code.exists() and code.read_text().endswith("\n")
+
+    def leave(self, timeout: float = 10.0) -> int:
+        """Press q, and y where something is under way, until the program has ended; answer its exit code."""
+
+        def look() -> bool:
+            if not self._has_ended() and self.shows("Quit, and interrupt"):
+                self.press("y")
+            return self._has_ended()
+
+        self.press("q")
+        self._wait(look, timeout, "still runs")
+        return self.wait_end()
 
     @property
     def pid(self) -> int:

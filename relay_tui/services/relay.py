@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relay_tui.services.jobs import Jobs
     from relay_tui.services.outward import Outward
     from relay_tui.services.plan import Step
-    from relay_tui.services.ports import Files, Git, Runtime, Store
+    from relay_tui.services.ports import Files, Git, Runtime, Store, StoreWatch
     from relay_tui.services.projects import NewProject, Projects
     from relay_tui.services.reconcile import Reconciler
     from relay_tui.services.removal import Removal
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.8  # seconds between looks whether another relay wrote the store
+LOOK = 10.0  # seconds between looks at the store, whatever is told of it
+TIDY = 1.0  # seconds after a write until what it left in memory is given back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ class Relay:
     unsaved: Unsaved
     _reconciling: threading.Lock = field(default_factory=threading.Lock)
     _closed: threading.Event = field(default_factory=threading.Event)
+    _watches: list[StoreWatch] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin to watch the engine and the other relays, and go on with what a killed one left."""
@@ -73,7 +75,9 @@ class Relay:
         self.engine.on_drift = self.reconcile
         if self.processes is not None:
             self.processes.on_drift = self.reconcile
-        threading.Thread(target=self._tidy_then_watch, name="store watch", daemon=True).start()
+        watch = self.store.watch()
+        self._watches.append(watch)
+        threading.Thread(target=self._tidy_then_watch, args=(watch,), name="store watch", daemon=True).start()
         self.engine.start()
         if self.processes is not None:
             self.processes.on_drift = self.reconcile
@@ -82,6 +86,8 @@ class Relay:
     def close(self) -> None:
         """Interrupt what runs and stop watching."""
         self._closed.set()
+        for watch in self._watches:
+            watch.wake()
         self.unsaved.close()
         self.engine.close()
         if self.processes is not None:
@@ -264,14 +270,18 @@ class Relay:
         except RelayError as error:
             log.warning("reconcile: %s failed: %s: %s", step.words, error.title, error.detail)
 
-    def _tidy_then_watch(self) -> None:
+    def _tidy_then_watch(self, watch: StoreWatch) -> None:
         """Notice what other relays write. First, what does not need the engine, and the trash whose time is up."""
-        self.unsaved.look()
-        self._tidy()
+        with watch:
+            self.unsaved.look()
+            self._tidy()
+            self._notice_writes(watch)
+
+    def _notice_writes(self, watch: StoreWatch) -> None:
         last: object = None
-        written = False  # since the look before: thousands of rows were read or written, and are garbage by now
+        written = False  # since the look before: thousands of rows were made, and are garbage by now
         warned = self.store.warning()
-        while not self._closed.wait(LOOK):
+        while not self._closed.is_set():
             try:
                 stamp = self.store.stamp()
             except RelayError as error:
@@ -284,6 +294,7 @@ class Relay:
             if self.store.warning() != warned:  # it came back from its copy, which lacks the last change
                 warned = self.store.warning()
                 self._tidy()
+            watch.wait(TIDY if written else LOOK)
 
     def _tidy(self) -> None:
         try:

@@ -26,6 +26,7 @@ from relay_tui.adapters.store.tables import (
     parse,
     stamp_of,
 )
+from relay_tui.adapters.store.touched import Touched
 from relay_tui.errors import StoreError
 from relay_tui.model import Project, Record, Records
 
@@ -147,6 +148,10 @@ class TinyStore:
             return None
         except OSError as error:
             raise refused(error, "The store cannot be read", self._path) from error
+
+    def watch(self) -> Touched:
+        """Notice from now on when any process writes the store."""
+        return Touched(self._path)
 
     def warning(self) -> str:
         """What was wrong with the store file and was mended, and rows that could not be read; '' if all is well."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         Runtime,
     )
     from relay_tui.services.ports.stats import Stats, StatsStream
-    from relay_tui.services.ports.store import Locks, Store, Transaction
+    from relay_tui.services.ports.store import Locks, Store, StoreWatch, Transaction
     from relay_tui.services.ports.work import Clone, Exit, Look, Parcel
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "Stats",
     "StatsStream",
     "Store",
+    "StoreWatch",
     "Transaction",
     "TrashEntry",
 ]
@@ -62,7 +63,7 @@ _IN = {
     "git": {"Git", "Source"},
     "log": {"LineStream", "LogBatch"},
     "stats": {"Stats", "StatsStream"},
-    "store": {"Locks", "Store", "Transaction"},
+    "store": {"Locks", "Store", "StoreWatch", "Transaction"},
     "work": {"Clone", "Exit", "Look", "Parcel"},
 }
 

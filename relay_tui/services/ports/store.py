@@ -26,6 +26,22 @@ class Transaction(Protocol):
         ...
 
 
+class StoreWatch(Protocol):
+    """Sleeps until the store is written. A context manager: left, it holds nothing open."""
+
+    def __enter__(self) -> StoreWatch: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def wait(self, at_most: float) -> None:
+        """Return when the store may have been written, when woken, or after so many seconds."""
+        ...
+
+    def wake(self) -> None:
+        """End the wait, now and for ever; any thread may."""
+        ...
+
+
 class Store(Protocol):
     """Durable records. Every method raises StoreError, or FileSystemError when the disk says no."""
 
@@ -43,6 +59,10 @@ class Store(Protocol):
 
     def stamp(self) -> object:
         """A value that differs whenever any process has written the store since. Costs one stat()."""
+        ...
+
+    def watch(self) -> StoreWatch:
+        """Notice from now on when any process writes the store; the caller enters it and leaves it."""
         ...
 
     def warning(self) -> str:
