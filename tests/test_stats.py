@@ -17,7 +17,7 @@ from relay_tui.adapters.engine import stats as engine_stats
 from relay_tui.errors import NotFoundError
 from relay_tui.model import Session
 from relay_tui.services.ports import ContainerSpec, Stats
-from relay_tui.services.stats_feed import KEPT, MOST, PATIENCE, StatsFeed
+from relay_tui.services.stats_feed import ALIKE, KEPT, MOST, PATIENCE, StatsFeed
 from relay_tui.services.watch import Watch
 
 
@@ -153,6 +153,16 @@ def test_it_tells_of_readings_at_its_pace_and_of_an_end_at_once(scene: Scene) ->
     wait_until(lambda: scene.woken[3:] == [105.0])
     scene.rig.engine.of(scene.two).become("exited", 0)
     wait_until(lambda: scene.woken[4:] == [105.0])
+
+
+def test_it_does_not_tell_of_what_goes_on_as_it_was(scene: Scene) -> None:
+    """Nobody is woken for a session that sleeps, until it stirs."""
+    scene.want(scene.one)
+    scene.read(scene.one, *[0.0] * (ALIKE + 10))
+    wait_until(lambda: len(scene.history(scene.one)) == ALIKE + 10)
+    assert len(scene.woken) == ALIKE
+    scene.read(scene.one, 0.3)
+    wait_until(lambda: len(scene.woken) == ALIKE + 1)
 
 
 def test_no_more_than_a_minute_is_kept(scene: Scene) -> None:

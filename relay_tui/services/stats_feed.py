@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relay_tui.errors import RelayError
@@ -20,13 +21,15 @@ KEPT = 60
 """Readings kept of each: about a minute."""
 MOST = 64
 """How many are read at once, whatever is wanted."""
+ALIKE = 20
+"""Readings that say the same, after which more of them are not told: nothing that is drawn of them differs."""
 PATIENCE = 5.0  # seconds before a reading that failed is begun again
 
 
 class StatsFeed:
     """Reads what is wanted. `wake` is called, in a reader's thread, when there are new readings, or one ended.
 
-    Not oftener than every `pace` seconds, though: each call is work, and the next reading is never far.
+    Not oftener than every `pace` seconds, though, and not of what goes on as it was: each call is work.
     """
 
     pace = 0.0
@@ -90,6 +93,7 @@ class _Reader:
         self._tell = tell
         self._clock = clock
         self._readings: deque[Stats] = deque(maxlen=KEPT)
+        self._alike = 0  # how many of the last ones say what the one before them said
         self._lock = threading.Lock()
         self._stream: StatsStream | None = None
         self._closed = False
@@ -116,8 +120,10 @@ class _Reader:
                     return
             for stats in stream:
                 with self._lock:
+                    same = bool(self._readings) and replace(self._readings[-1], at=stats.at) == stats
+                    self._alike = self._alike + 1 if same else 0
                     self._readings.append(stats)
-                if not self._closed:
+                if not self._closed and self._alike < ALIKE:
                     self._tell(False)
         except RelayError as error:
             self.error = error

@@ -31,6 +31,8 @@ PROJECTS, SESSIONS, RUNNING = 200, 2_000, 50
 FRAME = 0.016
 ONE, RELAY = "one Static in a Textual app", f"relay, {SESSIONS} sessions of {PROJECTS} projects"
 SIZE = {"width": 160, "height": 45}
+SETTLED = 25
+"""Seconds after which an open screen is idle: the line of figures, which grows at first, is full."""
 QUIET = 0.08
 """Seconds without a tick of work after which a program is said to rest."""
 
@@ -166,7 +168,7 @@ def idle(here: Place, seconds: int) -> None:
         ("relay", relay_command(), "50 running.*Docker"),
     ):
         with opened(here, f"idle-{name}", command, words) as terminal:
-            time.sleep(3)
+            time.sleep(SETTLED)
             before = cpu(terminal.pid)
             time.sleep(seconds)
             lines.append((name, memory(terminal.pid), (cpu(terminal.pid) - before) / seconds * 100))
