@@ -169,7 +169,8 @@ class Panes(Screen[None]):
     def _draw_ages(self) -> None:
         """Ages move on."""
         self.sessions.renew(self._session_rows.aged(self.sessions.rows, present.now()))
-        self._draw_detail()
+        if self.detail.tab == "info":  # no other tells ages
+            self._draw_detail()
 
     def _draw_all(self) -> None:
         self.query_one(StatusLine).show(self.world)
