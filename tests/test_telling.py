@@ -71,3 +71,34 @@ async def test_what_is_typed_is_not_covered(rig: Rig, size: tuple[int, int]) -> 
         await screen.press("enter")
         await screen.until(lambda: not any(line.lstrip().startswith("&") for line in screen.lines), "the line gone")
         await screen.until(lambda: told(screen)[-1].bottom == size[1], "what is told, over the keys again")
+
+
+async def test_what_is_told_takes_the_place_of_what_was(rig: Rig) -> None:
+    """Not of what is wrong, unless it is that again."""
+    async with shown(rig) as screen:
+        await screen.sees("two")
+        for words, severity in (
+            ("Copied", "information"),
+            ("Full", "error"),
+            ("Full", "error"),
+            ("Saved", "information"),
+        ):
+            screen.main.notify(words, severity=severity, timeout=60)  # type: ignore[arg-type]
+            await screen.sees(words)
+        await screen.until(lambda: "Copied" not in screen.text, "the copied gone")
+        assert len(told(screen)) == 2
+        assert screen.text.count("Full") == 1
+
+
+async def test_the_key_bar_of_a_tab_has_its_keys_first_and_no_other_of_the_same(rig: Rig) -> None:
+    """In the log f is the full screen, and fetches nothing."""
+    async with shown(rig, (80, 24)) as screen:
+        await screen.sees("two")
+        assert "new session" in screen.keys
+        await screen.press("l")
+        await screen.until(lambda: screen.focused == "detail", "the log")
+        for words in ("/ search", "& only", "s follow", "w wrap", "t times", "? help"):
+            assert words in screen.keys
+        await screen.pilot.resize_terminal(160, 45)
+        await screen.until(lambda: "f full screen" in screen.keys, "more keys")
+        assert "f fetch" not in screen.keys

@@ -18,7 +18,7 @@ from relay_tui.model import CloneState, Project, Session, SessionState
 from relay_tui.services import names
 from relay_tui.text import clean
 from relay_tui.ui import info, present
-from relay_tui.ui.actions import ACTIONS, Action, L, key_of
+from relay_tui.ui.actions import ACTIONS, TABS, Action, L, key_of
 from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.detail import Detail
 from relay_tui.ui.framed import Framed
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from relay_tui.ui.typed_line import TypedLine
 
 PANES = ("projects", "sessions", "detail")
+OWN, MOST = 30, 99  # how much more a tab's own keys deserve a place in the key bar; help alone has 100
 SEEN = 0.15  # seconds between what comes to be seen and looks at it: rows that pass by are not worth one
 REST = 0.25  # seconds the cursor rests on a session before its clone is looked at
 
@@ -248,10 +249,13 @@ class Panes(Screen[None]):
             self.detail.changes.show(session, world.facts.get(session.id) if session else None)
 
     def offer_keys(self) -> None:
-        """Show the keys that mean something here and now."""
+        """Show the keys that mean something here and now; those of the tab that has the focus first."""
         places, meaningful = self.places, self._meaningful()
         offered = [a for a in ACTIONS if a.footer and _offered(a, places, meaningful)]
-        self.query_one(KeyBar).offer([self._worded(a) for a in offered])
+        own = [replace(a, footer=min(a.footer + OWN, MOST)) for a in offered if a.places and a.places <= TABS]
+        taken = {key for a in own for key in a.keys.split(",")}
+        others = [a for a in offered if not a.places <= TABS or not a.places]
+        self.query_one(KeyBar).offer(own + [self._worded(a) for a in others if taken.isdisjoint(a.keys.split(","))])
 
     def _worded(self, action: Action) -> Action:
         """The action as the key bar names it here and now."""

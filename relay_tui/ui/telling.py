@@ -25,7 +25,13 @@ class Telling(Hands[Result]):
         timeout: float | None = None,
         markup: bool = True,
     ) -> None:
-        """Tell it, where it hides nothing that is read or typed."""
+        """Tell it, where it hides nothing that is read or typed.
+
+        It takes the place of the same words, and of what was told before unless that is something wrong.
+        """
+        for before in list(self._notifications):
+            if before.severity == "information" or before.message == message:
+                self._unnotify(before, refresh=False)
         self._make_room(told=True)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
