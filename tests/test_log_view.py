@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from relay_tui.services.ports.log import NOTICE, STDERR, STDOUT
 from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.ui.log_match import pattern
 from relay_tui.ui.log_view import LogView
 
 
@@ -367,6 +368,59 @@ async def test_a_hundred_thousand_lines_are_taken_and_the_last_is_shown() -> Non
         await settled(pilot)
         assert rows(view)[-1].startswith(" 099999 xxx")
         assert len(view.buffer) == 100_000
+
+
+async def filtered(pilot: Pilot[None], view: LogView, wanted: str) -> None:
+    """Give it a filter, and wait until every line has been looked at."""
+    view.set_filter(pattern(wanted))
+    await settled(pilot)
+    deadline = time.monotonic() + 8
+    while view.state.searching:
+        assert time.monotonic() < deadline
+        await pilot.pause(0.01)
+    await settled(pilot)
+
+
+@pytest.mark.parametrize("typed", [("qu", "q", ""), ("line", ""), ("line 21.00$", ""), ("line 9$", "line", "")])
+async def test_a_filter_as_it_is_typed_does_not_lose_a_reader_s_place(typed: tuple[str, ...]) -> None:
+    view = LogView()
+    async with LogApp(view).run_test(size=(80, 24)) as pilot:
+        say(view, numbered(0, 40_000))
+        view.scroll_to(y=20_900)
+        await settled(pilot)
+        before = rows(view)
+        assert before[0] == " line 20900"
+        for wanted in typed:
+            await filtered(pilot, view, wanted)
+            if wanted == "line":
+                assert rows(view) == before
+        assert rows(view) == before
+        assert not view.following
+
+
+async def test_a_filter_shows_what_matches_near_the_reader_from_the_first_moment_on() -> None:
+    view = LogView()
+    async with LogApp(view).run_test(size=(80, 24)) as pilot:
+        say(view, numbered(0, 90_000))
+        view.scroll_to(y=20_905)
+        await settled(pilot)
+        view.set_filter(pattern("0$"))
+        assert view.state.searching
+        while view.state.searching:
+            assert rows(view)[0] == " line 20910"
+            await pilot.pause(0.01)
+        assert rows(view)[0] == " line 20910"
+
+
+async def test_whoever_follows_goes_on_following_through_filters() -> None:
+    view = LogView()
+    async with LogApp(view).run_test(size=(80, 24)) as pilot:
+        say(view, numbered(0, 40_000))
+        await settled(pilot)
+        for wanted in ("qu", "0$", ""):
+            await filtered(pilot, view, wanted)
+            assert view.following
+        assert rows(view)[-1] == " line 39999"
 
 
 async def test_rows_are_drawn_once_and_anew_when_the_look_changes() -> None:

@@ -158,18 +158,20 @@ def pattern(text: str, *, invertible: bool = False) -> Pattern | None:
 
 
 class Matches:
-    """The lines of a buffer that all patterns accept, found from the end backwards; what comes is looked at too.
+    """The lines of a buffer that all patterns accept, found from a line on to both sides; what comes is looked at too.
+
+    `start` is the number of that line, the end if None: what is nearest to whoever waits is found first.
 
     A line that came in pieces is judged as a whole, again with each piece that comes. All its pieces are matches, or
     with `spots` the one where the last pattern is found.
     """
 
-    def __init__(self, buffer: LogBuffer, *patterns: Pattern, spots: bool = False) -> None:
+    def __init__(self, buffer: LogBuffer, *patterns: Pattern, spots: bool = False, start: int | None = None) -> None:
         self._buffer = buffer
         self._patterns = patterns
         self._judge = Judge(buffer, patterns, spots=spots)
         self._numbers = array("q")
-        self._from = self._to = buffer.end
+        self._from = self._to = buffer.end if start is None else min(max(start, buffer.first), buffer.end)
         self._mark = self._gone = 0  # a number, and how many matches from there on the buffer dropped
 
     def __len__(self) -> int:
@@ -207,15 +209,12 @@ class Matches:
         if self.complete:
             return True
         chunk = _FEW if self._buffer.in_pieces else _CHUNK
-        while self._to < self._buffer.end:
-            stop = min(self._to + chunk, self._buffer.end)
-            self._numbers.extend(self._found(self._to, stop, self._from, self._to))
-            self._to = stop
-            if time.perf_counter() > deadline:
-                return self.complete
         earlier: list[array[int]] = []
         done = self._from
-        while self._from > self._buffer.first:
+        while not self.complete:
+            stop = min(self._to + chunk, self._buffer.end)
+            self._numbers.extend(self._found(self._to, stop, done, self._to))
+            self._to = stop
             start = max(self._from - chunk, self._buffer.first)
             earlier.append(array("q", self._found(start, self._from, done, self._to)))
             self._from = start

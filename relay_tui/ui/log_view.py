@@ -110,8 +110,8 @@ class LogView(LogReader, can_focus=True):
         self.buffer.prepend(batches)
         self.set_state(loading=False)
         self.expect_older(not complete and self.buffer.room > 0)
-        if self._at_home and len(self._lines):
-            self._top = (self._lines.at(0), 0)
+        if self._at_home:
+            self._top = (self.buffer.first, 0)
         self._changed()
 
     def expect_older(self, expected: bool) -> None:
@@ -197,12 +197,13 @@ class LogView(LogReader, can_focus=True):
         self._changed()
 
     def set_filter(self, pattern: Pattern | None) -> None:
-        """Show only the lines that a pattern accepts, now and from now on; None: all of them."""
-        top = self._lines.at(self._place().line) if len(self._lines) else 0
+        """Show only the lines that a pattern accepts, now and from now on; None: all of them.
+
+        A reader's place stays the line it was, shown or not: so none is lost to patterns that are half typed.
+        """
         self._filter = pattern
         self._say(replace(self.state, filter=pattern.text if pattern else ""))
         self._restart_matches()
-        self._top = (top, 0)
         self._changed()
 
     def set_search(self, pattern: Pattern | None) -> None:
@@ -333,9 +334,10 @@ class LogView(LogReader, can_focus=True):
             self.post_message(self.OlderWanted())
 
     def _restart_matches(self) -> None:
-        self._filtered = Matches(self.buffer, self._filter) if self._filter else None
+        start = None if self._following else self._top[0]
+        self._filtered = Matches(self.buffer, self._filter, start=start) if self._filter else None
         patterns = [pattern for pattern in (self._filter, self._search) if pattern is not None]
-        self._found = Matches(self.buffer, *patterns, spots=True) if self._search else None
+        self._found = Matches(self.buffer, *patterns, spots=True, start=start) if self._search else None
         self._lines = self._filtered if self._filtered is not None else AllLines(self.buffer)
 
     def _look(self) -> None:
