@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
-from functools import cache, lru_cache
-from itertools import groupby
-from typing import NamedTuple
+from collections.abc import Iterable
+from functools import cache
 from urllib.parse import quote, unquote
 
 LOG_LINE_CELLS = 16_384
-"""The most characters one log line is drawn with."""
+"""The most cells one log line is drawn with."""
 
 _INSTEAD = "\ufffd"
 _NEWLINE = "\u23ce"
@@ -28,11 +26,8 @@ _PLAINER = str.maketrans(
 _STRING = r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x18\x1a\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c|\x18|\x1a)?"
 _CSI = r"(?:\x1b\[|\x9b)(?P<parameters>[0-?]*)(?P<between>[ -/]*)(?P<final>[@-~]?)"
 _ESCAPE = r"\x1b[ -/]*[0-~]"
-_SEQUENCE = re.compile(f"{_STRING}|{_CSI}|{_ESCAPE}")
-HOME = "\x1c"
-"""In a raw log line: what stands before it is relay's, and nothing behind it can go back there and overwrite it."""
-_TOKEN = re.compile(f"(?P<move>[\\t\\r\\b{HOME}])|{_STRING}|{_CSI}|{_ESCAPE}")
-
+SEQUENCE = re.compile(f"{_STRING}|{_CSI}|{_ESCAPE}")
+"""An escape sequence, also one that has no end."""
 # C0, DEL, C1; soft hyphen and other invisible letters; bidi controls; zero width; line separators; tags; surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -62,8 +57,8 @@ def clean(text: str | bytes, *, limit: int = 500) -> str:
     cut = cut or len(text) > room
     text = text[:room]
     if not (text.isascii() and text.isprintable()):
-        text = _SEQUENCE.sub("", text).replace("\r\n", _NEWLINE).replace("\n", _NEWLINE).expandtabs(8)
-        text = _fewer_marks(_UNSAFE.sub(_INSTEAD, text))
+        text = SEQUENCE.sub("", text).replace("\r\n", _NEWLINE).replace("\n", _NEWLINE).expandtabs(8)
+        text = fewer_marks(_UNSAFE.sub(_INSTEAD, text))
     if cut or len(text) > limit:
         text = text[: limit - 1] + _MORE
     return text
@@ -77,7 +72,7 @@ def visible(raw: bytes, *, limit: int = LOG_LINE_CELLS, plain: bool = False) -> 
     text = raw[: limit * 4].decode("utf-8", "replace")
     if not (text.isascii() and text.isprintable()):
         spelled = _spelled_plainly if plain else _spelled
-        text = _fewer_marks(_UNSAFE.sub(spelled, text).expandtabs(4))
+        text = fewer_marks(_UNSAFE.sub(spelled, text).expandtabs(4))
     return text if len(text) <= limit else text[: limit - 1] + _MORE
 
 
@@ -124,157 +119,9 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return _ADDRESS.sub(_without_userinfo, text) if "://" in text else text
 
 
-class TextStyle(NamedTuple):
-    """How a piece of a log line looks. A colour is 0..255 of the palette, or `TRUE_COLOUR | 0xRRGGBB`, or none."""
-
-    foreground: int | None = None
-    background: int | None = None
-    bold: bool = False
-    dim: bool = False
-    italic: bool = False
-    underline: bool = False
-    reverse: bool = False
-    strike: bool = False
-
-
-TRUE_COLOUR = 1 << 24
-PLAIN = TextStyle()
-
-Run = tuple[str, TextStyle]
-
-
-def log_runs(raw: str) -> list[Run]:
-    """One raw log line as safe pieces of text, each with its style: what a terminal would show at the line's end.
-
-    Colours and other text attributes are kept, carriage returns and backspaces overwrite, tabs reach every eighth
-    column; every other escape sequence is dropped. The text of all pieces together is free of control characters.
-    """
-    if raw.isascii() and raw.isprintable():
-        return [(raw, PLAIN)] if raw else []
-    line = _Line()
-    _obey(line, raw.rstrip("\r\n"))
-    return line.runs()
-
-
-def _obey(line: _Line, raw: str) -> None:
-    at = 0
-    style = PLAIN
-    for token in _TOKEN.finditer(raw):
-        if token.start() > at:
-            line.write(raw[at : token.start()], style)
-        at = token.end()
-        if token["move"]:
-            line.move(token["move"], style)
-        elif token["final"] == "m" and not token["between"]:
-            style = _styled(style, token["parameters"])
-        elif token["final"] in ("K", "G") and not token["between"]:
-            line.edit(token["final"], token["parameters"])
-    if at < len(raw):
-        line.write(raw[at:], style)
-
-
-def log_plain(raw: str) -> str:
-    """The safe text of one raw log line, without styles: for searching, copying and pipes."""
-    if raw.isascii() and raw.isprintable():
-        return raw
-    return "".join(text for text, _ in log_runs(raw))
-
-
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """A piece of a log without what a terminal would obey, escape sequences aside."""
     return _UNSAFE.sub(_INSTEAD, _JOINERS.sub("", text))
-
-
-def log_written(raw: str) -> str:
-    """One raw log line for a file: all that was written, without what a terminal would obey.
-
-    A line that overwrote itself is what a terminal would show at its end.
-    """
-    if raw.isascii() and raw.isprintable():
-        return raw
-    raw = raw.rstrip("\r\n")
-    if _OVERWRITES.search(raw):
-        line = _Line(most=sys.maxsize, safe=_without_control_characters)
-        _obey(line, raw)
-        return line.text()
-    return _without_control_characters(_SEQUENCE.sub("", raw))
-
-
-_OVERWRITES = re.compile("[\r\b]|(?:\x1b\\[|\x9b)[0-9]*[KG]")
-_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def _without_control_characters(text: str) -> str:
-    return _CONTROLS.sub("", text)
-
-
-class _Line:
-    """One row of a terminal: characters, their styles and a cursor."""
-
-    def __init__(self, most: int = LOG_LINE_CELLS, safe: Callable[[str], str] | None = None) -> None:
-        self._most = most
-        self._safe = safe or _safe
-        self._characters: list[str] = []
-        self._styles: list[TextStyle] = []
-        self._column = self._home = 0
-
-    def text(self) -> str:
-        """All that stands in it, as it is."""
-        return "".join(self._characters)
-
-    def write(self, text: str, style: TextStyle) -> None:
-        """Put `text` at the cursor, over what is there."""
-        text = self._safe(text)[: max(0, self._most - self._column)]
-        end = self._column + len(text)
-        self._characters[self._column : end] = text
-        self._styles[self._column : end] = [style] * len(text)
-        self._column = end
-
-    def move(self, control: str, style: TextStyle) -> None:
-        """Obey a tab, carriage return or backspace; the first HOME is the one that counts."""
-        if control == "\r":
-            self._column = self._home
-        elif control == "\b":
-            self._column = max(self._home, self._column - 1)
-        elif control == HOME:
-            self._home = self._home or self._column
-        else:
-            target = (self._column // 8 + 1) * 8
-            missing = target - max(len(self._characters), self._column)
-            if missing > 0:
-                self._column = target - missing
-                self.write(" " * missing, style)
-            self._column = min(target, len(self._characters))
-
-    def edit(self, final: str, parameters: str) -> None:
-        """Obey `erase in line` (K) or `cursor to column` (G): progress bars are made of them."""
-        number = int(parameters) if parameters.isascii() and parameters.isdigit() and len(parameters) < 6 else 0
-        if final == "G":
-            self._column = min(self._home + max(number - 1, 0), len(self._characters))
-        elif number == 0:
-            del self._characters[self._column :], self._styles[self._column :]
-        else:
-            end = min(self._column + 1, len(self._characters)) if number == 1 else len(self._characters)
-            self._characters[self._home : end] = " " * (end - self._home)
-            self._styles[self._home : end] = [PLAIN] * (end - self._home)
-
-    def runs(self) -> list[Run]:
-        """Neighbours of one style, joined."""
-        runs = []
-        characters = self._characters
-        if not "".join(characters).isascii():
-            self._drop_marks()
-        at = 0
-        for style, group in groupby(self._styles):
-            end = at + len(list(group))
-            runs.append(("".join(characters[at:end]), style))
-            at = end
-        return runs
-
-    def _drop_marks(self) -> None:
-        if not _has_marks("".join(self._characters)):
-            return
-        for found in reversed(list(_marks().finditer("".join(self._characters)))):
-            del self._characters[found.end(1) : found.end()], self._styles[found.end(1) : found.end()]
 
 
 def _last_written(line: str) -> str:
@@ -311,7 +158,8 @@ def _marks() -> re.Pattern[str]:
     return re.compile(f"([{letters}]{{{_MARKS_IN_A_ROW}}})[{letters}]+")
 
 
-def _fewer_marks(text: str) -> str:
+def fewer_marks(text: str) -> str:
+    """`text` without the accents that no language piles up."""
     return _marks().sub(r"\1", text) if _has_marks(text) else text
 
 
@@ -330,74 +178,6 @@ def _without_userinfo(found: re.Match[str]) -> str:
     return f"{scheme}://***@"
 
 
-@lru_cache(maxsize=1024)
-def _styled(style: TextStyle, parameters: str) -> TextStyle:
-    """`style` after a select-graphic-rendition sequence; what it does not know it skips."""
-    if parameters[:1] in ("<", "=", ">", "?"):  # a private sequence that only ends like this one
-        return style
-    changes = style._asdict()
-    codes = parameters.split(";")
-    while codes:
-        code, *details = codes.pop(0).split(":")
-        number = _number(code)
-        if number in (38, 48, 58):
-            colour = _extended_colour(details, codes)
-            if colour is not None and number != 58:
-                changes["foreground" if number == 38 else "background"] = colour
-        elif number == 4 and details == ["0"]:
-            changes["underline"] = False
-        elif number == 0:
-            changes = PLAIN._asdict()
-        else:
-            changes.update(_SIMPLE_CODES.get(number, {}))
-    return TextStyle(**changes)
-
-
-def _extended_colour(details: list[str], codes: list[str]) -> int | None:
-    """A palette (5) or true colour (2) from sub-parameters, else taken off the front of `codes`."""
-    if details:
-        numbers = [_number(code) for code in details]
-        rgb = numbers[-3:] if len(numbers) >= 4 else []
-    else:
-        numbers = [_number(code) for code in codes[:4]]
-        del codes[: {5: 2, 2: 4}.get(numbers[0] if numbers else 0, 1)]
-        rgb = numbers[1:4]
-    if numbers[:1] == [5] and len(numbers) > 1 and 0 <= numbers[1] <= 255:
-        return numbers[1]
-    if numbers[:1] == [2] and len(rgb) == 3 and all(0 <= part <= 255 for part in rgb):
-        return TRUE_COLOUR | rgb[0] << 16 | rgb[1] << 8 | rgb[2]
-    return None
-
-
-def _number(code: str) -> int:
-    """A parameter's value; an empty one means 0, nonsense -1."""
-    if not code:
-        return 0
-    return int(code) if code.isascii() and code.isdigit() and len(code) < 6 else -1
-
-
-_SIMPLE_CODES: dict[int, dict[str, int | bool | None]] = {
-    1: {"bold": True},
-    2: {"dim": True},
-    3: {"italic": True},
-    4: {"underline": True},
-    7: {"reverse": True},
-    9: {"strike": True},
-    21: {"underline": True},
-    22: {"bold": False, "dim": False},
-    23: {"italic": False},
-    24: {"underline": False},
-    27: {"reverse": False},
-    29: {"strike": False},
-    39: {"foreground": None},
-    49: {"background": None},
-    **{30 + colour: {"foreground": colour} for colour in range(8)},
-    **{40 + colour: {"background": colour} for colour in range(8)},
-    **{90 + colour: {"foreground": 8 + colour} for colour in range(8)},
-    **{100 + colour: {"background": 8 + colour} for colour in range(8)},
-}
-
-
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 
 
@@ -414,5 +194,5 @@ def terminal_safe(data: bytes) -> bytes:
 
 
 def _without_controls(text: str) -> str:
-    lines = (_SEQUENCE.sub("", line).expandtabs(8) for line in text.split("\n"))
-    return "\n".join(_fewer_marks(_safe(line)) for line in lines)
+    lines = (SEQUENCE.sub("", line).expandtabs(8) for line in text.split("\n"))
+    return "\n".join(fewer_marks(safe(line)) for line in lines)

@@ -14,6 +14,7 @@ from on_screen import a_project, a_session
 from waiting import wait_until
 
 from relay_tui.errors import EngineUnreachableError
+from relay_tui.log_line import log_plain, log_written
 from relay_tui.model import Session, SessionState
 from relay_tui.services import log_feed
 from relay_tui.services.joint_begun import Begun
@@ -23,7 +24,6 @@ from relay_tui.services.log_join import comparable
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, packed
-from relay_tui.text import log_plain, log_written
 
 
 def batch(*lines: tuple[float, str], flags: int = STDOUT) -> LogBatch:

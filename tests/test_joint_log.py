@@ -12,8 +12,8 @@ from rich.cells import cell_len
 
 from relay_tui.config import Config
 from relay_tui.events import RecordsChanged
+from relay_tui.log_line import log_plain
 from relay_tui.model import Session, SessionState
-from relay_tui.text import log_plain
 from relay_tui.ui.actions import ACTIONS, ANYWHERE, L
 from relay_tui.ui.bars import KeyBar
 from relay_tui.ui.joint_names import Names

@@ -17,12 +17,13 @@ from waiting import wait_until
 
 from relay_tui.adapters.engine.log_lines import FramedLines
 from relay_tui.errors import EngineUnreachableError
+from relay_tui.log_line import log_plain, log_written
 from relay_tui.model import SessionState
 from relay_tui.services import log_feed, stats_feed
 from relay_tui.services.log_feed import LogFeed
 from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
 from relay_tui.services.ports.log import NOTHING, NOTICE
-from relay_tui.text import log_plain, log_written, terminal_safe
+from relay_tui.text import terminal_safe
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_match import pattern
 from relay_tui.ui.log_view import LogView

@@ -9,17 +9,8 @@ import unicodedata
 
 import pytest
 
-from relay_tui.text import (
-    PLAIN,
-    TRUE_COLOUR,
-    TextStyle,
-    ascii_only,
-    clean,
-    clean_block,
-    log_plain,
-    log_runs,
-    redact,
-)
+from relay_tui.log_line import PLAIN, TRUE_COLOUR, TextStyle, log_plain, log_runs
+from relay_tui.text import ascii_only, clean, clean_block, redact
 
 NASTY = [
     *map(chr, range(0x20)),

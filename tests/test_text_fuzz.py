@@ -6,6 +6,7 @@ import pytest
 from fuzz_clean import faults, passed, strings
 
 from relay_tui import text
+from relay_tui.log_line import log_plain
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -21,7 +22,7 @@ def test_nothing_passes_in_blocks_and_logs(seed: int) -> None:
         shown = text.clean_block(raw, lines=5, width=60)
         assert [c for c in passed(shown) if c != "\n"] == [], raw
         line = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-        assert passed(text.log_plain(line)) == [], raw
+        assert passed(log_plain(line)) == [], raw
 
 
 def test_the_test_would_see_it() -> None:

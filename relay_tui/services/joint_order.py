@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from relay_tui.log_line import HOME
 from relay_tui.services.log_join import comparable, seconds
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTICE, STREAM_BITS, TIMELESS, packed
-from relay_tui.text import HOME
 
 SWAP = 1.0  # seconds by which a line of a log can be older than the one before it and go before it
 _BEHIND = b"~"  # makes a moment later than itself, and no later than the next one

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from relay_tui.text import log_plain
+from relay_tui.log_line import log_plain
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_whole_match import Judge, Verdict
 

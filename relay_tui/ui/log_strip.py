@@ -12,7 +12,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from relay_tui.text import PLAIN, TRUE_COLOUR, TextStyle, ascii_only, log_runs
+from relay_tui.log_line import PLAIN, TRUE_COLOUR, TextStyle, log_runs
+from relay_tui.text import ascii_only
 
 _MOST_RUNS = 500  # a line with more changes of style goes on in plain text: hostile ones would fill the cache
 TIME_CELLS = 19

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from relay_tui.text import log_plain, log_written
+from relay_tui.log_line import log_plain, log_written
 from relay_tui.ui.log_buffer import LogBuffer, LogLine
 from relay_tui.ui.log_match import Pattern
 from relay_tui.ui.log_whole_match import bare, whole_text

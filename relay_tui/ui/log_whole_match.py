@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from relay_tui.text import log_plain
+from relay_tui.log_line import log_plain
 
 if TYPE_CHECKING:
     from relay_tui.ui.log_buffer import LogBuffer, LogLine, Whole
