@@ -158,3 +158,10 @@ class LogReader(LogCanvas):
         most = 0 if self.state.wrap else max(0, self._widest - self.look.room)
         self._left = max(0, min(self._left + by, most))
         self.refresh()
+
+    def _pan(self, begin: int, end: int) -> None:
+        """Bring these cells of a line into sight: the line's beginning with them, or what is around them."""
+        look = self.look
+        room = look.room - 1  # beside the mark of what is cut
+        if begin < look.left or end > look.left + room:
+            self._sideways((0 if end <= room else begin - room // 3) - look.left)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect_right
+from itertools import accumulate
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
@@ -93,6 +96,24 @@ class DrawnLine:
         if not look.wrap or self.width <= room or room < 2:
             return 1
         return -(-self.width // room) if self.strip is None else len(folded(self.strip, room))
+
+    def found(self, sought: Pattern) -> tuple[int, int]:
+        """The cells where what is sought begins and ends first; the line's end where it goes on in its next piece."""
+        text = self.line.raw if self.strip is None else self.strip.text
+        spans = sought.spans(text, 1)
+        if not spans:
+            return max(0, self.width - 1), self.width
+        begin, end = spans[0]
+        return cell_len(text[:begin]), cell_len(text[:end])
+
+    def row(self, cell: int, look: Look) -> int:
+        """Which of its rows a cell is in."""
+        if self.height(look) == 1:
+            return 0
+        if self.strip is None:
+            return cell // look.room
+        ends = list(accumulate(row.cell_length for row in folded(self.strip, look.room)))
+        return min(bisect_right(ends, cell), len(ends) - 1)
 
 
 def drawn_row(drawn: DrawnLine, row: int, look: Look, paint: Paint, *, current: bool) -> Strip:

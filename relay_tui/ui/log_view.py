@@ -235,10 +235,13 @@ class LogView(LogReader, can_focus=True):
         return True
 
     def _show(self, number: int) -> None:
-        """Bring a line into sight, a third down the screen unless it is there."""
-        index = self._lines.index(number)
-        if all(place.line != index for place in self._visible()):
-            self._stay(log_place.moved(Place(index), -self.size.height // 3, len(self._lines), self._height))
+        """Bring what was found in a line into sight, a third down the screen unless it is there."""
+        drawn = self._line(number)
+        begin, end = drawn.found(self._search) if self._search is not None else (0, 0)
+        place = Place(self._lines.index(number), drawn.row(begin, self.look))
+        self._pan(begin, end)
+        if place not in self._visible():
+            self._stay(log_place.moved(place, -self.size.height // 3, len(self._lines), self._height))
         else:
             self._stay(self._place())
 
