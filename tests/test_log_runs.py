@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from relay_tui.services.joint_feed import JointFeed, Voice
 from relay_tui.services.log_feed import LogFeed
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.ports import LogBatch, Observed, Runtime
+from relay_tui.services.ports.log import LineStream
 
 pytestmark = pytest.mark.engine
 SCRIPT = """cd %s; n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; echo run $n begins; echo and runs >&2
@@ -34,6 +36,10 @@ class Unseeing:
         self._runtime = runtime
         self.sees = threading.Event()
         self.sees.set()
+        self.opens = threading.Event()
+        self.opens.set()
+        self.crosses = False
+        self.waits = False
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._runtime, name)
@@ -42,6 +48,43 @@ class Unseeing:
         """Once it may."""
         assert self.sees.wait(30)
         return self._runtime.inspect(container_id)
+
+    def log_lines(
+        self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
+    ) -> LineStream:
+        """Of one that has ended once it may; a stream may go on in the next run, as the engine's now and then does."""
+        if follow and self._runtime.inspect(container_id).status == "exited":
+            self.waits = True
+            assert self.opens.wait(30)
+        stream = self._runtime.log_lines(container_id, follow=follow, tail=tail, since=since, until=until)
+        return Crossing(self, container_id, stream) if follow and self.crosses else stream
+
+
+class Crossing:
+    """A log's lines, and the first of the run after the one that is followed."""
+
+    def __init__(self, runtime: Unseeing, container_id: str, stream: LineStream) -> None:
+        self._runtime, self._id, self._stream = runtime, container_id, stream
+
+    def __iter__(self) -> Iterator[LogBatch]:
+        yield from self._stream
+        self._runtime.crosses = False
+        assert self._runtime.sees.wait(30)
+        wait_until(self._first, 20, "the next run's first line")
+        yield from self._first()
+
+    def _first(self) -> list[LogBatch]:
+        batches = self._runtime._runtime.log_lines(self._id, follow=False)
+        lines = [(batch, i) for batch in batches for i in range(len(batch))]
+        return [batch.only([i]) for batch, i in lines if batch.parts(i)[1] == b"run 1 begins"]
+
+    def begun(self) -> LogBatch:
+        """What has no end."""
+        return self._stream.begun()
+
+    def close(self) -> None:
+        """End it."""
+        self._stream.close()
 
 
 @dataclass
@@ -97,6 +140,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
 def feed(request: pytest.FixtureRequest, subject: Subject) -> Iterator[LogFeed | JointFeed]:
     """Its log by itself, or as the joint log has it."""
     runtime = cast(Runtime, subject.runtime)
+    subject.runtime.crosses = "behind_lines_of_the_next_run" in request.node.name
     made: LogFeed | JointFeed
     if request.param == "alone":
         made = LogFeed(runtime, subject.id, lambda: None, tail=100)
@@ -116,6 +160,22 @@ def test_runs_that_nobody_saw_are_told_with_their_ends(subject: Subject, feed: L
         wait_until(lambda: subject.is_told(feed), 20, "every run so far")
 
 
+def test_an_end_told_behind_lines_of_the_next_run_says_when_it_was(subject: Subject, feed: LogFeed | JointFeed) -> None:
+    subject.runtime.sees.clear()
+    subject.restart()
+    subject.runtime.sees.set()
+
+    def words() -> list[str]:
+        subject.batches += feed.drain()
+        return [text for text, _, _ in told(subject.batches) if text != "and runs"]
+
+    wait_until(lambda: "ended" in words()[-1], 20, "the end of the first run")
+    assert words()[:-1] == ["run 0 begins", "run 0 ends", "run 1 begins"]
+    assert re.fullmatch(r"── the run before ended at \d\d:\d\d:\d\d, exit code 3 ──", words()[-1])
+    subject.end(1)
+    wait_until(lambda: words()[4:] == ["run 1 ends", "── ended, exit code 4 ──"], 20, "the second run's end")
+
+
 def test_one_whose_end_was_seen_goes_on_when_it_is_looked_at_again(subject: Subject, feed: LogFeed | JointFeed) -> None:
     wait_until(lambda: subject.is_told(feed), 20, "the first run")
     for unseen in (0, 2):
@@ -130,3 +190,21 @@ def test_one_whose_end_was_seen_goes_on_when_it_is_looked_at_again(subject: Subj
         else:
             feed.follow([Voice("s", subject.id, opening=f"after {subject.runs}")])
         wait_until(lambda: subject.is_told(feed), 20, "every run so far")
+
+
+def test_one_that_has_ended_is_not_followed_into_its_next_run(subject: Subject) -> None:
+    feed = LogFeed(cast(Runtime, subject.runtime), subject.id, lambda: None, tail=100)
+    wait_until(lambda: subject.is_told(feed), 20, "the first run")
+    subject.end(0)
+    wait_until(lambda: feed.status.ended, 20, "its end")
+    subject.runtime.opens.clear()
+    subject.runtime.waits = False
+    feed.resume()
+    wait_until(lambda: subject.runtime.waits or not feed._reading, 20, "a look in vain")
+    subject.runtime._runtime.start(subject.id)
+    subject.runs += 1
+    subject.restart()
+    subject.runtime.opens.set()
+    feed.resume()
+    wait_until(lambda: subject.is_told(feed), 20, "every run so far")
+    feed.close()

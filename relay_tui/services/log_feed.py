@@ -16,7 +16,7 @@ from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
 from relay_tui.services.log_join import OVERLAP, Edge, Unknown, comparable, latest, newest_edge, rfc3339, set_back
 from relay_tui.services.log_repeats import Repeats
 from relay_tui.services.log_runs import Runs
-from relay_tui.services.log_words import FeedStatus, ending
+from relay_tui.services.log_words import FeedStatus, ending, ending_before
 from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
 from relay_tui.services.ports.log import NOTHING, NOTICE, TIMELESS, packed
 
@@ -96,14 +96,14 @@ class LogFeed:
         attempt = 0
         while not self._closed:
             try:
-                if again:
-                    self._catch_up(self._runtime.inspect(self._container_id))
-                again = True
-                if self._follow():
-                    attempt = 0
-                seen = self._seen()
-                if self._catch_up(seen):
-                    continue
+                seen = self._runtime.inspect(self._container_id) if again else None
+                if seen is None or not self._is_read(seen):
+                    again = True
+                    if self._follow():
+                        attempt = 0
+                    seen = self._seen()
+                    if self._catch_up(seen) and seen.status in _RUNNING:
+                        continue
             except EngineUnreachableError as error:
                 self._say(FeedStatus("reconnecting", error=error))
             except RelayError as error:
@@ -122,18 +122,36 @@ class LogFeed:
                 self._at_once = False
 
     def _catch_up(self, seen: Observed) -> bool:
-        """Tell of runs that ended unseen, each end behind its lines; answer whether another one began since."""
+        """Tell of runs that ended unseen, each end behind its lines; answer whether another one began since.
+
+        Where that one is over too, its lines are read with those of the others: its end may be told.
+        """
         if not self._runs.another(seen):
             return False
-        for end in self._runs.untold(self._runtime.ends(self._container_id, self._runs.since), seen):
-            edge = newest_edge(self._recent)
-            unknown = self._unknown(edge)
-            since = edge.time if edge is not None else self._runs.since
-            self._read(self._runtime.log_lines(self._container_id, follow=False, since=since, until=end.at), unknown)
-            self._tell(ending(FeedStatus("ended", end.exit_code)), end.at)
+        ends = self._runtime.ends(self._container_id, self._runs.since)
+        for end in self._runs.untold(ends, seen):
+            self._read_until(end.at)
+            if comparable(end.at.encode()) < latest(self._recent):
+                self._tell(ending_before(end), end.at, stamped=False)
+            else:
+                self._tell(ending(FeedStatus("ended", end.exit_code)), end.at)
             self._runs.tell(end)
         self._runs.follow(seen)
+        if seen.status not in _RUNNING:
+            self._read_until(self._runs.own(ends, seen))
         return True
+
+    def _read_until(self, moment: str) -> None:
+        """Read what was written up to that moment and is not read; all there is where that is ''."""
+        edge = newest_edge(self._recent)
+        unknown = self._unknown(edge)
+        since = edge.time if edge is not None else self._runs.since
+        self._read(self._runtime.log_lines(self._container_id, follow=False, since=since, until=moment), unknown)
+
+    def _is_read(self, seen: Observed) -> bool:
+        """Whether nothing can come of the run it is seen in: a stream would go on into the next one, its end untold."""
+        caught_up = self._catch_up(seen)
+        return seen.status not in _RUNNING and (caught_up or self._runs.over(seen))
 
     def _over(self, status: FeedStatus, seen: Observed | None = None) -> bool:
         """Tell the end, unless that was told; answer whether it is one, or there may be more by now."""
@@ -149,12 +167,13 @@ class LogFeed:
             self._wake()
         return True
 
-    def _tell(self, words: str, at: str) -> None:
+    def _tell(self, words: str, at: str, *, stamped: bool = True) -> None:
         """Add a notice of that moment behind the lines there are; none of a moment before what was asked for."""
         if at and self._since and comparable(at.encode()) < comparable(self._since.encode()):
             return
-        moment = max(comparable(at.encode()), latest(self._recent)) + b" " if at else b""
-        self._take(packed([moment + words.encode()], bytes([NOTICE if at else NOTICE | TIMELESS])), NOTHING)
+        stamped = stamped and bool(at)
+        moment = max(comparable(at.encode()), latest(self._recent)) + b" " if stamped else b""
+        self._take(packed([moment + words.encode()], bytes([NOTICE if stamped else NOTICE | TIMELESS])), NOTHING)
 
     def _seen(self) -> Observed:
         """How the container is, whose output has come to an end."""

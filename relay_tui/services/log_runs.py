@@ -32,6 +32,10 @@ class Runs:
         past = [end for end in ends if not end.began or _later(seen.started_at, end.began)]
         return [end for end in past if end.began or not self._told]
 
+    def own(self, ends: Iterable[RunEnd], seen: Observed) -> str:
+        """When the run ended that it is seen in; '' where they do not tell."""
+        return next((end.at for end in ends if end.began and not _later(seen.started_at, end.began)), "")
+
     def tell(self, end: RunEnd) -> None:
         """That end is told."""
         self.since, self._told = max(self.since, end.at, key=_moment), False
@@ -40,6 +44,10 @@ class Runs:
         """The run it is seen in is followed from now on; the ends of those before it are told."""
         self.since = max(self.since, seen.started_at, key=_moment)
         self._began, self._told = seen.started_at, False
+
+    def over(self, seen: Observed) -> bool:
+        """Whether the end of the run it is seen in is told."""
+        return self._told and bool(seen.finished_at) and self._last[0] == seen.finished_at
 
     def end(self, words: str, seen: Observed | None) -> bool:
         """The run that is followed has ended. Answer whether that is news: else it was looked at once more in vain."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from relay_tui.errors import RelayError
+from relay_tui.services.ports import RunEnd
 from relay_tui.text import clean
 
 ENDED = "── ended ──"
@@ -31,3 +34,12 @@ def ending(status: FeedStatus) -> str:
     if status.exit_code is not None:
         return f"── ended, exit code {status.exit_code} ──"
     return ENDED
+
+
+def ending_before(end: RunEnd) -> str:
+    """That a run has ended, told behind lines of the next one: with its time, so that none takes that one for over."""
+    when = ""
+    with suppress(ValueError):
+        when = f" at {datetime.fromisoformat(end.at).astimezone():%H:%M:%S}"
+    code = f", exit code {end.exit_code}" if end.exit_code is not None else ""
+    return f"── the run before ended{when}{code} ──"
