@@ -66,6 +66,22 @@ async def test_what_is_said_hides_nothing_of_the_log(
             assert not toast.region.overlaps(screen.main.detail.region)
 
 
+async def test_at_the_first_line_of_a_log_that_does_not_fit_it_is_told(rig: Rig) -> None:
+    talk(rig, 9_000)
+    async with shown(rig) as screen:
+        await screen.sees("line 8999")
+        screen.main.detail.log_view.buffer.max_lines = 700
+        await screen.press("l", "g")
+        await screen.until(lambda: border(screen) == "paused · older lines do not fit", "why there are no more")
+        assert "line 8300" in screen.text
+        await screen.press("j")
+        await screen.until(lambda: border(screen) == "paused", "a line below")
+        await screen.press("g")
+        await screen.until(lambda: border(screen) == "paused · older lines do not fit", "at the top again")
+        await screen.press("G")
+        await screen.until(lambda: border(screen) == "following")
+
+
 async def test_what_does_not_fit_into_the_buffer_is_told(rig: Rig) -> None:
     talk(rig, 9_000)
     async with shown(rig) as screen:
@@ -86,7 +102,9 @@ async def test_what_cannot_be_read_is_told(rig: Rig, monkeypatch: pytest.MonkeyP
             raise EngineUnreachableError("The engine is gone")
 
         monkeypatch.setattr(LogSource, "older", gone)
-        await screen.press("l", "ctrl+s")
+        await screen.press("l", "g")
+        await screen.until(lambda: border(screen) == "paused · older lines cannot be read", "why there are no more")
+        await screen.press("G", "ctrl+s")
         await screen.sees("(older ones cannot be read)")
         assert saved(rig) == lines(9_000)[-len(saved(rig)) :]
 

@@ -91,11 +91,10 @@ def _limits(view: LogView) -> str:
     """From when on there are lines, where that is not from the log's beginning on, and why."""
     buffer = view.buffer
     words = f" since {view.state.since} ago" if view.state.since else ""
-    full = buffer.dropped or not buffer.room
-    if not len(buffer) or not (full or view.failed):
+    if not len(buffer) or not view.without_older:
         return words
     moment = time_text(buffer.line(buffer.first).time).strip()
-    return f" from {moment or 'later'} on (older ones {'do not fit' if full else 'cannot be read'})"
+    return f" from {moment or 'later'} on (older ones {view.without_older})"
 
 
 class _Counted:

@@ -30,6 +30,8 @@ class LogState:
     loading: bool = False
     saving: int | None = None
     """How many lines there are by now of those that are to be saved; None: none are."""
+    without_older: str = ""
+    """At the first line: why there are none before it; else empty."""
     connection: str = ""
     """'' while all is well, else 'reconnecting' or 'ended'."""
 
@@ -49,6 +51,8 @@ def state_words(state: LogState, dot: str) -> str:
         parts.append(f"saving, {state.saving:,} lines so far, {key_of('back')} stops")
     elif state.loading:
         parts.append("loading older lines")
+    elif state.without_older:
+        parts.append(f"older lines {state.without_older}")
     if state.found is not None:
         of = f"{state.current:,} of {state.found:,}" if state.current else f"{state.found:,}"
         parts.append(f"/{state.sought} {of}" + ("+" if state.searching else ""))

@@ -123,11 +123,14 @@ class LogView(LogReader, can_focus=True):
         """Those that were asked for cannot be read now."""
         self._failed = True
         self.set_state(loading=False)
+        self._tell_state()
 
     @property
-    def failed(self) -> bool:
-        """Whether older lines could not be read."""
-        return self._failed
+    def without_older(self) -> str:
+        """Why the lines before the first are not there, as in "older ones do not fit"; empty: there may be none."""
+        if self.buffer.dropped or not self.buffer.room:
+            return "do not fit"
+        return "cannot be read" if self._failed else ""
 
     def want_all(self, wanted: bool) -> None:
         """Ask for older lines until there are no more, or no room for them."""
@@ -307,9 +310,14 @@ class LogView(LogReader, can_focus=True):
                 given_up=any(one is not None and one.given_up for one in (self._filter, self._search)),
                 searching=self._looking or (found is not None and self._may_be_older),
                 dropped=self.buffer.dropped,
+                without_older=self.without_older if self._at_top and not self.state.loading else "",
                 saving=len(self.buffer) if self._wants_all else None,
             )
         )
+
+    @property
+    def _at_top(self) -> bool:
+        return not self._following and self._place() == Place(0)
 
     def _say(self, state: LogState) -> None:
         """Tell of it: at once, but for what is only counted on."""
