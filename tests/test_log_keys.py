@@ -11,6 +11,7 @@ from on_screen import Shown, a_project, a_session, shown
 
 from relay_tui.errors import FileSystemError
 from relay_tui.services.ports.log import STDERR
+from relay_tui.ui.log_actions import CLIPBOARD
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_match import Matches, pattern
 from relay_tui.ui.log_pane import TAIL
@@ -200,6 +201,21 @@ async def test_copy_goes_through_the_terminal(talking: Rig) -> None:
         lines = screen.app.clipboard.split("\n")
         assert lines[-1] == "info 99 " + "x" * 150
         assert len(lines) == screen.main.detail.log_view.size.height
+
+
+async def test_what_is_too_much_for_a_clipboard_is_told(rig: Rig) -> None:
+    a_session(rig, a_project(rig, "alpha"), "main", output=b"first\n" + b"x" * (CLIPBOARD - 6) + b"\n")
+    async with shown(rig) as screen:
+        await screen.sees("first")
+        await screen.press("l", "y")
+        await screen.sees("Copied 2 lines.")
+        assert "refuse" not in screen.text
+        container = next(iter(rig.engine.containers.values()))
+        container.say("ü\n".encode())
+        await screen.sees("ü")
+        await screen.press("y")
+        await screen.sees("Copied 3 lines. So much the terminal may refuse: ctrl+s saves the log.")
+        assert len(screen.app.clipboard.encode()) > CLIPBOARD
 
 
 async def test_a_long_log_shows_its_end_and_loads_backwards(rig: Rig) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from textual import on
 
 from relay_tui.ui import present
-from relay_tui.ui.actions import Action
+from relay_tui.ui.actions import Action, key_of
 from relay_tui.ui.log_match import Pattern
 from relay_tui.ui.log_prompt import Kind, LogPrompt
 from relay_tui.ui.log_saving import LogSaving
@@ -15,6 +15,9 @@ from relay_tui.ui.log_view import LogView
 
 SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400))
 """What the keys 0 to 6 show: words and seconds; 0 is all of it."""
+
+CLIPBOARD = 74_000
+"""Bytes that terminals take: some refuse a sequence of over 100,000 characters, and base64 adds a third."""
 
 
 class LogActions(LogSaving):
@@ -150,4 +153,9 @@ class LogActions(LogSaving):
         if text:
             self.app.copy_to_clipboard(text)
             count = text.count("\n") + 1
-            self.notify(f"Copied {count} {'line' if count == 1 else 'lines'}.", timeout=2)
+            words = f"Copied {count} {'line' if count == 1 else 'lines'}."
+            if len(text.encode()) <= CLIPBOARD:
+                self.notify(words, timeout=2)
+            else:
+                words += f" So much the terminal may refuse: {key_of('log_save')} saves the log."
+                self.notify(words, severity="warning", timeout=8, markup=False)
