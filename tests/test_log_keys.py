@@ -8,6 +8,7 @@ import pytest
 from fakes import Rig, build
 from log_batches import batch
 from on_screen import Shown, a_project, a_session, shown
+from textual import events
 
 from relay_tui.errors import FileSystemError
 from relay_tui.services.ports.log import STDERR
@@ -76,6 +77,23 @@ async def test_search_counts_goes_on_and_back_and_esc_forgets_it(talking: Rig) -
         assert screen.focused == "detail"
         await screen.press("n")
         await screen.sees("New session")  # n is what it is elsewhere, once nothing is sought
+
+
+async def test_n_waits_for_the_matches_and_says_that_there_are_none_only_then(rig: Rig) -> None:
+    a_session(rig, a_project(rig, "alpha"), "main", output=b"".join(b"info %d\n" % n for n in range(30_100)))
+    async with shown(rig) as screen:
+        await screen.sees("info 30099")
+        await screen.press("l")
+        await typed(screen, "&", "info")
+        await screen.press("enter")
+        await typed(screen, "/", "info 249")
+        for key in ("enter", "n", "n"):
+            screen.app.post_message(events.Key(key, None))
+        await screen.until(lambda: "/info 249 2 of 111 · &info" in state(screen), "the second, from the last on")
+        assert not screen.app._notifications
+        await typed(screen, "/", "9x")
+        await screen.press("enter", "n")
+        await screen.sees("Nothing in the log matches.")
 
 
 async def test_filter_applies_to_what_is_there_and_to_what_comes(talking: Rig) -> None:

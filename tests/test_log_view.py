@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 from log_batches import batch, parts
@@ -26,6 +27,7 @@ class LogApp(App[None]):
         super().__init__()
         self.view = view
         self.said: list[bool] = []
+        self.nothing_found = 0
 
     def compose(self) -> ComposeResult:
         yield self.view
@@ -37,6 +39,16 @@ class LogApp(App[None]):
         assert message.control is self.view
         if self.said[-1:] != [message.state.following] and (self.said or not message.state.following):
             self.said.append(message.state.following)
+
+    def on_log_seeker_nothing_found(self) -> None:
+        self.nothing_found += 1
+
+
+async def until(pilot: Pilot[None], met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 8
+    while not met():
+        assert time.monotonic() < deadline
+        await pilot.pause(0.01)
 
 
 def rows(view: LogView) -> list[str]:
@@ -374,10 +386,7 @@ async def filtered(pilot: Pilot[None], view: LogView, wanted: str) -> None:
     """Give it a filter, and wait until every line has been looked at."""
     view.set_filter(pattern(wanted))
     await settled(pilot)
-    deadline = time.monotonic() + 8
-    while view.state.searching:
-        assert time.monotonic() < deadline
-        await pilot.pause(0.01)
+    await until(pilot, lambda: not view.state.searching)
     await settled(pilot)
 
 
@@ -421,6 +430,68 @@ async def test_whoever_follows_goes_on_following_through_filters() -> None:
             await filtered(pilot, view, wanted)
             assert view.following
         assert rows(view)[-1] == " line 39999"
+
+
+@pytest.mark.parametrize("wanted", ["", "line"])
+async def test_steps_to_matches_wait_until_it_is_known_where_they_lead(wanted: str) -> None:
+    view = LogView()
+    app = LogApp(view)
+    async with app.run_test(size=(80, 24)) as pilot:
+        say(view, numbered(0, 90_000))
+        await settled(pilot)
+        view.set_filter(pattern(wanted))
+        view.set_search(pattern(r"line \d?1234$"))
+        view.seek()
+        view.seek(1)
+        view.seek(1)
+        assert view.state.searching
+        await until(pilot, lambda: not view.state.searching and view.state.current > 0)
+        assert (view.state.current, view.state.found) == (2, 9)
+        assert " line 11234" in [row.replace("▶", " ") for row in rows(view)]
+        assert app.nothing_found == 0
+        view.seek(-1)
+        view.seek(-1)
+        await until(pilot, lambda: view.state.current == 9)
+
+
+async def test_that_nothing_matches_is_told_when_all_was_looked_at() -> None:
+    view = LogView()
+    app = LogApp(view)
+    async with app.run_test(size=(80, 24)) as pilot:
+        say(view, numbered(0, 40_000))
+        view.expect_older(True)
+        view.set_search(pattern("older"))
+        view.seek(1)
+        await until(pilot, lambda: view.state.loading and not view._looking)
+        assert app.nothing_found == 0
+        view.prepend([batch(b"an older one\n")], complete=True)
+        await until(pilot, lambda: view.state.current == 1)
+        view.set_search(pattern("no such"))
+        view.seek(1)
+        await until(pilot, lambda: app.nothing_found == 1)
+        assert not view.state.searching
+
+
+async def test_a_search_keeps_what_the_filter_found() -> None:
+    view = LogView()
+    async with LogApp(view).run_test(size=(80, 24)) as pilot:
+        say(view, numbered(0, 90_000))
+        await filtered(pilot, view, "7$")
+        shown = view.max_scroll_y
+        view.set_search(pattern("89997"))
+        assert view.max_scroll_y == shown
+
+
+async def test_what_is_dropped_while_matches_are_looked_for_is_not_drawn() -> None:
+    view = LogView(buffer=LogBuffer(max_lines=90_000))
+    async with LogApp(view).run_test(size=(80, 24)) as pilot:
+        say(view, numbered(0, 90_000))
+        await settled(pilot)
+        view.set_filter(pattern("line"))
+        assert view.state.searching
+        say(view, numbered(90_000, 180_000))
+        rows(view)
+        await until(pilot, lambda: rows(view)[-1] == " line 179999")
 
 
 async def test_rows_are_drawn_once_and_anew_when_the_look_changes() -> None:

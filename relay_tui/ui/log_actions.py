@@ -105,15 +105,16 @@ class LogActions(LogSaving):
 
     def action_log_next(self) -> None:
         """Go to the next match."""
-        self._find(1)
+        self.log_view.seek(1)
 
     def action_log_previous(self) -> None:
         """Go to the match before."""
-        self._find(-1)
+        self.log_view.seek(-1)
 
-    def _find(self, step: int) -> None:
-        if not self.log_view.find(step):
-            self.notify("Nothing in the log matches.", timeout=2)
+    @on(LogView.NothingFound)
+    def nothing_found(self) -> None:
+        """Where the next match was asked for."""
+        self.notify("Nothing in the log matches.", timeout=2)
 
     # --- how it is shown ---
 

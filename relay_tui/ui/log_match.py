@@ -205,7 +205,7 @@ class Matches:
     def advance(self, seconds: float) -> bool:
         """Look at lines for so long; answer whether all have been."""
         deadline = time.perf_counter() + seconds
-        self._forget()
+        self.forget()
         if self.complete:
             return True
         chunk = _FEW if self._buffer.in_pieces else _CHUNK
@@ -258,7 +258,7 @@ class Matches:
             else:
                 del self._numbers[at]
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Drop what the buffer dropped."""
         first = self._buffer.first
         gone = bisect_left(self._numbers, first)

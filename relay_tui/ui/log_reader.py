@@ -43,7 +43,7 @@ class LogReader(LogCanvas):
         classes: str | None = None,
     ) -> None:
         super().__init__(placeholder=placeholder, buffer=buffer, ascii=ascii, name=name, id=id, classes=classes)
-        self._seeking = False  # whether to go to the last line found as soon as there is one
+        self._steps: tuple[int, ...] = ()  # those to matches that are not known yet; who moves forgets them
         self._at_home = False  # whether to stay at the first line while older ones come before it
         self._left_at = 0  # the number of the first line that came since the end was left
 
@@ -64,7 +64,7 @@ class LogReader(LogCanvas):
 
     def follow(self) -> None:
         """Go to the end and stay there."""
-        self._following, self._at_home = True, False
+        self._following, self._at_home, self._steps = True, False, ()
         self._changed()
 
     def pause(self) -> None:
@@ -75,7 +75,7 @@ class LogReader(LogCanvas):
         """Make a row the topmost; whoever comes to the end follows."""
         last = self._last()
         top = min(top, last)
-        self._at_home = self._seeking = False
+        self._at_home, self._steps = False, ()
         if self._following:
             self._left_at = self.buffer.end
         if len(self._lines):

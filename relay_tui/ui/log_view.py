@@ -16,17 +16,13 @@ from textual.widget import Widget
 from relay_tui.memory import give_back
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import NOTHING
-from relay_tui.ui import log_place
 from relay_tui.ui.actions import ACTIONS, CHOICES, Action, L
 from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_match import AllLines, Matches, Pattern
 from relay_tui.ui.log_place import Place
-from relay_tui.ui.log_reader import LogReader
+from relay_tui.ui.log_seeker import LogSeeker
 from relay_tui.ui.log_state import LogState
 from relay_tui.ui.log_text import shown_whole
 
-_SLICE = 0.006  # seconds of looking for matches at once
-_PAUSE = 0.004  # seconds between, for everything else
 _HEAVY = 16 << 20  # bytes of lines that are worth giving back when they go
 _HEADWAY = 1.0  # seconds that what comes in their place goes first
 _COUNTS = 0.5  # seconds between two tellings of what is only counted on
@@ -41,7 +37,7 @@ def _binding_id(action: Action, key: str) -> str:
     return f"{action.binding_id}.{key}" if action.name == CHOICES else action.binding_id
 
 
-class LogView(LogReader, can_focus=True):
+class LogView(LogSeeker, can_focus=True):
     """Shows what a container wrote. At the end it follows; scrolled up, the reader's lines stay where they are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -80,9 +76,6 @@ class LogView(LogReader, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(placeholder=placeholder, buffer=buffer, ascii=ascii, name=name, id=id, classes=classes)
-        self._filtered: Matches | None = None
-        self._found: Matches | None = None
-        self._looking = False
         self._may_be_older = False
         self._wants_all = False
         self._failed = False  # whether older lines could not be read
@@ -113,6 +106,7 @@ class LogView(LogReader, can_focus=True):
         if self._at_home:
             self._top = (self.buffer.first, 0)
         self._changed()
+        self._take_steps()
 
     def expect_older(self, expected: bool) -> None:
         """Whether to ask for older lines when the reader comes near the first."""
@@ -124,6 +118,7 @@ class LogView(LogReader, can_focus=True):
         self._failed = True
         self.set_state(loading=False)
         self._tell_state()
+        self._take_steps()
 
     @property
     def without_older(self) -> str:
@@ -164,7 +159,8 @@ class LogView(LogReader, can_focus=True):
         self._widest = self._left = 0
         self._may_be_older = self._wants_all = self._failed = False
         self.set_state(loading=False)
-        self._restart_matches()
+        self._restart_filter()
+        self._restart_search()
         self.follow()
 
     def _leave(self) -> None:
@@ -199,64 +195,10 @@ class LogView(LogReader, can_focus=True):
         self._say(replace(self.state, times=times))
         self._changed()
 
-    def set_filter(self, pattern: Pattern | None) -> None:
-        """Show only the lines that a pattern accepts, now and from now on; None: all of them.
-
-        A reader's place stays the line it was, shown or not: so none is lost to patterns that are half typed.
-        """
-        self._filter = pattern
-        self._say(replace(self.state, filter=pattern.text if pattern else ""))
-        self._restart_matches()
-        self._changed()
-
-    def set_search(self, pattern: Pattern | None) -> None:
-        """Seek a pattern: its matches stand out and are counted; None: nothing any more."""
-        self._search = pattern
-        self._current = None
-        self._drawn_lines.clear()
-        self._restart_matches()
-        self._changed()
-
-    def seek(self) -> None:
-        """Go to the last line found at or above the bottom, as soon as there is one."""
-        self._seeking = not self.find(0)
-
-    def find(self, step: int) -> bool:
-        """Go to the next line found (1), the one before (-1), or the last at or above the bottom (0); False: none."""
-        found = self._found
-        if found is None or not len(found):
-            return False
-        if self._current is None or step == 0:
-            rows = self._visible()
-            at = found.index(self._lines.at(rows[-1].line) + 1 if rows else self.buffer.end) - 1
-        else:
-            at = found.index(self._current)
-            if step < 0 or (at < len(found) and found.at(at) == self._current):
-                at += step
-        self._current = found.at(at % len(found))
-        self._show(self._current)
-        return True
-
-    def _show(self, number: int) -> None:
-        """Bring what was found in a line into sight, a third down the screen unless it is there."""
-        drawn = self._line(number)
-        begin, end = drawn.found(self._search) if self._search is not None else (0, 0)
-        place = Place(self._lines.index(number), drawn.row(begin, self.look))
-        self._pan(begin, end)
-        if place not in self._visible():
-            self._stay(log_place.moved(place, -self.size.height // 3, len(self._lines), self._height))
-        else:
-            self._stay(self._place())
-
     def visible_text(self) -> str:
         """The lines on the screen, whole and plain."""
         numbers = dict.fromkeys(self._lines.at(place.line) for place in self._visible())
         return shown_whole(self.buffer, numbers, [drawn.line for drawn in self._begun()] if self._following else [])
-
-    @property
-    def filter(self) -> Pattern | None:
-        """What the lines that are shown match."""
-        return self._filter
 
     # --- keeping up ---
 
@@ -278,9 +220,7 @@ class LogView(LogReader, can_focus=True):
         self._rows = None
         if not self.is_mounted:
             return
-        if not self._looking and any(m is not None and not m.complete for m in (self._filtered, self._found)):
-            self._looking = True
-            self._look()
+        self._look_if_any()
         self._lingers = self._lingers and not len(self.buffer) and not self.buffer.begun
         self._tell_state()
         if self._lingers:
@@ -304,6 +244,7 @@ class LogView(LogReader, can_focus=True):
                 self.state,
                 following=self._following,
                 unseen=self.unseen,
+                filter=self._filter.text if self._filter else "",
                 found=None if found is None else len(found),
                 current=at,
                 sought=self._search.text if self._search else "",
@@ -343,26 +284,6 @@ class LogView(LogReader, can_focus=True):
             self._may_be_older = self._failed = False
             self.set_state(loading=True)
             self.post_message(self.OlderWanted())
-
-    def _restart_matches(self) -> None:
-        start = None if self._following else self._top[0]
-        self._filtered = Matches(self.buffer, self._filter, start=start) if self._filter else None
-        patterns = [pattern for pattern in (self._filter, self._search) if pattern is not None]
-        self._found = Matches(self.buffer, *patterns, spots=True, start=start) if self._search else None
-        self._lines = self._filtered if self._filtered is not None else AllLines(self.buffer)
-
-    def _look(self) -> None:
-        """Look for matches for a moment; go on when everybody else had theirs."""
-        all_seen = all(m is None or m.advance(_SLICE) for m in (self._filtered, self._found))
-        self._looking = not all_seen
-        if not all_seen:
-            self.set_timer(_PAUSE, self._look_on)
-
-    def _look_on(self) -> None:
-        self._look()
-        if self._seeking and not self.find(0):
-            self._seeking = self._looking
-        self._changed()
 
     def _tell_scrollbar(self) -> None:
         """Size and position; without a layout while the bar is there anyway: that would redraw the whole screen.
