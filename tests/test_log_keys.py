@@ -116,6 +116,28 @@ async def test_filter_applies_to_what_is_there_and_to_what_comes(talking: Rig) -
         assert state(screen) == "following"
 
 
+async def test_esc_while_a_pattern_is_typed_brings_back_the_one_before(talking: Rig) -> None:
+    async with shown(talking) as screen:
+        await in_log(screen)
+        await typed(screen, "&", "5")
+        await screen.until(lambda: state(screen) == "following · &5")
+        await screen.press("escape")
+        await screen.until(lambda: state(screen) == "following")
+        assert "info 99" in log(screen)
+        assert not screen.main.query_one(LogPrompt).is_open
+        await typed(screen, "&", "ERROR")
+        await screen.press("enter")
+        await typed(screen, "/", "5")
+        await screen.press("enter")
+        await screen.until(lambda: state(screen) == "paused · /5 10 of 10 · &ERROR")
+        for key in "&/":
+            await typed(screen, key, " 1(")
+            await screen.sees("not a pattern")
+            await screen.press("escape")
+            await screen.until(lambda: "/5 " in state(screen) and state(screen).endswith("10 · &ERROR"))
+            assert "ERROR 95" in log(screen)
+
+
 async def test_a_pattern_that_is_none_is_told_where_it_is_typed(talking: Rig) -> None:
     async with shown(talking) as screen:
         await in_log(screen)

@@ -76,6 +76,13 @@ class LogActions(LogSaving):
             if kind == "search" and wanted is not None:
                 self.log_view.seek()
 
+    def leave_prompt(self) -> bool:
+        """Leave the prompt's line, and what was typed in it. False if it was not open."""
+        prompt = self.query_one(LogPrompt)
+        if prompt.is_open:
+            prompt.take_back()
+        return self.close_prompt()
+
     def close_prompt(self) -> bool:
         """Leave the prompt's line; what was typed stays. False if it was not open."""
         prompt = self.query_one(LogPrompt)

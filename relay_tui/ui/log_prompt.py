@@ -44,6 +44,7 @@ class LogPrompt(TypedLine):
         self._use = use
         self._kind: Kind = "search"
         self._wrong = ""
+        self._before: Pattern | None = None
 
     def ask(self, kind: Kind, text: str) -> None:
         """Begin with the pattern that is there already."""
@@ -51,9 +52,13 @@ class LogPrompt(TypedLine):
         with self.prevent(Input.Changed):
             self.value = text
         self.placeholder = _HINTS[kind]
-        self._judge(text)
+        self._before, _ = self._judge(text)
         self.show(True)
         self.screen.set_focus(self)
+
+    def take_back(self) -> None:
+        """Have the pattern that was there before this was asked for."""
+        self._use(self._kind, self._before, False)
 
     def _judge(self, text: str) -> tuple[Pattern | None, bool]:
         """The pattern, and whether it is one; says what is wrong."""

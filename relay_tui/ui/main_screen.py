@@ -304,7 +304,7 @@ class MainScreen(LogKeys, WorkKeys):
 
     def action_back(self) -> None:
         """Leave the innermost thing: the filter, the search, the diff, the zoom, the pane."""
-        if self.close_prompt() or self.leave_search() or self.close_filter(clear=True) or self.detail.back():
+        if self.leave_prompt() or self.leave_search() or self.close_filter(clear=True) or self.detail.back():
             return
         if self.has_class("-zoom"):
             self._zoom("")

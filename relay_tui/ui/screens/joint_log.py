@@ -278,7 +278,7 @@ class JointLog(LogActions):
 
     def action_back(self) -> None:
         """Leave the innermost thing: the pattern, the search, the full screen, the log."""
-        if self.close_prompt() or self.leave_search():
+        if self.leave_prompt() or self.leave_search():
             return
         if self.has_class("-full"):
             self.action_log_full()
