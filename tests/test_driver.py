@@ -74,6 +74,16 @@ def test_keys_are_told_apart_however_they_come(typing: Typing) -> None:
     typing.type(b"j", "j")
 
 
+def test_an_escape_is_one_however_fast_the_next_key_comes(typing: Typing) -> None:
+    keys = "escape j escape slash escape G escape enter up"
+    typing.type(b"\x1bj\x1b/\x1bG\x1b\r\x1b[A", *keys.split())
+    typing.type(b"\x1b\x7f", "ctrl+w")
+    os.write(typing.hand, b"\x1b")
+    wait_until(lambda: not select.select([typing.terminal], [], [], 0)[0])
+    typing.type(b"qq", "escape", "q", "q")
+    typing.type(b"\x1b\x1b", "escape", "escape")
+
+
 def test_an_idle_terminal_wakes_nobody(typing: Typing) -> None:
     """Not ten times a second; and it is let go of at once."""
     typing.type(b"\x1b", "escape")

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable
 from threading import Event
 from typing import Any
 
-from textual import constants
+from textual import constants, events
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
+
+from relay_tui.ui import actions
+from relay_tui.ui.escapes import ESCAPE, Escapes
 
 READ = 4096  # bytes of keys taken at once
 ALONE = constants.ESCAPE_DELAY + 0.001  # seconds after which an escape that nothing followed is a key of its own
@@ -92,6 +95,8 @@ class TerminalDriver(LinuxDriver):
         only at the second look. Here one look follows each packet, when it is due.
         """
         parser, decode = XTermParser(self._debug), getincrementaldecoder("utf-8")("replace").decode
+        alt = {key[4:] for action in actions.ACTIONS for key in action.keys.split(",") if key.startswith("alt+")}
+        escapes = Escapes(alt)
         due: float | None = None
         while not self._left.is_set():
             ready, _, _ = select.select([self.fileno, self._left], [], [], due)
@@ -100,8 +105,11 @@ class TerminalDriver(LinuxDriver):
                 typed = self._typed()
                 if not typed:
                     return
-                if text := decode(typed):
-                    self._hand_on(parser.feed(text))
+                for part in escapes.parts(decode(typed)):
+                    self._hand_on([_escape()] if part is None else parser.feed(part))
+                due = ALONE
+            elif begun := escapes.give_up():
+                self._hand_on([_escape()] if begun == ESCAPE else parser.feed(begun))
                 due = ALONE
             self._hand_on(parser.tick())
 
@@ -115,3 +123,7 @@ class TerminalDriver(LinuxDriver):
     def _hand_on(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self.process_message(message)
+
+
+def _escape() -> events.Key:
+    return events.Key("escape", ESCAPE)
