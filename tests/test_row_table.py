@@ -350,6 +350,19 @@ async def test_columns_only_grow_until_the_table_gets_another_width_or_other_col
         assert screen(table)[0].split() == ["STATE", "NAME"]
 
 
+async def test_columns_shrink_when_a_row_is_gone_and_not_when_a_filter_hides_it() -> None:
+    table = RowTable((Column("name", "NAME"), STATE))
+    short, long = (Row(name, (cell(name), cell("running"))) for name in ("short", "a much longer name"))
+    table.set_rows([short, long])
+    async with running(table):
+        assert screen(table)[0].index("STATE") == 22
+        table.set_rows([short])
+        assert screen(table)[0].index("STATE") == 22
+        table.set_rows([short, long], all_of_them=True)
+        table.set_rows([short], all_of_them=True)
+        assert screen(table)[0].index("STATE") == 9
+
+
 async def test_nothing_moves_sideways_when_the_scrollbar_appears() -> None:
     table = RowTable(COLUMNS)
     table.set_rows(rows(*range(10, 15)))

@@ -196,7 +196,7 @@ class Panes(Screen[None]):
         self.sessions.set_columns(present.session_columns(with_project=chosen is None, figures=cells is not None))
         self.sessions.placeholder = self._nothing(chosen, hidden=count > 0)
         self.sessions.highlight = self._filters["sessions"]
-        self.sessions.set_rows(rows)
+        self.sessions.set_rows(rows, all_of_them=not self._filters["sessions"])
         key = chosen.id if chosen else ALL
         if key != self._shown_project:
             self._shown_project = key

@@ -38,10 +38,11 @@ class RowTable(RowCanvas, can_focus=True):
             self._content_widths = None
             self._redraw()
 
-    def set_rows(self, rows: Sequence[Row]) -> None:
+    def set_rows(self, rows: Sequence[Row], *, all_of_them: bool = False) -> None:
         """Show `rows` in their order. The cursor stays on its key and, where possible, on its screen line.
 
-        A cursor whose row is gone goes to the row that took its place, else to the last one.
+        A cursor whose row is gone goes to the row that took its place, else to the last one. Columns stay as wide as
+        they are for those that a filter hides; where these are `all_of_them`, what is missing is gone for good.
         Raises ValueError if two rows have one key.
         """
         new = tuple(rows)
@@ -57,8 +58,8 @@ class RowTable(RowCanvas, can_focus=True):
                 self._rows = new
                 self._redraw_rows(fresh)
             return
-        if old and new and index.keys().isdisjoint(old_index):
-            self._content_widths = None  # other things than before: nothing on the screen to keep in place
+        if old and new and (index.keys().isdisjoint(old_index) or (all_of_them and old_index.keys() - index.keys())):
+            self._content_widths = None
         cursor, top = self._follow(index)
         before = self._window(self.scroll_offset.y)
         self._rows, self._index = new, index
