@@ -45,12 +45,12 @@ def world(*sessions: Session, project: Project = ALPHA, engine: str = "up", jobs
 @pytest.mark.parametrize(
     ("since", "words"),
     [
-        ("2026-11-23T11:59:48.000Z", "12s"),
+        ("2026-11-23T11:59:48.000Z", "<1m"),
         ("2026-11-23T11:55:00Z", "5m"),
         ("2026-11-23T09:00:00Z", "3h"),
         ("2026-11-14T12:00:00Z", "9d"),
         ("2024-11-14T12:00:00Z", "2y"),
-        ("2026-11-24T12:00:00Z", "0s"),  # a clock that jumped back
+        ("2026-11-24T12:00:00Z", "<1m"),  # a clock that jumped back
         ("2026-11-23T11:00:00", "?"),
         ("", "?"),
         ("nonsense", "?"),

@@ -43,14 +43,16 @@ UNICODE = Glyphs("●", "◌", "○", "✗", "?", "●", "≡", "●", "✗", "�
 ASCII = Glyphs("*", "~", "-", "!", "?", "*", "=", "*", "!", "|", "+")
 
 
-_UNITS = ((60, 1, "s"), (3600, 60, "m"), (86_400, 3600, "h"), (86_400 * 365, 86_400, "d"))
+_UNITS = ((3600, 60, "m"), (86_400, 3600, "h"), (86_400 * 365, 86_400, "d"))
 
 
 def age(since: str, moment: datetime) -> str:
-    """How long ago, in at most three or four characters: '12s', '5m', '3h', '9d', '2y'."""
+    """How long ago, in at most four characters: '<1m', '5m', '3h', '9d', '2y'."""
     seconds = _seconds(since, moment)
     if seconds is None:
         return "?"
+    if seconds < 60:
+        return "<1m"
     for limit, unit, name in _UNITS:
         if seconds < limit:
             return f"{int(seconds // unit)}{name}"
