@@ -6,12 +6,15 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
 from relay_tui.services.ports import Stats
 
 _SECONDS = 1.0
+_CHILDREN_KEPT = Path("/proc/thread-self/children").exists()
 
 
 class ProcessStats:
@@ -31,7 +34,7 @@ class ProcessStats:
         try:
             root = psutil.Process(self._supervisor)
             while not self._closed.is_set() and root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
-                yield self._reading(root.children(recursive=True))
+                yield self._reading(_below(root))
                 self._closed.wait(_SECONDS)
         except psutil.NoSuchProcess:
             return
@@ -62,6 +65,22 @@ class ProcessStats:
     def close(self) -> None:
         """End it, and an iteration that waits in another thread."""
         self._closed.set()
+
+
+def _below(root: psutil.Process) -> list[psutil.Process]:
+    """Its children, theirs, and so on: as the kernel keeps them, or, where it does not, by a look at every process."""
+    found: list[psutil.Process] = []
+    if not _CHILDREN_KEPT:
+        found += root.children(recursive=True)
+        return found
+    waiting = [root.pid]
+    for pid in waiting:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError, psutil.NoSuchProcess):  # it ended just now
+                children = [*map(int, task.read_text().split())]
+                found += map(psutil.Process, children)
+                waiting += children
+    return found
 
 
 def _memory(process: psutil.Process) -> int:
