@@ -18,6 +18,7 @@ from relay_tui.events import EngineStatus, Job
 from relay_tui.model import CloneState, Project, Records, Session, SessionState
 from relay_tui.ui import present
 from relay_tui.ui.actions import ACTIONS
+from relay_tui.ui.columns import lay_out
 from relay_tui.ui.present import UNICODE
 from relay_tui.ui.world import World
 
@@ -171,3 +172,12 @@ def test_an_engine_that_nobody_needs_is_not_missed(runtime: str, words: str) -> 
     session = replace(MAIN, runtime=runtime)
     shown = World(Records({}, {session.id: session}), engine=EngineStatus("down", "gone"))
     assert words in present.engine_words(shown, UNICODE)[0]
+
+
+def test_a_long_name_on_a_broad_screen_hides_no_project() -> None:
+    """At 160 columns the sessions pane has 106 for them: two sessions called main would look alike."""
+    columns = present.session_columns(with_project=True)
+    content = [9, 39, 10, 38, 18, 22, 3]
+    shown = [columns[place.column].id for place in lay_out(columns, content, 106).places]
+    assert "project" in shown
+    assert {"state", "name", "branch", "work"} <= {*shown}

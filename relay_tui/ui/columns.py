@@ -21,6 +21,8 @@ _WIDE_NEEDS = 56
 _WIDE_LEAST = 12
 """Where no column is left to replace, a wide cell with less room than this is not drawn."""
 _NARROW = 60
+_BROAD = 100
+"""From this width on a long name or branch is cut to a quarter of it before any column goes, below that to a third."""
 
 
 class Cell(NamedTuple):
@@ -53,7 +55,7 @@ class Column(NamedTuple):
     """How one column is laid out.
 
     Without `width` it fits its content between `min_width` and `max_width`. A column with `grow` takes a share of the
-    space left over, even past `max_width`. Where room is short, growing columns shrink to a third of the table or to
+    space left over, even past `max_width`. Where room is short, growing columns shrink to a share of the table or to
     `min_width`, whichever is more, and then columns go: the lowest `priority` first, among equals the rightmost.
     """
 
@@ -141,8 +143,9 @@ def lay_out(columns: Sequence[Column], content: Sequence[int], width: int) -> La
     natural = [_natural(column, content[index]) for index, column in enumerate(columns)]
     growing = [index for index, column in enumerate(columns) if column.grow and column.width is None]
     widths = list(natural)
-    for index in growing:  # others are dropped for the first third of the width only; it gets more from what is left
-        widths[index] = max(min(natural[index], width // 3), columns[index].min_width)
+    share = width // (3 if width < _BROAD else 4)
+    for index in growing:  # others are dropped for the first share of the width only; it gets more from what is left
+        widths[index] = max(min(natural[index], share), columns[index].min_width)
     shown = list(range(len(columns)))
 
     def spare() -> int:
