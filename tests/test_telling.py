@@ -74,20 +74,19 @@ async def test_what_is_typed_is_not_covered(rig: Rig, size: tuple[int, int]) -> 
 
 
 async def test_what_is_told_takes_the_place_of_what_was(rig: Rig) -> None:
-    """Not of what is wrong, unless it is that again."""
+    """Not of what is wrong, unless it is that again, nor of what is to stay for long."""
     async with shown(rig) as screen:
         await screen.sees("two")
-        for words, severity in (
-            ("Copied", "information"),
-            ("Full", "error"),
-            ("Full", "error"),
-            ("Saved", "information"),
-        ):
-            screen.main.notify(words, severity=severity, timeout=60)  # type: ignore[arg-type]
-            await screen.sees(words)
+        screen.main.notify("Kept in the base", timeout=60)
+        screen.main.notify("Copied", timeout=4)
+        for _ in range(2):
+            screen.main.notify("Full", severity="error", timeout=60)
+            await screen.sees("Full")
+        screen.main.notify("Saved", timeout=4)
+        await screen.sees("Saved")
         await screen.until(lambda: "Copied" not in screen.text, "the copied gone")
-        assert len(told(screen)) == 2
-        assert screen.text.count("Full") == 1
+        assert len(told(screen)) == 3
+        assert screen.text.count("Full") == screen.text.count("Kept in the base") == 1
 
 
 async def test_the_key_bar_of_a_tab_has_its_keys_first_and_no_other_of_the_same(rig: Rig) -> None:

@@ -27,10 +27,11 @@ class Telling(Hands[Result]):
     ) -> None:
         """Tell it, where it hides nothing that is read or typed.
 
-        It takes the place of the same words, and of what was told before unless that is something wrong.
+        It takes the place of the same words, and of what was told before unless that is wrong or is to stay for long.
         """
         for before in list(self._notifications):
-            if before.severity == "information" or before.message == message:
+            passing = before.severity == "information" and before.timeout <= self.NOTIFICATION_TIMEOUT
+            if passing or before.message == message:
                 self._unnotify(before, refresh=False)
         self._make_room(told=True)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
