@@ -145,6 +145,24 @@ async def test_filter_applies_to_what_is_there_and_to_what_comes(scene: Scene) -
         await screen.sees("beta/dev hidden")
 
 
+async def test_a_pattern_for_a_line_s_beginning_finds_it_behind_the_name_too(scene: Scene) -> None:
+    async with shown(scene.rig) as screen:
+        await screen.press("h")
+        await opened(screen)
+        await screen.sees("first of dev")
+        scene.say(scene.dev, b"second\n")
+        await screen.sees("second")
+        for words, left in [("^second", "second"), ("!^first", "second"), ("^beta.*first", "first of dev")]:
+            await screen.press("&")
+            joint(screen).query_one(LogPrompt).value = words
+            await screen.press("enter")
+            await screen.until(lambda: "first of one" not in in_sight(screen), words)
+            assert f"beta/dev  {left}" in in_sight(screen)
+            await screen.press("escape")
+        await screen.press("/", *"^second", "enter")
+        await screen.until(lambda: "/^second 1 of 1" in state(screen))
+
+
 async def test_wrap_times_follow_and_mark(scene: Scene) -> None:
     async with shown(scene.rig) as screen:
         await opened(screen)

@@ -16,7 +16,7 @@ from relay_tui.ui.log_match import AllLines, Lines, Pattern
 from relay_tui.ui.log_place import Place
 from relay_tui.ui.log_row import DrawnLine, Look, Paint, blank_row, drawn_row, placeholder_rows, with_unseen
 from relay_tui.ui.log_state import LogState
-from relay_tui.ui.log_whole_match import whole_text
+from relay_tui.ui.log_whole_match import name_before, whole_text
 
 _KEPT = 512  # lines and rows that are kept as they are drawn
 
@@ -120,7 +120,7 @@ class LogCanvas(ScrollView):
     def _wants(self, pattern: Pattern, begun: LogLine) -> bool:
         """Whether a line that has no end yet is accepted so far."""
         lines = [*map(self.buffer.line, self.buffer.begun_whole(begun)), begun]
-        return pattern.accepts_text("".join(whole_text(lines)))
+        return pattern.accepts_text("".join(whole_text(lines)), name_before(lines[0]))
 
     @property
     def _room(self) -> int:

@@ -84,6 +84,8 @@ class Pattern:
 
     There are patterns that take longer than the world stands, on lines that a container can choose. So a pattern has
     a moment for each line; one that needed more for several lines has been given up and matches nothing more.
+
+    Where a line stands behind the name of its log, it begins with that as well as behind it: both are tried.
     """
 
     text: str
@@ -96,40 +98,50 @@ class Pattern:
         """Whether it was too slow."""
         return self.patience.over
 
-    def accepts(self, raw: str) -> bool:
+    def accepts(self, raw: str, name: str = "") -> bool:
         """Whether a line as it came is one of those; a line on which it took too long is not."""
-        return self.accepts_text(log_plain(raw))
+        return self.accepts_text(log_plain(raw), name)
 
-    def first(self, text: str) -> int:
+    def first(self, text: str, name: str = "") -> int:
         """Where in a text it is found first; 0 where it is not."""
-        spans = self.spans(text, 1)
+        spans = self.spans(text, 1, name)
         return spans[0][0] if spans else 0
 
-    def accepts_text(self, text: str) -> bool:
-        """Whether a line is one of those, by its plain text."""
+    def accepts_text(self, text: str, name: str = "") -> bool:
+        """Whether a line is one of those, by its plain text; `name` is that of its log as it came."""
         if self.patience.over:
             return False
         try:
-            return (self.regex.search(text, timeout=self._seconds(text)) is None) is self.inverse
+            seconds = self._seconds(text)
+            found = any(self.regex.search(text[at:], timeout=seconds) for at in self._beginnings(name))
+            return found is not self.inverse
         except TimeoutError:
             self.patience.late += 1
             return False
 
-    def spans(self, text: str, most: int) -> list[tuple[int, int]]:
+    def spans(self, text: str, most: int, name: str = "") -> list[tuple[int, int]]:
         """Where it is found, at `most` so many places; nowhere where it took too long."""
         found: list[tuple[int, int]] = []
         if self.patience.over:
             return found
         try:
-            for match in self.regex.finditer(text, timeout=self._seconds(text)):
-                if match.end() > match.start():
-                    found.append(match.span())
-                if len(found) >= most:
+            for begin in self._beginnings(name):
+                for match in self.regex.finditer(text[begin:], timeout=self._seconds(text)):
+                    if match.end() > match.start():
+                        found.append((begin + match.start(), begin + match.end()))
+                    if len(found) >= most:
+                        break
+                if found:
                     break
         except TimeoutError:
             self.patience.late += 1
             return []
         return found
+
+    def _beginnings(self, name: str) -> tuple[int, ...]:
+        """Where a line begins: for what asks for that, behind its log's name too."""
+        anchored = name and ("^" in self.text or r"\A" in self.text)
+        return (0, len(log_plain(name))) if anchored else (0,)
 
     def _seconds(self, text: str) -> float | None:
         """What it may take; to look at a clock at all costs more than most patterns on most lines."""
@@ -231,12 +243,12 @@ class Matches:
         """The matches of a range; those from `low` to `high` are known already, and may have to be mended."""
         patterns, buffer = self._patterns, self._buffer
         if not buffer.in_pieces:
-            return [n for n, line in buffer.lines(start, stop) if all(p.accepts(line.raw) for p in patterns)]
+            return [n for n, line in buffer.lines(start, stop) if all(p.accepts(line.raw, line.name) for p in patterns)]
         found = []
         for number, line in buffer.lines(start, stop):
             whole = buffer.whole(number, line)
             if len(whole.pieces) == 1 and whole.head == number:
-                wanted = all(pattern.accepts(line.raw) for pattern in patterns)
+                wanted = all(pattern.accepts(line.raw, line.name) for pattern in patterns)
             else:
                 verdict = self._judge.known(whole)
                 if verdict is None:

@@ -87,7 +87,7 @@ class DrawnLine:
             return
         self.strip = line_strip(raw, ascii=look.ascii)
         if sought is not None:
-            self.strip = highlighted(self.strip, sought.spans(self.strip.text, _MOST_FOUND), found)
+            self.strip = highlighted(self.strip, sought.spans(self.strip.text, _MOST_FOUND, line.name), found)
         self.width = self.strip.cell_length
 
     def height(self, look: Look) -> int:
@@ -100,7 +100,7 @@ class DrawnLine:
     def found(self, sought: Pattern) -> tuple[int, int]:
         """The cells where what is sought begins and ends first; the line's end where it goes on in its next piece."""
         text = self.line.raw if self.strip is None else self.strip.text
-        spans = sought.spans(text, 1)
+        spans = sought.spans(text, 1, self.line.name)
         if not spans:
             return max(0, self.width - 1), self.width
         begin, end = spans[0]

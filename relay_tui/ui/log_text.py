@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from relay_tui.log_line import log_plain, log_written
 from relay_tui.ui.log_buffer import LogBuffer, LogLine
 from relay_tui.ui.log_match import Pattern
-from relay_tui.ui.log_whole_match import bare, whole_text
+from relay_tui.ui.log_whole_match import bare, name_before, whole_text
 
 
 def plain_lines(buffer: LogBuffer, wanted: Pattern | None, *, times: bool) -> Iterator[str]:
@@ -24,7 +24,8 @@ def _lines(buffer: LogBuffer, wanted: Pattern | None, times: bool) -> Iterator[s
         pieces = buffer.whole(number, line).pieces if in_pieces else [number]
         if pieces[0] != number:
             continue
-        if wanted is not None and not wanted.accepts_text(_judged(buffer, pieces, line)):
+        name = name_before(line) if len(pieces) > 1 else line.name
+        if wanted is not None and not wanted.accepts_text(_judged(buffer, pieces, line), name):
             continue
         yield f"{line.time.decode(errors='replace')} " if times and line.time else ""
         yield log_written(line.raw)

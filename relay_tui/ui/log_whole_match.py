@@ -24,6 +24,11 @@ def bare(line: LogLine) -> str:
     return line.raw.removeprefix(line.name) if line.continued else line.raw
 
 
+def name_before(line: LogLine) -> str:
+    """What stands before a text that begins with this piece."""
+    return "" if line.continued else line.name
+
+
 def whole_text(lines: Iterable[LogLine]) -> list[str]:
     """What pieces say, one by one, as far as patterns are tried on it."""
     texts: list[str] = []
@@ -69,11 +74,12 @@ class Judge:
         """Look at the line."""
         texts = self._text(whole)
         text = "".join(texts)
-        wanted = all(pattern.accepts_text(text) for pattern in self._patterns)
+        name = name_before(self._buffer.line(whole.pieces[0]))
+        wanted = all(pattern.accepts_text(text, name) for pattern in self._patterns)
         spot = None
         if wanted and self._spots:
             ends = list(accumulate(map(len, texts)))
-            at = bisect_right(ends, self._patterns[-1].first(text))
+            at = bisect_right(ends, self._patterns[-1].first(text, name))
             spot = whole.pieces[min(at, len(texts) - 1)]
         verdict = self._verdicts[whole.head] = Verdict(whole.pieces[-1], wanted, spot)
         if len(self._verdicts) > _VERDICTS:
