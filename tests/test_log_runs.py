@@ -19,12 +19,10 @@ from waiting import wait_until
 from relay_tui.adapters.process.runtime import ProcessRuntime
 from relay_tui.paths import DataDir
 from relay_tui.services.joint_feed import JointFeed, Voice
-from relay_tui.services.log_ends import placed
 from relay_tui.services.log_feed import LogFeed
-from relay_tui.services.log_join import oldest_edge
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.ports import LogBatch, Observed, Runtime
-from relay_tui.services.ports.log import NOTHING, LineStream
+from relay_tui.services.ports.log import LineStream
 
 pytestmark = pytest.mark.engine
 SCRIPT = """cd %s; n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; echo run $n begins; echo and runs >&2
@@ -106,21 +104,18 @@ class Subject:
         self.runtime._runtime.start(self.id)
         self.runs += 1
 
-    def said(self, *, over: bool) -> list[str]:
-        """All that the runs so far have to say, stderr aside. `over`: the last of them has ended, too."""
+    def said(self) -> list[str]:
+        """All that the runs so far have to say, stderr aside: the last of them has not ended."""
         lines: list[str] = []
         for run in range(self.runs):
             lines += [f"run {run} begins", f"run {run} ends", f"── ended, exit code {run + 3} ──"]
-        return lines if over else lines[:-2]
+        return lines[:-2]
 
-    def is_told(self, feed: LogFeed | JointFeed, *, over: bool = False) -> bool:
+    def is_told(self, feed: LogFeed | JointFeed) -> bool:
         """Whether that has come, and nothing else."""
-        past = feed.earlier.drain() if isinstance(feed, LogFeed) else NOTHING
-        self.batches = placed([*self.batches, *feed.drain()], past)
+        self.batches += feed.drain()
         lines = [text for text, _, _ in told(self.batches)]
-        return lines.count("and runs") == self.runs and [line for line in lines if line != "and runs"] == self.said(
-            over=over
-        )
+        return lines.count("and runs") == self.runs and [line for line in lines if line != "and runs"] == self.said()
 
 
 @pytest.fixture(params=["docker", "process"])
@@ -144,8 +139,13 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
 @pytest.fixture(params=["alone", "among others"])
 def feed(request: pytest.FixtureRequest, subject: Subject) -> Iterator[LogFeed | JointFeed]:
     """Its log by itself, or as the joint log has it."""
+    runtime = cast(Runtime, subject.runtime)
     subject.runtime.crosses = "behind_lines_of_the_next_run" in request.node.name
-    made = _opened(subject, request.param)
+    made: LogFeed | JointFeed
+    if request.param == "alone":
+        made = LogFeed(runtime, subject.id, lambda: None, tail=100)
+    else:
+        made = JointFeed(LogSource(runtime), [Voice("s", subject.id)], lambda: None, tail=100)
     yield made
     made.close()
 
@@ -169,7 +169,7 @@ def test_an_end_told_behind_lines_of_the_next_run_says_when_it_was(subject: Subj
         subject.batches += feed.drain()
         return [text for text, _, _ in told(subject.batches) if text != "and runs"]
 
-    wait_until(lambda: "ended" in "".join(words()[-1:]), 20, "the end of the first run")
+    wait_until(lambda: "ended" in words()[-1], 20, "the end of the first run")
     assert words()[:-1] == ["run 0 begins", "run 0 ends", "run 1 begins"]
     assert re.fullmatch(r"── the run before ended at \d\d:\d\d:\d\d, exit code 3 ──", words()[-1])
     subject.end(1)
@@ -208,56 +208,3 @@ def test_one_that_has_ended_is_not_followed_into_its_next_run(subject: Subject) 
     feed.resume()
     wait_until(lambda: subject.is_told(feed), 20, "every run so far")
     feed.close()
-
-
-@pytest.fixture
-def restarted(subject: Subject) -> Subject:
-    """One in its third run."""
-    subject.restart()
-    subject.restart()
-    return subject
-
-
-@pytest.mark.parametrize("kind", ["alone", "among others"])
-@pytest.mark.parametrize("over", [False, True])
-def test_ends_of_before_it_was_opened_stand_at_their_places(restarted: Subject, kind: str, over: bool) -> None:
-    wait_until(lambda: b"run 2 begins" in _said(restarted), 20, "the third run")
-    if over:
-        restarted.end(2)
-        assert restarted.runtime._runtime.wait(restarted.id, 20).status == "exited"
-    feed = _opened(restarted, kind)
-    wait_until(lambda: restarted.is_told(feed, over=over), 20, "every run so far")
-    if not over:
-        restarted.restart()
-        if isinstance(feed, LogFeed):
-            feed.resume()
-        else:
-            feed.follow([Voice("s", restarted.id, opening="again")])
-        wait_until(lambda: restarted.is_told(feed), 20, "the fourth run")
-    feed.close()
-
-
-def test_ends_among_older_lines_come_with_them(restarted: Subject) -> None:
-    restarted.end(2)
-    restarted.runtime._runtime.wait(restarted.id, 20)
-    source = LogSource(cast(Runtime, restarted.runtime))
-    feed = source.follow(restarted.id, lambda: None, tail=3)
-    wait_until(lambda: feed.status.ended and not feed.earlier.due, 20, "its last lines")
-    restarted.batches = placed(feed.drain(), feed.earlier.drain())
-    edge = oldest_edge(restarted.batches)
-    assert edge is not None
-    older = source.older(restarted.id, edge, held=3, wanted=100)
-    restarted.batches = older.batches + restarted.batches
-    assert restarted.is_told(feed, over=True), told(restarted.batches)
-    feed.close()
-
-
-def _said(subject: Subject) -> bytes:
-    return b"".join(batch.data for batch in subject.runtime._runtime.log_lines(subject.id, follow=False))
-
-
-def _opened(subject: Subject, kind: str) -> LogFeed | JointFeed:
-    runtime = cast(Runtime, subject.runtime)
-    if kind == "alone":
-        return LogFeed(runtime, subject.id, lambda: None, tail=100)
-    return JointFeed(LogSource(runtime), [Voice("s", subject.id)], lambda: None, tail=100)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from log_batches import batch, moment, parts
+from log_batches import batch, parts
 from rich.cells import cell_len
 from rich.color import Color
 from textual.app import App, ComposeResult
@@ -14,7 +14,7 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.geometry import Size
 from textual.pilot import Pilot
 
-from relay_tui.services.ports.log import NOTICE, STDERR, STDOUT, packed
+from relay_tui.services.ports.log import NOTICE, STDERR, STDOUT
 from relay_tui.ui.log_buffer import LogBuffer
 from relay_tui.ui.log_match import pattern
 from relay_tui.ui.log_view import LogView
@@ -551,21 +551,3 @@ async def test_the_log_before_stays_on_the_screen_until_the_next_has_lines_or_fo
         while on_screen() != "nothing yet":
             assert time.monotonic() < deadline
             await pilot.pause(0.01)
-
-
-@pytest.mark.parametrize("reads", [False, True])
-async def test_ends_put_among_the_lines_leave_a_reader_in_place(reads: bool) -> None:
-    view = LogView()
-    async with LogApp(view).run_test(size=(40, 10)) as pilot:
-        say(view, numbered(0, 100))
-        await pilot.press(*(["g", "ctrl+d"] if reads else []))
-        await settled(pilot)
-        before = rows(view)
-        notices = packed([moment(at) + b" over" for at in (1, 90)], bytes([NOTICE]) * 2)
-        view.insert(notices)
-        await settled(pilot)
-        assert rows(view) == before or not reads
-        texts = [line.raw for _, line in view.buffer.lines(view.buffer.first, view.buffer.end)]
-        assert texts[:4] == ["line 0", "line 1", "over", "line 2"]
-        assert texts[90:94] == ["line 89", "line 90", "over", "line 91"]
-        assert len(texts) == 102

@@ -20,7 +20,7 @@ from relay_tui.services.log_join import comparable, rfc3339
 from relay_tui.services.log_source import LogSource
 from relay_tui.services.log_words import FeedStatus
 from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import NOTHING, NOTICE
+from relay_tui.services.ports.log import NOTHING
 
 HOLD = 0.2  # seconds that a line waits for earlier ones: more than one log lags behind another
 TICK = 0.05  # seconds between looks at what came
@@ -64,12 +64,6 @@ class _Part:
         batches = self.feed.drain()
         self.reach.came(batches)
         return batches
-
-    def past(self) -> list[Line]:
-        """That earlier runs ended."""
-        batch = self.feed.earlier.drain()
-        parts = [batch.parts(index) for index in range(len(batch))]
-        return [Line(comparable(time), self.number, 0, time, text, NOTICE) for time, text in parts]
 
     def unlock(self, now: float, after: float) -> None:
         """A while after its clock was set back, nothing of before waits any more: from there on it goes by its time."""
@@ -228,15 +222,12 @@ class JointFeed:
             if part.feed.status.ended:  # so all that was read of it is there
                 part.status = part.feed.status
                 part.reach.keep(part.order.lines(part.take()))
-            part.reach.keep(part.past())
         self._give(self._past.recent({part.number for part in parts if self._may_be_whole(part)}))
         self._stirred.set()
         return True
 
     def _heard(self, part: _Part) -> bool:
         """Whether what it wrote before is there: it ended, that is enough, or it is at what it writes now."""
-        if part.feed.earlier.due:
-            return False
         if part.feed.status.ended or not self._may_be_whole(part):
             return True
         return part.order.last >= comparable(self._began.encode())

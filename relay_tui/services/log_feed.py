@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable
 
 from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
-from relay_tui.services.log_ends import EarlierEnds
 from relay_tui.services.log_join import OVERLAP, Edge, Unknown, comparable, latest, newest_edge, rfc3339, set_back
 from relay_tui.services.log_repeats import Repeats
 from relay_tui.services.log_runs import Runs
@@ -72,10 +71,7 @@ class LogFeed:
         self._closed = self._at_once = False
         self._reading = True
         self._again = False  # whether to look once more when it ends
-        opened_at = rfc3339(time.time())  # on this machine's clock, which the engine's is or is near
-        self._runs = Runs(opened_at)
-        self.earlier = EarlierEnds(runtime, container_id, opened_at, self._woken)
-        """The ends of runs before the log was opened."""
+        self._runs = Runs(rfc3339(time.time()))  # on this machine's clock, which the engine's is or is near
         self._stream: LineStream | None = None
         self.status = FeedStatus()
         """How it is now."""
@@ -167,12 +163,9 @@ class LogFeed:
             if self._reading:
                 return False
             self.status = status
-        self._woken()
-        return True
-
-    def _woken(self) -> None:
         if not self._closed:
             self._wake()
+        return True
 
     def _tell(self, words: str, at: str, *, stamped: bool = True) -> None:
         """Add a notice of that moment behind the lines there are; none of a moment before what was asked for."""
@@ -269,11 +262,8 @@ class LogFeed:
             self._size += len(batch.data)
             opened, self._came = self.opened, self._came + len(batch)
             told, self._told = self._told, True
-        first = self.earlier.wants(batch)
         if not told or opened is not self.opened:
             self._wake()
-        if first:
-            self.earlier.ask(batch, self._runs.began)
         if (rest := self._rest()) > 0:
             with self._room:
                 self._room.wait_for(lambda: self._closed, rest)

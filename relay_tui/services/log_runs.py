@@ -17,15 +17,14 @@ class Runs:
         """Ends that are not later are told, or are none of this log's."""
         self.came = False
         """Whether lines came since an end was told."""
-        self.began = ""
-        """When the run began that is followed, once it is known."""
+        self._began = ""  # when the run began that is followed, once it is known
         self._told = False  # whether its end is told
         self._last = ("", "")  # when that was, and in what words
 
     def another(self, seen: Observed) -> bool:
         """Whether it is seen in another run than the one that is followed."""
-        if not seen.started_at or self.began:
-            return bool(seen.started_at) and seen.started_at != self.began
+        if not seen.started_at or self._began:
+            return bool(seen.started_at) and seen.started_at != self._began
         return _later(seen.started_at, self.since)
 
     def untold(self, ends: Iterable[RunEnd], seen: Observed) -> list[RunEnd]:
@@ -44,7 +43,7 @@ class Runs:
     def follow(self, seen: Observed) -> None:
         """The run it is seen in is followed from now on; the ends of those before it are told."""
         self.since = max(self.since, seen.started_at, key=_moment)
-        self.began, self._told = seen.started_at, False
+        self._began, self._told = seen.started_at, False
 
     def over(self, seen: Observed) -> bool:
         """Whether the end of the run it is seen in is told."""
@@ -56,7 +55,7 @@ class Runs:
         before, said = self._last
         news = not self._told or self.came or (at not in ("", before)) or words not in (said, ENDED)
         if seen is not None and seen.started_at:
-            self.began = seen.started_at
+            self._began = seen.started_at
         if news:
             self._told, self._last, self.came = True, (at, words), False
             self.since = max(self.since, at, key=_moment)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from relay_tui.services.log_ends import ends_between, oldest, placed
 from relay_tui.services.log_feed import ROOM, LogFeed, Rest, never
 from relay_tui.services.log_history import Older, read_older
 from relay_tui.services.log_join import Edge
@@ -35,9 +34,5 @@ class LogSource:
         return LogFeed(self.runtime, container_id, wake, tail=tail, since=since, room=room, rest=rest)
 
     def older(self, container_id: str, edge: Edge, *, held: int, wanted: int, since: str = "") -> Older:
-        """The lines before an edge, with the ends of runs among them; blocks. Raises RelayError."""
-        older = read_older(self.runtime, container_id, edge, held=held, wanted=wanted, since=since)
-        if not (begin := oldest(older.batches)):
-            return older
-        end = min(key[:-1] for key in edge.known).decode() if edge.known else edge.time
-        return replace(older, batches=placed(older.batches, ends_between(self.runtime, container_id, begin, end)))
+        """The lines before an edge; blocks. Raises RelayError."""
+        return read_older(self.runtime, container_id, edge, held=held, wanted=wanted, since=since)

@@ -8,7 +8,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from relay_tui.services.log_ends import placed
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import CONTINUED, NOTHING, NOTICE, STREAM_BITS, TIMELESS, packed
 from relay_tui.text import clean_block
@@ -178,15 +177,6 @@ class LogBuffer:
             if room <= len(batch):
                 break
         return before - self._first
-
-    def insert(self, notices: LogBatch) -> None:
-        """Put notices among the lines by their times. The lines before them get other numbers, those behind do not."""
-        blocks, dropped, begun = self.blocks, self._dropped, self._begun
-        if blocks and (gone := self._first - self._origins[0]):
-            blocks[0] = blocks[0].only(range(gone, len(blocks[0])))
-        self.clear()
-        self.prepend(placed(blocks, notices))
-        self._dropped, self._begun = dropped, begun
 
     def append_notice(self, text: str) -> None:
         """Add lines of relay's own."""

@@ -194,15 +194,12 @@ class LogPane(Vertical):
         if feed is None:
             return
         status = feed.status
-        past = feed.earlier.drain()  # before the lines: those that it stands among are there then
         batches = feed.drain()
         if batches:
             opened = not len(self._buffer)
             self.log_view.extend(batches)
             if opened:
                 self.log_view.expect_older(True)
-        if past:
-            self.log_view.insert(past)
         self._begin_lines(feed.begun)
         if status != self._status:
             self._status = status

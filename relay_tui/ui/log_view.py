@@ -14,7 +14,6 @@ from textual.message import Message
 from textual.widget import Widget
 
 from relay_tui.memory import give_back
-from relay_tui.services.log_join import comparable
 from relay_tui.services.ports import LogBatch
 from relay_tui.services.ports.log import NOTHING
 from relay_tui.ui.actions import ACTIONS, CHOICES, Action, L
@@ -108,21 +107,6 @@ class LogView(LogSeeker, can_focus=True):
             self._top = (self.buffer.first, 0)
         self._changed()
         self._take_steps()
-
-    def insert(self, notices: LogBatch) -> None:
-        """Put notices among the lines by their times; a reader stays with the line that was read."""
-        number, row = self._top
-        if not self._following and self.buffer.first <= number < self.buffer.end:
-            time = comparable(self.buffer.line(number).time)
-            number -= sum(time <= comparable(notices.parts(index)[0]) for index in range(len(notices)))
-            self._top = number, row
-        self.buffer.insert(notices)
-        self._current = None
-        self._drawn_lines.clear()
-        self._drawn_rows.clear()
-        self._restart_filter()
-        self._restart_search()
-        self._changed()
 
     def expect_older(self, expected: bool) -> None:
         """Whether to ask for older lines when the reader comes near the first."""
