@@ -16,6 +16,7 @@ from relay_tui.adapters.engine import DockerRuntime
 from relay_tui.adapters.engine import stats as engine_stats
 from relay_tui.errors import NotFoundError
 from relay_tui.model import Session
+from relay_tui.services import stats_feed
 from relay_tui.services.ports import ContainerSpec, Stats
 from relay_tui.services.stats_feed import ALIKE, KEPT, MOST, PATIENCE, StatsFeed
 from relay_tui.services.watch import Watch
@@ -111,7 +112,9 @@ class Scene:
     def read(self, session: Session, *cpus: float) -> None:
         """Have the engine read these, and wait until they have come."""
         count = len(self.feed.history(session.id)) + len(cpus)
-        self.rig.engine.of(session).measure(*(Stats(at=0, cpu=cpu) for cpu in cpus))
+        first = next((stats.at for stats in reversed(self.feed.history(session.id))), 0.0)
+        readings = [Stats(at=at, cpu=cpu) for at, cpu in enumerate(cpus, int(first) + 1)]
+        self.rig.engine.of(session).measure(*readings)
         wait_until(lambda: len(self.feed.history(session.id)) == min(count, KEPT))
 
     def history(self, session: Session) -> list[float | None]:
@@ -155,14 +158,47 @@ def test_it_tells_of_readings_at_its_pace_and_of_an_end_at_once(scene: Scene) ->
     wait_until(lambda: scene.woken[4:] == [105.0])
 
 
-def test_it_does_not_tell_of_what_goes_on_as_it_was(scene: Scene) -> None:
+def test_it_does_not_tell_of_what_goes_on_as_it_was(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is woken for a session that sleeps, until it stirs."""
+    monkeypatch.setattr(stats_feed, "NAP", 0.0)
     scene.want(scene.one)
     scene.read(scene.one, *[0.0] * (ALIKE + 10))
     wait_until(lambda: len(scene.history(scene.one)) == ALIKE + 10)
     assert len(scene.woken) == ALIKE
     scene.read(scene.one, 0.3)
     wait_until(lambda: len(scene.woken) == ALIKE + 1)
+
+
+def test_readings_that_say_the_same_are_read_together(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One waking for several of them; every one is kept, and what stirs is read as it comes again."""
+    naps: list[float] = []
+
+    plain = threading.Event.wait
+
+    def nap(event: threading.Event, seconds: float | None = None) -> bool:
+        if seconds != stats_feed.NAP:
+            return plain(event, seconds)
+        naps.append(seconds)
+        return event.is_set()
+
+    monkeypatch.setattr(threading.Event, "wait", nap)
+    scene.want(scene.one)
+    container = scene.rig.engine.of(scene.one)
+    container.measure(*(Stats(at=100 + second, cpu=0.0) for second in range(ALIKE + 12)))
+    container.measure(*(Stats(at=200 + second, cpu=1.0 + second) for second in range(5)))
+    wait_until(lambda: len(scene.history(scene.one)) == ALIKE + 17)
+    assert naps == [stats_feed.NAP] * 3  # of 12 seconds
+    assert scene.history(scene.one)[-5:] == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_close_ends_a_nap(scene: Scene) -> None:
+    """At once: no thread is left over for what nobody looks at."""
+    scene.want(scene.one)
+    scene.read(scene.one, *[0.0] * (ALIKE + 1))
+    (napping,) = (thread for thread in threading.enumerate() if thread.name == f"stats {scene.one.container_id[:12]}")
+    scene.feed.close()
+    napping.join(stats_feed.NAP / 2)
+    assert not napping.is_alive()
 
 
 def test_no_more_than_a_minute_is_kept(scene: Scene) -> None:

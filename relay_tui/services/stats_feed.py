@@ -23,6 +23,8 @@ MOST = 64
 """How many are read at once, whatever is wanted."""
 ALIKE = 20
 """Readings that say the same, after which more of them are not told: nothing that is drawn of them differs."""
+NAP = 4.0
+"""Seconds between two looks at what goes on as it was; the readings that came meanwhile are read together."""
 PATIENCE = 5.0  # seconds before a reading that failed is begun again
 
 
@@ -96,7 +98,7 @@ class _Reader:
         self._alike = 0  # how many of the last ones say what the one before them said
         self._lock = threading.Lock()
         self._stream: StatsStream | None = None
-        self._closed = False
+        self._closed = threading.Event()
         self._over: float | None = None
         threading.Thread(target=self._read, name=f"stats {container_id[:12]}", daemon=True).start()
 
@@ -115,29 +117,36 @@ class _Reader:
             stream = self._runtime.stats(self.container_id)
             with self._lock:
                 self._stream = stream
-                if self._closed:
+                if self._closed.is_set():
                     stream.close()
                     return
+            due = 0.0
             for stats in stream:
                 with self._lock:
                     same = bool(self._readings) and replace(self._readings[-1], at=stats.at) == stats
                     self._alike = self._alike + 1 if same else 0
                     self._readings.append(stats)
-                if not self._closed and self._alike < ALIKE:
-                    self._tell(False)
+                if self._alike < ALIKE:
+                    self._tell_of(ended=False)
+                elif stats.at >= due:  # what has waited is older
+                    due = stats.at + NAP
+                    self._closed.wait(NAP)
         except RelayError as error:
             self.error = error
             log.debug("no readings of %s: %s: %s", self.container_id[:12], error.title, error.detail)
         with self._lock:
             self._readings.clear()
         self._over = self._clock()
-        if not self._closed:
-            self._tell(True)
+        self._tell_of(ended=True)
+
+    def _tell_of(self, *, ended: bool) -> None:
+        if not self._closed.is_set():
+            self._tell(ended)
 
     def close(self) -> None:
         """Stop reading, and tell nothing any more."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             stream = self._stream
         if stream is not None:
             stream.close()
