@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 from fakes import build
 from on_screen import Shown, a_project, a_session, shown
+from rich.style import Style
 from textual._compositor import Compositor
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.scrollbar import ScrollBar
+from textual.strip import Strip
 from textual.widget import Widget
 
 from relay_tui.errors import Fault
@@ -22,6 +25,7 @@ from relay_tui.events import Job
 from relay_tui.model import Project, SessionState
 from relay_tui.services.relay import Relay
 from relay_tui.ui import detail, info, panes
+from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.present import Glyphs
 from relay_tui.ui.world import World, WorldChanged
@@ -222,3 +226,88 @@ async def test_tabs_stay_while_a_filter_leaves_nothing(tmp_path: Path) -> None:
         await screen.pilot.pause()
         assert (screen.main.session, screen.main.detail.tab) == (None, "log")
         assert screen.row("Log  Info  Changes")
+
+
+async def test_widgets_are_asked_for_the_lines_that_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = build(tmp_path)
+    a_session(rig, a_project(rig, "alpha"), "main", SessionState.STOPPED)
+    render_lines, asked = Widget.render_lines, dict[Widget, Region]()
+
+    def noted(widget: Widget, crop: Region) -> list[Strip]:
+        asked[widget] = crop.translate(widget.region.offset)
+        return render_lines(widget, crop)
+
+    async with shown(rig) as screen:
+        await screen.sees("alpha/main")
+        await screen.pilot.pause()
+        monkeypatch.setattr(Widget, "render_lines", noted)
+        main = screen.main
+        x, y, width, _ = main.detail.region
+        main.detail.refresh(Region(0, 0, width, 1).translate(-main.detail.content_offset))
+        main.query_one(KeyBar).refresh()
+        await screen.until(lambda: main.query_one(KeyBar) in asked, "the keys")
+        await screen.until(lambda: main.detail in asked, "the frame")
+        assert asked[main.detail] == Region(x, y, width, 1)
+        assert asked.keys().isdisjoint((main.projects, main.sessions, main.query_one(StatusLine)))
+
+
+@pytest.mark.parametrize("over", ["", "/", "?"])
+async def test_what_is_drawn_in_parts_looks_as_drawn_whole(tmp_path: Path, over: str) -> None:
+    rig = build(tmp_path)
+    project = a_project(rig, "alpha")
+    for number in range(40):
+        a_session(rig, project, f"work-{number:02}", SessionState.STOPPED)
+    chance = random.Random(5)
+    async with shown(rig) as screen:
+        await screen.sees("work-03")
+        if over:
+            await screen.press(over)
+        if over != "?":
+            screen.main.tell(Fault("engine", "words that lie over the panes", "and go on for long"))
+        await screen.pilot.pause()
+        compositor, (width, height) = screen.main._compositor, screen.main.size
+        whole = compositor.render_strips()
+        for _ in range(60):
+            corners = [(chance.randrange(width), chance.randrange(height)) for _ in range(chance.randint(1, 4))]
+            sizes = [(chance.randint(1, width - x), chance.randint(1, min(9, height - y))) for x, y in corners]
+            compositor._dirty_regions |= {Region(*at, *size) for at, size in zip(corners, sizes, strict=True)}
+            update = compositor.render_partial_update()
+            assert update is not None
+            for y, first, last in update.spans:
+                for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=True):
+                    if x < last and end > first:
+                        assert strip is not None
+                        left, right = max(first, x), min(last, end)
+                        assert cells(strip.crop(left - x, right - x)) == cells(whole[y].crop(left, right))
+
+
+def cells(strip: Strip) -> list[tuple[str, Style | None]]:
+    """Each cell's character and how it looks."""
+    return [(character, style) for text, style, _ in strip for character in text]
+
+
+async def test_a_filter_that_hid_all_goes_in_one_drawing_of_both_panes(tmp_path: Path) -> None:
+    rig = build(tmp_path)
+    project = a_project(rig, "alpha")
+    for number in range(40):
+        a_session(rig, project, f"work-{number:02}", SessionState.STOPPED)
+    async with shown(rig) as screen:
+        await screen.sees("work-03")
+        await screen.press("/", "z")
+        await screen.sees("Nothing matches the filter.")
+        main = screen.main
+        compositor = main._compositor
+        update, drawings = compositor.render_partial_update, list[frozenset[Region]]()
+
+        def noted() -> object:
+            drawings.append(frozenset(compositor._dirty_regions))
+            return update()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compositor, "render_partial_update", noted)
+            await screen.press("escape")
+            await screen.sees("work-03")
+            await screen.pilot.pause()
+        (rows,) = (regions for regions in drawings if main.sessions.region in regions)
+        assert main.sessions.vertical_scrollbar.region in rows
+        assert any(main.detail.region.contains_region(region) for region in rows)

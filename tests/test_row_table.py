@@ -26,13 +26,13 @@ HOSTILE = "[ERROR] [/x] [@click=app.quit]y"
 
 
 class CountingTable(RowTable):
-    """Counts the lines it is asked to draw."""
+    """Counts the lines it draws."""
 
     lines_drawn = 0
 
-    def render_line(self, y: int) -> Strip:
+    def _strip(self, runs: Sequence[Run], look: str = "", *, gutter: bool = True) -> Strip:
         self.lines_drawn += 1
-        return super().render_line(y)
+        return super()._strip(runs, look, gutter=gutter)
 
 
 class TableApp(App[None]):

@@ -101,6 +101,7 @@ class RelayApp(Telling[int]):
         if not self.is_headless:
             gc.collect()
             gc.freeze()
+            gc.set_threshold(5_000, 20, 20)  # looking oftener takes longer than a frame, amid keys
             gc.enable()
         self.set_timer(HEADWAY, self.relay.start)
 

@@ -20,6 +20,7 @@ from relay_tui.text import clean
 from relay_tui.ui import info, present
 from relay_tui.ui.actions import ACTIONS, TABS, Action, L, key_of
 from relay_tui.ui.bars import KeyBar, StatusLine
+from relay_tui.ui.compositor import FrugalCompositor
 from relay_tui.ui.detail import Detail
 from relay_tui.ui.framed import Framed
 from relay_tui.ui.kept_rows import ProjectRows, SessionRows
@@ -52,6 +53,7 @@ class Panes(Screen[None]):
 
     def __init__(self, relay: Relay, glyphs: Glyphs, world: World) -> None:
         super().__init__()
+        self._compositor = FrugalCompositor()
         self.relay = relay
         self.glyphs = glyphs
         self.world = world
@@ -196,11 +198,14 @@ class Panes(Screen[None]):
         self.sessions.set_columns(present.session_columns(with_project=chosen is None, figures=cells is not None))
         self.sessions.placeholder = self._nothing(chosen, hidden=count > 0)
         self.sessions.highlight = self._filters["sessions"]
-        self.sessions.set_rows(rows, all_of_them=not self._filters["sessions"])
-        key = chosen.id if chosen else ALL
-        if key != self._shown_project:
-            self._shown_project = key
-            self.sessions.move_to(self._last_session.get(key, rows[0].key if rows else ""))
+        before, key = self.sessions.cursor_key, chosen.id if chosen else ALL
+        with self.prevent(RowTable.CursorMoved):
+            self.sessions.set_rows(rows, all_of_them=not self._filters["sessions"])
+            if key != self._shown_project:
+                self._shown_project = key
+                self.sessions.move_to(self._last_session.get(key, rows[0].key if rows else ""))
+        if self.sessions.cursor_key != before:  # at once, not by a message: both panes are painted together
+            self.session_selected()
         title = f"Sessions of {chosen.name}" if chosen else "Sessions"
         self._entitle(self.sessions, title, len(rows), count, "sessions")
         self._say_what_is_seen()
@@ -315,6 +320,11 @@ class Panes(Screen[None]):
         self.relay.facts.show(self.sessions.visible_keys)
 
     # --- the cursor and the focus ---
+
+    def set_focus(self, widget: Widget | None, scroll_visible: bool = False, from_app_focus: bool = False) -> None:
+        """Give a pane the focus. All of them are on the screen: there is nothing to scroll."""
+        del scroll_visible
+        super().set_focus(widget, False, from_app_focus)
 
     @on(RowTable.CursorMoved, "#projects")
     def project_selected(self) -> None:

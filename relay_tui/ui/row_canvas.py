@@ -10,6 +10,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.cache import LRUCache
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -111,7 +113,10 @@ class RowCanvas(Framed, RowCursor):
         self._measured: dict[str, Row] = {}
         self._row_layout = Layout()
         self._pattern: re.Pattern[str] | None = None
-        self._drawn: LRUCache[tuple[Row, bool, bool], Strip] = LRUCache(512)
+        self._drawn: LRUCache[tuple[Row, str, bool, bool], Strip] = LRUCache(512)
+        self._framed: LRUCache[tuple[Row, str, bool, bool], Strip] = LRUCache(512)
+        self._frame: object = None
+        self._edges = Strip([]), Strip([])
         self._styles: dict[tuple[tuple[str, ...], bool], Style] = {}
         self._colours: tuple[str, VisualStyle] | None = None
         self.set_reactive(Widget.show_vertical_scrollbar, True)  # it never goes: that would lay out the screen
@@ -196,7 +201,7 @@ class RowCanvas(Framed, RowCursor):
         if layout == self._row_layout:
             return False
         self._row_layout = layout
-        self._drawn.clear()
+        self._forget_drawn()
         return True
 
     def _current_layout(self) -> Layout:
@@ -211,25 +216,38 @@ class RowCanvas(Framed, RowCursor):
 
     # How it is drawn
 
+    def _forget_drawn(self) -> None:
+        self._drawn.clear()
+        self._framed.clear()
+
     def render_line(self, y: int) -> Strip:
         """Line `y` of what is on the screen."""
-        header = self._header_height
+        row = self._row_at(y)
+        if row is not None:
+            return self._row_strip(row)
         if not self._rows and self.placeholder:
             return self._placeholder_line(y)
-        if y < header:
+        if y < self._header_height:
             return self._strip(header_runs(self._columns, self._current_layout(), self._glyphs), "header")
+        return self._strip([])
+
+    def _row_at(self, y: int) -> Row | None:
+        """The row on that line of the screen."""
+        header = self._header_height
         at = y - header + self.scroll_offset.y
-        if at >= len(self._rows):
-            return self._strip([])
-        return self._row_strip(self._rows[at])
+        return self._rows[at] if y >= header and at < len(self._rows) else None
+
+    def _look(self, row: Row) -> tuple[Row, str, bool, bool]:
+        """All that a row's looks depend on, for as long as the layout and the colours are the same."""
+        under_cursor = row.key == self._cursor
+        return row, self.highlight, under_cursor, under_cursor and self.has_focus
 
     def _row_strip(self, row: Row) -> Strip:
         """A row as it looks now, from the cache if it has been drawn that way before."""
-        layout = self._current_layout()
-        under_cursor = row.key == self._cursor
-        look = (row, under_cursor, under_cursor and self.has_focus)
+        layout, look = self._current_layout(), self._look(row)
         strip = self._drawn.get(look)
         if strip is None:
+            under_cursor = look[2]
             marker = self._glyphs.marker if under_cursor else " "
             runs: list[Run] = [(marker.ljust(_GUTTER), ("marker",))]
             runs += row_runs(row, self._columns, layout, self._pattern, self._glyphs)
@@ -239,7 +257,7 @@ class RowCanvas(Framed, RowCursor):
     def _strip(self, runs: Sequence[Run], look: str = "", *, gutter: bool = True) -> Strip:
         """Runs as one line over the whole width, `look` giving its background."""
         segments = [Segment(" " * _GUTTER, self._style(look, ()))] if gutter else []
-        segments += [Segment(text, self._style(look, tones)) for text, tones in runs if text]
+        segments += [Segment(text, self._style(look, tones)) for text, tones in _joined(runs)]
         return Strip(segments).adjust_cell_length(self.content_size.width, self._style(look, ()))
 
     def _style(self, look: str, tones: tuple[str, ...]) -> Style:
@@ -259,6 +277,39 @@ class RowCanvas(Framed, RowCursor):
         lines = Text(self._glyphs.drawn(self.placeholder)).wrap(self.app.console, room)
         return self._strip([(lines[y - 1].plain, ("dim",))] if y <= len(lines) else [])
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Lines with the frame around them, each row's put together once for as long as both look the same."""
+        gutter, width = self.styles.gutter, self.outer_size.width
+        inside = range(gutter.top, gutter.top + self.content_size.height)
+        if self.opacity != 1 or self.styles.tint.a or any(self.styles.padding) or not inside:
+            return super().render_lines(crop)
+        self._current_layout()  # what was drawn in another one is forgotten
+        ground = self.background_colors
+        frame = (self.styles.border_left, self.styles.border_right, ground, width)
+        if frame != self._frame:
+            [line] = super().render_lines(Region(0, inside[-1], width, 1))
+            self._frame, self._edges = frame, (line.crop(0, gutter.left), line.crop(width - gutter.right))
+            self._framed.clear()
+        filters, lines = self.get_line_filters(), list[Strip]()
+        for y in crop.line_range:
+            row = self._row_at(y - gutter.top) if y in inside else None
+            if row is None:
+                lines += super().render_lines(Region(0, y, width, 1))
+            else:
+                lines.append(self._in_frame(row, filters, ground[1]))
+        return lines if crop.column_span == (0, width) else [line.crop(*crop.column_span) for line in lines]
+
+    def _in_frame(self, row: Row, filters: Sequence[LineFilter], ground: Color) -> Strip:
+        look = self._look(row)
+        line = self._framed.get(look)
+        if line is None:
+            left, right = self._edges
+            line = Strip.join((left, self._row_strip(row), right))
+            for each in filters:
+                line = line.apply_filter(each, ground)
+            self._framed[look] = line
+        return line
+
     def notify_style_update(self) -> None:
         """Forget strips drawn in other colours. Those of the focus are told apart anyway: it comes and goes."""
         super().notify_style_update()
@@ -266,7 +317,7 @@ class RowCanvas(Framed, RowCursor):
         if colours != self._colours:
             self._colours = colours
             self._styles.clear()
-            self._drawn.clear()
+            self._forget_drawn()
 
     def watch_show_header(self) -> None:
         """Titles count in the widths of columns."""
@@ -281,5 +332,15 @@ class RowCanvas(Framed, RowCursor):
     def watch_highlight(self, highlight: str) -> None:
         """Every row may have something to mark."""
         self._pattern = re.compile(re.escape(highlight), re.IGNORECASE) if highlight else None
-        self._drawn.clear()
         self.refresh()
+
+
+def _joined(runs: Sequence[Run]) -> list[Run]:
+    """The same with gaps as parts of what is before them, which look the same: each piece less is less work."""
+    joined: list[Run] = []
+    for text, tones in runs:
+        if joined and (not text or text.isspace()) and "highlight" not in joined[-1][1]:
+            joined[-1] = (joined[-1][0] + text, joined[-1][1])
+        elif text:
+            joined.append((text, tones))
+    return joined

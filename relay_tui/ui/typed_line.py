@@ -20,7 +20,14 @@ class TypedLine(Input):
     """Opens and closes by being drawn anew: to swap two widgets would lay out the whole screen."""
 
     DEFAULT_CSS = """
-    TypedLine { layer: line; dock: bottom; height: 1; border: none; background: $panel; }
+    TypedLine {
+        layer: line;
+        dock: bottom;
+        height: 1;
+        border: none;
+        background: $panel;
+        background-tint: $foreground 5%;
+    }
     TypedLine.-textual-compact { padding: 0 1; }
     """
 
@@ -43,6 +50,9 @@ class TypedLine(Input):
         if shown != self.can_focus:
             self.can_focus = shown
             self.refresh()
+
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """It looks the same with the focus: open, it has it."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Itself, or what is under it."""
