@@ -93,7 +93,6 @@ def test_rows_that_grew_older_are_what_fresh_ones_would_be(change: str) -> None:
     after = kept.rows(world, None, "", later, None, {"s2"})
     fresh = SessionRows(present.UNICODE, PROFILES)
     assert after == fresh.rows(world, None, "", later, None, {"s2"}) != before
-    assert kept.grow_old_at == fresh.grow_old_at
 
 
 def test_only_what_changed_is_built_anew() -> None:
@@ -132,13 +131,15 @@ def test_only_the_rows_whose_age_moves_on_are_told_again() -> None:
     assert [all_later[row.key] for row in shown] == rows.rows(world, None, "", NOW + timedelta(seconds=90))
 
 
-def test_the_next_moment_to_draw_is_that_of_the_first_age_to_move_on() -> None:
-    """Of the rows that are answered: what a filter hides need not be drawn."""
-    world = with_session(a_world(), "s1", created_at=(NOW - timedelta(seconds=90)).isoformat())
-    rows = SessionRows(present.UNICODE, PROFILES)
-    for wanted, seconds in (("", 30), ("work-1", 30), ("work-2", 60), ("nothing", float("inf"))):
-        rows.rows(world, None, wanted, NOW)
-        assert rows.grow_old_at == NOW.timestamp() + seconds, wanted
+def test_rows_that_nobody_sees_grow_older_when_they_are_seen() -> None:
+    """What was told of the others is what a whole drawing gives then."""
+    world, rows, later = a_world(40), SessionRows(present.UNICODE, PROFILES), NOW + timedelta(seconds=70)
+    shown = rows.rows(world, None, "", NOW)
+    seen = rows.aged(shown[:10], later)
+    assert [row.cells[-1].plain for row in seen] == ["6m"] * 10
+    assert len(rows.aged(shown, later)) == 30
+    assert rows.rows(world, None, "", later)[:10] == seen
+    assert {row.cells[-1].plain for row in rows.rows(world, None, "", later)} == {"6m"}
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, 59.2, 60, 3599, 3601, 86_399, 86_401, 86_400 * 364.5, 86_400 * 400])

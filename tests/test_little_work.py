@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from relay_tui.errors import Fault
 from relay_tui.events import Job
 from relay_tui.model import Project, SessionState
 from relay_tui.services.relay import Relay
-from relay_tui.ui import detail, info, panes
+from relay_tui.ui import detail, info, panes, present
 from relay_tui.ui.bars import KeyBar, StatusLine
 from relay_tui.ui.filter_line import FilterLine
 from relay_tui.ui.present import Glyphs
@@ -311,3 +312,22 @@ async def test_a_filter_that_hid_all_goes_in_one_drawing_of_both_panes(tmp_path:
         (rows,) = (regions for regions in drawings if main.sessions.region in regions)
         assert main.sessions.vertical_scrollbar.region in rows
         assert any(main.detail.region.contains_region(region) for region in rows)
+
+
+async def test_ages_move_on_where_they_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = build(tmp_path)
+    project = a_project(rig, "alpha")
+    for number in range(60):
+        a_session(rig, project, f"work-{number:02}", SessionState.STOPPED)
+    moments = [datetime(2026, 11, 20, 10, 30, tzinfo=UTC)]
+    monkeypatch.setattr(present, "now", lambda: moments[0])
+    async with shown(rig) as screen:
+        await screen.until(lambda: screen.row("work-00").split("│")[-2].split()[-1] == "1h", "its age")
+        told = screen.main.sessions.rows[-1].cells[-1].plain
+        moments[0] += timedelta(hours=3)
+        screen.main._draw_ages()
+        await screen.until(lambda: screen.row("work-00").split("│")[-2].split()[-1] == "4h", "its age later")
+        assert screen.main.sessions.rows[-1].cells[-1].plain == told  # nobody sees it
+        await screen.press("G")
+        await screen.until(lambda: screen.row("work-59"), "the last")
+        assert screen.row("work-59").split("│")[-2].split()[-1] == "3h"

@@ -45,8 +45,6 @@ class SessionRows:
         self._asked: tuple[object, ...] = (None,) * 4
         self._all: list[_Kept] = []
         self._until = _NEVER
-        self.grow_old_at = _NEVER
-        """When the first age among the rows answered last has to be told anew, in seconds since 1970."""
 
     def rows(
         self,
@@ -67,7 +65,6 @@ class SessionRows:
             self._until = min((kept.until for kept in self._all), default=_NEVER)
         wanted = wanted.casefold()
         found = [kept for kept in self._all if wanted in kept.words] if wanted else self._all
-        self.grow_old_at = min((kept.until for kept in found), default=_NEVER)
         return [kept.row for kept in found]
 
     def _look(
@@ -104,18 +101,16 @@ class SessionRows:
             self._forget(records)
         return every
 
-    def aged(self, shown: Iterable[Row], moment: datetime) -> list[Row]:
-        """Of rows answered before, those whose age has changed, with their present one."""
-        if self.grow_old_at > (at := moment.timestamp()):
-            return []
-        kept, changed = self._kept, []
-        self.grow_old_at, self._until = _NEVER, at
-        for row in shown:
-            found = kept[row.key]
+    def aged(self, seen: Iterable[Row], moment: datetime) -> list[Row]:
+        """Of rows answered before, those whose age has changed, with their present one; `seen`: others can wait."""
+        at, changed = moment.timestamp(), list[Row]()
+        for row in seen:
+            found = self._kept[row.key]
             if found.until <= at:
-                found = kept[row.key] = _grown(found, moment)
+                found = self._kept[row.key] = _grown(found, moment)
                 changed.append(found.row)
-            self.grow_old_at = min(self.grow_old_at, found.until)
+        if changed:
+            self._until = at
         return changed
 
     def _build(self, made_from: _Made, world: World, moment: datetime) -> _Kept:

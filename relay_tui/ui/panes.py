@@ -97,7 +97,7 @@ class Panes(Screen[None]):
         live = self.world.records.live_projects()
         self.set_focus(self.sessions if live else self.projects)
         self.set_interval(10, self._draw_ages)
-        self.watch(self.sessions, "scroll_y", self._say_what_is_seen, init=False)
+        self.watch(self.sessions, "scroll_y", self._scrolled, init=False)
 
     # --- the parts ---
 
@@ -171,9 +171,17 @@ class Panes(Screen[None]):
 
     def _draw_ages(self) -> None:
         """Ages move on."""
-        self.sessions.renew(self._session_rows.aged(self.sessions.rows, present.now()))
+        self._renew_ages()
         if self.detail.tab == "info":  # no other tells ages
             self._draw_detail()
+
+    def _renew_ages(self) -> None:
+        """Of the rows that are on the screen alone: thousands may grow older at once."""
+        self.sessions.renew(self._session_rows.aged(self.sessions.visible_rows, present.now()))
+
+    def _scrolled(self) -> None:
+        self._renew_ages()
+        self._say_what_is_seen()
 
     def _draw_all(self) -> None:
         self.query_one(StatusLine).show(self.world)

@@ -27,9 +27,14 @@ class RowTable(RowCanvas, can_focus=True):
         return self._cursor
 
     @property
+    def visible_rows(self) -> tuple[Row, ...]:
+        """The rows that are on the screen."""
+        return self._window(self.scroll_offset.y)
+
+    @property
     def visible_keys(self) -> tuple[str, ...]:
-        """The keys of the rows that are on the screen."""
-        return tuple(row.key for row in self._window(self.scroll_offset.y))
+        """Their keys."""
+        return tuple(row.key for row in self.visible_rows)
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Show other columns. Their widths are measured anew."""
