@@ -179,6 +179,7 @@ def test_readings_that_say_the_same_are_read_together(scene: Scene, monkeypatch:
         if seconds != stats_feed.NAP:
             return plain(event, seconds)
         naps.append(seconds)
+        scene.clock.now += seconds
         return event.is_set()
 
     monkeypatch.setattr(threading.Event, "wait", nap)
@@ -187,7 +188,7 @@ def test_readings_that_say_the_same_are_read_together(scene: Scene, monkeypatch:
     container.measure(*(Stats(at=100 + second, cpu=0.0) for second in range(ALIKE + 12)))
     container.measure(*(Stats(at=200 + second, cpu=1.0 + second) for second in range(5)))
     wait_until(lambda: len(scene.history(scene.one)) == ALIKE + 17)
-    assert naps == [stats_feed.NAP] * 3  # of 12 seconds
+    assert naps == [stats_feed.NAP] * 3  # in 12 seconds
     assert scene.history(scene.one)[-5:] == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 

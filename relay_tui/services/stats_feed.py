@@ -23,8 +23,12 @@ MOST = 64
 """How many are read at once, whatever is wanted."""
 ALIKE = 20
 """Readings that say the same, after which more of them are not told: nothing that is drawn of them differs."""
-NAP = 4.0
-"""Seconds between two looks at what goes on as it was; the readings that came meanwhile are read together."""
+NAP = 4.2
+"""Seconds between two looks at what goes on as it was: a little more than it takes readings to come, one a second.
+
+What came meanwhile is read together.
+"""
+EVERY = 1.0  # seconds between two readings
 PATIENCE = 5.0  # seconds before a reading that failed is begun again
 
 
@@ -120,16 +124,17 @@ class _Reader:
                 if self._closed.is_set():
                     stream.close()
                     return
-            due = 0.0
+            ahead = float("-inf")  # of our clock, the one that readings are stamped by
             for stats in stream:
                 with self._lock:
                     same = bool(self._readings) and replace(self._readings[-1], at=stats.at) == stats
                     self._alike = self._alike + 1 if same else 0
                     self._readings.append(stats)
+                ahead = max(ahead, stats.at - self._clock())
                 if self._alike < ALIKE:
                     self._tell_of(ended=False)
-                elif stats.at >= due:  # what has waited is older
-                    due = stats.at + NAP
+                    continue
+                if self._clock() + ahead - stats.at < EVERY:  # none waits
                     self._closed.wait(NAP)
         except RelayError as error:
             self.error = error
