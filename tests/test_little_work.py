@@ -184,6 +184,7 @@ async def test_a_logs_search_and_filter_are_typed_without_a_layout(
         keys = screen.lines[-1]
         await screen.press("/", "escape")  # the first time, the toolkit has yet to style the scrollbar without focus
         await screen.until(lambda: screen.lines[-1] == keys, "the keys")
+        await screen.pilot.pause()
         monkeypatch.setattr(Compositor, "reflow", counted)
         for key, words in (("/", "/5 "), ("&", "&5")):
             await screen.press(key, "(")
