@@ -134,6 +134,20 @@ async def test_the_cursor_finds_its_key_again_after_all_rows_were_away() -> None
         assert app.moves[-3:] == ["row-3", None, "row-3"]
 
 
+async def test_the_cursor_is_on_the_screen_when_rows_come_back_with_their_titles() -> None:
+    table = RowTable(COLUMNS, placeholder="Nothing.")
+    table.set_rows(rows(*range(50)))
+    async with running(table) as (_, pilot):
+        table.move_to("row-40")
+        await pilot.pause()
+        table.set_rows([])
+        await pilot.pause()
+        table.set_rows(rows(*range(50)))
+        await pilot.pause()
+        assert table.cursor_key == "row-40"
+        assert "row-40" in table.visible_keys
+
+
 async def test_rows_inserted_above_do_not_move_what_is_on_the_screen() -> None:
     table = RowTable(COLUMNS)
     table.set_rows(rows(*range(50)))

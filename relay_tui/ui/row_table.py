@@ -106,7 +106,8 @@ class RowTable(RowCanvas, can_focus=True):
         if not index:
             return None, 0
         key = self._last_cursor if self._last_cursor in index else next(iter(index))
-        return key, max(0, index[key] - self._page + 1) if self._page else 0
+        page = self.content_size.height - int(self.show_header)  # beside the titles that come back with the rows
+        return key, max(0, index[key] - page + 1) if page > 0 else 0
 
     def _set_cursor(self, key: str | None) -> None:
         """Remember the cursor's key and announce it if it is another one."""
