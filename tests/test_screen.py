@@ -524,3 +524,24 @@ async def test_a_store_that_cannot_be_read_keeps_the_rows_and_says_so(
         assert "topic" in screen.text
         path.write_bytes(good)
         await screen.until(lambda: screen.main.world.trouble is None)
+
+
+async def test_of_all_projects_each_session_says_whose_it_is_however_long_another_is_called(tmp_path: Path) -> None:
+    rig = build(tmp_path)
+    for name in ("alpha", "beta"):
+        a_session(rig, a_project(rig, name), "main", SessionState.STOPPED)
+    a_session(rig, rig.relay.store.read().live_projects()[0], "n" * 60, branch="b" * 120)
+    async with shown(rig, size=(80, 24)) as screen:
+        await screen.sees("PROJECT")
+        assert screen.row("beta  ") and "stopped" in next(r for r in screen.lines if "beta" in r and "main" in r)
+
+
+async def test_a_logs_bar_leaves_no_trace_where_there_is_nothing_to_scroll(tmp_path: Path) -> None:
+    rig = build(tmp_path)
+    a_session(rig, a_project(rig, "alpha"), "main", output=b"line\n" * 100)
+    async with shown(rig) as screen:
+        for theme in ("textual-light", "dracula"):
+            screen.app.theme = theme
+            await screen.pilot.pause()
+            view = screen.main.detail.log_view
+            assert view.styles.scrollbar_background == screen.main.styles.background

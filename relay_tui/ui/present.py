@@ -138,7 +138,7 @@ def session_columns(*, with_project: bool, figures: bool = False) -> tuple[Colum
     columns = [
         Column("state", "STATE", width=10, priority=100),
         Column("name", "NAME", min_width=8, max_width=40, grow=1, priority=99),
-        Column("project", "PROJECT", min_width=6, max_width=28, priority=60),
+        Column("project", "PROJECT", min_width=6, max_width=28, priority=85),
         Column("branch", "BRANCH", min_width=10, max_width=60, grow=2, priority=80, ellipsis="middle"),
         Column("work", "WORK", min_width=12, max_width=26, priority=70),
         *(FIGURES if figures else (image,)),
