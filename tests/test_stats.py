@@ -192,6 +192,21 @@ def test_readings_that_say_the_same_are_read_together(scene: Scene, monkeypatch:
     assert scene.history(scene.one)[-5:] == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
+def test_a_little_memory_given_back_is_no_news_and_a_slow_leak_is(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alike is what looks so beside the first of them, not beside the one before."""
+    monkeypatch.setattr(stats_feed, "NAP", 0.0)
+    scene.want(scene.one)
+    container, count = scene.rig.engine.of(scene.one), ALIKE + 30
+    container.measure(*(Stats(at=n, cpu=0.0, memory=9_000_000 - n * 4096) for n in range(count)))
+    wait_until(lambda: len(scene.history(scene.one)) == count)
+    assert len(scene.woken) == ALIKE
+    container.measure(*(Stats(at=100 + n, cpu=0.0, memory=9_000_000 + n * 90_000) for n in range(10)))
+    wait_until(lambda: len(scene.history(scene.one)) == KEPT)
+    wait_until(lambda: len(scene.woken) == ALIKE + 7)  # from what is a quarter of a mebibyte more
+
+
 def test_close_ends_a_nap(scene: Scene) -> None:
     """At once: no thread is left over for what nobody looks at."""
     scene.want(scene.one)
