@@ -11,9 +11,9 @@ def main() -> None:
     arguments = sys.argv[1:]
     if not arguments and sys.stdin.isatty() and sys.stdout.isatty():
         gc.disable()  # until the first paint: what is made on the way to it stays
-        from relay_tui.cli.screen import open_screen
+        from relay_tui.cli.tui import run_tui
 
-        sys.exit(open_screen(None))
+        sys.exit(run_tui(None))
     from relay_tui.cli import run
 
     sys.exit(run(arguments))

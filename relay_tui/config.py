@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from relay_tui.errors import ConfigError, InvalidInputError
+from relay_tui.domain.errors import ConfigError, InvalidInputError
 
 DEFAULT_IMAGE = "buildpack-deps:bookworm-scm"
 
@@ -109,7 +109,7 @@ def load(path: Path) -> Config:
         line = int(place[1]) if place and place[1] else text.count("\n") + 1
         column = f"column {place[2]}: " if place and place[2] else ""
         raise _broken(path, line, column + re.sub(r" \(at .*\)$", "", str(error))) from error
-    return _Reader(path, text).config(document)
+    return _ConfigParser(path, text).config(document)
 
 
 def _read(path: Path) -> str:
@@ -123,7 +123,7 @@ def _broken(path: Path, line: int, why: str) -> ConfigError:
     return ConfigError(f"{path}, line {line}, is not TOML", why, "Mend the file, or move it away.")
 
 
-class _Reader:
+class _ConfigParser:
     """Checks a parsed document key by key; every complaint names the file, the line and the key."""
 
     def __init__(self, path: Path, text: str) -> None:
@@ -283,10 +283,10 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(path, str) and _PATH.fullmatch(path) for path in value):
             raise self._wrong(where + "readable", 'must be a list of paths that begin with ~/ or /, like ["~/.cargo"]')
         if value:
-            from relay_tui.hidden import opened_by
+            from relay_tui.sandbox_policy import exposes_hidden
 
             for path in value:
-                if opened := opened_by(path):
+                if opened := exposes_hidden(path):
                     raise self._wrong(where + "readable", f"would open {opened} to sessions, by '{path}'")
         return tuple(value)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 _ARENA_MAX = -8  # M_ARENA_MAX of malloc.h
 
 
-def share_one_arena() -> None:
+def limit_malloc_arenas() -> None:
     """Let threads that are started from now on allocate where the first one does, where the C library can do that.
 
     Only one of them runs at a time, yet each would keep a heap of its own.
@@ -19,7 +19,7 @@ def share_one_arena() -> None:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
-def give_back() -> None:
+def release_free_memory() -> None:
     """Have it returned to the system, in the background; where the C library cannot do that, it stays."""
     threading.Thread(target=_trim, name="give memory back", daemon=True).start()
 

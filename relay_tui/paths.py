@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay_tui.errors import FileSystemError
+from relay_tui.domain.errors import FileSystemError
 
 
 def _xdg(variable: str, fallback: str) -> Path:

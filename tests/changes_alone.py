@@ -11,11 +11,11 @@ from fakes_work import FakeLook, Work
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from relay_tui.model import Session
-from relay_tui.services.ports.work import Clone
+from relay_tui.domain.changes import ChangeSet, DiffBase, Patch
+from relay_tui.domain.models import Session
+from relay_tui.ports.inspector import SessionClone
 from relay_tui.ui.changes.tab import ChangesTab
-from relay_tui.ui.colours import CALM
-from relay_tui.work import Against, Changes, Patch
+from relay_tui.ui.theme import CALM
 
 NOWHERE = Path("/nowhere")
 
@@ -26,17 +26,19 @@ class Source:
     def __init__(self, look: FakeLook) -> None:
         self.look = look
 
-    def changes(self, session_id: str, against: Against) -> Changes:
+    def changes(self, session_id: str, against: DiffBase) -> ChangeSet:
         """As the port does."""
         return self.look.changes(_clone(session_id), against)
 
-    def patch(self, session_id: str, against: Against, path: str = "") -> Patch:
+    def patch(self, session_id: str, against: DiffBase, path: str = "") -> Patch:
         """As the port does."""
         return self.look.patch(_clone(session_id), against, path)
 
 
-def _clone(session_id: str) -> Clone:
-    return Clone(session_id=session_id, work_dir=NOWHERE, eye=NOWHERE, base=NOWHERE, branch="topic", base_branch="main")
+def _clone(session_id: str) -> SessionClone:
+    return SessionClone(
+        session_id=session_id, work_dir=NOWHERE, shadow_dir=NOWHERE, base=NOWHERE, branch="topic", base_branch="main"
+    )
 
 
 def a_session(name: str = "topic") -> Session:

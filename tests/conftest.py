@@ -13,8 +13,8 @@ import pytest
 from installed_relay import PROGRAM, InstalledRelay, clear_engine
 from terminal_screen import TerminalScreen
 
-from relay_tui.adapters.engine import DockerRuntime
-from relay_tui.errors import EngineUnreachableError
+from relay_tui.adapters.docker import DockerRuntime
+from relay_tui.domain.errors import EngineUnreachableError
 
 Open = Callable[..., TerminalScreen]
 

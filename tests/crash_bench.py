@@ -15,37 +15,37 @@ from typing import Any, Protocol, TypeVar, cast
 
 from crash_processes import Processes, configured
 
-from relay_tui.adapters.files import DataFiles
+from relay_tui.adapters.filesystem.data_files import DataFiles
+from relay_tui.adapters.filesystem.file_locks import FileLocks
 from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.git.exit import GitExit
-from relay_tui.adapters.git.look.adapter import Looker
-from relay_tui.adapters.locks import FileLocks
-from relay_tui.adapters.store import TinyStore
+from relay_tui.adapters.git.inspection.adapter import GitInspector
+from relay_tui.adapters.git.transfer import GitTransferAdapter
+from relay_tui.adapters.store import TinyDBStore
 from relay_tui.config import Config
-from relay_tui.errors import EngineError, NotFoundError
-from relay_tui.events import Bus
-from relay_tui.model import CloneState, Project, Records, Session, SessionState
+from relay_tui.domain.errors import EngineError, NotFoundError
+from relay_tui.domain.events import EventBus
+from relay_tui.domain.models import CloneState, Project, Records, Session, SessionState
 from relay_tui.paths import DataDir
-from relay_tui.services.claims import Claims
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.outward import Outward
-from relay_tui.services.ports import (
-    Answer,
+from relay_tui.ports import (
     ContainerSpec,
+    ContainerState,
+    ExecResult,
     Locks,
     LogChunk,
-    Observed,
     Runtime,
     Store,
-    StoreWatch,
+    StoreWatcher,
     Transaction,
 )
-from relay_tui.services.projects import NewProject, Projects
-from relay_tui.services.reconcile import Reconciler
-from relay_tui.services.runtimes import Runtimes
-from relay_tui.services.sessions import Sessions
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.operation_locks import OperationLocks
+from relay_tui.services.projects import NewProject, ProjectService
+from relay_tui.services.reconcile.reconciler import Reconciler
+from relay_tui.services.runtime_router import RuntimeRouter
+from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.services.sessions.service import SessionService
+from relay_tui.services.sync import SyncService
 from relay_tui.services.trash import Trash
-from relay_tui.services.watch import Watch
 
 KILLED = 137
 _CHANGES = frozenset({"os.rename", "os.rmdir", "os.remove", "os.link", "os.truncate", "subprocess.Popen"})
@@ -155,10 +155,10 @@ class _FusedStore:
     def read(self) -> Records:
         return self._store.read()
 
-    def stamp(self) -> object:
-        return self._store.stamp()
+    def version(self) -> object:
+        return self._store.version()
 
-    def watch(self) -> StoreWatch:
+    def watch(self) -> StoreWatcher:
         """As the store does."""
         return self._store.watch()
 
@@ -258,8 +258,8 @@ class FileRuntime:
     def ping(self) -> str:
         return "A file"
 
-    def create(self, spec: ContainerSpec, watch: Watch) -> str:
-        watch.check()
+    def create(self, spec: ContainerSpec, task: TaskContext) -> str:
+        task.raise_if_cancelled()
         session_id = spec.labels["relay.session"]
         rows = {key: row for key, row in self.rows().items() if row["session"] != session_id}
         container_id = f"{int.from_bytes(os.urandom(8), 'big'):064x}"
@@ -281,24 +281,26 @@ class FileRuntime:
         if rows.pop(container_id, None) is not None:
             self.write(rows)
 
-    def inspect(self, container_id: str) -> Observed:
+    def inspect(self, container_id: str) -> ContainerState:
         return self._observed(container_id, self._find(container_id))
 
-    def wait(self, container_id: str, seconds: float) -> Observed:
+    def wait(self, container_id: str, seconds: float) -> ContainerState:
         del seconds
         return self.inspect(container_id)
 
-    def observe(self) -> list[Observed]:
+    def list_containers(self) -> list[ContainerState]:
         return [self._observed(key, row) for key, row in self.rows().items()]
 
     def logs(self, container_id: str, **_: object) -> _NoLog:
         self._find(container_id)
         return _NoLog()
 
-    def ask(self, container_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
-        raise EngineError("Nothing runs in a file", f"{container_id} {command} {watch} {given}")
+    def exec_capture(
+        self, container_id: str, command: Sequence[str], task: TaskContext, *, given: Path | None = None
+    ) -> ExecResult:
+        raise EngineError("Nothing runs in a file", f"{container_id} {command} {task} {given}")
 
-    def take_back(self, path: Path, image: str) -> None:
+    def reclaim_ownership(self, path: Path, image: str) -> None:
         raise EngineError("Nothing here belongs to another user", f"{path} {image}")
 
     def delete_tree(self, path: Path, image: str) -> None:
@@ -311,8 +313,8 @@ class FileRuntime:
         return rows[container_id]
 
     @staticmethod
-    def _observed(container_id: str, row: Mapping[str, Any]) -> Observed:
-        return Observed(container_id, row["session"], row["project"], row["status"], row["exit_code"])
+    def _observed(container_id: str, row: Mapping[str, Any]) -> ContainerState:
+        return ContainerState(container_id, row["session"], row["project"], row["status"], row["exit_code"])
 
 
 # --- relay over it ---------------------------------------------------------------------------------------------------
@@ -326,9 +328,9 @@ class Bench:
     store: Store
     files: DataFiles
     engine: Ended
-    projects: Projects
-    sessions: Sessions
-    outward: Outward
+    projects: ProjectService
+    sessions: SessionService
+    outward: SyncService
     reconciler: Reconciler
     trash: Trash
 
@@ -354,7 +356,7 @@ class Bench:
         """A project with its first session, as the command line adds it."""
         wanted = NewProject(source=str(self.root.parent / repository), name=name, image="box")
         project = self.projects.register(wanted)
-        self.sessions.build(self.projects.clone(project.id, Watch()).id, Watch())
+        self.sessions.build(self.projects.clone(project.id, TaskContext()).id, TaskContext())
         return project
 
     def has(self, name: str) -> bool | None:
@@ -368,12 +370,12 @@ class Bench:
     def create(self, project: str, name: str, branch: str) -> Session:
         """A session, as the command line creates it."""
         wanted = NewSession(project=self.project(project).id, name=name, branch=branch)
-        return self.sessions.build(self.sessions.register(wanted).id, Watch())
+        return self.sessions.build(self.sessions.register(wanted).id, TaskContext())
 
     def restore(self, sessions: Sequence[Session]) -> None:
         """What follows a restored record."""
         for session in sessions:
-            self.sessions.build(session.id, Watch())
+            self.sessions.build(session.id, TaskContext())
 
 
 def bench(
@@ -388,21 +390,21 @@ def bench(
     fuse = fuse or Fuse()
     place = DataDir(root / "data")
     place.prepare()
-    files, bus = DataFiles(place), Bus()
+    files, bus = DataFiles(place), EventBus()
     config = config or (configured if processes else Config)(path=root / "config.toml")
     container_file = FileRuntime(root / "engine.json")
     engine: Ended = Processes(place) if processes else container_file
-    store: Store = _FusedStore(TinyStore(place.store), fuse)
-    locks = Claims(_FusedLocks(FileLocks(place.locks), fuse))
+    store: Store = _FusedStore(TinyDBStore(place.store), fuse)
+    locks = OperationLocks(_FusedLocks(FileLocks(place.locks), fuse))
     git = _fused(GitAdapter(), "git", fuse)
     fused_files = _fused(files, "files", fuse)
     runtime = cast("Runtime", _fused(container_file, "runtime", fuse))
     if isinstance(engine, Processes):
-        runtime = Runtimes(docker=runtime, process=_fused(engine.runtime, "runtime", fuse))
-    sessions = Sessions(
+        runtime = RuntimeRouter(docker=runtime, process=_fused(engine.runtime, "runtime", fuse))
+    sessions = SessionService(
         store=store,
         git=git,
-        look=_fused(Looker(), "look", fuse),
+        look=_fused(GitInspector(), "look", fuse),
         runtime=runtime,
         files=fused_files,
         locks=locks,
@@ -410,7 +412,7 @@ def bench(
         config=config,
         data_dir=place,
     )
-    projects = Projects(
+    projects = ProjectService(
         store=store,
         git=git,
         files=fused_files,
@@ -420,8 +422,8 @@ def bench(
         data_dir=place,
         sessions=sessions,
     )
-    way_out = _fused(GitExit(place.tmp), "exit", fuse)
-    outward = Outward(
+    way_out = _fused(GitTransferAdapter(place.tmp), "exit", fuse)
+    outward = SyncService(
         store=store,
         git=git,
         way_out=way_out,

@@ -27,7 +27,7 @@ from crash_operations import OF_PROCESSES, OPERATIONS, broken_promises, work_of
 from crash_processes import await_orphans, end_all
 from git_servers import make_repository
 
-from relay_tui.services.watch import Watch
+from relay_tui.ports.task import TaskContext
 
 _SEEN_BY_PROCESSES = ("runtime.", "store.commit")
 """Where to kill it when sessions are processes: what lies between is the same for all of them."""
@@ -112,7 +112,7 @@ class Trial:
     def _recover(self, commits: int) -> dict[str, object]:
         """What the next relay does, and what is wrong then."""
         relay = self._bench()
-        taken = relay.reconciler.carry_out_all(Watch())
+        taken = relay.reconciler.carry_out_all(TaskContext())
         wrong = [f"{step.act} failed: {error.title} {error.detail}" for step, error in taken if error]
         steps = [(step.act, step.subject) for step, _ in taken]
         wrong += [f"{act} was taken twice" for act, subject in set(steps) if steps.count((act, subject)) > 1]
@@ -137,7 +137,7 @@ class Trial:
             whole = (self._template / entry.path.relative_to(self._world)).rglob("*")
             missing = [p for p in whole if not os.path.lexists(self._world / p.relative_to(self._template))]
             wrong += [f"half of it could be restored: {missing[0]} is missing"] if missing else []
-        relay.trash.purge(0, Watch())
+        relay.trash.purge(0, TaskContext())
         return wrong
 
     def _forked(self, call: Callable[[], dict[str, object]]) -> dict[str, object]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from crash_bench import Bench
 from git_servers import run_git
 
-from relay_tui.errors import CancelledError
-from relay_tui.model import CloneState, Desired, Records, SessionState, now
-from relay_tui.services.observe import GONE
+from relay_tui.domain.errors import CancelledError
+from relay_tui.domain.models import CloneState, DesiredState, Records, SessionState, now
+from relay_tui.ports.task import TaskContext
 from relay_tui.services.projects import NewProject
-from relay_tui.services.watch import Watch
+from relay_tui.services.sessions.observation import GONE
 
 
 def _lay_ground(relay: Bench) -> None:
@@ -22,14 +22,14 @@ def _lay_ground(relay: Bench) -> None:
     relay.add("repository", "alpha")
     relay.create("alpha", "side", "side")
     idle = relay.create("alpha", "idle", "main")
-    relay.sessions.stop(idle.id, Watch())
+    relay.sessions.stop(idle.id, TaskContext())
     relay.create("alpha", "gone", "main")
     relay.create("alpha", "broken", "side")
     relay.engine.put(relay.session("broken").container_id, status="exited", exit_code=1)
     _take(relay, "note")
     assert relay.session("broken").state is SessionState.ERROR
     _mark(relay)
-    relay.sessions.remove(relay.session("gone").id, Watch())
+    relay.sessions.remove(relay.session("gone").id, TaskContext())
 
 
 def _mark(relay: Bench) -> None:
@@ -41,23 +41,23 @@ def _mark(relay: Bench) -> None:
 def _take(relay: Bench, act: str) -> None:
     for step in relay.reconciler.plan():
         assert step.act == act, step
-        relay.reconciler.carry_out(step, Watch())
+        relay.reconciler.carry_out(step, TaskContext())
 
 
 def _lay_little(relay: Bench) -> None:
     """A project `alpha` with a session that runs (`main`), one that is stopped (`idle`) and one removed (`gone`)."""
     relay.add("repository", "alpha")
-    relay.sessions.stop(relay.create("alpha", "idle", "main").id, Watch())
+    relay.sessions.stop(relay.create("alpha", "idle", "main").id, TaskContext())
     relay.create("alpha", "gone", "side")
     _mark(relay)
-    relay.sessions.remove(relay.session("gone").id, Watch())
+    relay.sessions.remove(relay.session("gone").id, TaskContext())
 
 
 def _without_alpha(relay: Bench) -> None:
     _lay_little(relay)
     while now() == relay.session("gone").deleted_at:
         pass  # what was removed with the project is known by the time
-    relay.projects.remove(relay.project("alpha").id, Watch())
+    relay.projects.remove(relay.project("alpha").id, TaskContext())
 
 
 def _in_need(relay: Bench) -> None:
@@ -67,16 +67,16 @@ def _in_need(relay: Bench) -> None:
     relay.create("beta", "other", "side")
     _mark(relay)
     beta = relay.project("beta")
-    relay.projects.remove(beta.id, Watch())
+    relay.projects.remove(beta.id, TaskContext())
     with relay.store.transaction() as change:
         records = change.records
-        change.put(replace(records.projects[beta.id], desired=Desired.RUNNING, deleted_at=None))
+        change.put(replace(records.projects[beta.id], desired=DesiredState.RUNNING, deleted_at=None))
         for session in list(records.sessions.values()):
             if session.project_id == beta.id:
-                changed = replace(session, desired=Desired.RUNNING, state=SessionState.STARTING, deleted_at=None)
+                changed = replace(session, desired=DesiredState.RUNNING, state=SessionState.STARTING, deleted_at=None)
                 change.put(changed)
         side, idle = relay.session("side"), relay.session("idle")
-        change.put(replace(side, desired=Desired.REMOVED, state=SessionState.REMOVING))
+        change.put(replace(side, desired=DesiredState.REMOVED, state=SessionState.REMOVING))
         cut = replace(relay.project("alpha"), id="0cut", name="cut", clone_state=CloneState.CLONING)
         change.put(cut)
     (relay.place.project("0cut") / "base.git.partial-1").mkdir(parents=True)
@@ -97,11 +97,11 @@ def _with_commits(relay: Bench) -> None:
 
 def _push(relay: Bench) -> None:
     session_id = relay.session("idle").id
-    relay.outward.push(session_id, relay.outward.plan_push(session_id, Watch()), Watch())
+    relay.outward.push(session_id, relay.outward.plan_push(session_id, TaskContext()), TaskContext())
 
 
 def _export(relay: Bench) -> None:
-    relay.outward.export(relay.session("idle"), relay.root.parent / "world/out", Watch())
+    relay.outward.export(relay.session("idle"), relay.root.parent / "world/out", TaskContext())
 
 
 def _bring_out(relay: Bench) -> None:
@@ -146,16 +146,16 @@ class Operation:
 def _cancel(relay: Bench) -> None:
     """Add a project, and think better of it."""
     project = relay.projects.register(NewProject(source=str(relay.root.parent / "repository"), name="beta"))
-    watch = Watch(lambda *_: watch.cancel())
+    task = TaskContext(lambda *_: task.cancel())
     with suppress(CancelledError):
-        relay.projects.clone(project.id, watch)
+        relay.projects.clone(project.id, task)
 
 
-def _is(name: str, desired: Desired, status: str) -> Callable[[Bench], bool]:
+def _is(name: str, desired: DesiredState, status: str) -> Callable[[Bench], bool]:
     def look(relay: Bench) -> bool:
         session = relay.session(name)
         row = relay.engine.rows().get(session.container_id, {"status": ""})
-        state = SessionState.RUNNING if desired is Desired.RUNNING else SessionState.STOPPED
+        state = SessionState.RUNNING if desired is DesiredState.RUNNING else SessionState.STOPPED
         return (session.deleted_at, session.desired, session.state, row["status"]) == (None, desired, state, status)
 
     return look
@@ -164,7 +164,7 @@ def _is(name: str, desired: Desired, status: str) -> Callable[[Bench], bool]:
 def _running(*names: str) -> Callable[[Bench], bool]:
     return lambda relay: (
         set(names) <= {s.name for s in relay.records.live_sessions()}
-        and all(_is(name, Desired.RUNNING, "running")(relay) for name in names)
+        and all(_is(name, DesiredState.RUNNING, "running")(relay) for name in names)
     )
 
 
@@ -197,25 +197,25 @@ OPERATIONS: dict[str, Operation] = {
     "session create": Operation(_lay_little, lambda relay: relay.create("alpha", "new", "side"), _running("new")),
     "session stop": Operation(
         _lay_ground,
-        lambda relay: relay.sessions.stop(relay.session("side").id, Watch()),
-        _is("side", Desired.STOPPED, "exited"),
+        lambda relay: relay.sessions.stop(relay.session("side").id, TaskContext()),
+        _is("side", DesiredState.STOPPED, "exited"),
     ),
     "session start": Operation(
-        _lay_ground, lambda relay: relay.sessions.start(relay.session("idle").id, Watch()), _running("idle")
+        _lay_ground, lambda relay: relay.sessions.start(relay.session("idle").id, TaskContext()), _running("idle")
     ),
     "session restart": Operation(
         _lay_ground,
-        lambda relay: relay.sessions.restart(relay.session("side").id, Watch()),
+        lambda relay: relay.sessions.restart(relay.session("side").id, TaskContext()),
         _running("side"),
         always=True,
     ),
     "session retry": Operation(
         _lay_ground,
-        lambda relay: relay.sessions.retry(relay.session("broken").id, Watch(), image="other"),
+        lambda relay: relay.sessions.retry(relay.session("broken").id, TaskContext(), image="other"),
         _retried,
     ),
     "session remove": Operation(
-        _lay_little, lambda relay: relay.sessions.remove(relay.session("idle").id, Watch()), _removed("idle")
+        _lay_little, lambda relay: relay.sessions.remove(relay.session("idle").id, TaskContext()), _removed("idle")
     ),
     "session restore": Operation(
         _lay_little,
@@ -230,14 +230,14 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "purge": Operation(
         _lay_little,
-        lambda relay: relay.trash.purge(0, Watch()),
+        lambda relay: relay.trash.purge(0, TaskContext()),
         _purged,
         purges=frozenset({"gone"}),
         always=True,
     ),
     "project remove": Operation(
         _lay_little,
-        lambda relay: relay.projects.remove(relay.project("alpha").id, Watch()),
+        lambda relay: relay.projects.remove(relay.project("alpha").id, TaskContext()),
         lambda relay: relay.project("alpha").deleted_at is not None and _removed("main", "idle", "gone")(relay),
     ),
     "project restore": Operation(
@@ -247,10 +247,10 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "reconcile": Operation(
         _in_need,
-        lambda relay: relay.reconciler.carry_out_all(Watch()),
+        lambda relay: relay.reconciler.carry_out_all(TaskContext()),
         lambda relay: (
             _removed("side")(relay)
-            and _is("idle", Desired.STOPPED, "exited")(relay)
+            and _is("idle", DesiredState.STOPPED, "exited")(relay)
             and _running("other")(relay)
             and relay.session("main").error_reason == GONE
         ),
@@ -263,7 +263,7 @@ OF_PROCESSES: dict[str, Operation] = {
     **{name: OPERATIONS[name] for name in (*_KEPT_BY_PROCESSES, "session restore", "project remove")},
     "session retry": replace(
         OPERATIONS["session retry"],
-        do=lambda relay: relay.sessions.retry(relay.session("broken").id, Watch()),
+        do=lambda relay: relay.sessions.retry(relay.session("broken").id, TaskContext()),
         done=_running("broken"),
     ),
 }
@@ -280,7 +280,7 @@ def broken_promises(relay: Bench, works: Mapping[str, str], purges: frozenset[st
     for session in records.live_sessions():
         own = [key for key, row in rows.items() if row["session"] == session.id]
         if (
-            session.desired is Desired.RUNNING
+            session.desired is DesiredState.RUNNING
             and session.state is SessionState.RUNNING
             and own != [session.container_id]
         ):
@@ -304,7 +304,7 @@ def broken_promises(relay: Bench, works: Mapping[str, str], purges: frozenset[st
 
 def _of_projects(relay: Bench, records: Records) -> Iterator[str]:
     for project in records.live_projects():
-        if project.desired is Desired.REMOVED:
+        if project.desired is DesiredState.REMOVED:
             yield f"{project.name} is still being removed"
         if project.clone_state is not CloneState.READY:
             yield f"{project.name} is {project.clone_state}: {project.clone_error}"

@@ -12,14 +12,14 @@ from typing import Any
 
 from waiting import wait_until
 
-from relay_tui.adapters.process import alive
-from relay_tui.adapters.process.place import Place
+from relay_tui.adapters.linux import procfs
 from relay_tui.adapters.process.runtime import ProcessRuntime
 from relay_tui.adapters.process.sandbox import Sandbox
+from relay_tui.adapters.process.session_dir import SessionDir
 from relay_tui.config import Config, Profile
-from relay_tui.model import Records, SessionState
+from relay_tui.domain.models import Records, SessionState
 from relay_tui.paths import DataDir
-from relay_tui.services import making
+from relay_tui.services.sessions import builder
 
 _MARK = "86399"
 COMMAND = ("sleep", _MARK)
@@ -40,20 +40,20 @@ class Processes:
         self.runtime = ProcessRuntime(place)
         self.runtime._sandbox = Sandbox(False, "not wanted here")
         place.not_isolated.touch()
-        making.SETTLING = 0.0  # the command is known to go on
+        builder.SETTLING = 0.0  # the command is known to go on
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """What there is, by id."""
         return {
             seen.container_id: {"session": seen.session_id, "status": seen.status, "image": ""}
-            for seen in self.runtime.observe()
+            for seen in self.runtime.list_containers()
         }
 
     def put(self, container_id: str, **changes: object) -> None:
         """Have it ended, with that code."""
         assert changes.keys() == {"status", "exit_code"}
         self.runtime.stop(container_id)
-        state = Place(self._place.processes / container_id.partition("-")[2]).state
+        state = SessionDir(self._place.processes / container_id.partition("-")[2]).state
         state.write_text(json.dumps({**json.loads(state.read_text()), "signal": "", **changes}))
 
     def remove(self, container_id: str) -> None:
@@ -119,7 +119,7 @@ def _is_launcher(pid: int) -> bool:
 
 
 def _is_keeper(pid: int) -> bool:
-    return any(word.encode().endswith(_SUPERVISOR) for word in _words(pid)[:-1]) and alive.began(pid) is not None
+    return any(word.encode().endswith(_SUPERVISOR) for word in _words(pid)[:-1]) and procfs.start_time(pid) is not None
 
 
 def _commands(root: Path) -> list[int]:

@@ -19,14 +19,15 @@ from typing import Any, TypeVar
 
 from installed_relay import IMAGE
 
-from relay_tui import wiring
-from relay_tui.errors import ConflictError, NotFoundError
-from relay_tui.model import CloneState, Desired, Project, Session, SessionState
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.ports import Observed
+from relay_tui.bootstrap import container as bootstrap
+from relay_tui.bootstrap import log_file
+from relay_tui.domain.errors import ConflictError, NotFoundError
+from relay_tui.domain.models import CloneState, DesiredState, Project, Session, SessionState
+from relay_tui.ports import ContainerState
+from relay_tui.ports.task import TaskContext
 from relay_tui.services.projects import NewProject
 from relay_tui.services.relay import Relay
-from relay_tui.services.watch import Watch
+from relay_tui.services.sessions.drafts import NewSession
 
 T = TypeVar("T")
 WEIGHTS = {"project": 4, "create": 20, "stop": 18, "start": 18, "remove": 12, "list": 20, "reconcile": 4, "restore": 4}
@@ -60,8 +61,8 @@ class Worker:
         acts: dict[str, Callable[[int], object]] = {
             "project": self._project,
             "create": self._create,
-            "stop": lambda _: self._relay.sessions.stop(self._session().id, Watch()),
-            "start": lambda _: self._relay.sessions.start(self._session().id, Watch()),
+            "stop": lambda _: self._relay.sessions.stop(self._session().id, TaskContext()),
+            "start": lambda _: self._relay.sessions.start(self._session().id, TaskContext()),
             "remove": self._remove,
             "restore": self._restore,
             "list": lambda _: self._relay.store.read().live_sessions(),
@@ -82,20 +83,20 @@ class Worker:
         wanted = NewProject(source=self._source, name=f"p{self._seed}-{number}", image=IMAGE)
         project = self._relay.projects.register(wanted)
         self.tally.projects.append(project.id)
-        first = self._relay.projects.clone(project.id, Watch())
+        first = self._relay.projects.clone(project.id, TaskContext())
         self.tally.created.append(first.id)
-        self._relay.sessions.build(first.id, Watch())
+        self._relay.sessions.build(first.id, TaskContext())
 
     def _create(self, number: int) -> None:
         ready = [p for p in self._relay.store.read().live_projects() if p.clone_state is CloneState.READY]
         project: Project = self._some(ready)
         made = self._relay.sessions.register(NewSession(project=project.id, name=f"s{self._seed}-{number}"))
         self.tally.created.append(made.id)
-        self._relay.sessions.build(made.id, Watch())
+        self._relay.sessions.build(made.id, TaskContext())
 
     def _remove(self, _: int) -> None:
         found = self._session()
-        self._relay.sessions.remove(found.id, Watch())
+        self._relay.sessions.remove(found.id, TaskContext())
         self.tally.removed.append(found.id)
 
     def _restore(self, _: int) -> None:
@@ -103,10 +104,10 @@ class Worker:
         found: Session = self._some(removed)
         back = self._relay.sessions.restore(found.id)
         self.tally.restored.append(back.id)
-        self._relay.sessions.build(back.id, Watch())
+        self._relay.sessions.build(back.id, TaskContext())
 
     def _reconcile(self, _: int) -> None:
-        for step, error in self._relay.reconciler.carry_out_all(Watch()):
+        for step, error in self._relay.reconciler.carry_out_all(TaskContext()):
             if error is not None and not isinstance(error, ConflictError | NotFoundError):
                 raise AssertionError(step.words) from error
 
@@ -166,17 +167,17 @@ def wrong_with(relay: Relay, crowd: Crowd) -> list[str]:
     wrong += [f"{found} was removed, and is back" for found in gone if records.sessions[found].deleted_at is None]
     stayed = crowd.ids("created") - crowd.ids("removed")
     wrong += [f"{found} was never removed, and is gone" for found in stayed if records.sessions[found].deleted_at]
-    seen: dict[str, list[Observed]] = {}
-    for container in relay.runtime.observe():
+    seen: dict[str, list[ContainerState]] = {}
+    for container in relay.runtime.list_containers():
         seen.setdefault(container.session_id, []).append(container)
     live = {session.id: session for session in records.live_sessions()}
     wrong += [f"{key} is not live, and has {len(found)} containers" for key, found in seen.items() if key not in live]
     for session in live.values():
         own = seen.get(session.id, [])
-        status = "running" if session.desired is Desired.RUNNING else "exited"
+        status = "running" if session.desired is DesiredState.RUNNING else "exited"
         if [(c.container_id, c.status) for c in own] != [(session.container_id, status)]:
             wrong.append(f"{session.name} is to be {session.desired}, and has {own}")
-        state = SessionState.RUNNING if session.desired is Desired.RUNNING else SessionState.STOPPED
+        state = SessionState.RUNNING if session.desired is DesiredState.RUNNING else SessionState.STOPPED
         if session.state is not state:
             wrong.append(f"{session.name} says {session.state}: {session.error_reason}")
         if not (Path(session.work_dir) / ".git").is_dir():
@@ -186,8 +187,8 @@ def wrong_with(relay: Relay, crowd: Crowd) -> list[str]:
 
 def main(data_dir: str, source: str, seed: str, operations: str) -> None:
     """Work, then tell."""
-    wiring.log_to_file()
-    worker = Worker(wiring.build(Path(data_dir)), source, int(seed))
+    log_file.log_to_file()
+    worker = Worker(bootstrap.build_relay(Path(data_dir)), source, int(seed))
     worker.work(int(operations))
     sys.stdout.write(json.dumps(vars(worker.tally)))
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from fakes import FakeRuntime
 
-from relay_tui.errors import EngineUnreachableError
-from relay_tui.services.ports import LineStream, LogBatch, Observed
-from relay_tui.services.ports.log import NOTHING
+from relay_tui.domain.errors import EngineUnreachableError
+from relay_tui.domain.log_batch import EMPTY_BATCH, LogBatch
+from relay_tui.ports import ContainerState, LineStream
 
 
 class Dictated:
@@ -17,7 +17,7 @@ class Dictated:
 
     def __init__(self) -> None:
         self._says: queue.SimpleQueue[tuple[LogBatch, LogBatch] | Exception | None] = queue.SimpleQueue()
-        self._begun = NOTHING
+        self._begun = EMPTY_BATCH
 
     def say(self, whole: LogBatch, begun: LogBatch) -> None:
         self._says.put((whole, begun))
@@ -46,11 +46,11 @@ class Dictation(FakeRuntime):
         super().__init__()
         self.ready = list(streams)
 
-    def inspect(self, container_id: str) -> Observed:
+    def inspect(self, container_id: str) -> ContainerState:
         """It runs, while there is a stream to hand out."""
         if not self.ready:
             raise EngineUnreachableError("The engine does not answer")
-        return Observed(container_id, "", "", "running")
+        return ContainerState(container_id, "", "", "running")
 
     def log_lines(  # type: ignore[override]
         self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""

@@ -13,35 +13,35 @@ from fakes_work import FakeExit, FakeLook
 from scripted import Scripted
 from waiting import wait_until
 
-from relay_tui.adapters.files import DataFiles
-from relay_tui.adapters.git.names import check_branch_name
-from relay_tui.adapters.git.source import parse_source
-from relay_tui.adapters.locks import FileLocks
-from relay_tui.adapters.store import TinyStore
+from relay_tui.adapters.filesystem.data_files import DataFiles
+from relay_tui.adapters.filesystem.file_locks import FileLocks
+from relay_tui.adapters.git.clone.source import parse_source
+from relay_tui.adapters.git.refs import check_branch_name
+from relay_tui.adapters.store import TinyDBStore
 from relay_tui.config import Config
-from relay_tui.errors import EngineUnreachableError, NotFoundError, RelayError
-from relay_tui.events import Bus, EngineStatus, EngineStatusChanged, Event, JobEnded, JobProgressed
-from relay_tui.model import Branch, Identity, Project, Record, Session
+from relay_tui.domain.errors import EngineUnreachableError, NotFoundError, RelayError
+from relay_tui.domain.events import EngineStatus, EngineStatusChanged, Event, EventBus, JobEnded, JobProgressed
+from relay_tui.domain.log_batch import LogBatch, pack_times
+from relay_tui.domain.models import Branch, Identity, Project, Record, Session
 from relay_tui.paths import DataDir
-from relay_tui.services.claims import Claims
+from relay_tui.ports import CloneSource, ContainerSpec, ContainerState, ExecResult, LogChunk, RunEnd, Stats
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.clone_status import CloneStatusService
 from relay_tui.services.doctor import Doctor
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.engine_watch import EngineWatch
-from relay_tui.services.facts import SessionFacts
-from relay_tui.services.jobs import Jobs
-from relay_tui.services.outward import Outward
-from relay_tui.services.ports import Answer, ContainerSpec, LogBatch, LogChunk, Observed, RunEnd, Source, Stats
-from relay_tui.services.ports.log import packed
-from relay_tui.services.projects import NewProject, Projects
-from relay_tui.services.reconcile import Reconciler
+from relay_tui.services.jobs import JobRunner
+from relay_tui.services.operation_locks import OperationLocks
+from relay_tui.services.projects import NewProject, ProjectService
+from relay_tui.services.reconcile.orphans import OrphanService
+from relay_tui.services.reconcile.pending_updates import PendingUpdates
+from relay_tui.services.reconcile.reconciler import Reconciler
+from relay_tui.services.reconcile.runtime_monitor import RuntimeMonitor
 from relay_tui.services.relay import Relay
-from relay_tui.services.removal import Removal
-from relay_tui.services.runtimes import ENGINE
-from relay_tui.services.sessions import Sessions
-from relay_tui.services.strays import Strays
+from relay_tui.services.removal import RemovalService
+from relay_tui.services.runtime_router import ENGINE
+from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.services.sessions.service import SessionService
+from relay_tui.services.sync import SyncService
 from relay_tui.services.trash import Trash
-from relay_tui.services.unsaved import Unsaved
-from relay_tui.services.watch import Watch
 
 SOURCE = "https://host.example/team/alpha.git"
 
@@ -54,10 +54,10 @@ class FakeGit(Scripted):
     def __init__(self, heads: Sequence[str] = ("main", "dev", "fix/login")) -> None:
         super().__init__()
         self.heads = tuple(heads)
-        self.sources: list[Source] = []
+        self.sources: list[CloneSource] = []
         self.notes: list[str] = []
 
-    def parse_source(self, text: str) -> Source:
+    def parse_source(self, text: str) -> CloneSource:
         """As git's adapter does."""
         return parse_source(text)
 
@@ -65,12 +65,12 @@ class FakeGit(Scripted):
         """As git's adapter does."""
         check_branch_name(name)
 
-    def clone_base(self, source: Source, target: Path, watch: Watch) -> str:
+    def clone_base(self, source: CloneSource, target: Path, task: TaskContext) -> str:
         """A directory that knows its heads; the first one is the default."""
         assert not target.exists()
         self.sources.append(source)
-        watch.stage("Receiving objects", 0.42, "12.0 MiB at 3.5 MiB/s")
-        self.begin("clone_base", watch)
+        task.report("Receiving objects", 0.42, "12.0 MiB at 3.5 MiB/s")
+        self.begin("clone_base", task)
         target.mkdir(parents=True)
         (target / "HEAD").write_text(self.heads[0])
         (target / "heads").write_text("\n".join(self.heads))
@@ -97,13 +97,13 @@ class FakeGit(Scripted):
         return [Branch(name, "0" * 40, "2026-11-01T00:00:00Z", f"work on {name}") for name in names]
 
     def clone_session(
-        self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, watch: Watch
+        self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, task: TaskContext
     ) -> list[str]:
         """A directory with a `.git` that says what it was cloned from."""
         assert not target.exists() or not any(target.iterdir())
         assert (base / "HEAD").is_file()
-        watch.stage("Checking out", 0.5, "100/200")
-        self.begin("clone_session", watch)
+        task.report("Checking out", 0.5, "100/200")
+        self.begin("clone_session", task)
         (target / ".git").mkdir(parents=True)
         (target / ".git/origin").write_text(f"{origin} {new_branch or branch}")
         return list(self.notes)
@@ -146,10 +146,10 @@ class Container:
             self.status, self.exit_code, self.oom_killed = status, exit_code, oom_killed
             self.changed.notify_all()
 
-    def observed(self) -> Observed:
+    def observed(self) -> ContainerState:
         """As the engine tells of it."""
         labels = self.spec.labels
-        return Observed(
+        return ContainerState(
             self.id,
             labels["relay.session"],
             labels["relay.project"],
@@ -262,11 +262,11 @@ class FakeLines(FakeLog):
                 wanted = [line for line in lines if self._range[0] <= line[:30] <= self._range[1]]
                 self._lines += _count(data)
                 if wanted:
-                    yield packed(wanted, bytes(len(wanted)))
+                    yield pack_times(wanted, bytes(len(wanted)))
 
     def begun(self) -> LogBatch:
         """Every line is whole."""
-        return packed([], b"")
+        return pack_times([], b"")
 
 
 def _count(data: bytes) -> int:
@@ -287,7 +287,7 @@ class FakeRuntime(Scripted):
         self.on_start: Callable[[Container], None] = lambda _: None
         self.lent: list[str] = []
         self.asked: list[str] = []
-        self.answers: dict[str, Answer] = {"rev-parse": Answer(1, b"", b"")}
+        self.answers: dict[str, ExecResult] = {"rev-parse": ExecResult(1, b"", b"")}
         self.deleted: list[str] = []
         self.measured: dict[str, FakeStats] = {}
         self._made = 0
@@ -333,9 +333,9 @@ class FakeRuntime(Scripted):
 
     # --- the port ---
 
-    def begin(self, call: str, watch: Watch | None = None) -> None:
+    def begin(self, call: str, task: TaskContext | None = None) -> None:
         """What every call does first."""
-        super().begin(call, watch)
+        super().begin(call, task)
         if not self.reachable:
             raise _unreachable()
 
@@ -344,11 +344,11 @@ class FakeRuntime(Scripted):
         self.begin("ping")
         return "Fake 1.0 at unix:///fake.sock"
 
-    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+    def create(self, spec: ContainerSpec, task: TaskContext) -> str:
         """A container that is not running."""
-        watch.stage("Pulling the image", 0.4, "2/5 layers")
-        self.begin("create", watch)
-        for other in self.observe():
+        task.report("Pulling the image", 0.4, "2/5 layers")
+        self.begin("create", task)
+        for other in self.list_containers():
             if other.session_id == spec.labels["relay.session"]:
                 del self.containers[other.container_id]
         self._made += 1
@@ -375,22 +375,22 @@ class FakeRuntime(Scripted):
         self.begin("remove")
         self.containers.pop(container_id, None)
 
-    def inspect(self, container_id: str) -> Observed:
+    def inspect(self, container_id: str) -> ContainerState:
         """How it is now."""
         self.begin("inspect")
         return self._find(container_id).observed()
 
-    def ends(self, container_id: str, since: str) -> list[RunEnd]:
+    def run_history(self, container_id: str, since: str) -> list[RunEnd]:
         """Nobody remembers."""
         del container_id, since
         return []
 
-    def wait(self, container_id: str, seconds: float) -> Observed:
+    def wait(self, container_id: str, seconds: float) -> ContainerState:
         """How it is now: what ends here ends at once."""
         assert seconds > 0
         return self._find(container_id).observed()
 
-    def observe(self) -> list[Observed]:
+    def list_containers(self) -> list[ContainerState]:
         """All of them."""
         if not self.reachable:
             raise _unreachable()
@@ -434,24 +434,26 @@ class FakeRuntime(Scripted):
         self.lent.append(f"run {container_id} {' '.join(command)}".rstrip())
         return 0
 
-    def ask(self, container_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
+    def exec_capture(
+        self, container_id: str, command: Sequence[str], task: TaskContext, *, given: Path | None = None
+    ) -> ExecResult:
         """What a test put there for the first answer that fits; else success without a word."""
         del given
-        watch.stage("Running")
-        self.begin("ask", watch)
+        task.report("Running")
+        self.begin("ask", task)
         assert self._find(container_id).status == "running"
         words = " ".join(command)
         self.asked.append(words)
-        return next((answer for part, answer in self.answers.items() if part in words), Answer(0, b"", b""))
+        return next((answer for part, answer in self.answers.items() if part in words), ExecResult(0, b"", b""))
 
     def delete_tree(self, path: Path, image: str) -> None:
         """Note what it was asked to delete."""
         self.begin("delete_tree")
         self.deleted.append(f"{path} {image}")
 
-    def take_back(self, path: Path, image: str) -> None:
+    def reclaim_ownership(self, path: Path, image: str) -> None:
         """Note what it was asked to take back."""
-        self.begin("take_back")
+        self.begin("reclaim_ownership")
         self.deleted.append(f"{path} {image}")
 
     def _find(self, container_id: str) -> Container:
@@ -510,8 +512,8 @@ class Rig:
     def ready(self, source: str = SOURCE, **wanted: str) -> Project:
         """A project, cloned, whose first session runs; made in the foreground."""
         project = self.relay.projects.register(NewProject(source=source, **wanted))
-        first = self.relay.projects.clone(project.id, Watch())
-        self.relay.sessions.build(first.id, Watch())
+        first = self.relay.projects.clone(project.id, TaskContext())
+        self.relay.sessions.build(first.id, TaskContext())
         return self.project(project.id)
 
     def drafted(self, project: Project, **wanted: str) -> Session:
@@ -520,7 +522,7 @@ class Rig:
 
     def running(self, project: Project, **wanted: str) -> Session:
         """Another session that runs; made in the foreground."""
-        return self.relay.sessions.build(self.drafted(project, **wanted).id, Watch())
+        return self.relay.sessions.build(self.drafted(project, **wanted).id, TaskContext())
 
     def idle(self) -> None:
         """Wait until every job that was begun has been announced as ended."""
@@ -548,10 +550,10 @@ def build(
     place.prepare()
     config = config or Config(path=root / "config.toml", glyphs="unicode")
     git, engine = git or FakeGit(), engine or FakeRuntime()
-    bus, store, files = Bus(), TinyStore(place.store), DataFiles(place)
-    locks = Claims(FileLocks(place.locks))
+    bus, store, files = EventBus(), TinyDBStore(place.store), DataFiles(place)
+    locks = OperationLocks(FileLocks(place.locks))
     look = FakeLook()
-    sessions = Sessions(
+    sessions = SessionService(
         store=store,
         git=git,
         look=look,
@@ -563,20 +565,20 @@ def build(
         data_dir=place,
     )
     way_out = FakeExit()
-    outward = Outward(
+    outward = SyncService(
         store=store, git=git, way_out=way_out, runtime=engine, files=files, locks=locks, bus=bus, data_dir=place
     )
-    projects = Projects(
+    projects = ProjectService(
         store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
     )
     trash = Trash(store=store, files=files, runtime=engine, locks=locks, bus=bus, config=config)
-    removal = Removal(
+    removal = RemovalService(
         store=store, look=look, files=files, sessions=sessions, outward=outward, trash=trash, data_dir=place
     )
     reconciler = Reconciler(
         store=store, files=files, runtime=engine, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
-    unsaved = Unsaved(files=files, bus=bus, again=0.05)
+    unsaved = PendingUpdates(files=files, bus=bus, again=0.05)
     relay = Relay(
         config=config,
         data_dir=place,
@@ -587,11 +589,11 @@ def build(
         files=files,
         projects=projects,
         sessions=sessions,
-        facts=SessionFacts(store=store, files=files, look=look, bus=bus, data_dir=place),
+        facts=CloneStatusService(store=store, files=files, look=look, bus=bus, data_dir=place),
         outward=outward,
         removal=removal,
-        jobs=Jobs(bus),
-        engine=EngineWatch(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
+        jobs=JobRunner(bus),
+        engine=RuntimeMonitor(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
         unsaved=unsaved,
         reconciler=reconciler,
         doctor=Doctor(
@@ -605,7 +607,7 @@ def build(
             confinement=lambda: "Landlock (version 3)",
         ),
         trash=trash,
-        strays=Strays(
+        strays=OrphanService(
             store=store,
             git=git,
             files=files,

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from scripted import Scripted
 
-from relay_tui.services.ports import Parcel, Source
-from relay_tui.services.ports.work import Clone
-from relay_tui.services.watch import Watch
-from relay_tui.work import Against, Changes, Commit, Exported, Facts, FileChange, Guarded, Kept, Patch, Pushed, PushPlan
+from relay_tui.domain.changes import ChangeSet, CloneStatus, Commit, DiffBase, FileChange, Patch
+from relay_tui.domain.transfers import ExportResult, PushPlan, PushResult, SavedRef
+from relay_tui.domain.unsaved_work import RemovalCheck
+from relay_tui.ports import CloneSource, UpdatePack
+from relay_tui.ports.inspector import SessionClone
+from relay_tui.ports.task import TaskContext
 
 COMMIT = Commit(
     hash="c0ffee1234567890c0ffee1234567890c0ffee12",
@@ -22,9 +24,11 @@ COMMIT = Commit(
 )
 
 
-def some_facts(branch: str = "main", **others: object) -> Facts:
+def some_facts(branch: str = "main", **others: object) -> CloneStatus:
     """Facts about a clean clone, but for what is given."""
-    clean = Facts(branch=branch, head=COMMIT.hash, changed=0, added=0, deleted=0, untracked=0, conflicted=0, stashes=0)
+    clean = CloneStatus(
+        branch=branch, head=COMMIT.hash, changed=0, added=0, deleted=0, untracked=0, conflicted=0, stashes=0
+    )
     known = replace(clean, upstream=branch, ahead=0, behind=0, unpushed=0, last=COMMIT)
     return replace(known, **others)  # type: ignore[arg-type]
 
@@ -33,10 +37,10 @@ def some_facts(branch: str = "main", **others: object) -> Facts:
 class Work:
     """What one session's clone holds. A patch is kept by its path, '' for all of them together."""
 
-    facts: Facts | None = None
+    facts: CloneStatus | None = None
     files: tuple[FileChange, ...] = ()
     patches: dict[str, bytes] = field(default_factory=dict)
-    guarded: Guarded = field(default_factory=Guarded)
+    guarded: RemovalCheck = field(default_factory=RemovalCheck)
     notes: tuple[str, ...] = ()
 
 
@@ -56,28 +60,28 @@ class FakeLook(Scripted):
         """Nothing."""
         return "none"
 
-    def forget(self, clone: Clone) -> None:
+    def forget(self, clone: SessionClone) -> None:
         """Forget what a test put there."""
         self.begin("forget")
         self.work.pop(clone.session_id, None)
 
-    def prepare(self, clone: Clone) -> None:
+    def prepare(self, clone: SessionClone) -> None:
         """Note it."""
         self.begin("prepare")
         self.prepared.append(clone.session_id)
 
-    def facts(self, clone: Clone) -> Facts:
+    def facts(self, clone: SessionClone) -> CloneStatus:
         """As a test put them."""
         self.begin("facts")
         return self.of(clone.session_id).facts or some_facts(clone.branch)
 
-    def changes(self, clone: Clone, against: Against) -> Changes:
+    def changes(self, clone: SessionClone, against: DiffBase) -> ChangeSet:
         """As a test put them, whatever they are told against."""
         self.begin("changes")
         work = self.of(clone.session_id)
-        return Changes(against=against, base=COMMIT.hash, files=work.files, notes=work.notes)
+        return ChangeSet(against=against, base=COMMIT.hash, files=work.files, notes=work.notes)
 
-    def patch(self, clone: Clone, against: Against, path: str = "", *, limit: int = 4 << 20) -> Patch:
+    def patch(self, clone: SessionClone, against: DiffBase, path: str = "", *, limit: int = 4 << 20) -> Patch:
         """One file's, or all of them one after the other, cut where `limit` says."""
         self.begin("patch")
         del against
@@ -85,7 +89,7 @@ class FakeLook(Scripted):
         text = patches[path] if path in patches else b"".join(patches.values()) if not path else b""
         return Patch(path=path, text=text[:limit], cut=len(text) > limit)
 
-    def guard(self, clone: Clone) -> Guarded:
+    def guard(self, clone: SessionClone) -> RemovalCheck:
         """As a test put it."""
         self.begin("guard")
         return self.of(clone.session_id).guarded
@@ -107,66 +111,68 @@ class FakeExit(Scripted):
         )
         self.said: tuple[str, ...] = ("Create a pull request:", "https://host.example/team/alpha/pull/new/topic")
         self.fetched: Sequence[str] = ("main 1111111..2222222",)
-        self.kept_before: Sequence[Kept] = ()
+        self.kept_before: Sequence[SavedRef] = ()
         self.news = 2
         self.pushed: list[PushPlan] = []
         self.saves_files = False
-        self.sources: list[Source] = []
+        self.sources: list[CloneSource] = []
 
-    def keep(self, clone: Clone, watch: Watch) -> dict[str, str]:
+    def keep(self, clone: SessionClone, task: TaskContext) -> dict[str, str]:
         """One head, and the files that no commit has if `saves_files`."""
-        watch.stage("Copying objects")
-        self.begin("keep", watch)
+        task.report("Copying objects")
+        self.begin("keep", task)
         refs = [f"heads/{clone.branch}", *(["uncommitted"] if self.saves_files else [])]
         return {f"refs/relay/{clone.session_id}/{ref}": COMMIT.hash for ref in refs}
 
-    def kept(self, base: Path) -> list[Kept]:
+    def saved_refs(self, base: Path) -> list[SavedRef]:
         """What a test put here."""
         del base
         self.begin("kept")
         return list(self.kept_before)
 
-    def bundle(self, clone: Clone, target: Path, watch: Watch) -> int:
+    def bundle(self, clone: SessionClone, target: Path, task: TaskContext) -> int:
         """A file that says whose it is."""
-        watch.stage("Writing the bundle")
-        self.begin("bundle", watch)
+        task.report("Writing the bundle")
+        self.begin("bundle", task)
         return target.write_text(clone.session_id)
 
-    def fetch(self, base: Path, source: Source, watch: Watch) -> Sequence[str]:
+    def fetch(self, base: Path, source: CloneSource, task: TaskContext) -> Sequence[str]:
         """What a test said was new."""
         del base
-        watch.stage("Receiving objects", 0.5, "1.0 MiB at 2.0 MiB/s")
-        self.begin("fetch", watch)
+        task.report("Receiving objects", 0.5, "1.0 MiB at 2.0 MiB/s")
+        self.begin("fetch", task)
         self.sources.append(source)
         return self.fetched
 
-    def plan_push(self, clone: Clone, source: Source, watch: Watch, *, branch: str = "") -> PushPlan:
+    def plan_push(self, clone: SessionClone, source: CloneSource, task: TaskContext, *, branch: str = "") -> PushPlan:
         """The plan a test put here."""
         del clone, branch
-        watch.stage("Asking the remote")
-        self.begin("plan_push", watch)
+        task.report("Asking the remote")
+        self.begin("plan_push", task)
         self.sources.append(source)
         return self.plan
 
-    def push(self, clone: Clone, source: Source, plan: PushPlan, watch: Watch) -> Pushed:
+    def push(self, clone: SessionClone, source: CloneSource, plan: PushPlan, task: TaskContext) -> PushResult:
         """The remote says what a test had it say."""
         del clone, source
-        watch.stage("Writing objects", 0.5)
-        self.begin("push", watch)
+        task.report("Writing objects", 0.5)
+        self.begin("push", task)
         self.pushed.append(plan)
         links = tuple(line for line in self.said if line.startswith("https://"))
-        return Pushed(branch=plan.branch, commit=plan.commit, said=self.said, links=links)
+        return PushResult(branch=plan.branch, commit=plan.commit, said=self.said, links=links)
 
-    def export(self, clone: Clone, source: str, target: Path, watch: Watch, *, name: str = "") -> Exported:
+    def export(
+        self, clone: SessionClone, source: str, target: Path, task: TaskContext, *, name: str = ""
+    ) -> ExportResult:
         """A directory that says whose it is."""
         del source
-        self.begin("export", watch)
+        self.begin("export", task)
         target.mkdir()
         (target / "session").write_text(clone.session_id)
-        return Exported(branch=name or clone.branch, brought=(clone.branch,))
+        return ExportResult(branch=name or clone.branch, brought=(clone.branch,))
 
     @contextmanager
-    def parcel(self, clone: Clone, watch: Watch) -> Iterator[Parcel]:
+    def parcel(self, clone: SessionClone, task: TaskContext) -> Iterator[UpdatePack]:
         """As many commits as a test put here."""
-        self.begin("parcel", watch)
-        yield Parcel(branch=clone.base_branch, commit=COMMIT.hash, count=self.news, pack=Path("/dev/null"))
+        self.begin("parcel", task)
+        yield UpdatePack(branch=clone.base_branch, commit=COMMIT.hash, count=self.news, pack=Path("/dev/null"))

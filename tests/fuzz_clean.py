@@ -10,7 +10,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 
-from relay_tui import text
+from relay_tui.text import sanitize
 
 _PIECES: tuple[str | bytes, ...] = (
     *(
@@ -98,10 +98,10 @@ _HARMLESS = frozenset(
 
 def faults(raw: str | bytes, limit: int) -> list[str]:
     """What is wrong with the cleaned string: nothing."""
-    shown = text.clean(raw, limit=limit)
+    shown = sanitize.clean(raw, limit=limit)
     wrong = [f"passed {c!r}" for c in passed(shown)]
     wrong += ["too long"] if len(shown) > limit else []
-    wrong += ["cleaning twice changes more"] if text.clean(shown, limit=limit) != shown else []
+    wrong += ["cleaning twice changes more"] if sanitize.clean(shown, limit=limit) != shown else []
     try:
         shown.encode()
     except UnicodeEncodeError:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, STDOUT, packed
-from relay_tui.ui.log_buffer import LogBuffer
+from relay_tui.domain.log_batch import CONTINUED, STDOUT, LogBatch, pack_times
+from relay_tui.ui.log.model.buffer import LogBuffer
 
 
 def moment(number: int) -> bytes:
@@ -22,13 +21,13 @@ def moment(number: int) -> bytes:
 def batch(text: bytes, stream: int = STDOUT, *, at: int = 0) -> LogBatch:
     """The lines of a text, the first written at a moment, each a millisecond after the one before."""
     lines = text.removesuffix(b"\n").split(b"\n")
-    return packed([moment(at + i) + b" " + line for i, line in enumerate(lines)], bytes([stream]) * len(lines))
+    return pack_times([moment(at + i) + b" " + line for i, line in enumerate(lines)], bytes([stream]) * len(lines))
 
 
 def parts(*texts: bytes, stream: int = STDOUT) -> LogBatch:
     """One line too long to come whole."""
     flags = [stream, *[stream | CONTINUED] * (len(texts) - 1)]
-    return packed([moment(0) + b" " + text for text in texts], bytes(flags))
+    return pack_times([moment(0) + b" " + text for text in texts], bytes(flags))
 
 
 def frame(number: int, text: bytes, stream: int = 1) -> bytes:

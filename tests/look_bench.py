@@ -11,9 +11,9 @@ from pathlib import Path
 from git_servers import make_repository
 
 from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.git.look.adapter import Looker
-from relay_tui.services.ports import Clone
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git.inspection.adapter import GitInspector
+from relay_tui.ports import SessionClone
+from relay_tui.ports.task import TaskContext
 
 WHO = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
 
@@ -23,8 +23,8 @@ class Bench:
     """One upstream, its base clone, and one session of it."""
 
     upstream: Path
-    clone: Clone
-    look: Looker
+    clone: SessionClone
+    look: GitInspector
 
     @property
     def tree(self) -> Path:
@@ -85,17 +85,17 @@ def bench(root: Path, *, new_branch: str = "", files: dict[str, str | bytes] | N
     upstream = make_repository(root / "upstream.git", bare=True, files=files or {"a": "1\n", "b": "2\n", "d/c": "3\n"})
     git = GitAdapter()
     base = root / "base.git"
-    git.clone_base(git.parse_source(str(upstream)), base, Watch())
+    git.clone_base(git.parse_source(str(upstream)), base, TaskContext())
     tree = root / "sessions/s"
-    git.clone_session(base, tree, branch="main", new_branch=new_branch, origin=str(upstream), watch=Watch())
-    clone = Clone(
+    git.clone_session(base, tree, branch="main", new_branch=new_branch, origin=str(upstream), task=TaskContext())
+    clone = SessionClone(
         session_id="s",
         work_dir=tree,
-        eye=root / "eyes/s.git",
+        shadow_dir=root / "eyes/s.git",
         base=base,
         branch=new_branch or "main",
         base_branch="main",
     )
-    look = Looker(patience=10)
+    look = GitInspector(patience=10)
     look.prepare(clone)
     return Bench(upstream, clone, look)

@@ -15,12 +15,13 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from relay_tui.config import Profile
-from relay_tui.errors import Fault
-from relay_tui.model import CloneState, Desired, Identity, Project, Session, SessionState
-from relay_tui.services.spec import container_spec
+from relay_tui.domain.errors import Fault
+from relay_tui.domain.models import CloneState, DesiredState, Identity, Project, Session, SessionState
+from relay_tui.services.sessions.container_spec import container_spec
 from relay_tui.ui.app import RelayApp
-from relay_tui.ui.bars import KeyBar, StatusLine
-from relay_tui.ui.main_screen import MainScreen
+from relay_tui.ui.main.screen import MainScreen
+from relay_tui.ui.main.status_bar import StatusBar
+from relay_tui.ui.widgets.key_bar import KeyBar
 
 KEY_NAMES = {"/": "slash", "&": "ampersand", "[": "left_square_bracket", "]": "right_square_bracket", " ": "space"}
 GOLDENS = Path(__file__).parent / "screens"
@@ -57,7 +58,7 @@ class Shown:
     @property
     def status(self) -> str:
         """The first line."""
-        return str(self.main.query_one(StatusLine).render())
+        return str(self.main.query_one(StatusBar).render())
 
     @property
     def keys(self) -> str:
@@ -118,7 +119,7 @@ async def shown(rig: Rig, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Sh
     async with app.run_test(size=size, notifications=True) as pilot:
         screen = Shown(app, pilot)
         try:
-            await screen.until(lambda: screen.main.detail.furnished, "the detail")
+            await screen.until(lambda: screen.main.detail.populated, "the detail")
             await screen.until(lambda: screen.main.world.engine.state != "connecting", "the engine's answer")
             await pilot.pause()
             yield screen
@@ -173,7 +174,7 @@ def a_session(
         profile=profile,
         work_dir=str(rig.relay.data_dir.session(project.id, key)),
         container_id=key.encode().hex().ljust(64, "0")[:64],
-        desired=Desired.STOPPED if state is SessionState.STOPPED else Desired.RUNNING,
+        desired=DesiredState.STOPPED if state is SessionState.STOPPED else DesiredState.RUNNING,
         state=state,
         error_reason=error,
         exit_code=exit_code,

@@ -15,11 +15,11 @@ from pathlib import Path
 from waiting import wait_until
 
 import relay_tui
-from relay_tui.adapters.process.place import PREFIX, Place, read
 from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.adapters.process.session_dir import PREFIX, SessionDir, read
 from relay_tui.paths import DataDir
-from relay_tui.services.ports import ContainerSpec, Observed
-from relay_tui.services.watch import Watch
+from relay_tui.ports import ContainerSpec, ContainerState
+from relay_tui.ports.task import TaskContext
 
 _USABLE = "import os, sys; sys.exit(sys.version_info < (3, 11) or not os.access(sys.executable, os.X_OK))"
 ORDINARY = 61_235  # a user id that nobody has
@@ -48,7 +48,7 @@ class Bench:
             runtime="process",
             isolated=self.isolated,
         )
-        return self.runtime.create(spec, Watch())
+        return self.runtime.create(spec, TaskContext())
 
     def run(self, script: str, session_id: str = "s1", *, tty: bool = False, network: str = "bridge") -> str:
         """One that is started too."""
@@ -56,7 +56,7 @@ class Bench:
         self.runtime.start(process_id)
         return process_id
 
-    def ended(self, process_id: str) -> Observed:
+    def ended(self, process_id: str) -> ContainerState:
         """How it is once it has ended."""
         seen = self.runtime.wait(process_id, 20)
         assert seen.status == "exited", seen
@@ -68,7 +68,7 @@ class Bench:
 
     def supervisor(self, process_id: str) -> int:
         """The pid of what keeps it."""
-        state = read(Place(self.place.processes / process_id.removeprefix(PREFIX)).state)
+        state = read(SessionDir(self.place.processes / process_id.removeprefix(PREFIX)).state)
         assert state is not None
         return int(state["pid"])
 
@@ -85,7 +85,7 @@ class Bench:
 
     def clear(self) -> None:
         """Nothing of it stays."""
-        for seen in self.runtime.observe():
+        for seen in self.runtime.list_containers():
             self.runtime.remove(seen.container_id)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from relay_tui.ui.actions import ACTIONS, SHARED_KEYS, key_words
+from relay_tui.ui.keys.actions import ACTIONS, SHARED_KEYS, format_keys
 
 
 def table() -> str:
     """The table in Markdown, as it stands between `<!-- keys -->` and `<!-- /keys -->`."""
-    rows = [(_code(key_words(action)), action.help) for action in ACTIONS]
+    rows = [(_code(format_keys(action)), action.help) for action in ACTIONS]
     rows += [(_code(keys), words) for keys, words in SHARED_KEYS]
     return "".join(f"| {keys} | {words} |\n" for keys, words in [("key", "what it does"), ("---", "---"), *rows])
 

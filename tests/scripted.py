@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from relay_tui.errors import RelayError
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import RelayError
+from relay_tui.ports.task import TaskContext
 
 
 class Scripted:
@@ -16,14 +16,14 @@ class Scripted:
         self.failures: dict[str, RelayError] = {}
         self.gates: dict[str, threading.Event] = {}
 
-    def begin(self, call: str, watch: Watch | None = None) -> None:
+    def begin(self, call: str, task: TaskContext | None = None) -> None:
         """What every call does first."""
         self.calls.append(call)
         gate = self.gates.get(call)
-        if gate is not None and watch is not None:
-            with watch.on_cancel(gate.set):
+        if gate is not None and task is not None:
+            with task.on_cancel(gate.set):
                 assert gate.wait(10), f"nobody opened the gate of {call}"
-            watch.check()
+            task.raise_if_cancelled()
         elif gate is not None:
             assert gate.wait(10), f"nobody opened the gate of {call}"
         if call in self.failures:

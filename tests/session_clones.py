@@ -9,9 +9,9 @@ from pathlib import Path
 from git_servers import make_repository, run_git
 
 from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.git.exit import GitExit
-from relay_tui.services.ports import Clone, Source
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git.transfer import GitTransferAdapter
+from relay_tui.ports import CloneSource, SessionClone
+from relay_tui.ports.task import TaskContext
 
 SESSION = "01sessionid00"
 
@@ -23,8 +23,8 @@ class Ground:
     root: Path
     upstream: Path
     other: Path
-    clone: Clone
-    exit: GitExit
+    clone: SessionClone
+    exit: GitTransferAdapter
 
     @property
     def tmp(self) -> Path:
@@ -32,9 +32,9 @@ class Ground:
         return self.root / "data/tmp"
 
     @property
-    def source(self) -> Source:
+    def source(self) -> CloneSource:
         """The upstream, without a login."""
-        return Source(str(self.upstream))
+        return CloneSource(str(self.upstream))
 
     def commit(self, where: Path, name: str = "work.txt", text: str = "work\n", message: str = "Some work") -> str:
         """Commit a file in a work tree; answer the commit."""
@@ -76,14 +76,14 @@ def lay(root: Path, *, branches: Sequence[str] = ("main", "side"), new_branch: s
     base, tree = root / "data/projects/p/base.git", root / f"data/projects/p/sessions/{SESSION}"
     (root / "data/tmp").mkdir(parents=True)
     git = GitAdapter(workers=1)
-    git.clone_base(Source(str(upstream)), base, Watch())
-    git.clone_session(base, tree, branch="main", new_branch=new_branch, origin=str(upstream), watch=Watch())
-    clone = Clone(
+    git.clone_base(CloneSource(str(upstream)), base, TaskContext())
+    git.clone_session(base, tree, branch="main", new_branch=new_branch, origin=str(upstream), task=TaskContext())
+    clone = SessionClone(
         session_id=SESSION,
         work_dir=tree,
-        eye=root / f"data/projects/p/eyes/{SESSION}.git",
+        shadow_dir=root / f"data/projects/p/eyes/{SESSION}.git",
         base=base,
         branch=new_branch or "main",
         base_branch="main",
     )
-    return Ground(root, upstream, root / "other", clone, GitExit(root / "data/tmp"))
+    return Ground(root, upstream, root / "other", clone, GitTransferAdapter(root / "data/tmp"))

@@ -13,11 +13,11 @@ from installed_relay import IMAGE
 from processes import Bench
 from waiting import wait_until
 
-from relay_tui.adapters.engine import DockerRuntime
-from relay_tui.adapters.process.journal import STDERR, STDOUT, Reader, Writer
+from relay_tui.adapters.docker import DockerRuntime
 from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.adapters.process.supervisor.journal import STDERR, STDOUT, Reader, Writer
 from relay_tui.paths import DataDir
-from relay_tui.services.ports import Runtime
+from relay_tui.ports import Runtime
 
 Busy = tuple[Runtime, str]
 ENDLESS = "yes 0123456789"

@@ -11,11 +11,11 @@ from changes_alone import Alone, a_session, alone, until
 from fakes_work import Work
 from rich.cells import cell_len
 
-from relay_tui.errors import ConflictError, GitError, NotComparableError, NotFoundError
-from relay_tui.text import ascii_only
-from relay_tui.ui.changes.editor import editor_command, real_file
-from relay_tui.ui.changes.files import file_rows, told
-from relay_tui.work import Against, Change, Changes, Content, FileChange
+from relay_tui.domain.changes import ChangeKind, ChangeSet, ContentKind, DiffBase, FileChange
+from relay_tui.domain.errors import ConflictError, GitError, NotComparableError, NotFoundError
+from relay_tui.text.sanitize import to_ascii
+from relay_tui.ui.changes.external_editor import editor_command, resolve_in_clone
+from relay_tui.ui.changes.file_list import describe_file, file_rows
 
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m\r\ttail"
 
@@ -33,8 +33,8 @@ def a_patch(path: str, lines: int = 3, hunks: int = 1) -> bytes:
 def some_work() -> Work:
     """Three files with hunks, one without lines."""
     paths = ("a.py", "b/b.py", "c.txt")
-    files = [FileChange(path=path, change=Change.MODIFIED, added=6, deleted=0) for path in paths]
-    files.append(FileChange(path="logo.png", change=Change.ADDED, content=Content.BINARY, size=2048))
+    files = [FileChange(path=path, change=ChangeKind.MODIFIED, added=6, deleted=0) for path in paths]
+    files.append(FileChange(path="logo.png", change=ChangeKind.ADDED, content=ContentKind.BINARY, size=2048))
     return Work(files=tuple(files), patches={path: a_patch(path, hunks=2) for path in paths})
 
 
@@ -100,12 +100,12 @@ async def test_nothing_changed_says_so_and_where_to_look_further() -> None:
     [("a/b", "a/c", "b → c", "  a/"), ("b", "deep/c", "b → deep/c", "  "), ("a/b", "c", "a/b → c", "  ")],
 )
 def test_a_renamed_file_says_what_it_was(old: str, new: str, name: str, directory: str) -> None:
-    file = FileChange(path=new, change=Change.RENAMED, old_path=old, added=0, deleted=0)
-    (row,) = file_rows(Changes(against=Against.HEAD, base="", files=(file,), notes=()))
-    assert ascii_only(name) == name.replace("→", "->")
+    file = FileChange(path=new, change=ChangeKind.RENAMED, old_path=old, added=0, deleted=0)
+    (row,) = file_rows(ChangeSet(against=DiffBase.HEAD, base="", files=(file,), notes=()))
+    assert to_ascii(name) == name.replace("→", "->")
     assert row.cells[1].spans[0][0] == name and row.cells[1].spans[1][0] == directory
     assert "".join(text for text, _ in row.cells[2].spans).strip() == ""  # no lines in red or green
-    assert told(file) == f"{new}: renamed\nIt was {old}.\n\nIts lines are the same."
+    assert describe_file(file) == f"{new}: renamed\nIt was {old}.\n\nIts lines are the same."
 
 
 async def test_a_branch_without_an_upstream_is_told_as_that(pilot_work: Work) -> None:
@@ -165,7 +165,7 @@ async def test_looked_at_again_the_cursor_and_the_place_stay() -> None:
         top = app.tab.view.scroll_offset.y
         assert top > 15
         asked = look.calls.count("patch")
-        look.of("topic").files = (FileChange(path="a.new", change=Change.UNTRACKED, added=1), *work.files)
+        look.of("topic").files = (FileChange(path="a.new", change=ChangeKind.UNTRACKED, added=1), *work.files)
         app.tab.look_again()
         await until(pilot, lambda: "5 files" in app.text)
         await until(pilot, lambda: look.calls.count("patch") > asked)
@@ -181,8 +181,8 @@ async def test_hostile_names_and_lines_are_seen_and_do_nothing(size: tuple[int, 
     patch += HOSTILE.encode() + b"\n+" + b"\x1b[31m" * 9000 + b"\n"
     files = tuple(
         FileChange(path=f"{change}{HOSTILE}{content}", change=change, content=content, old_path=HOSTILE, size=1)
-        for change in Change
-        for content in Content
+        for change in ChangeKind
+        for content in ContentKind
     )
     work = Work(files=files, patches=dict.fromkeys(["", *(file.path for file in files[:2])], patch), notes=(HOSTILE,))
     async with alone(work, size, ascii_only=ascii_only) as (app, pilot, _):
@@ -200,7 +200,7 @@ async def test_hostile_names_and_lines_are_seen_and_do_nothing(size: tuple[int, 
         app.tab.copy_path()
         app.tab.copy_hunk()
         assert not [c for c in app.clipboard if ord(c) < 32 and c not in "\n\t"]
-    assert all("\x1b" not in told(file) for file in files)
+    assert all("\x1b" not in describe_file(file) for file in files)
 
 
 def _nothing_raw(app: Alone, size: tuple[int, int], *, ascii_only: bool) -> None:
@@ -231,15 +231,15 @@ def test_only_a_file_in_the_clone_is_opened(tmp_path: Path) -> None:
     (clone / "dir").symlink_to(tmp_path)
     (clone / "git").symlink_to(".git")
     (clone / "loop").symlink_to("loop")
-    assert real_file(clone, "src/app.py") == clone.resolve() / "src/app.py"
-    assert real_file(clone, "inside") == clone.resolve() / "src/app.py"
+    assert resolve_in_clone(clone, "src/app.py") == clone.resolve() / "src/app.py"
+    assert resolve_in_clone(clone, "inside") == clone.resolve() / "src/app.py"
     for path in ("out", "dir/secret", "../secret", str(outside), "git/config", "src", ".git/config"):
         with pytest.raises(ConflictError):
-            real_file(clone, path)
+            resolve_in_clone(clone, path)
     with pytest.raises(NotFoundError):
-        real_file(clone, "gone")
+        resolve_in_clone(clone, "gone")
     with pytest.raises(Exception, match="cannot be opened"):
-        real_file(clone, "loop")
+        resolve_in_clone(clone, "loop")
 
 
 def test_the_editor_is_the_users_own() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay_tui.config import DEFAULT_IMAGE, Config, load, parse_size
-from relay_tui.errors import ConfigError, InvalidInputError, RelayError
+from relay_tui.domain.errors import ConfigError, InvalidInputError, RelayError
 
 
 def written(directory: Path, text: str) -> Path:

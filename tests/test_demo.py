@@ -25,13 +25,13 @@ from installed_relay import IMAGE, PROGRAM, InstalledRelay, clear_engine
 from on_screen import shown
 from waiting import wait_until
 
-from relay_tui.adapters.demo import Stages, make_repository
-from relay_tui.adapters.demo.sample import HISTORY
-from relay_tui.errors import EngineError
+from relay_tui.adapters.demo import DemoDirectories, make_repository
+from relay_tui.adapters.demo.sample_project import HISTORY
+from relay_tui.domain.errors import EngineError
 from relay_tui.services.demo import PARTS
-from relay_tui.ui import present
 from relay_tui.ui.demo import HINTS
-from relay_tui.ui.hints import Hints
+from relay_tui.ui.presentation import formatting
+from relay_tui.ui.widgets.hints_panel import HintsPanel
 
 GIT = shutil.which("git")
 STEPS = [
@@ -98,13 +98,13 @@ def test_a_stage_that_cannot_be_cleared_stays_for_the_next_demo(tmp_path: Path) 
         if not ready:
             raise EngineError("The engine does not answer")
 
-    stages = Stages(tmp_path / "demo", clear)
+    stages = DemoDirectories(tmp_path / "demo", clear)
     with stages.open() as stage, stages.open() as other:
-        assert stages.sweep() == 0  # both live
+        assert stages.remove_stale() == 0  # both live
     assert stage.exists()
     assert other.exists()
     ready.append(True)
-    assert stages.sweep() == 2
+    assert stages.remove_stale() == 2
     with stages.open():
         pass
     assert not (tmp_path / "demo").exists()
@@ -362,14 +362,14 @@ def test_the_readme_has_one_command_that_ends_in_the_demo_and_says_what_an_engin
 )
 async def test_the_hints_fit_and_go(rig: Rig, size: tuple[int, int], seen: str) -> None:
     async with shown(rig, size) as screen:
-        hints = Hints("A sample.", HINTS, ascii_only=screen.main.glyphs is present.ASCII)
+        hints = HintsPanel("A sample.", HINTS, ascii_only=screen.main.glyphs is formatting.ASCII)
         await screen.main.mount(hints, before="#keys")
         await screen.sees(seen)
         assert all(keys in screen.text for keys, _, _ in HINTS)
         await screen.press("z", "escape")
-        assert screen.main.query(Hints)  # esc left the zoom
+        assert screen.main.query(HintsPanel)  # esc left the zoom
         await screen.press("escape")
-        await screen.until(lambda: not screen.main.query(Hints))
+        await screen.until(lambda: not screen.main.query(HintsPanel))
 
 
 @pytest.fixture

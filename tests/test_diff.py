@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from relay_tui.text import visible
-from relay_tui.ui.changes.diff import Kind, parse, unquoted
-from relay_tui.ui.changes.drawing import Drawing
+from relay_tui.text.sanitize import escape_controls
+from relay_tui.ui.changes.diff_parser import LineKind, parse_diff, unquote_path
+from relay_tui.ui.changes.diff_renderer import DiffRenderer
 from relay_tui.ui.changes.syntax import colours, lexer_for
-from relay_tui.ui.changes.words import marks, pairs
+from relay_tui.ui.changes.word_diff import changed_spans, pair_lines
 
 TWO = b"""diff --git a/app.py b/app.py
 index 1111111..2222222 100644
@@ -46,7 +46,7 @@ Binary files a/logo.png and b/logo.png differ
 
 
 def test_a_hunk_ends_where_its_header_says_whatever_its_lines_look_like() -> None:
-    diff = parse(TWO)
+    diff = parse_diff(TWO)
     assert list(diff.paths) == ["app.py", "run.sh", "café \x1b[2J.txt", "new name.txt", "logo.png"]
     assert [diff.lines[at].raw for at in diff.hunks] == [b"def total(items):", b""]
     first = [(line.kind.name, line.old, line.new, line.raw) for line in diff.lines[2:8]]
@@ -61,8 +61,8 @@ def test_a_hunk_ends_where_its_header_says_whatever_its_lines_look_like() -> Non
 
 
 def test_what_git_says_of_a_file_is_put_into_words() -> None:
-    diff = parse(TWO)
-    words = [line.raw.decode() for line in diff.lines if line.kind is Kind.META]
+    diff = parse_diff(TWO)
+    words = [line.raw.decode() for line in diff.lines if line.kind is LineKind.META]
     assert words == [
         "No newline at end of file",
         "No newline at end of file",
@@ -81,7 +81,7 @@ def test_a_hunk_is_copied_as_a_patch_that_applies(tmp_path: Path) -> None:
     made = subprocess.run(
         ("git", "diff", "--no-index", "--no-color", "a", "b"), cwd=tmp_path, capture_output=True, check=False
     )
-    diff = parse(made.stdout)
+    diff = parse_diff(made.stdout)
     assert len(diff.hunks) == 2
     patch = "--- a\n+++ a\n" + diff.hunk_text(1)
     subprocess.run(("git", "apply", "-"), cwd=tmp_path, input=patch, text=True, check=True)
@@ -104,8 +104,8 @@ def test_a_hunk_is_copied_as_a_patch_that_applies(tmp_path: Path) -> None:
     ],
 )
 def test_nonsense_is_kept_as_words(text: bytes) -> None:
-    diff = parse(text)
-    drawing = Drawing(diff, plain=False)
+    diff = parse_diff(text)
+    drawing = DiffRenderer(diff, plain=False)
     for number in range(len(diff.lines)):
         assert drawing.line(number).text.isprintable()
     for hunk in range(len(diff.hunks)):
@@ -114,23 +114,23 @@ def test_nonsense_is_kept_as_words(text: bytes) -> None:
 
 
 def test_quoted_paths() -> None:
-    assert unquoted(b'"b/\\303\\251\\t\\"\\\\"') == b'b/\xc3\xa9\t"\\'
-    assert unquoted(b"plain") == b"plain"
+    assert unquote_path(b'"b/\\303\\251\\t\\"\\\\"') == b'b/\xc3\xa9\t"\\'
+    assert unquote_path(b"plain") == b"plain"
 
 
 def test_only_the_words_that_changed_are_marked() -> None:
     old, new = "rate = compute(price, 0.2)", "rate = compute(cost, 0.25)"
-    gone, came = marks(old, new)
+    gone, came = changed_spans(old, new)
     assert [old[a:b] for a, b in gone] == ["price", "2"]
     assert [new[a:b] for a, b in came] == ["cost", "25"]
-    assert marks("nothing in common here", "def f(x): return 12") == ((), ())
-    assert marks("x" * 700, "y") == ((), ())
+    assert changed_spans("nothing in common here", "def f(x): return 12") == ((), ())
+    assert changed_spans("x" * 700, "y") == ((), ())
 
 
 def test_lines_are_paired_by_what_they_have_in_common() -> None:
-    assert pairs(["a = 1", "b = 2"], ["b = 3", "c = 4"]) == {0: 0, 1: 1}
-    assert pairs(["total = sum(items)"], ["# comment", "total = sum(prices)"]) == {0: 1}
-    assert pairs(["x"] * 90, ["x"] * 80) == {}
+    assert pair_lines(["a = 1", "b = 2"], ["b = 3", "c = 4"]) == {0: 0, 1: 1}
+    assert pair_lines(["total = sum(items)"], ["# comment", "total = sum(prices)"]) == {0: 1}
+    assert pair_lines(["x"] * 90, ["x"] * 80) == {}
 
 
 def test_syntax_is_told_by_the_name_and_goes_on_over_lines() -> None:
@@ -155,10 +155,10 @@ def test_hostile_lines_do_not_hold_up_the_screen(path: str) -> None:
 
 
 def test_what_a_terminal_would_obey_is_spelled_out() -> None:
-    assert visible(b"a\x1b[2Jb\x07\r") == "a␛[2Jb␇␍"
-    assert visible(b"a\x1b[2Jb\x07\x7f", plain=True) == "a^[[2Jb^G^?"
-    assert visible("x\u202ey\u200b\x9b".encode()) == "x<U+202E>y<U+200B><U+009B>"
-    assert visible(b"\tx\ty") == "    x   y"
-    assert visible(b"\xff\xfe") == "\ufffd\ufffd"
-    assert visible("e\u0301\u0301\u0301\u0301\u0301".encode()) == "e\u0301\u0301\u0301"
-    assert len(visible(b"x" * 99_999)) == 16_384
+    assert escape_controls(b"a\x1b[2Jb\x07\r") == "a␛[2Jb␇␍"
+    assert escape_controls(b"a\x1b[2Jb\x07\x7f", plain=True) == "a^[[2Jb^G^?"
+    assert escape_controls("x\u202ey\u200b\x9b".encode()) == "x<U+202E>y<U+200B><U+009B>"
+    assert escape_controls(b"\tx\ty") == "    x   y"
+    assert escape_controls(b"\xff\xfe") == "\ufffd\ufffd"
+    assert escape_controls("e\u0301\u0301\u0301\u0301\u0301".encode()) == "e\u0301\u0301\u0301"
+    assert len(escape_controls(b"x" * 99_999)) == 16_384

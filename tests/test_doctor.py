@@ -24,9 +24,9 @@ from installed_relay import InstalledRelay
 from on_screen import a_project, shown
 from waiting import wait_until
 
-from relay_tui.adapters.machine import commands
+from relay_tui.adapters.host import command as host_command
 from relay_tui.config import Profile
-from relay_tui.errors import (
+from relay_tui.domain.errors import (
     CancelledError,
     EngineError,
     EngineUnreachableError,
@@ -36,40 +36,46 @@ from relay_tui.errors import (
     NeedsConsentError,
     NotFoundError,
     RelayError,
-    Silence,
+    UnreachableReason,
 )
-from relay_tui.model import Project, Records
+from relay_tui.domain.models import Project, Records
 from relay_tui.paths import DataDir
-from relay_tui.services.doctor import around, examination, place, tools
-from relay_tui.services.doctor.engine import LOST, EngineLook
-from relay_tui.services.doctor.findings import Check, Finding, Verdict, ok
-from relay_tui.services.plan import Act, Step
-from relay_tui.services.ports.machine import EngineFacts, Held, Said
-from relay_tui.services.ports.runtime import Isolation
-from relay_tui.services.runtimes import Choice
-from relay_tui.services.watch import Watch
-from relay_tui.terminal import Terminal, colours
+from relay_tui.ports.host import CommandResult, EngineFacts, HeldLock
+from relay_tui.ports.runtime import Isolation
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.doctor import runner, storage_checks, system_checks
+from relay_tui.services.doctor.engine_checks import LOST, EngineChecks
+from relay_tui.services.doctor.results import Check, CheckResult, CheckStatus, ok
+from relay_tui.services.reconcile.planner import Step, StepKind
+from relay_tui.services.runtime_router import RuntimeChoice
+from relay_tui.terminal_info import TerminalInfo, colours
 
 
-def _silent(silence: Silence, why: str, mend: str, detail: str = "unix:///x: no such file") -> EngineUnreachableError:
+def _silent(
+    silence: UnreachableReason, why: str, mend: str, detail: str = "unix:///x: no such file"
+) -> EngineUnreachableError:
     return EngineUnreachableError(
         "The engine does not answer", detail, f"{why}: {mend}", silence=silence, why=why, mend=mend
     )
 
 
-MISSING = _silent(Silence.MISSING, "No container engine is installed", "apt-get install docker.io")
-STOPPED = _silent(Silence.STOPPED, "Docker is installed and not started", "service docker start")
-REFUSED = _silent(Silence.FORBIDDEN, "It is for the group docker", "usermod -aG docker", "unix:///x: permission denied")
-MUTE = _silent(Silence.MUTE, "Something listens there and never answers", "restart it", "unix:///x: no answer in time")
-ASTRAY = _silent(Silence.ASTRAY, "There is no socket where $DOCKER_HOST says", "unset DOCKER_HOST")
-HELD = Held("p1", "relay: Cloning, pid 7", 7, 30.0, False)
+MISSING = _silent(UnreachableReason.MISSING, "No container engine is installed", "apt-get install docker.io")
+STOPPED = _silent(UnreachableReason.STOPPED, "Docker is installed and not started", "service docker start")
+REFUSED = _silent(
+    UnreachableReason.FORBIDDEN, "It is for the group docker", "usermod -aG docker", "unix:///x: permission denied"
+)
+MUTE = _silent(
+    UnreachableReason.MUTE, "Something listens there and never answers", "restart it", "unix:///x: no answer in time"
+)
+ASTRAY = _silent(UnreachableReason.ASTRAY, "There is no socket where $DOCKER_HOST says", "unset DOCKER_HOST")
+HELD = HeldLock("p1", "relay: Cloning, pid 7", 7, 30.0, False)
 ROOT = Path("/srv/relay")
 Change = Callable[[FakeMachine], object]
 
 
 def _said(*command: str, code: int = 0, out: str = "", err: str = "") -> Change:
     key: object = command if len(command) > 1 else command[0]
-    return lambda machine: machine.said.__setitem__(key, Said(code, out, err))
+    return lambda machine: machine.said.__setitem__(key, CommandResult(code, out, err))
 
 
 def _without(*programs: str) -> Change:
@@ -84,33 +90,33 @@ def _limits(*, rootless: bool = False, **held: bool) -> Change:
     return _with(facts=replace(ENGINE, rootless=rootless, limits=MappingProxyType(held)))
 
 
-def _terminal(columns: int = 120, lines: int = 40, number: int = 256, *, utf8: bool = True) -> Terminal:
-    return Terminal(columns, lines, number, "LANG=C.UTF-8" if utf8 else "LC_ALL=C", utf8, "xterm-256color")
+def _terminal(columns: int = 120, lines: int = 40, number: int = 256, *, utf8: bool = True) -> TerminalInfo:
+    return TerminalInfo(columns, lines, number, "LANG=C.UTF-8" if utf8 else "LC_ALL=C", utf8, "xterm-256color")
 
 
 PROFILES = (Profile(name="default"), Profile(name="large", memory=8 << 30, cpus=4))
-CHECKS: dict[str, Callable[[FakeMachine], Finding]] = {
-    "git": lambda m: tools.git(m, Watch()),
-    "git identity": lambda m: tools.identity(m, Watch()),
-    "git-lfs": lambda m: tools.git_lfs(m, Watch()),
-    "tmux": lambda m: tools.tmux(m, Watch()),
-    "ssh agent": lambda m: tools.ssh_agent(m, Watch(), needed=False),
-    "ssh agent, needed": lambda m: tools.ssh_agent(m, Watch(), needed=True),
-    "bubblewrap": lambda m: tools.bubblewrap(m, Watch()),
-    "remote a": lambda m: tools.remote(m, Watch(), "a", "https://host.example/a.git"),
-    "engine": lambda m: EngineLook(m, PROFILES, needed=False, patience=1).look(),
-    "engine, needed": lambda m: EngineLook(m, PROFILES, needed=True, patience=1).look(),
-    "locale": lambda _: around.locale(_terminal()),
-    "data dir": lambda m: place.data_dir(m, DataDir(ROOT)),
-    "disk": lambda m: place.disk(m, DataDir(ROOT)),
-    "locks": lambda m: place.locks(m, Records()),
+CHECKS: dict[str, Callable[[FakeMachine], CheckResult]] = {
+    "git": lambda m: system_checks.git(m, TaskContext()),
+    "git identity": lambda m: system_checks.identity(m, TaskContext()),
+    "git-lfs": lambda m: system_checks.git_lfs(m, TaskContext()),
+    "tmux": lambda m: system_checks.tmux(m, TaskContext()),
+    "ssh agent": lambda m: system_checks.ssh_agent(m, TaskContext(), needed=False),
+    "ssh agent, needed": lambda m: system_checks.ssh_agent(m, TaskContext(), needed=True),
+    "bubblewrap": lambda m: system_checks.bubblewrap(m, TaskContext()),
+    "remote a": lambda m: system_checks.remote(m, TaskContext(), "a", "https://host.example/a.git"),
+    "engine": lambda m: EngineChecks(m, PROFILES, needed=False, patience=1).check(),
+    "engine, needed": lambda m: EngineChecks(m, PROFILES, needed=True, patience=1).check(),
+    "locale": lambda _: system_checks.locale(_terminal()),
+    "data dir": lambda m: storage_checks.data_dir(m, DataDir(ROOT)),
+    "disk": lambda m: storage_checks.disk(m, DataDir(ROOT)),
+    "locks": lambda m: storage_checks.locks(m, Records()),
 }
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_all_is_well_on_a_sound_machine(name: str) -> None:
     found = CHECKS[name](FakeMachine())
-    assert (found.name, found.verdict) == (name.partition(",")[0], Verdict.OK), found
+    assert (found.name, found.verdict) == (name.partition(",")[0], CheckStatus.OK), found
     assert found.found
 
 
@@ -186,25 +192,25 @@ def test_a_key_in_the_agent_is_counted_and_not_named() -> None:
 @pytest.mark.parametrize(
     ("seen", "verdict"),
     [
-        (_terminal(), Verdict.OK),
-        (_terminal(60, 20), Verdict.WARNING),
-        (_terminal(number=0), Verdict.WARNING),
-        (_terminal(0, 0), Verdict.ABSENT),
+        (_terminal(), CheckStatus.OK),
+        (_terminal(60, 20), CheckStatus.WARNING),
+        (_terminal(number=0), CheckStatus.WARNING),
+        (_terminal(0, 0), CheckStatus.ABSENT),
     ],
 )
-def test_the_terminal(seen: Terminal, verdict: Verdict) -> None:
-    assert around.terminal(seen).verdict is verdict
+def test_the_terminal(seen: TerminalInfo, verdict: CheckStatus) -> None:
+    assert system_checks.terminal(seen).verdict is verdict
 
 
 def test_colours_that_are_not_there_come_back() -> None:
     seen = _terminal(number=0)
-    assert around.terminal(seen).mend == "unset NO_COLOR"
-    assert around.terminal(replace(seen, name="dumb")).mend == "export TERM=xterm-256color"
+    assert system_checks.terminal(seen).mend == "unset NO_COLOR"
+    assert system_checks.terminal(replace(seen, name="dumb")).mend == "export TERM=xterm-256color"
 
 
 def test_a_locale_that_is_not_utf8() -> None:
-    found = around.locale(_terminal(utf8=False))
-    assert (found.verdict, found.mend) == (Verdict.WARNING, "export LC_ALL=C.UTF-8")
+    found = system_checks.locale(_terminal(utf8=False))
+    assert (found.verdict, found.mend) == (CheckStatus.WARNING, "export LC_ALL=C.UTF-8")
     assert "LC_ALL=C" in found.found
 
 
@@ -213,11 +219,11 @@ def test_colours_that_a_terminal_promises() -> None:
     assert [colours(environ) for environ in said] == [0, 16, 256, 1 << 24]
 
 
-NOT_ISOLATED = Choice("process", isolated=False, why="no engine answers (unix:///x: no such file)")
+NOT_ISOLATED = RuntimeChoice("process", isolated=False, why="no engine answers (unix:///x: no such file)")
 SANDBOX = replace(NOT_ISOLATED, isolated=True)
 INSTEAD = replace(SANDBOX, asks=NeedsConsentError("instead", "No engine answers, and …"))
 ASKED = replace(NOT_ISOLATED, asks=NeedsConsentError("not-isolated", "…", "…", "Install bubblewrap. Or agree to it."))
-CONTAINER = Choice("docker", why="the engine answers")
+CONTAINER = RuntimeChoice("docker", why="the engine answers")
 WHY = "no engine answers"
 
 
@@ -231,7 +237,7 @@ WHY = "no engine answers"
          "service docker start   # or say --runtime process"),
         (MISSING, ASKED, NOT_ISOLATED, "warning", "New sessions are processes, not isolated from your files, which "
          f"relay asks about first: {WHY}; in alpha processes, not isolated from your files", "sudo sysctl -e"),
-        (MUTE, SANDBOX, Choice("docker"), "warning", f"New sessions are processes in a sandbox: {WHY}; in alpha "
+        (MUTE, SANDBOX, RuntimeChoice("docker"), "warning", f"New sessions are processes in a sandbox: {WHY}; in alpha "
          "containers, which wait for the engine", "restart it   # or say --runtime process"),
         (replace(ENGINE, local=False), CONTAINER, SANDBOX, "warning", "New sessions are containers, which fail: the "
          "engine is on another machine; in alpha processes in a sandbox", "docker context use default"),
@@ -240,13 +246,18 @@ WHY = "no engine answers"
     ],
 )  # fmt: skip
 def test_what_new_sessions_run_on_in_each_kind_of_project(
-    facts: EngineFacts | RelayError, usual: Choice, alpha: Choice | RelayError, verdict: str, found: str, mend: str
+    facts: EngineFacts | RelayError,
+    usual: RuntimeChoice,
+    alpha: RuntimeChoice | RelayError,
+    verdict: str,
+    found: str,
+    mend: str,
 ) -> None:
     machine = FakeMachine(facts=facts)
-    engine = EngineLook(machine, PROFILES, needed=False, patience=1)
-    engine.look()
+    engine = EngineChecks(machine, PROFILES, needed=False, patience=1)
+    engine.check()
 
-    def choose(project: str, _: Records, ask: Callable[[], object]) -> Choice:
+    def choose(project: str, _: Records, ask: Callable[[], object]) -> RuntimeChoice:
         with suppress(EngineUnreachableError):
             assert (ask() is None) == isinstance(facts, EngineFacts)
         choice = alpha if project else usual
@@ -262,28 +273,37 @@ def test_what_new_sessions_run_on_in_each_kind_of_project(
 
 def test_an_engine_that_refuses_is_told_by_both() -> None:
     machine = FakeMachine(facts=EngineError("The engine refused a greeting", "HTTP status 403"))
-    engine = EngineLook(machine, PROFILES, needed=False, patience=1)
+    engine = EngineChecks(machine, PROFILES, needed=False, patience=1)
     with pytest.raises(EngineError):
-        engine.look()
+        engine.check()
     found = engine.runtimes(Records(), lambda _project, _records, ask: CONTAINER if ask() is None else SANDBOX)
-    assert (found.verdict, found.found) == (Verdict.WARNING, "New sessions are refused: The engine refused a greeting")
+    assert (found.verdict, found.found) == (
+        CheckStatus.WARNING,
+        "New sessions are refused: The engine refused a greeting",
+    )
 
 
 def test_what_stands_around_the_hosts_git() -> None:
-    assert around.confinement("Landlock (version 3)").verdict is Verdict.OK
-    assert around.confinement("none: neither works").mend == "sudo apt-get install bubblewrap"
+    assert system_checks.confinement("Landlock (version 3)").verdict is CheckStatus.OK
+    assert system_checks.confinement("none: neither works").mend == "sudo apt-get install bubblewrap"
 
 
 def test_orphans_and_what_is_left_to_do() -> None:
-    stray = Step(Act.UNKNOWN_CONTAINER, "c1", "container c1 is not on record")
-    due = Step(Act.BUILD, "s1", "go on making main")
-    unknown = place.orphans(lambda: [stray, due], frozenset)
-    assert (unknown.verdict, unknown.mend) == (Verdict.WARNING, "relay reconcile --adopt-unknown, or --trash-unknown")
+    stray = Step(StepKind.UNKNOWN_CONTAINER, "c1", "container c1 is not on record")
+    due = Step(StepKind.BUILD, "s1", "go on making main")
+    unknown = storage_checks.orphans(lambda: [stray, due], frozenset)
+    assert (unknown.verdict, unknown.mend) == (
+        CheckStatus.WARNING,
+        "relay reconcile --adopt-unknown, or --trash-unknown",
+    )
     assert unknown.found == "1 container that no record knows: container c1 is not on record"
-    assert place.orphans(lambda: [due], frozenset).mend == "relay reconcile"
-    assert place.orphans(list, frozenset).verdict is Verdict.OK
-    unseen = place.orphans(list, lambda: {"docker"})
-    assert (unseen.verdict, unseen.found) == (Verdict.UNKNOWN, f"Not looked at: {LOST}, and there are sessions in it")
+    assert storage_checks.orphans(lambda: [due], frozenset).mend == "relay reconcile"
+    assert storage_checks.orphans(list, frozenset).verdict is CheckStatus.OK
+    unseen = storage_checks.orphans(list, lambda: {"docker"})
+    assert (unseen.verdict, unseen.found) == (
+        CheckStatus.UNKNOWN,
+        f"Not looked at: {LOST}, and there are sessions in it",
+    )
 
 
 # --- the examination itself ---
@@ -295,32 +315,32 @@ def test_a_check_that_hangs_is_told_as_such_and_holds_up_nothing() -> None:
     failing = Check("odd", lambda _: ok("odd", str(1 // 0)))
     told: list[str] = []
     checks = [hanging, failing, Check("fine", lambda _: ok("fine", "yes"))]
-    found = examination.examine(checks, lambda finding: told.append(finding.name), Watch())
+    found = runner.run_checks(checks, lambda finding: told.append(finding.name), TaskContext())
     opened.set()
     assert [finding.name for finding in found] == ["stuck", "odd", "fine"]
-    assert [finding.verdict for finding in found] == [Verdict.BROKEN, Verdict.BROKEN, Verdict.OK]
+    assert [finding.verdict for finding in found] == [CheckStatus.BROKEN, CheckStatus.BROKEN, CheckStatus.OK]
     assert (found[0].found, found[0].mend) == ("No answer within 0.1 s: it hangs", "turn it off and on")
     assert told[-1] == "stuck"  # the others did not wait for it
 
 
 def test_more_checks_than_run_at_once_all_come_also_past_hung_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "AT_ONCE", 2)
+    monkeypatch.setattr(runner, "AT_ONCE", 2)
     opened = threading.Event()
     hung = [Check(f"stuck {n}", lambda _: ok("stuck", str(opened.wait(60))), 0.05) for n in range(3)]
     fine = [Check(f"fine {n}", lambda _, n=n: ok(f"fine {n}", "")) for n in range(5)]  # type: ignore[misc]
-    found = examination.examine([*hung, *fine], lambda _: None, Watch())
+    found = runner.run_checks([*hung, *fine], lambda _: None, TaskContext())
     opened.set()
-    assert [finding.verdict for finding in found] == [Verdict.BROKEN] * 3 + [Verdict.OK] * 5
+    assert [finding.verdict for finding in found] == [CheckStatus.BROKEN] * 3 + [CheckStatus.OK] * 5
 
 
 def test_one_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "AT_ONCE", 1)
+    monkeypatch.setattr(runner, "AT_ONCE", 1)
     opened = threading.Event()
     hung = Check("disk", lambda _: ok("disk", str(opened.wait(60))), 0.05, "mount", loss="the disk is dead")
     looked: list[str] = []
 
     def look(name: str) -> Check:
-        def run(_: Watch) -> Finding:
+        def run(_: TaskContext) -> CheckResult:
             looked.append(name)
             return ok(name, "")
 
@@ -334,7 +354,7 @@ def test_one_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
         replace(look("runtimes"), after="disk"),
         replace(look("alone"), leans_on=("not here",)),
     ]
-    found = examination.examine(checks, lambda _: None, Watch())
+    found = runner.run_checks(checks, lambda _: None, TaskContext())
     opened.set()
     assert [finding.verdict for finding in found] == ["ok", "broken", "unknown", "unknown", "ok", "ok"]
     assert found[2].found == found[3].found == "Not looked at: the disk is dead"
@@ -342,11 +362,11 @@ def test_one_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_of_it_ends_in_time_and_says_what_there_was_no_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "AT_ONCE", 2)
+    monkeypatch.setattr(runner, "AT_ONCE", 2)
     opened = threading.Event()
     checks = [Check(f"stuck {n}", lambda _: ok("stuck", str(opened.wait(60))), 1.0) for n in range(40)]
     begun = time.monotonic()
-    found = examination.examine(checks, lambda _: None, Watch(), 1.5)
+    found = runner.run_checks(checks, lambda _: None, TaskContext(), 1.5)
     took = time.monotonic() - begun
     opened.set()
     assert took < 20  # 20 s it would have been
@@ -357,21 +377,21 @@ def test_all_of_it_ends_in_time_and_says_what_there_was_no_time_for(monkeypatch:
 def test_cancelled_it_ends_what_runs(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     script = f"trap '' TERM; sleep 300 & echo $! >{mark}.part; mv {mark}.part {mark}; wait"
-    check = Check("slow", lambda w: ok("slow", commands.run(("sh", "-c", script), w).out), 60)
-    watch = Watch()
+    check = Check("slow", lambda w: ok("slow", host_command.run_command(("sh", "-c", script), w).out), 60)
+    task = TaskContext()
 
     def cancel() -> None:
         wait_until(mark.exists, 10)
-        watch.cancel()
+        task.cancel()
 
     threading.Thread(target=cancel).start()
     with pytest.raises(CancelledError):
-        examination.examine([check], lambda _: None, watch)
+        runner.run_checks([check], lambda _: None, task)
     wait_until(lambda: not _lives(int(mark.read_text())), 5)  # what the command began, too
 
 
 def test_a_command_that_talks_without_end_is_cut() -> None:
-    said = commands.run(("sh", "-c", "head -c 3000000 /dev/zero; echo end >&2; exit 3"), Watch())
+    said = host_command.run_command(("sh", "-c", "head -c 3000000 /dev/zero; echo end >&2; exit 3"), TaskContext())
     assert (said.code, len(said.out), said.err) == (3, 64 << 10, "end\n")
 
 
@@ -401,10 +421,10 @@ def _findings(relay: InstalledRelay, code: int) -> dict[str, tuple[str, str, str
 
 def _add_project(relay: InstalledRelay, name: str, source: str) -> None:
     """Put a project on record whose source is only asked by the doctor."""
-    from relay_tui.adapters.store import TinyStore
+    from relay_tui.adapters.store import TinyDBStore
 
     relay.data.mkdir(mode=0o700, exist_ok=True)
-    with TinyStore(DataDir(relay.data).store).transaction() as change:
+    with TinyDBStore(DataDir(relay.data).store).transaction() as change:
         change.put(Project(id=f"p-{name}", name=name, source=source, created_at="2026-01-01T00:00:00Z"))
 
 
@@ -577,12 +597,12 @@ async def test_a_check_that_is_looked_at_is_on_its_row_and_closing_ends_it(rig: 
     gate, ended = threading.Event(), threading.Event()
     machine = rig.machine
 
-    def wait(url: str, watch: Watch) -> None:
+    def wait(url: str, task: TaskContext) -> None:
         del url
-        with watch.on_cancel(gate.set):
+        with task.on_cancel(gate.set):
             assert gate.wait(10)
         ended.set()
-        watch.check()
+        task.raise_if_cancelled()
 
     machine.remote = wait  # type: ignore[method-assign]
     a_project(rig, "[@click=app.quit]x")

@@ -13,8 +13,8 @@ import pytest
 from faults import dead_mount
 from installed_relay import InstalledRelay
 
-from relay_tui.adapters.store import TinyStore
-from relay_tui.model import Project
+from relay_tui.adapters.store import TinyDBStore
+from relay_tui.domain.models import Project
 from relay_tui.paths import DataDir
 
 Row = tuple[str, str, str]
@@ -43,7 +43,7 @@ def _wrong(findings: dict[str, Row]) -> set[str]:
 
 
 def _add_projects(relay: InstalledRelay, *sources: str) -> None:
-    with TinyStore(DataDir(relay.data).store).transaction() as change:
+    with TinyDBStore(DataDir(relay.data).store).transaction() as change:
         for number, source in enumerate(sources):
             made = "2026-01-01T00:00:00Z"
             change.put(Project(id=f"p{number:03}", name=f"a{number:03}", source=source, created_at=made))

@@ -22,7 +22,7 @@ from textual.drivers._writer_thread import MAX_QUEUED_WRITES, WriterThread
 from textual.message import Message
 from waiting import wait_until
 
-from relay_tui.ui.driver import Outlet, TerminalDriver
+from relay_tui.ui.textual_internals.driver import TerminalDriver, TerminalWriter
 
 
 class Typing:
@@ -122,7 +122,7 @@ def test_writing_goes_on_without_a_terminal() -> None:
     read, write = os.pipe()
     told: list[bool] = []
     with os.fdopen(write, "w", encoding="ascii", errors="replace") as file:
-        outlet = Outlet(file, lambda: told.append(True))
+        outlet = TerminalWriter(file, lambda: told.append(True))
         assert (outlet.encoding, outlet.errors) == ("ascii", "replace")
         writer = WriterThread(outlet)
         writer.start()

@@ -27,15 +27,22 @@ import pytest
 from conftest import missing
 from waiting import wait_until
 
-from relay_tui.adapters.engine import DockerRuntime, images
-from relay_tui.adapters.engine.address import find_address
-from relay_tui.adapters.engine.client import Engine
-from relay_tui.adapters.engine.images import PullProgress
-from relay_tui.adapters.engine.logs import Frames, engine_time
-from relay_tui.errors import CancelledError, EngineError, EngineUnreachableError, InvalidInputError, NotFoundError
-from relay_tui.model import Identity
-from relay_tui.services.ports import ContainerSpec, LogChunk
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.docker import DockerRuntime, images
+from relay_tui.adapters.docker.client import EngineClient
+from relay_tui.adapters.docker.connection.address import find_address
+from relay_tui.adapters.docker.images import PullProgress
+from relay_tui.adapters.docker.streams import FrameDecoder
+from relay_tui.adapters.runtime_common.log_lines import engine_time
+from relay_tui.domain.errors import (
+    CancelledError,
+    EngineError,
+    EngineUnreachableError,
+    InvalidInputError,
+    NotFoundError,
+)
+from relay_tui.domain.models import Identity
+from relay_tui.ports import ContainerSpec, LogChunk
+from relay_tui.ports.task import TaskContext
 
 ADA = Identity("Ada Lovelace", "ada@example.org")
 
@@ -57,7 +64,7 @@ class Sessions:
 
     def start(self, **changes: Any) -> str:  # noqa: ANN401
         """A started container."""
-        container_id = self.runtime.create(self.spec(**changes), Watch())
+        container_id = self.runtime.create(self.spec(**changes), TaskContext())
         self.runtime.start(container_id)
         return container_id
 
@@ -155,7 +162,7 @@ def test_configuration_that_names_no_engine_is_said(
 def _ping_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> EngineUnreachableError:
     monkeypatch.setenv("DOCKER_HOST", host)
     with pytest.raises(EngineUnreachableError) as caught:
-        DockerRuntime(tmp_path, tmp_path).observe()
+        DockerRuntime(tmp_path, tmp_path).list_containers()
     assert caught.value.title == "The engine does not answer"
     return caught.value
 
@@ -239,10 +246,10 @@ def test_idling_works_in_any_image_with_sleep_or_a_shell_and_ends_at_once(sessio
 @pytest.mark.engine
 def test_image_that_cannot_idle_is_refused_and_leaves_nothing(sessions: Sessions) -> None:
     with pytest.raises(EngineError) as caught:
-        sessions.runtime.create(sessions.spec(image="relay-test/nothing"), Watch())
+        sessions.runtime.create(sessions.spec(image="relay-test/nothing"), TaskContext())
     assert caught.value.title == "The image has neither a shell nor sleep"
     assert "command" in caught.value.hint
-    assert sessions.runtime.observe() == []
+    assert sessions.runtime.list_containers() == []
 
 
 @pytest.mark.engine
@@ -252,15 +259,15 @@ def test_command_replaces_entrypoint_and_keeps_the_image_environment(sessions: S
     observed = sessions.runtime.wait(container_id, 10)
     assert (observed.status, observed.exit_code) == ("exited", 3)
     assert _log(sessions.runtime, container_id) == {"stdout": b"blue C.UTF-8\n", "stderr": b"oops\n"}
-    assert sessions.runtime.observe()[0].exit_code == 3
+    assert sessions.runtime.list_containers()[0].exit_code == 3
 
 
 @pytest.mark.engine
 def test_creating_again_replaces_the_container_of_the_same_session(sessions: Sessions) -> None:
     first = sessions.start()
     other = sessions.start(name="relay-test-other", labels={"relay.session": "s2"})
-    second = sessions.runtime.create(sessions.spec(), Watch())
-    assert {found.container_id for found in sessions.runtime.observe()} == {second, other}
+    second = sessions.runtime.create(sessions.spec(), TaskContext())
+    assert {found.container_id for found in sessions.runtime.list_containers()} == {second, other}
     with pytest.raises(NotFoundError):
         sessions.runtime.inspect(first)
 
@@ -270,7 +277,7 @@ def test_name_that_a_stranger_has_gets_a_suffix(sessions: Sessions) -> None:
     name = f"relay-test-taken-{os.getpid()}"
     stranger = sessions.client.containers.create("relay-test/busybox", name=name)
     try:
-        container_id = sessions.runtime.create(sessions.spec(name=name), Watch())
+        container_id = sessions.runtime.create(sessions.spec(name=name), TaskContext())
         assert sessions.client.containers.get(container_id).name.startswith(f"{name}-")
     finally:
         stranger.remove(force=True)
@@ -297,7 +304,7 @@ def test_removing_at_the_same_time_is_fine_for_everybody(sessions: Sessions) -> 
     def remove() -> None:
         try:
             sessions.runtime.remove(container_id)
-            assert sessions.runtime.observe() == []
+            assert sessions.runtime.list_containers() == []
         except EngineError as error:
             errors.append(error)
 
@@ -320,19 +327,19 @@ def test_stopping_what_is_stopped_and_waiting_with_a_limit(sessions: Sessions) -
 
 @pytest.mark.engine
 def test_failed_start_tells_the_engine_words(sessions: Sessions) -> None:
-    container_id = sessions.runtime.create(sessions.spec(), Watch())
+    container_id = sessions.runtime.create(sessions.spec(), TaskContext())
     sessions.workspace.rmdir()
     sessions.workspace.touch()
     with pytest.raises(EngineError) as caught:
         sessions.runtime.start(container_id)
     assert caught.value.title == "The container did not start"
     assert "not a directory" in caught.value.detail
-    observed = sessions.runtime.observe()[0]
+    observed = sessions.runtime.list_containers()[0]
     assert observed.status == "created"
     assert "not a directory" in observed.error
     sessions.workspace.unlink()
     with pytest.raises(EngineError) as caught:
-        sessions.runtime.create(sessions.spec(workspace=sessions.workspace / "no"), Watch())
+        sessions.runtime.create(sessions.spec(workspace=sessions.workspace / "no"), TaskContext())
     assert "remote engine" in caught.value.hint
 
 
@@ -341,7 +348,7 @@ def test_out_of_memory_is_seen(sessions: Sessions) -> None:
     script = "x=0123456789abcdef; while :; do x=$x$x; done"
     container_id = sessions.start(command=("sh", "-c", script), memory=16 << 20)
     sessions.runtime.wait(container_id, 20)
-    observed = sessions.runtime.observe()[0]
+    observed = sessions.runtime.list_containers()[0]
     assert observed.oom_killed
     assert observed.exit_code == 137
 
@@ -368,7 +375,7 @@ def test_many_threads_at_once(sessions: Sessions) -> None:
     for thread in threads:
         thread.join()
     assert not errors
-    found = sessions.runtime.observe()
+    found = sessions.runtime.list_containers()
     assert sorted(found_one.container_id for found_one in found) == sorted(ids)
     assert {found_one.exit_code for found_one in found} == {143}
 
@@ -376,7 +383,7 @@ def test_many_threads_at_once(sessions: Sessions) -> None:
 @pytest.mark.engine
 def test_other_data_dirs_are_not_observed(sessions: Sessions, tmp_path: Path) -> None:
     sessions.start()
-    assert DockerRuntime(tmp_path / "elsewhere", tmp_path).observe() == []
+    assert DockerRuntime(tmp_path / "elsewhere", tmp_path).list_containers() == []
 
 
 # --- who runs in it --------------------------------------------------------------------------------------------------
@@ -408,7 +415,7 @@ def test_users_named_in_a_profile(sessions: Sessions) -> None:
     assert sessions.shell(container_id, "id -u; id -g; echo $HOME").split() == ["1", "1", "/home/daemon"]
     assert sessions.client.api.inspect_container(container_id)["Config"]["Labels"]["relay.user"] == "1:1"
     with pytest.raises(EngineError) as caught:
-        sessions.runtime.create(sessions.spec(user="nobody-here"), Watch())
+        sessions.runtime.create(sessions.spec(user="nobody-here"), TaskContext())
     assert "nobody-here" in caught.value.title
     assert caught.value.hint
 
@@ -471,7 +478,7 @@ def test_relay_of_an_ordinary_user_makes_files_of_that_user(sessions: Sessions, 
             os.setgid(1235)
             os.setuid(1234)
             runtime = DockerRuntime(containers, Path(name) / "cache")
-            container_id = runtime.create(spec, Watch())
+            container_id = runtime.create(spec, TaskContext())
             runtime.start(container_id)
             assert runtime.wait(container_id, 20).exit_code == 0
             return _log(runtime, container_id)["stdout"]
@@ -514,21 +521,21 @@ def test_what_is_learnt_of_an_image_is_read_once(
     cache = tmp_path / "cache"
     runtime = DockerRuntime(containers, cache)
     begun = time.time()
-    runtime.create(sessions.spec(), Watch())
+    runtime.create(sessions.spec(), TaskContext())
     assert created_since(begun) == 2
     (kept,) = (cache / "images").iterdir()
     begun = time.time()
-    DockerRuntime(containers, cache).create(sessions.spec(), Watch())
+    DockerRuntime(containers, cache).create(sessions.spec(), TaskContext())
     assert created_since(begun) == 1
     kept.write_text("{broken")
-    runtime.create(sessions.spec(), Watch())
+    runtime.create(sessions.spec(), TaskContext())
     assert json.loads(kept.read_text())["idle"] == ["/bin/sleep", "2147483647"]
 
 
 def test_names_of_images_are_checked_before_the_engine_is_asked() -> None:
     for name in ("", "Upper/Case", "a b", "../containers/json", "x:", "-x", "a/../b", "x@sha256:12"):
         with pytest.raises(EngineError) as caught:
-            images.ensure(Engine(), name, Watch())
+            images.ensure_image(EngineClient(), name, TaskContext())
         assert "is not an image name" in caught.value.title
 
 
@@ -623,7 +630,7 @@ def published(engine: docker.DockerClient, registry: str) -> Iterator[str]:
 @pytest.mark.engine
 def test_missing_image_is_pulled_with_progress(sessions: Sessions, published: str) -> None:
     seen: list[tuple[str, float | None, str]] = []
-    container_id = sessions.runtime.create(sessions.spec(image=published), Watch(lambda *told: seen.append(told)))
+    container_id = sessions.runtime.create(sessions.spec(image=published), TaskContext(lambda *told: seen.append(told)))
     sessions.runtime.start(container_id)
     assert sessions.shell(container_id, "stat -c %s /big") == f"{24 << 20}\n"
     fractions = [fraction for stage, fraction, _ in seen if stage == "Pulling image" and fraction is not None]
@@ -637,21 +644,21 @@ def test_missing_image_is_pulled_with_progress(sessions: Sessions, published: st
 
 @pytest.mark.engine
 def test_pull_is_cancelled_promptly(sessions: Sessions, published: str) -> None:
-    watch = Watch(lambda stage, _fraction, _detail: watch.cancel() if stage == "Pulling image" else None)
+    task = TaskContext(lambda stage, _fraction, _detail: task.cancel() if stage == "Pulling image" else None)
     begun = time.monotonic()
     with pytest.raises(CancelledError):
-        sessions.runtime.create(sessions.spec(image=published), watch)
+        sessions.runtime.create(sessions.spec(image=published), task)
     assert time.monotonic() - begun < 2
-    assert sessions.runtime.observe() == []
+    assert sessions.runtime.list_containers() == []
 
 
 @pytest.mark.engine
 def test_cancelled_before_anything_is_created(sessions: Sessions) -> None:
-    watch = Watch()
-    watch.cancel()
+    task = TaskContext()
+    task.cancel()
     with pytest.raises(CancelledError):
-        sessions.runtime.create(sessions.spec(), watch)
-    assert sessions.runtime.observe() == []
+        sessions.runtime.create(sessions.spec(), task)
+    assert sessions.runtime.list_containers() == []
 
 
 @pytest.mark.engine
@@ -664,7 +671,7 @@ def test_failed_pull_tells_the_engine_words_and_what_to_do(
 ) -> None:
     image = name.format(registry=registry)
     with pytest.raises(EngineError) as caught:
-        sessions.runtime.create(sessions.spec(image=image), Watch())
+        sessions.runtime.create(sessions.spec(image=image), TaskContext())
     assert caught.value.title == f"The image {image} cannot be pulled"
     assert caught.value.detail
     assert hint in caught.value.hint
@@ -685,11 +692,11 @@ def test_pull_uses_what_docker_login_kept(
             assert "error" not in line, line
         engine.images.remove(image)
         with pytest.raises(EngineError) as caught:
-            sessions.runtime.create(sessions.spec(image=image), Watch())
+            sessions.runtime.create(sessions.spec(image=image), TaskContext())
         assert "docker login" in caught.value.hint
         secret = base64.b64encode(b"ada:open sesame").decode()
         (tmp_path / "config.json").write_text(json.dumps({"auths": {registry: {"auth": secret}}}))
-        sessions.runtime.create(sessions.spec(image=image), Watch())
+        sessions.runtime.create(sessions.spec(image=image), TaskContext())
         engine.images.remove(image, force=True)
 
 
@@ -699,14 +706,14 @@ def test_pull_uses_what_docker_login_kept(
 def test_frames_cut_anywhere_give_the_same_bytes() -> None:
     parts = [(1, b"one\n"), (1, b"two\n"), (2, b"err\n"), (1, b""), (1, b"x" * 300), (2, b"!")]
     wire = b"".join(bytes([number, 0, 0, 0]) + len(data).to_bytes(4, "big") + data for number, data in parts)
-    assert Frames().feed(wire) == [
+    assert FrameDecoder().feed(wire) == [
         LogChunk("stdout", b"one\ntwo\n"),
         LogChunk("stderr", b"err\n"),
         LogChunk("stdout", b"x" * 300),
         LogChunk("stderr", b"!"),
     ]
     for size in (1, 3, 8, 11):
-        frames = Frames()
+        frames = FrameDecoder()
         chunks = [chunk for at in range(0, len(wire), size) for chunk in frames.feed(wire[at : at + size])]
         for stream in ("stdout", "stderr"):
             expected = b"".join(data for number, data in parts if ("stdout", "stderr")[number - 1] == stream)
@@ -877,13 +884,13 @@ def test_lost_connection_is_told_and_the_next_call_finds_the_engine_again(
     with Proxy(server, target) as proxy:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/proxy.sock")
         runtime = DockerRuntime(tmp_path / "data", tmp_path)
-        assert runtime.observe() == []
+        assert runtime.list_containers() == []
         stream = runtime.events()
         proxy.cut()
         with pytest.raises(EngineUnreachableError) as caught:
             list(stream)
         assert "proxy.sock" in caught.value.detail
-        assert runtime.observe() == []
+        assert runtime.list_containers() == []
 
 
 def _certificates(directory: Path) -> None:
@@ -908,7 +915,7 @@ def test_engine_over_tls(sessions: Sessions, tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
         monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
         runtime = DockerRuntime(tmp_path / "data", tmp_path)
-        assert runtime.observe()[0].container_id == container_id
+        assert runtime.list_containers()[0].container_id == container_id
         given = os.urandom(8 << 20)
         script = "import sys; from pathlib import Path; from relay_tui.adapters.engine import DockerRuntime as R\n"
         script += "sys.exit(R(Path('/'), Path('/')).run(sys.argv[1], ['cat']))"
@@ -923,11 +930,11 @@ def test_engine_over_tls(sessions: Sessions, tmp_path: Path, monkeypatch: pytest
         assert not thread.is_alive()
         (tmp_path / "ca.pem").write_bytes(b"")
         with pytest.raises(EngineUnreachableError):
-            DockerRuntime(tmp_path / "data", tmp_path).observe()
+            DockerRuntime(tmp_path / "data", tmp_path).list_containers()
         for name in ("ca.pem", "cert.pem", "key.pem"):
             (tmp_path / name).unlink()
         with pytest.raises(EngineUnreachableError) as caught:
-            DockerRuntime(tmp_path / "data", tmp_path).observe()
+            DockerRuntime(tmp_path / "data", tmp_path).list_containers()
         assert "certificate" in caught.value.detail.lower()
         assert "certificates" in caught.value.hint
 

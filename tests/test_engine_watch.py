@@ -11,11 +11,11 @@ import pytest
 from fakes import Rig, build
 from waiting import wait_until
 
-from relay_tui.errors import EngineError, FileSystemError
-from relay_tui.events import EngineStatus
-from relay_tui.model import Desired, Project, Session, SessionState
-from relay_tui.services import engine_watch
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import EngineError, FileSystemError
+from relay_tui.domain.events import EngineStatus
+from relay_tui.domain.models import DesiredState, Project, Session, SessionState
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.reconcile import runtime_monitor
 
 UP = EngineStatus("up", "Fake 1.0 at unix:///fake.sock")
 
@@ -36,7 +36,7 @@ class Clock(threading.Event):
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """A relay that has not begun to watch."""
-    monkeypatch.setattr(engine_watch, "BACKOFF", (0.01, 0.02, 0.05))
+    monkeypatch.setattr(runtime_monitor, "BACKOFF", (0.01, 0.02, 0.05))
     rig = build(tmp_path / "data")
     yield rig
     rig.relay.engine.close()
@@ -124,11 +124,11 @@ def test_running_out_of_memory_is_called_that(rig: Rig, project: Project) -> Non
 
 def test_what_another_tool_removes_or_starts_is_seen(rig: Rig, project: Project) -> None:
     (session,) = rig.live(project)
-    rig.relay.sessions.stop(session.id, Watch())
+    rig.relay.sessions.stop(session.id, TaskContext())
     watch(rig)
     rig.engine.revive(session)
     until_said(rig, session, SessionState.RUNNING)
-    rig.put(replace(rig.session(session.id), desired=Desired.RUNNING))
+    rig.put(replace(rig.session(session.id), desired=DesiredState.RUNNING))
     rig.engine.lose(session)
     row = until_said(rig, session, SessionState.ERROR, "gone")
     assert row.error_reason is not None
@@ -162,7 +162,7 @@ def test_a_removal_that_failed_keeps_saying_why_when_the_engine_is_back(rig: Rig
     session = rig.running(project)
     rig.engine.failures["remove"] = EngineError("The container cannot be removed", "device or resource busy")
     with pytest.raises(EngineError):
-        rig.relay.sessions.remove(session.id, Watch())
+        rig.relay.sessions.remove(session.id, TaskContext())
     watch(rig)
     reason = rig.session(session.id).error_reason
     assert reason is not None
@@ -181,7 +181,7 @@ def test_a_stop_that_comes_while_the_watch_looks_is_not_called_a_failure(
     def slowly(container_id: str) -> object:
         looks.append(container_id)
         if len(looks) == 1:
-            rig.relay.sessions.stop(session.id, Watch())
+            rig.relay.sessions.stop(session.id, TaskContext())
             stopped.set()
         return inspect(container_id)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import relay_tui
-from relay_tui import errors
-from relay_tui.errors import EngineError, EngineUnreachableError, FileSystemError, at_step
+from relay_tui.domain import errors
+from relay_tui.domain.errors import EngineError, EngineUnreachableError, FileSystemError, with_step
 
 SOURCE = Path(relay_tui.__file__).parent
 FAMILY = {
@@ -50,13 +50,13 @@ def test_what_a_person_can_mend_says_how() -> None:
 
 @pytest.mark.parametrize("kind", [FileSystemError, EngineUnreachableError])
 def test_step_is_told_once_of_what_could_fail_at_any(kind: type[errors.RelayError]) -> None:
-    with pytest.raises(kind) as caught, at_step("Cloning"), at_step("Cloning"):
+    with pytest.raises(kind) as caught, with_step("Cloning"), with_step("Cloning"):
         raise kind("It failed", "why", "what to do")
     assert (caught.value.title, caught.value.detail, caught.value.hint) == ("Cloning: It failed", "why", "what to do")
     assert caught.value.fault.title == "Cloning: It failed"
 
 
 def test_error_of_one_step_alone_keeps_its_title() -> None:
-    with pytest.raises(EngineError) as caught, at_step("Creating the container"):
+    with pytest.raises(EngineError) as caught, with_step("Creating the container"):
         raise EngineError("The image x cannot be pulled", "denied")
     assert caught.value.title == "The image x cannot be pulled"

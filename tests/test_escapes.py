@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from relay_tui.ui.escapes import ESCAPE, Escapes
+from relay_tui.ui.textual_internals.escape_parser import ESCAPE, EscapeParser
 
 PASTE, PASTED = "\x1b[200~", "\x1b[201~"
 
@@ -42,7 +42,7 @@ def joined(parts: Sequence[str | None]) -> list[str | None]:
 def test_it_is_the_same_however_it_comes(typed: str, parts: list[str | None]) -> None:
     """In one piece, cut in two anywhere, or one character at a time. x is somebody's key with alt."""
     for cuts in [*([0, at, len(typed)] for at in range(len(typed))), [*range(len(typed) + 1)]]:
-        escapes = Escapes("x")
+        escapes = EscapeParser("x")
         found = [part for a, b in pairwise(cuts) for part in escapes.parts(typed[a:b])]
         begun = escapes.give_up()
         assert joined(found + ([None] if begun == ESCAPE else [begun] if begun else [])) == parts, cuts

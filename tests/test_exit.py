@@ -11,8 +11,8 @@ import pytest
 from git_servers import run_git
 from session_clones import SESSION, Ground, lay
 
-from relay_tui.errors import CancelledError, ConflictError, NotFoundError
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import CancelledError, ConflictError, NotFoundError
+from relay_tui.ports.task import TaskContext
 
 KEPT = f"refs/relay/{SESSION}"
 
@@ -36,7 +36,7 @@ def test_every_branch_stash_and_tag_is_kept(ground: Ground) -> None:
     for number in range(2):
         (ground.clone.work_dir / "two.txt").write_text(f"stashed {number}\n")
         ground.git("stash", "--quiet")
-    refs = ground.exit.keep(ground.clone, Watch())
+    refs = ground.exit.keep(ground.clone, TaskContext())
     assert refs == {
         f"{KEPT}/heads/main": ground.head("main"),
         f"{KEPT}/heads/topic": first,
@@ -53,7 +53,7 @@ def test_every_branch_stash_and_tag_is_kept(ground: Ground) -> None:
 def test_a_detached_head_is_kept(ground: Ground) -> None:
     ground.git("checkout", "--quiet", "--detach")
     commit = ground.work()
-    assert ground.exit.keep(ground.clone, Watch())[f"{KEPT}/detached"] == commit
+    assert ground.exit.keep(ground.clone, TaskContext())[f"{KEPT}/detached"] == commit
 
 
 def test_packed_work_is_kept_and_git_may_pack_it_while_it_is_copied(ground: Ground) -> None:
@@ -65,21 +65,21 @@ def test_packed_work_is_kept_and_git_may_pack_it_while_it_is_copied(ground: Grou
             ground.git("gc", "--quiet", "--prune=now")
 
     packed: list[str] = []
-    refs = ground.exit.keep(ground.clone, Watch(pack))
+    refs = ground.exit.keep(ground.clone, TaskContext(pack))
     assert packed and refs[f"{KEPT}/heads/topic"] == commits[-1]
     ground.in_base("fsck", "--strict", "--connectivity-only", f"{KEPT}/heads/topic")
     (ground.clone.work_dir / "more").write_text("x")
     last = ground.work("more", "y")
-    assert ground.exit.keep(ground.clone, Watch())[f"{KEPT}/heads/topic"] == last
+    assert ground.exit.keep(ground.clone, TaskContext())[f"{KEPT}/heads/topic"] == last
 
 
 def test_what_is_kept_is_found_again(ground: Ground) -> None:
-    ground.exit.keep(ground.clone, Watch())
-    assert ground.exit.kept(ground.clone.base) == []
+    ground.exit.keep(ground.clone, TaskContext())
+    assert ground.exit.saved_refs(ground.clone.base) == []
     ground.work(message="First")
     commit = ground.work("b.txt", message="Second")
-    ground.exit.keep(ground.clone, Watch())
-    (kept,) = ground.exit.kept(ground.clone.base)
+    ground.exit.keep(ground.clone, TaskContext())
+    (kept,) = ground.exit.saved_refs(ground.clone.base)
     assert (kept.session_id, kept.ref, kept.count) == (SESSION, f"{KEPT}/heads/topic", 2)
     assert (kept.commit.hash, kept.commit.subject, kept.commit.author) == (commit, "Second", "Ada")
 
@@ -88,9 +88,9 @@ def test_what_is_kept_is_found_again(ground: Ground) -> None:
 def test_cancelled_it_leaves_nothing(ground: Ground, stage: str) -> None:
     ground.work()
     before = ground.in_base("for-each-ref")
-    watch = Watch(lambda said, *_: watch.cancel() if said.startswith(stage) else None)
+    task = TaskContext(lambda said, *_: task.cancel() if said.startswith(stage) else None)
     with pytest.raises(CancelledError):
-        ground.exit.keep(ground.clone, watch)
+        ground.exit.keep(ground.clone, task)
     assert list(ground.tmp.iterdir()) == []
     assert ground.in_base("for-each-ref") == before
 
@@ -103,21 +103,21 @@ def test_a_bundle_is_cloned_from_with_everything_in_it(ground: Ground, tmp_path:
     (ground.clone.work_dir / "work.txt").write_text("stashed\n")
     ground.git("stash", "--quiet")
     target = tmp_path / "out/rescue.bundle"
-    assert ground.exit.bundle(ground.clone, target, Watch()) == target.stat().st_size
+    assert ground.exit.bundle(ground.clone, target, TaskContext()) == target.stat().st_size
     run_git("clone", "--quiet", str(target), "again", cwd=tmp_path)
     assert run_git("rev-parse", "HEAD", "refs/remotes/origin/topic", cwd=tmp_path / "again") == f"{commit}\n{commit}"
     run_git("stash", "apply", "--quiet", "origin/relay/stash-0", cwd=tmp_path / "again")
     assert run_git("show", "origin/relay/stash-0:work.txt", cwd=tmp_path / "again") == "stashed"
     content = target.read_bytes()
     with pytest.raises(ConflictError):
-        ground.exit.bundle(ground.clone, target, Watch())
+        ground.exit.bundle(ground.clone, target, TaskContext())
     assert target.read_bytes() == content
 
 
 def test_a_clone_of_a_bundle_is_on_the_commits_of_a_detached_head(ground: Ground, tmp_path: Path) -> None:
     ground.git("checkout", "--quiet", "--detach")
     commit = ground.work()
-    ground.exit.bundle(ground.clone, tmp_path / "a.bundle", Watch())
+    ground.exit.bundle(ground.clone, tmp_path / "a.bundle", TaskContext())
     run_git("clone", "--quiet", "a.bundle", "again", cwd=tmp_path)
     assert run_git("rev-parse", "HEAD", "origin/relay/detached", cwd=tmp_path / "again") == f"{commit}\n{commit}"
 
@@ -126,23 +126,23 @@ def test_a_clone_of_a_bundle_is_on_the_commits_of_a_detached_head(ground: Ground
 
 
 def test_a_base_follows_its_upstream_and_keeps_what_is_relays(ground: Ground) -> None:
-    kept = ground.exit.keep(ground.clone, Watch())
+    kept = ground.exit.keep(ground.clone, TaskContext())
     ground.work()
-    kept = ground.exit.keep(ground.clone, Watch())
-    assert ground.exit.fetch(ground.clone.base, ground.source, Watch()) == []
+    kept = ground.exit.keep(ground.clone, TaskContext())
+    assert ground.exit.fetch(ground.clone.base, ground.source, TaskContext()) == []
     news = ground.upstream_moves()
     old_side = ground.head("side")
     run_git("update-ref", "refs/heads/side", ground.head("main"), cwd=ground.upstream)
     run_git("branch", "fresh", news, cwd=ground.upstream)
     run_git("branch", "passing", news, cwd=ground.upstream)
-    assert ground.exit.fetch(ground.clone.base, ground.source, Watch()) == [
+    assert ground.exit.fetch(ground.clone.base, ground.source, TaskContext()) == [
         "fresh: new branch",
         "main: 1 new commit",
         "passing: new branch",
         "side: rewritten",
     ]
     run_git("branch", "-D", "passing", cwd=ground.upstream)
-    assert ground.exit.fetch(ground.clone.base, ground.source, Watch()) == ["passing: gone"]
+    assert ground.exit.fetch(ground.clone.base, ground.source, TaskContext()) == ["passing: gone"]
     assert ground.head("main", ground.clone.base) == news
     for ref, commit in kept.items():
         assert ground.in_base("rev-parse", ref) == commit
@@ -151,7 +151,7 @@ def test_a_base_follows_its_upstream_and_keeps_what_is_relays(ground: Ground) ->
 
 def test_a_branch_may_become_a_directory_of_branches(ground: Ground) -> None:
     run_git("branch", "-m", "side", "side/one", cwd=ground.upstream)
-    assert ground.exit.fetch(ground.clone.base, ground.source, Watch()) == ["side: gone", "side/one: new branch"]
+    assert ground.exit.fetch(ground.clone.base, ground.source, TaskContext()) == ["side: gone", "side/one: new branch"]
 
 
 # --- export ----------------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_an_export_is_an_ordinary_clone(ground: Ground, tmp_path: Path) -> None:
         (ground.clone.work_dir / "work.txt").write_text(f"stashed {number}\n")
         ground.git("stash", "--quiet")
     target = tmp_path / "mine"
-    assert ground.exit.export(ground.clone, "https://host.example/a.git", target, Watch()).branch == "topic"
+    assert ground.exit.export(ground.clone, "https://host.example/a.git", target, TaskContext()).branch == "topic"
     assert run_git("status", "--porcelain=v2", "--branch", cwd=target).splitlines()[:2] == [
         f"# branch.oid {commit}",
         "# branch.head topic",
@@ -183,32 +183,32 @@ def test_an_export_is_an_ordinary_clone(ground: Ground, tmp_path: Path) -> None:
 def test_into_a_repository_of_the_users_own(ground: Ground) -> None:
     first = ground.work()
     own = ground.other
-    assert ground.exit.export(ground.clone, "unused", own, Watch()).branch == "topic"
+    assert ground.exit.export(ground.clone, "unused", own, TaskContext()).branch == "topic"
     assert ground.head("topic", own) == first
     second = ground.work("b.txt")
-    assert ground.exit.export(ground.clone, "unused", own, Watch()).branch == "topic"
+    assert ground.exit.export(ground.clone, "unused", own, TaskContext()).branch == "topic"
     assert ground.head("topic", own) == second
     before = run_git("for-each-ref", cwd=own) + run_git("status", "--porcelain=v2", "--branch", cwd=own)
     run_git("checkout", "--quiet", "topic", cwd=own)
     mine = ground.commit(own, "mine.txt")
     third = ground.work("c.txt")
     with pytest.raises(ConflictError) as refused:
-        ground.exit.export(ground.clone, "unused", own, Watch())
+        ground.exit.export(ground.clone, "unused", own, TaskContext())
     assert (refused.value.title, refused.value.hint) == (
         f"topic is checked out in {own}",
         "Choose another name{|: --as topic-2}.",
     )
     run_git("checkout", "--quiet", "main", cwd=own)
     with pytest.raises(ConflictError, match="has a branch topic with other commits"):
-        ground.exit.export(ground.clone, "unused", own, Watch())
+        ground.exit.export(ground.clone, "unused", own, TaskContext())
     assert ground.head("topic", own) == mine
-    assert ground.exit.export(ground.clone, "unused", own, Watch(), name="topic-2").branch == "topic-2"
+    assert ground.exit.export(ground.clone, "unused", own, TaskContext(), name="topic-2").branch == "topic-2"
     assert ground.head("topic-2", own) == third
     run_git("update-ref", "refs/heads/topic", second, cwd=own)
     run_git("branch", "-D", "topic-2", cwd=own)
     assert run_git("for-each-ref", cwd=own) + run_git("status", "--porcelain=v2", "--branch", cwd=own) == before
     with pytest.raises(ConflictError, match="beside topic"):
-        ground.exit.export(ground.clone, "unused", own, Watch(), name="topic/deeper")
+        ground.exit.export(ground.clone, "unused", own, TaskContext(), name="topic/deeper")
 
 
 def test_what_is_in_the_way_of_an_export_stays(ground: Ground, tmp_path: Path) -> None:
@@ -217,21 +217,21 @@ def test_what_is_in_the_way_of_an_export_stays(ground: Ground, tmp_path: Path) -
     busy.mkdir()
     (busy / "file").write_text("mine")
     with pytest.raises(ConflictError, match="neither empty nor a git repository"):
-        ground.exit.export(ground.clone, "unused", busy, Watch())
+        ground.exit.export(ground.clone, "unused", busy, TaskContext())
     assert [path.name for path in busy.iterdir()] == ["file"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["busy", "data", "other", "upstream.git"]
 
 
 def test_what_was_kept_is_exported_when_the_clone_is_gone(ground: Ground, tmp_path: Path) -> None:
     commit = ground.work()
-    ground.exit.keep(ground.clone, Watch())
+    ground.exit.keep(ground.clone, TaskContext())
     ground.clone.work_dir.rename(tmp_path / "gone")
-    assert ground.exit.export(ground.clone, "unused", tmp_path / "mine", Watch()).branch == "topic"
+    assert ground.exit.export(ground.clone, "unused", tmp_path / "mine", TaskContext()).branch == "topic"
     assert ground.head("topic", tmp_path / "mine") == commit
     for ref in ground.in_base("for-each-ref", "--format=%(refname)", KEPT).splitlines():
         ground.in_base("update-ref", "-d", ref)
     with pytest.raises(NotFoundError):
-        ground.exit.export(ground.clone, "unused", tmp_path / "again", Watch())
+        ground.exit.export(ground.clone, "unused", tmp_path / "again", TaskContext())
 
 
 def test_a_detached_head_that_was_kept_is_exported_with_all_the_rest(ground: Ground, tmp_path: Path) -> None:
@@ -241,20 +241,20 @@ def test_a_detached_head_that_was_kept_is_exported_with_all_the_rest(ground: Gro
     (ground.clone.work_dir / "detached.txt").write_text("stashed")
     ground.git("stash", "--quiet")
     (ground.clone.work_dir / "loose.txt").write_text("loose")
-    live = ground.exit.export(ground.clone, "unused", tmp_path / "live", Watch())
-    ground.exit.keep(ground.clone, Watch())
+    live = ground.exit.export(ground.clone, "unused", tmp_path / "live", TaskContext())
+    ground.exit.keep(ground.clone, TaskContext())
     ground.clone.work_dir.rename(tmp_path / "gone")
     unknown = replace(ground.clone, branch="main")  # as of a session on record no more
-    assert ground.exit.export(unknown, "unused", tmp_path / "kept", Watch()) == live
+    assert ground.exit.export(unknown, "unused", tmp_path / "kept", TaskContext()) == live
     assert (live.branch, live.left) == ("topic-detached", ())
     assert {"detached", "topic", "stash/0", "uncommitted"} <= set(live.brought)
-    named = ground.exit.export(unknown, "unused", tmp_path / "named", Watch(), name="mine")
+    named = ground.exit.export(unknown, "unused", tmp_path / "named", TaskContext(), name="mine")
     assert named.branch == "mine"
     for place, branch in (("live", "topic-detached"), ("kept", "topic-detached"), ("named", "mine")):
         assert run_git("rev-parse", "HEAD", branch, cwd=tmp_path / place) == f"{made}\n{made}"
         assert run_git("show", "stash@{0}:detached.txt", cwd=tmp_path / place) == "stashed"
         assert (tmp_path / place / "loose.txt").read_text() == "loose"
-    into = ground.exit.export(unknown, "unused", ground.other, Watch())
+    into = ground.exit.export(unknown, "unused", ground.other, TaskContext())
     assert (into.branch, into.brought) == ("topic-detached", ("detached",))
     assert set(into.left) == {"stash/0", "uncommitted"}
 
@@ -262,12 +262,12 @@ def test_a_detached_head_that_was_kept_is_exported_with_all_the_rest(ground: Gro
 def test_a_detached_head_of_before_is_brought_beside_the_branch_it_is_on(ground: Ground, tmp_path: Path) -> None:
     ground.git("checkout", "--quiet", "--detach")
     made = ground.work("detached.txt")
-    ground.exit.keep(ground.clone, Watch())
+    ground.exit.keep(ground.clone, TaskContext())
     ground.git("checkout", "--quiet", "topic")
     ground.work("topic.txt")
-    ground.exit.keep(ground.clone, Watch())
+    ground.exit.keep(ground.clone, TaskContext())
     ground.clone.work_dir.rename(tmp_path / "gone")
-    assert ground.exit.export(ground.clone, "unused", tmp_path / "mine", Watch()).branch == "topic"
+    assert ground.exit.export(ground.clone, "unused", tmp_path / "mine", TaskContext()).branch == "topic"
     assert ground.head("topic-detached", tmp_path / "mine") == made
 
 
@@ -276,11 +276,11 @@ def test_a_detached_head_of_before_is_brought_beside_the_branch_it_is_on(ground:
 
 def test_a_parcel_has_what_the_session_lacks(ground: Ground) -> None:
     ground.work()
-    with ground.exit.parcel(ground.clone, Watch()) as parcel:
+    with ground.exit.parcel(ground.clone, TaskContext()) as parcel:
         assert (parcel.branch, parcel.commit, parcel.count) == ("main", ground.head("main"), 0)
     commits = [ground.upstream_moves(f"{number}.txt") for number in range(3)]
-    ground.exit.fetch(ground.clone.base, ground.source, Watch())
-    with ground.exit.parcel(ground.clone, Watch()) as parcel:
+    ground.exit.fetch(ground.clone.base, ground.source, TaskContext())
+    with ground.exit.parcel(ground.clone, TaskContext()) as parcel:
         assert (parcel.commit, parcel.count) == (commits[-1], 3)
         pack = parcel.pack
         run_git("index-pack", "--stdin", "--fix-thin", cwd=ground.clone.work_dir, stdin=pack.read_bytes())
@@ -294,14 +294,14 @@ def test_the_upstreams_own_branch_of_that_name_comes_first(ground: Ground) -> No
     ground.upstream_moves("elsewhere.txt")
     theirs = ground.upstream_moves("theirs.txt", branch="topic")
     ground.work("more.txt")
-    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
+    plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
     assert plan.diverged
-    with ground.exit.parcel(ground.clone, Watch()) as parcel:
+    with ground.exit.parcel(ground.clone, TaskContext()) as parcel:
         assert (parcel.branch, parcel.commit, parcel.count) == ("topic", theirs, 1)
         run_git("index-pack", "--stdin", "--fix-thin", cwd=ground.clone.work_dir, stdin=parcel.pack.read_bytes())
     ground.git("merge", "--quiet", theirs)
-    assert not ground.exit.plan_push(ground.clone, ground.source, Watch()).diverged
-    with ground.exit.parcel(ground.clone, Watch()) as parcel:
+    assert not ground.exit.plan_push(ground.clone, ground.source, TaskContext()).diverged
+    with ground.exit.parcel(ground.clone, TaskContext()) as parcel:
         assert (parcel.branch, parcel.commit, parcel.count) == ("main", ground.head("main"), 1)
 
 
@@ -344,7 +344,7 @@ def seen(tree: Path) -> dict[str, object]:
 
 def test_an_export_has_what_is_not_committed_uncommitted(ground: Ground, tmp_path: Path) -> None:
     before = messy(ground)
-    ground.exit.export(ground.clone, "unused", tmp_path / "mine", Watch())
+    ground.exit.export(ground.clone, "unused", tmp_path / "mine", TaskContext())
     assert seen(tmp_path / "mine") == before
     assert ground.git("rev-parse", "HEAD") == run_git("rev-parse", "HEAD", cwd=tmp_path / "mine")
     status = run_git("status", "--porcelain", "-z", cwd=tmp_path / "mine").split("\0")
@@ -355,12 +355,12 @@ def test_an_export_has_what_is_not_committed_uncommitted(ground: Ground, tmp_pat
 
 def test_and_so_has_what_was_kept_and_bundled(ground: Ground, tmp_path: Path) -> None:
     before = messy(ground)
-    refs = ground.exit.keep(ground.clone, Watch())
+    refs = ground.exit.keep(ground.clone, TaskContext())
     assert f"{KEPT}/uncommitted" in refs
-    ground.exit.bundle(ground.clone, tmp_path / "all.bundle", Watch())
+    ground.exit.bundle(ground.clone, tmp_path / "all.bundle", TaskContext())
     status = ground.git("status", "--porcelain")
     ground.clone.work_dir.rename(tmp_path / "gone")
-    ground.exit.export(ground.clone, "unused", tmp_path / "kept", Watch())
+    ground.exit.export(ground.clone, "unused", tmp_path / "kept", TaskContext())
     assert seen(tmp_path / "kept") == before
     run_git("clone", "--quiet", "--branch", "relay/uncommitted", str(tmp_path / "all.bundle"), "out", cwd=tmp_path)
     assert seen(tmp_path / "out") == before
@@ -369,10 +369,10 @@ def test_and_so_has_what_was_kept_and_bundled(ground: Ground, tmp_path: Path) ->
 
 def test_once_it_is_committed_it_is_no_longer_kept_apart(ground: Ground) -> None:
     messy(ground)
-    ground.exit.keep(ground.clone, Watch())
+    ground.exit.keep(ground.clone, TaskContext())
     ground.git("add", "-A")
     ground.git("commit", "--quiet", "-m", "All of it")
-    assert f"{KEPT}/uncommitted" not in ground.exit.keep(ground.clone, Watch())
+    assert f"{KEPT}/uncommitted" not in ground.exit.keep(ground.clone, TaskContext())
     assert ground.in_base("for-each-ref", f"{KEPT}/uncommitted") == ""
 
 
@@ -381,7 +381,7 @@ def test_what_cannot_be_saved_whole_is_not_called_whole(ground: Ground) -> None:
     run_git("init", "--quiet", cwd=ground.clone.work_dir / "inner")
     ground.commit(ground.clone.work_dir / "inner")
     (ground.clone.work_dir / "fine.txt").write_text("fine")
-    refs = ground.exit.keep(ground.clone, Watch())
+    refs = ground.exit.keep(ground.clone, TaskContext())
     assert f"{KEPT}/uncommitted" not in refs
     assert ground.in_base("show", f"{KEPT}/uncommitted-partly:fine.txt") == "fine"
 
@@ -393,7 +393,7 @@ def test_links_are_saved_as_links_and_pipes_not_at_all(ground: Ground, tmp_path:
     (ground.clone.work_dir / "way").symlink_to(secret)
     (ground.clone.work_dir / "file").symlink_to(secret / "secret.txt")
     os.mkfifo(ground.clone.work_dir / "pipe")
-    ground.exit.keep(ground.clone, Watch())
+    ground.exit.keep(ground.clone, TaskContext())
     assert ground.in_base("show", f"{KEPT}/uncommitted:file") == str(secret / "secret.txt")
     names = ground.in_base("ls-tree", "-r", "--name-only", f"{KEPT}/uncommitted").splitlines()
     assert names == ["README.md", "file", "way"]

@@ -16,8 +16,8 @@ import pytest
 from git_servers import make_repository, run_git
 from session_clones import SESSION, Ground, lay
 
-from relay_tui.errors import RelayError
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import RelayError
+from relay_tui.ports.task import TaskContext
 
 WORD = "nobody-outside-may-read-this"
 PATIENCE = 30  # seconds until something hangs
@@ -251,21 +251,23 @@ HARMLESS = {"executors", "indexes"}
 
 
 def _push(trap: Trap) -> None:
-    plan = trap.ground.exit.plan_push(trap.ground.clone, trap.ground.source, Watch(), branch="topic")
-    trap.ground.exit.push(trap.ground.clone, trap.ground.source, plan, Watch())
+    plan = trap.ground.exit.plan_push(trap.ground.clone, trap.ground.source, TaskContext(), branch="topic")
+    trap.ground.exit.push(trap.ground.clone, trap.ground.source, plan, TaskContext())
 
 
 OPERATIONS: dict[str, Callable[[Trap], object]] = {
-    "keep": lambda trap: trap.ground.exit.keep(trap.ground.clone, Watch()),
+    "keep": lambda trap: trap.ground.exit.keep(trap.ground.clone, TaskContext()),
     "push": _push,
-    "bundle": lambda trap: trap.ground.exit.bundle(trap.ground.clone, trap.ground.root / "out.bundle", Watch()),
-    "export": lambda trap: trap.ground.exit.export(trap.ground.clone, "unused", trap.ground.root / "out", Watch()),
+    "bundle": lambda trap: trap.ground.exit.bundle(trap.ground.clone, trap.ground.root / "out.bundle", TaskContext()),
+    "export": lambda trap: trap.ground.exit.export(
+        trap.ground.clone, "unused", trap.ground.root / "out", TaskContext()
+    ),
     "parcel": lambda trap: _unpack(trap),
 }
 
 
 def _unpack(trap: Trap) -> None:
-    with trap.ground.exit.parcel(trap.ground.clone, Watch()):
+    with trap.ground.exit.parcel(trap.ground.clone, TaskContext()):
         pass
 
 
@@ -315,5 +317,5 @@ def test_a_ref_with_a_name_that_git_refuses_is_kept_under_another(trap: Trap) ->
     commit = trap.ground.git("rev-parse", "HEAD")
     (trap.git / "refs/heads/a..b").write_text(f"{commit}\n")
     (trap.git / "refs/heads" / os.fsdecode(b"\xff\x1b]0;x\x07")).write_text(f"{commit}\n")
-    refs = trap.ground.exit.keep(trap.ground.clone, Watch())
+    refs = trap.ground.exit.keep(trap.ground.clone, TaskContext())
     assert refs[f"refs/relay/{SESSION}/odd/0"] == refs[f"refs/relay/{SESSION}/odd/1"] == commit

@@ -11,13 +11,13 @@ from fakes import Rig, build
 from fakes_work import FakeLook, some_facts
 from waiting import wait_until
 
-from relay_tui.adapters.git.look.reader import refusal
-from relay_tui.errors import UnknownStateError
-from relay_tui.events import FactsChanged, Job, JobEnded, ProjectFetched, RecordsChanged
-from relay_tui.model import Session, SessionState
-from relay_tui.services.facts import AT_ONCE, LONG_REST, REST, SessionFacts
-from relay_tui.services.ports.work import Clone
-from relay_tui.work import Facts
+from relay_tui.adapters.git.untrusted.files import read_error
+from relay_tui.domain.changes import CloneStatus
+from relay_tui.domain.errors import UnknownStateError
+from relay_tui.domain.events import FactsChanged, Job, JobEnded, ProjectFetched, RecordsChanged
+from relay_tui.domain.models import Session, SessionState
+from relay_tui.ports.inspector import SessionClone
+from relay_tui.services.clone_status import AT_ONCE, LONG_REST, REST, CloneStatusService
 
 
 class CountingLook(FakeLook):
@@ -32,7 +32,7 @@ class CountingLook(FakeLook):
         self._now = 0
         self._lock = threading.Lock()
 
-    def facts(self, clone: Clone) -> Facts:
+    def facts(self, clone: SessionClone) -> CloneStatus:
         """Through the gate."""
         with self._lock:
             self.seen.append(clone.session_id)
@@ -55,7 +55,7 @@ class Looked:
         self.sessions = [*rig.live(project), rig.running(project, name="fox"), rig.running(project, name="owl")]
         self.now = 1000.0
         self.look = CountingLook()
-        self.facts = SessionFacts(
+        self.facts = CloneStatusService(
             store=rig.relay.store,
             files=rig.files,
             look=self.look,
@@ -91,32 +91,32 @@ def looked(tmp_path: Path) -> Looked:
 def test_what_is_asked_for_is_told_once(looked: Looked) -> None:
     first = looked.sessions[0]
     assert looked.facts.known(first.id) is None
-    looked.facts.ask(first.id)
+    looked.facts.request(first.id)
     looked.wait_for(1)
     known = looked.facts.known(first.id)
     assert known is not None and known.facts == some_facts(first.branch)
-    looked.facts.ask(first.id)
+    looked.facts.request(first.id)
     looked.wait_for(2)
     assert looked.told(first) == 1
     looked.look.of(first.id).facts = some_facts(first.branch, untracked=3)
-    looked.facts.ask(first.id)
+    looked.facts.request(first.id)
     wait_until(lambda: looked.told(first) == 2)
     looked.facts.close()
 
 
 def test_unknown_is_kept_with_its_reason(looked: Looked, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_clone: Clone) -> Facts:
-        raise refusal(".git/HEAD is a pipe.")
+    def refuse(_clone: SessionClone) -> CloneStatus:
+        raise read_error(".git/HEAD is a pipe.")
 
     monkeypatch.setattr(looked.look, "facts", refuse)
     first = looked.sessions[0]
-    looked.facts.ask(first.id)
+    looked.facts.request(first.id)
     wait_until(lambda: looked.told(first) == 1)
     known = looked.facts.known(first.id)
     assert known is not None and known.facts is None and known.fault is not None
     assert (known.fault.kind, known.fault.detail) == ("unknown", ".git/HEAD is a pipe.")
     with pytest.raises(UnknownStateError):
-        looked.facts.look(first.id)
+        looked.facts.read_status(first.id)
     looked.facts.close()
 
 
@@ -125,7 +125,7 @@ def test_a_few_at_a_time_and_never_twice_for_the_same_reason(looked: Looked) -> 
     looked.facts.show(looked.ids)
     wait_until(lambda: len(looked.look.seen) == AT_ONCE)
     for _ in range(5):
-        looked.facts.ask(looked.ids[2])
+        looked.facts.request(looked.ids[2])
     assert len(looked.look.seen) == AT_ONCE
     looked.look.gate.set()
     looked.wait_for(3)
@@ -139,7 +139,7 @@ def test_only_what_is_visible_is_looked_at_again_and_only_when_old(looked: Looke
     looked.wait_for(1)
     looked.now += REST - 1
     looked.facts.show(looked.ids[:1])
-    looked.facts.ask(looked.ids[1])
+    looked.facts.request(looked.ids[1])
     looked.wait_for(2)
     looked.now += 2
     looked.facts.show(looked.ids[:1])
@@ -185,10 +185,10 @@ def test_what_may_have_changed_is_looked_at_again(looked: Looked) -> None:
 def test_what_came_while_it_was_looked_at_is_not_missed(looked: Looked) -> None:
     first = looked.ids[0]
     looked.look.gate.clear()
-    looked.facts.ask(first)
+    looked.facts.request(first)
     wait_until(lambda: looked.look.seen == [first])
-    looked.facts.ask(first)
-    looked.facts.ask(first)
+    looked.facts.request(first)
+    looked.facts.request(first)
     looked.look.gate.set()
     looked.wait_for(2)
     looked.facts.close()
@@ -197,7 +197,7 @@ def test_what_came_while_it_was_looked_at_is_not_missed(looked: Looked) -> None:
 def test_session_without_a_clone_says_so(looked: Looked) -> None:
     project = looked.rig.project(looked.sessions[0].project_id)
     drafted = looked.rig.drafted(project, name="new")
-    looked.facts.ask(drafted.id)
+    looked.facts.request(drafted.id)
     wait_until(lambda: looked.told(drafted) == 1)
     known = looked.facts.known(drafted.id)
     assert known is not None and known.fault is not None and known.fault.kind == "not-found"

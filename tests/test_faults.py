@@ -13,9 +13,9 @@ from faults import SmallDisk, add_demo, containers_of, fault, no_bug_logged, onl
 from git_servers import make_repository
 from installed_relay import IMAGE, InstalledRelay, clear_engine
 
-from relay_tui import wiring
-from relay_tui.errors import FileSystemError
-from relay_tui.services.watch import Watch
+from relay_tui.bootstrap import container
+from relay_tui.domain.errors import FileSystemError
+from relay_tui.ports.task import TaskContext
 
 MiB = 1 << 20
 
@@ -157,10 +157,10 @@ def test_what_no_full_disk_took_can_be_restored_when_there_is_room(
     gone = str(relay.json("session", "remove", "second", "--force")["id"])
     for name, value in relay.env.items():
         monkeypatch.setenv(name, value)
-    here = wiring.build(relay.data)
+    here = container.build_relay(relay.data)
     disk.fill()
     with pytest.raises(FileSystemError, match="The disk is full"):
         here.sessions.restore(gone)
     disk.make_room()
     here.sessions.restore(gone)  # the claim of the first try does not stand in the way
-    assert here.sessions.build(gone, Watch()).state == "running"
+    assert here.sessions.build(gone, TaskContext()).state == "running"

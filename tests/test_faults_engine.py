@@ -25,7 +25,7 @@ from git_servers import http_server, make_repository
 from installed_relay import IMAGE, InstalledRelay
 from waiting import wait_until
 
-from relay_tui.adapters.engine import DockerRuntime
+from relay_tui.adapters.docker import DockerRuntime
 
 COUNTING = """
 profile = "count"
@@ -302,7 +302,7 @@ def test_a_clone_that_its_session_gave_away_or_closed(
     assert relay.json("reconcile")["done"] == []
     if closed.startswith("chown"):
         assert work_dir.stat().st_uid == 61234
-        DockerRuntime(relay.data, relay.root / "cache").take_back(work_dir, IMAGE)
+        DockerRuntime(relay.data, relay.root / "cache").reclaim_ownership(work_dir, IMAGE)
         assert work_dir.stat().st_uid == os.geteuid()
     relay.json("session", "remove", "second", "--force")
     assert not work_dir.exists()

@@ -15,13 +15,13 @@ from faults import no_bug_logged
 from git_servers import http_server, make_repository
 from installed_relay import InstalledRelay
 
-from relay_tui import wiring
-from relay_tui.model import new_id
-from relay_tui.services.drafts import NewSession
+from relay_tui.bootstrap import container
+from relay_tui.domain.models import new_id
+from relay_tui.ports.task import TaskContext
 from relay_tui.services.projects import NewProject
 from relay_tui.services.relay import Relay
-from relay_tui.services.watch import Watch
-from relay_tui.ui import present
+from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.ui.presentation import formatting
 
 SECRET = "s3cret-w0rd"
 
@@ -174,28 +174,28 @@ def here(relay: InstalledRelay, monkeypatch: pytest.MonkeyPatch) -> Relay:
     """The same relay in this process."""
     for name, value in relay.env.items():
         monkeypatch.setenv(name, value)
-    return wiring.build(relay.data)
+    return container.build_relay(relay.data)
 
 
 def test_clock_that_jumps_back_purges_nothing_early_and_ages_nothing_below_zero(
     relay: InstalledRelay, here: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [one, two] = here.store.read().live_projects()
-    here.projects.remove(one.id, Watch())
+    here.projects.remove(one.id, TaskContext())
     real = time.time()
     _stop_clock(monkeypatch, real - 30 * 86_400)
-    here = wiring.build(relay.data)
-    assert here.trash.purge(None, Watch()).entries == 0
-    assert present.age(two.created_at, datetime.fromtimestamp(time.time(), UTC)) == "<1m"
+    here = container.build_relay(relay.data)
+    assert here.trash.purge(None, TaskContext()).entries == 0
+    assert formatting.relative_age(two.created_at, datetime.fromtimestamp(time.time(), UTC)) == "<1m"
     here.projects.register(NewProject(source=str(relay.root.parent / "one"), name="again"))
     assert [p.name for p in here.store.read().live_projects()] == ["again", "two"]
     assert len(here.projects.restore(one.id)) == 1
-    here.projects.remove(two.id, Watch())
+    here.projects.remove(two.id, TaskContext())
 
     # A clock that was wrong when something was removed, and is right again, makes it look old.
     _stop_clock(monkeypatch, real)
-    here = wiring.build(relay.data)
-    assert here.trash.purge(None, Watch()).entries == 0
+    here = container.build_relay(relay.data)
+    assert here.trash.purge(None, TaskContext()).entries == 0
     assert len(here.projects.restore(two.id)) == 1
 
 
@@ -203,9 +203,9 @@ def test_purging_all_purges_what_the_clock_puts_into_the_future_too(
     here: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [one, _] = here.store.read().live_projects()
-    here.projects.remove(one.id, Watch())
+    here.projects.remove(one.id, TaskContext())
     _stop_clock(monkeypatch, time.time() - 3600)
-    assert here.trash.purge(0, Watch()).entries > 0
+    assert here.trash.purge(0, TaskContext()).entries > 0
     assert here.files.trash_entries() == []
 
 
@@ -214,7 +214,7 @@ def test_two_stores_never_share_a_record(here: Relay, monkeypatch: pytest.Monkey
     [one, two] = here.store.read().live_projects()
     taken = here.store.read().live_sessions(one.id)[0].id
     ids = iter([taken, taken, new_id()])
-    monkeypatch.setattr("relay_tui.model.new_id", lambda: next(ids))
+    monkeypatch.setattr("relay_tui.domain.models.new_id", lambda: next(ids))
     made = here.sessions.register(NewSession(project=two.id, name="other"))
     assert made.id != taken
     assert here.store.read().sessions[taken].project_id == one.id

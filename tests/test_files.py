@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from relay_tui.adapters.files import DataFiles
-from relay_tui.errors import FileSystemError, NotFoundError
+from relay_tui.adapters.filesystem.data_files import DataFiles
+from relay_tui.domain.errors import FileSystemError, NotFoundError
 from relay_tui.paths import DataDir, config_file, default_data_dir
 
 

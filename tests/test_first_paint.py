@@ -17,32 +17,35 @@ from relay_tui.ui.app import RelayApp
 AFTERWARDS = (
     "docker",
     "git",
-    "relay_tui.adapters.engine",
+    "relay_tui.adapters.docker",
     "relay_tui.adapters.git",
     "relay_tui.adapters.process",
     "relay_tui.cli.session",
-    "relay_tui.services.drafts",
-    "relay_tui.services.log_feed",
-    "relay_tui.services.outward",
-    "relay_tui.services.ports.runtime",
+    "relay_tui.domain.changes",
+    "relay_tui.domain.transfers",
+    "relay_tui.domain.unsaved_work",
+    "relay_tui.ports.runtime",
+    "relay_tui.services.logs",
     "relay_tui.services.projects",
-    "relay_tui.services.reconcile",
-    "relay_tui.services.sessions",
+    "relay_tui.services.reconcile.planner",
+    "relay_tui.services.reconcile.reconciler",
+    "relay_tui.services.sessions.drafts",
+    "relay_tui.services.sessions.service",
+    "relay_tui.services.sync",
     "relay_tui.services.trash",
     "relay_tui.ui.changes.tab",
-    "relay_tui.ui.log_pane",
-    "relay_tui.ui.screens",
-    "relay_tui.work",
+    "relay_tui.ui.dialogs",
+    "relay_tui.ui.log.pane",
     "requests",
 )
 """Modules that take their time, and that nothing on the first screen comes from."""
 
 
 def test_what_is_imported_before_the_first_paint() -> None:
-    script = "import sys, relay_tui.cli.screen, relay_tui.ui.app; print(*sys.modules)"
+    script = "import sys, relay_tui.cli.tui, relay_tui.ui.app; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
-    assert {"relay_tui.ui.main_screen", "relay_tui.adapters.store.tiny"} <= loaded
+    assert {"relay_tui.ui.main.screen", "relay_tui.adapters.store.tinydb_store"} <= loaded
     assert not [name for name in loaded if name.startswith(AFTERWARDS)]
 
 
@@ -73,19 +76,19 @@ async def test_the_first_paint_is_of_one_screen_and_few_widgets_and_loses_no_key
     try:
         async with app.run_test(size=(120, 36)) as pilot:
             screen = Shown(app, pilot)
-            await screen.until(lambda: screen.main.detail.furnished)
+            await screen.until(lambda: screen.main.detail.populated)
             await screen.until(lambda: screen.main.query_one("#filter", Input).has_focus)
     finally:
         app.close()
     assert app.screens == 1
-    assert sorted(app.widgets) == ["Container", "Detail", "KeyBar", "RowTable", "RowTable", "StatusLine", "Vertical"]
+    assert sorted(app.widgets) == ["Container", "Detail", "KeyBar", "KeyedTable", "KeyedTable", "StatusBar", "Vertical"]
 
 
 def test_what_is_made_later_is_already_of_its_kind(tmp_path: Path) -> None:
-    from relay_tui import wiring
+    from relay_tui.bootstrap import container
     from relay_tui.config import Config
-    from relay_tui.services.runtimes import PROCESS, Runtimes, of_kind
+    from relay_tui.services.runtime_router import PROCESS, RuntimeRouter, runtime_for_kind
 
-    relay = wiring.over_stage(tmp_path / "data", Config(path=tmp_path / "config.toml"))
-    assert isinstance(relay.runtime, Runtimes)  # else there would be no process, and every session a container
-    assert of_kind(relay.runtime, PROCESS) is not relay.runtime
+    relay = container.build_demo_relay(tmp_path / "data", Config(path=tmp_path / "config.toml"))
+    assert isinstance(relay.runtime, RuntimeRouter)  # else there would be no process, and every session a container
+    assert runtime_for_kind(relay.runtime, PROCESS) is not relay.runtime

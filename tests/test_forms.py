@@ -12,9 +12,9 @@ from on_screen import Shown, a_project, a_session, shown
 from textual.widgets import Input, OptionList, Select, Static
 
 from relay_tui.config import Config, Profile
-from relay_tui.model import Project, SessionState
-from relay_tui.ui.screens.fields import Form
-from relay_tui.ui.screens.new_session import PICKED
+from relay_tui.domain.models import Project, SessionState
+from relay_tui.ui.dialogs.form import Form
+from relay_tui.ui.dialogs.new_session import PICKED
 
 WIDE = (160, 40)
 

@@ -15,11 +15,11 @@ from installed_relay import IMAGE, InstalledRelay, clear_engine
 from waiting import wait_until
 
 from relay_tui.adapters.process import sandbox
-from relay_tui.adapters.process.journal import STDERR, STDOUT, Reader, Writer, segments
-from relay_tui.adapters.store import TinyStore
-from relay_tui.adapters.store.reserve import SLOTS
-from relay_tui.errors import FileSystemError
-from relay_tui.model import Project
+from relay_tui.adapters.process.supervisor.journal import STDERR, STDOUT, Reader, Writer, segments
+from relay_tui.adapters.store import TinyDBStore
+from relay_tui.adapters.store.disk_reserve import SLOTS
+from relay_tui.domain.errors import FileSystemError
+from relay_tui.domain.models import Project
 
 _CONFIG = f"""
 image = "{IMAGE}"
@@ -34,12 +34,12 @@ tty = false
 
 def test_the_reserve_takes_what_is_urgent_and_nobody_snatches_it(tmp_path: Path) -> None:
     with small_disk(tmp_path / "data", "8m") as disk:
-        store = TinyStore(disk.path / "store.json")
+        store = TinyDBStore(disk.path / "store.json")
 
         def put(name: str, *, urgent: bool) -> None:
             with store.transaction(urgent=urgent) as change:
                 change.put(Project(id="p1", name=name, source="https://example.org/x.git"))
-            assert TinyStore(disk.path / "store.json").read().projects["p1"].name == name
+            assert TinyDBStore(disk.path / "store.json").read().projects["p1"].name == name
 
         for round_ in range(2):
             put(f"with room {round_}", urgent=False)
@@ -51,7 +51,7 @@ def test_the_reserve_takes_what_is_urgent_and_nobody_snatches_it(tmp_path: Path)
                 disk.fill()  # whatever that freed
             with pytest.raises(FileSystemError, match="The disk is full"):
                 put("no reserve", urgent=True)
-            assert TinyStore(disk.path / "store.json").read().projects["p1"].name == f"{round_} {SLOTS - 1}"
+            assert TinyDBStore(disk.path / "store.json").read().projects["p1"].name == f"{round_} {SLOTS - 1}"
             disk.make_room()
 
 

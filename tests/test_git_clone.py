@@ -18,10 +18,10 @@ import pytest
 from git_servers import black_hole, free_port, git_daemon, http_server, make_repository, run_git
 
 from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.git.credentials import lend
-from relay_tui.errors import CancelledError, FileSystemError, GitError, InvalidInputError
-from relay_tui.services.ports import Source
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git.credentials import provide_credentials
+from relay_tui.domain.errors import CancelledError, FileSystemError, GitError, InvalidInputError
+from relay_tui.ports import CloneSource
+from relay_tui.ports.task import TaskContext
 
 _CHANCE = secrets.token_hex(6)  # other processes of this machine must not hold these words by accident
 TOKEN = f"token-{_CHANCE}"
@@ -117,7 +117,7 @@ def test_a_base_has_every_head_and_tag(adapter: GitAdapter, upstream: Path, data
             "http": f"{http.url}/my%20repo/.git",
         }[kind]
         source = adapter.parse_source(text)
-        assert adapter.clone_base(source, data / "base.git", Watch()) == "main"
+        assert adapter.clone_base(source, data / "base.git", TaskContext()) == "main"
         base = data / "base.git"
         assert entries(data) == ["base.git"]
         assert [branch.name for branch in adapter.branches(base)] == ["zz", "fix/a", "main"]
@@ -139,7 +139,7 @@ def test_progress_tells_stages_bytes_and_throughput(adapter: GitAdapter, tmp_pat
     make_repository(tmp_path / "up/big", files=files, branches=("main", "other"))
     told = Told()
     with http_server(tmp_path / "up", bytes_per_second=3_000_000) as http:
-        adapter.clone_base(Source(f"{http.url}/big/.git"), data / "base.git", Watch(told))
+        adapter.clone_base(CloneSource(f"{http.url}/big/.git"), data / "base.git", TaskContext(told))
     assert told.stages()[0] == "Connecting"
     assert "Counting on the remote side" in told.stages()
     receiving = [report for report in told.reports if report[0] == "Receiving objects"]
@@ -157,7 +157,7 @@ def test_a_secret_is_nowhere_while_it_works_and_nowhere_after(
         helper = f"\thelper = store --file={store}\n"
         config.write_text(f'[credential]\n{helper}[credential "{http.url}"]\n{helper}')
         source = adapter.parse_source(http.login("x/.git"))
-        cloning = threading.Thread(target=adapter.clone_base, args=(source, data / "base.git", Watch()))
+        cloning = threading.Thread(target=adapter.clone_base, args=(source, data / "base.git", TaskContext()))
         cloning.start()
         until(http.holding.is_set)
         words = (TOKEN, f"word-{_CHANCE}")
@@ -183,11 +183,11 @@ def test_logins_that_fail_say_which_way(adapter: GitAdapter, upstream: Path, dat
     with http_server(upstream.parent, username="ada", password=SECRET) as http:
         url = f"{http.url}/my%20repo/.git"
         with pytest.raises(GitError, match="asks for a user name and password") as caught:
-            adapter.clone_base(adapter.parse_source(url), data / "base.git", Watch())
+            adapter.clone_base(adapter.parse_source(url), data / "base.git", TaskContext())
         assert "https://user:TOKEN@host" in caught.value.hint
         wrong = adapter.parse_source(http.login("my%20repo/.git", password="wrong-pass-word"))
         with pytest.raises(GitError, match="Wrong user name or password") as caught:
-            adapter.clone_base(wrong, data / "base.git", Watch())
+            adapter.clone_base(wrong, data / "base.git", TaskContext())
         assert http.url in caught.value.detail
         assert "wrong-pass-word" not in str(caught.value.fault)
     assert entries(data) == []
@@ -198,19 +198,19 @@ def test_a_user_name_alone_is_a_token_or_one_that_a_helper_knows(
 ) -> None:
     with http_server(upstream.parent, username="t0ken", password="") as http:
         source = adapter.parse_source(f"{http.url}/my%20repo/.git".replace("://", "://t0ken@"))
-        adapter.clone_base(source, data / "token.git", Watch())
+        adapter.clone_base(source, data / "token.git", TaskContext())
     with http_server(upstream.parent, username="ada", password="known") as http:
         config.write_text("[credential]\n\thelper = \"!printf 'username=ada\\\\npassword=known\\\\n' #\"\n")
         source = adapter.parse_source(f"{http.url}/my%20repo/.git".replace("://", "://ada@"))
-        adapter.clone_base(source, data / "helper.git", Watch())
+        adapter.clone_base(source, data / "helper.git", TaskContext())
     assert entries(data) == ["helper.git", "token.git"]
 
 
 def test_a_secret_is_not_given_to_another_host(upstream: Path) -> None:
     with http_server(upstream.parent, username="ada", password=SECRET) as http:
-        source = Source(f"{http.url}/my%20repo/.git", "ada", SECRET)
-        elsewhere = Source(f"http://127.0.0.1:{free_port()}/x", "ada", SECRET)
-        with lend(elsewhere) as loan:
+        source = CloneSource(f"{http.url}/my%20repo/.git", "ada", SECRET)
+        elsewhere = CloneSource(f"http://127.0.0.1:{free_port()}/x", "ada", SECRET)
+        with provide_credentials(elsewhere) as loan:
             done = subprocess.run(
                 ("git", *loan.options, "ls-remote", source.url),
                 env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": ""},
@@ -222,13 +222,13 @@ def test_a_secret_is_not_given_to_another_host(upstream: Path) -> None:
 
 def test_cancel_ends_every_process_and_leaves_nothing(adapter: GitAdapter, tmp_path: Path, data: Path) -> None:
     make_repository(tmp_path / "up/x", files={"big": noise(300_000)})
-    watch = Watch()
+    task = TaskContext()
     raised: list[BaseException] = []
     with http_server(tmp_path / "up", hold_after=20_000) as http:
 
         def clone() -> None:
             try:
-                adapter.clone_base(Source(f"{http.url}/x/.git"), data / "projects/p/base.git", watch)
+                adapter.clone_base(CloneSource(f"{http.url}/x/.git"), data / "projects/p/base.git", task)
             except CancelledError as error:
                 raised.append(error)
 
@@ -236,7 +236,7 @@ def test_cancel_ends_every_process_and_leaves_nothing(adapter: GitAdapter, tmp_p
         cloning.start()
         until(http.holding.is_set)
         assert entries(data / "projects/p")[0].startswith("base.git.partial-")
-        watch.cancel()
+        task.cancel()
         cloning.join(10)
         assert raised and not cloning.is_alive()
         assert processes_with(f"{http.url}/x/.git") == []
@@ -244,21 +244,21 @@ def test_cancel_ends_every_process_and_leaves_nothing(adapter: GitAdapter, tmp_p
 
 
 def test_cancel_works_on_a_server_that_never_answers(adapter: GitAdapter, data: Path) -> None:
-    watch = Watch()
+    task = TaskContext()
     with black_hole() as port:
         url = f"git://127.0.0.1:{port}/x"
 
         def cancel_once_it_runs() -> None:
             until(lambda: bool(processes_with(url)))
-            watch.cancel()
+            task.cancel()
 
         timer = threading.Thread(target=cancel_once_it_runs)
         timer.start()
         with pytest.raises(CancelledError):
-            adapter.clone_base(Source(url), data / "base.git", watch)
+            adapter.clone_base(CloneSource(url), data / "base.git", task)
         timer.join()
     with pytest.raises(CancelledError):
-        adapter.clone_base(Source(url), data / "base.git", watch)
+        adapter.clone_base(CloneSource(url), data / "base.git", task)
     assert entries(data) == []
 
 
@@ -278,7 +278,7 @@ def test_failures_are_told_apart_and_leave_nothing(adapter: GitAdapter, tmp_path
         }
         for url, title in cases.items():
             with pytest.raises(GitError, match=title) as caught:
-                adapter.clone_base(adapter.parse_source(url), data / "base.git", Watch())
+                adapter.clone_base(adapter.parse_source(url), data / "base.git", TaskContext())
             assert caught.value.hint and caught.value.detail
             assert entries(data) == []
 
@@ -286,15 +286,15 @@ def test_failures_are_told_apart_and_leave_nothing(adapter: GitAdapter, tmp_path
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="needs an ssh client")
 def test_ssh_fails_instead_of_asking(adapter: GitAdapter, data: Path) -> None:
     with pytest.raises(GitError, match="refuses the connection"):
-        adapter.clone_base(Source(f"ssh://git@127.0.0.1:{free_port()}/x"), data / "base.git", Watch())
+        adapter.clone_base(CloneSource(f"ssh://git@127.0.0.1:{free_port()}/x"), data / "base.git", TaskContext())
 
 
 def test_the_place_must_be_free_and_writable(adapter: GitAdapter, upstream: Path, data: Path) -> None:
     (data / "base.git").write_text("mine")
     with pytest.raises(FileSystemError, match="in the way"):
-        adapter.clone_base(Source(str(upstream)), data / "base.git", Watch())
+        adapter.clone_base(CloneSource(str(upstream)), data / "base.git", TaskContext())
     with pytest.raises(FileSystemError):
-        adapter.clone_base(Source(str(upstream)), data / "base.git/below/it", Watch())
+        adapter.clone_base(CloneSource(str(upstream)), data / "base.git/below/it", TaskContext())
     assert (data / "base.git").read_text() == "mine"
 
 
@@ -306,7 +306,7 @@ def test_the_default_branch_is_a_real_one(
         run_git("checkout", "--quiet", "--detach", cwd=upstream)
     else:
         run_git("symbolic-ref", "HEAD", f"refs/heads/{head}", cwd=upstream)
-    assert adapter.clone_base(Source(str(upstream)), data / "base.git", Watch()) == expected
+    assert adapter.clone_base(CloneSource(str(upstream)), data / "base.git", TaskContext()) == expected
     assert run_git("symbolic-ref", "HEAD", cwd=data / "base.git") == f"refs/heads/{expected}"
 
 
@@ -314,7 +314,7 @@ def test_without_main_or_master_the_first_head_is_the_default(adapter: GitAdapte
     repository = make_repository(tmp_path / "x", branches=("b", "a"))
     run_git("checkout", "--quiet", "--detach", cwd=repository)
     run_git("commit", "--quiet", "--allow-empty", "--message=On no branch", cwd=repository)
-    assert adapter.clone_base(Source(str(repository)), data / "base.git", Watch()) == "a"
+    assert adapter.clone_base(CloneSource(str(repository)), data / "base.git", TaskContext()) == "a"
     assert run_git("symbolic-ref", "HEAD", cwd=data / "base.git") == "refs/heads/a"
 
 
@@ -335,7 +335,7 @@ def _full_disk(tmp_path: Path, script: str) -> subprocess.CompletedProcess[str]:
 def test_a_full_disk_is_never_gits_fault(adapter: GitAdapter, tmp_path: Path) -> None:
     upstream = make_repository(tmp_path / "up", files={f"f{number}": noise(200_000 + number) for number in range(8)})
     base = tmp_path / "base.git"
-    adapter.clone_base(Source(str(upstream)), base, Watch())
+    adapter.clone_base(CloneSource(str(upstream)), base, TaskContext())
     script = f"""
 import sys
 from pathlib import Path
@@ -365,7 +365,7 @@ for clone in clones:
 
 @pytest.fixture
 def base(adapter: GitAdapter, upstream: Path, data: Path) -> Path:
-    adapter.clone_base(Source(str(upstream)), data / "base.git", Watch())
+    adapter.clone_base(CloneSource(str(upstream)), data / "base.git", TaskContext())
     return data / "base.git"
 
 
@@ -374,7 +374,7 @@ def clone(
 ) -> tuple[Path, list[str]]:
     target = base.parent / f"session-{len(entries(base.parent))}"
     origin = origin or run_git("config", "remote.origin.url", cwd=base)
-    notes = adapter.clone_session(base, target, branch=branch, new_branch=new, origin=origin, watch=Watch())
+    notes = adapter.clone_session(base, target, branch=branch, new_branch=new, origin=origin, task=TaskContext())
     return target, notes
 
 
@@ -386,7 +386,9 @@ def test_a_session_is_independent_and_knows_its_upstream(adapter: GitAdapter, ba
     (base.parent / "empty").mkdir()
     origin = "https://example.org/my repo.git"
     assert (
-        adapter.clone_session(base, base.parent / "empty", branch="fix/a", new_branch="", origin=origin, watch=Watch())
+        adapter.clone_session(
+            base, base.parent / "empty", branch="fix/a", new_branch="", origin=origin, task=TaskContext()
+        )
         == []
     )
     session = base.parent / "empty"
@@ -434,14 +436,14 @@ def test_a_session_goes_only_where_nothing_is(adapter: GitAdapter, base: Path) -
     target.mkdir()
     (target / "work").write_text("precious")
     with pytest.raises(FileSystemError, match="in the way"):
-        adapter.clone_session(base, target, branch="main", new_branch="", origin="/x", watch=Watch())
+        adapter.clone_session(base, target, branch="main", new_branch="", origin="/x", task=TaskContext())
     assert entries(target) == ["work"]
 
 
 def test_a_cancelled_session_leaves_nothing(adapter: GitAdapter, base: Path) -> None:
-    watch = Watch(lambda stage, _fraction, _detail: watch.cancel() if stage == "Cloning" else None)
+    task = TaskContext(lambda stage, _fraction, _detail: task.cancel() if stage == "Cloning" else None)
     with pytest.raises(CancelledError):
-        adapter.clone_session(base, base.parent / "s", branch="main", new_branch="", origin="/x", watch=watch)
+        adapter.clone_session(base, base.parent / "s", branch="main", new_branch="", origin="/x", task=task)
     assert entries(base.parent) == ["base.git"]
 
 
@@ -463,7 +465,9 @@ def test_the_users_hooks_and_odd_configuration_stay_out(
     assert not (session / ".git/hooks/post-checkout").exists()
     assert run_git("remote", cwd=session) == "origin"
     assert "branch.new" not in run_git("config", "--get-regexp", r"^branch\.", cwd=session)
-    adapter.clone_base(Source(run_git("config", "remote.origin.url", cwd=base)), tmp_path / "again.git", Watch())
+    adapter.clone_base(
+        CloneSource(run_git("config", "remote.origin.url", cwd=base)), tmp_path / "again.git", TaskContext()
+    )
     assert not (tmp_path / "ran").exists() and not (tmp_path / "again.git/hooks").exists()
 
 
@@ -503,10 +507,10 @@ def test_submodules_come_from_the_true_upstream_and_share_nothing(
     adapter: GitAdapter, tmp_path: Path, data: Path
 ) -> None:
     app = with_submodules(tmp_path)
-    adapter.clone_base(Source(str(app)), data / "base.git", Watch())
+    adapter.clone_base(CloneSource(str(app)), data / "base.git", TaskContext())
     told = Told()
     notes = adapter.clone_session(
-        data / "base.git", data / "s", branch="main", new_branch="", origin=str(app), watch=Watch(told)
+        data / "base.git", data / "s", branch="main", new_branch="", origin=str(app), task=TaskContext(told)
     )
     assert notes == []
     assert (data / "s/libs/lib/libs/deep/deep.txt").read_text() == "deep"
@@ -522,7 +526,7 @@ def test_a_missing_submodule_is_a_note(adapter: GitAdapter, tmp_path: Path, data
     run_git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../other", "libs/other", cwd=app)
     run_git("commit", "--quiet", "--message=Other", cwd=app)
     shutil.rmtree(tmp_path / "up/lib")
-    adapter.clone_base(Source(str(app)), data / "base.git", Watch())
+    adapter.clone_base(CloneSource(str(app)), data / "base.git", TaskContext())
     session, notes = clone(adapter, data / "base.git")
     assert len(notes) == 1
     assert notes[0].startswith("Submodule libs/lib is missing: ")
@@ -536,8 +540,8 @@ def test_a_remote_repository_cannot_pull_in_one_of_this_host(adapter: GitAdapter
     run_git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(private), "x", cwd=app)
     run_git("commit", "--quiet", "--message=Add", cwd=app)
     with http_server(tmp_path / "up") as http:
-        source = Source(f"{http.url}/app/.git")
-        adapter.clone_base(source, data / "base.git", Watch())
+        source = CloneSource(f"{http.url}/app/.git")
+        adapter.clone_base(source, data / "base.git", TaskContext())
         session, notes = clone(adapter, data / "base.git")
     assert notes == ["Submodule x is missing: transport 'file' not allowed"]
     assert entries(session / "x") == []
@@ -586,7 +590,7 @@ def status(session: Path, path: str) -> str:
 def test_lfs_files_are_there_and_look_unchanged_without_git_lfs_too(
     adapter: GitAdapter, lfs_upstream: Path, tmp_path: Path, data: Path, config: Path
 ) -> None:
-    adapter.clone_base(Source(str(lfs_upstream)), data / "base.git", Watch())
+    adapter.clone_base(CloneSource(str(lfs_upstream)), data / "base.git", TaskContext())
     session, notes = clone(adapter, data / "base.git", new="mine")
     assert notes == []
     assert (session / "art/big.bin").read_bytes() == noise(5000)
@@ -602,7 +606,7 @@ def test_lfs_files_are_there_and_look_unchanged_without_git_lfs_too(
 
 def test_lfs_files_that_are_nowhere_are_a_note(adapter: GitAdapter, lfs_upstream: Path, data: Path) -> None:
     shutil.rmtree(lfs_upstream / "lfs")
-    adapter.clone_base(Source(str(lfs_upstream)), data / "base.git", Watch())
+    adapter.clone_base(CloneSource(str(lfs_upstream)), data / "base.git", TaskContext())
     session, notes = clone(adapter, data / "base.git")
     assert len(notes) == 1 and notes[0].startswith("LFS files are missing: ")
     assert (session / "art/big.bin").read_text().startswith("version https://git-lfs")
@@ -616,7 +620,7 @@ def test_without_git_lfs_the_pointers_stay_and_a_note_says_so(
     config: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    adapter.clone_base(Source(str(lfs_upstream)), data / "base.git", Watch())
+    adapter.clone_base(CloneSource(str(lfs_upstream)), data / "base.git", TaskContext())
     config.write_text('[filter "lfs"]\n\tprocess = git-lfs filter-process\n\trequired = true\n')
     path = without_lfs(tmp_path)
     monkeypatch.setenv("PATH", path)
@@ -633,7 +637,7 @@ def test_a_remote_lfsconfig_cannot_point_at_this_host(
     run_git("add", "--all", cwd=work)
     run_git("commit", "--quiet", "--message=Config", cwd=work)
     with http_server(work.parent) as http:
-        adapter.clone_base(Source(f"{http.url}/work/.git"), data / "base.git", Watch())
+        adapter.clone_base(CloneSource(f"{http.url}/work/.git"), data / "base.git", TaskContext())
         session, notes = clone(adapter, data / "base.git")
     assert notes == ["LFS files are pointers only: .lfsconfig names a place on this host"]
     assert not (session / ".git/lfs").exists()

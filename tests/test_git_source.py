@@ -14,12 +14,12 @@ from git_servers import make_repository
 
 from relay_tui.adapters.git import GitAdapter
 from relay_tui.adapters.git.credentials import spellings
-from relay_tui.adapters.git.faults import last_words, redact, translate
-from relay_tui.adapters.git.pace import Pace
-from relay_tui.adapters.git.process import Outcome, environment, ssh_command, work
-from relay_tui.errors import CancelledError, FileSystemError, GitError, InvalidInputError, RelayError
-from relay_tui.services.ports import Source
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git.errors import git_error, last_lines, redact
+from relay_tui.adapters.git.process import Outcome, environment, run_git, ssh_command
+from relay_tui.adapters.git.throttle import ProgressThrottle
+from relay_tui.domain.errors import CancelledError, FileSystemError, GitError, InvalidInputError, RelayError
+from relay_tui.ports import CloneSource
+from relay_tui.ports.task import TaskContext
 
 
 @pytest.fixture
@@ -30,21 +30,21 @@ def adapter() -> GitAdapter:
 @pytest.mark.parametrize(
     ("text", "source"),
     [
-        ("https://github.com/owner/name.git", Source("https://github.com/owner/name.git")),
-        ("  HTTPS://Host/x\n", Source("https://Host/x")),
-        ("https://ada:s%40cret%2F@host:8443/x", Source("https://host:8443/x", "ada", "s@cret/")),
-        ("https://token@host/x", Source("https://host/x", "token")),
-        ("http://a:b@[::1]:80/x", Source("http://[::1]:80/x", "a", "b")),
-        ("ssh://git@host:22/x y.git", Source("ssh://git@host:22/x y.git")),
-        ("ssh://git:word@host/x", Source("ssh://git@host/x", "", "word")),
-        ("git@github.com:owner/name.git", Source("git@github.com:owner/name.git")),
-        ("host:x@v2", Source("host:x@v2")),
-        ("git://host/x", Source("git://host/x")),
-        ("git://ada:word@host/x", Source("git://host/x")),
-        ("https://host/x?ref=main", Source("https://host/x?ref=main")),
+        ("https://github.com/owner/name.git", CloneSource("https://github.com/owner/name.git")),
+        ("  HTTPS://Host/x\n", CloneSource("https://Host/x")),
+        ("https://ada:s%40cret%2F@host:8443/x", CloneSource("https://host:8443/x", "ada", "s@cret/")),
+        ("https://token@host/x", CloneSource("https://host/x", "token")),
+        ("http://a:b@[::1]:80/x", CloneSource("http://[::1]:80/x", "a", "b")),
+        ("ssh://git@host:22/x y.git", CloneSource("ssh://git@host:22/x y.git")),
+        ("ssh://git:word@host/x", CloneSource("ssh://git@host/x", "", "word")),
+        ("git@github.com:owner/name.git", CloneSource("git@github.com:owner/name.git")),
+        ("host:x@v2", CloneSource("host:x@v2")),
+        ("git://host/x", CloneSource("git://host/x")),
+        ("git://ada:word@host/x", CloneSource("git://host/x")),
+        ("https://host/x?ref=main", CloneSource("https://host/x?ref=main")),
     ],
 )
-def test_addresses_lose_their_secrets_and_nothing_else(adapter: GitAdapter, text: str, source: Source) -> None:
+def test_addresses_lose_their_secrets_and_nothing_else(adapter: GitAdapter, text: str, source: CloneSource) -> None:
     assert adapter.parse_source(text) == source
 
 
@@ -192,7 +192,7 @@ def test_the_longest_branch_name_is_fine(adapter: GitAdapter) -> None:
     ],
 )
 def test_each_known_cause_has_its_own_title(said: str, title: str) -> None:
-    fault = translate(Outcome(128, b"", tuple(said.split("\n"))), "Failed")
+    fault = git_error(Outcome(128, b"", tuple(said.split("\n"))), "Failed")
     assert isinstance(fault, GitError)
     assert title in fault.title
     assert fault.detail and fault.hint
@@ -208,30 +208,30 @@ def test_each_known_cause_has_its_own_title(said: str, title: str) -> None:
     ],
 )
 def test_what_the_disk_says_is_not_gits_fault(said: str) -> None:
-    fault = translate(Outcome(128, b"", (said, "fatal: early EOF")), "Failed")
+    fault = git_error(Outcome(128, b"", (said, "fatal: early EOF")), "Failed")
     assert isinstance(fault, FileSystemError)
 
 
 def test_a_full_disk_on_the_other_side_is_not_ours() -> None:
     lines = ("remote: fatal: No space left on device", "fatal: early EOF")
-    assert isinstance(translate(Outcome(128, b"", lines), "Failed"), GitError)
+    assert isinstance(git_error(Outcome(128, b"", lines), "Failed"), GitError)
 
 
 def test_an_unknown_cause_keeps_gits_last_words() -> None:
     lines = ("Cloning into 'x'...", *(f"remote: line {number}" for number in range(30)), "fatal: the moon is full")
-    fault = translate(Outcome(128, b"", lines), "The repository cannot be cloned")
+    fault = git_error(Outcome(128, b"", lines), "The repository cannot be cloned")
     assert fault.title == "The repository cannot be cloned"
     assert fault.detail.splitlines() == list(lines[-20:])
-    silent: RelayError = translate(Outcome(-9, b"", ()), "Failed")
+    silent: RelayError = git_error(Outcome(-9, b"", ()), "Failed")
     assert "signal 9" in silent.detail
 
 
 def test_secrets_are_taken_out_however_they_are_written() -> None:
-    source = Source("https://host/x", "a-token-as-user", "s@cret/1")
+    source = CloneSource("https://host/x", "a-token-as-user", "s@cret/1")
     said = "a-token-as-user s@cret/1 s%40cret%2F1 s%40cret/1 https://u:p@w@host/x ssh://git:pw@host ssh://git@host/x"
     assert redact(said, spellings(source)) == "*** *** *** *** https://***@host/x ssh://***@host ssh://git@host/x"
     outcome = Outcome(1, b"", ("Cloning into 'y'...", "fatal: clone of 'https://t@host/y' failed", "fatal: more"))
-    assert last_words(outcome) == "clone of 'https://***@host/y' failed"
+    assert last_lines(outcome) == "clone of 'https://***@host/y' failed"
 
 
 def test_git_cannot_ask_and_is_not_led_astray(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,7 +277,7 @@ def test_without_git_the_message_says_so(adapter: GitAdapter, monkeypatch: pytes
     calls: list[Callable[[], object]] = [
         adapter.identity,
         lambda: adapter.branches(tmp_path),
-        lambda: adapter.clone_base(Source("git://127.0.0.1:1/x"), tmp_path / "x", Watch()),
+        lambda: adapter.clone_base(CloneSource("git://127.0.0.1:1/x"), tmp_path / "x", TaskContext()),
     ]
     for call in calls:
         with pytest.raises(GitError, match="git is not installed"):
@@ -286,19 +286,19 @@ def test_without_git_the_message_says_so(adapter: GitAdapter, monkeypatch: pytes
 
 def test_cancel_ends_what_does_not_want_to_end() -> None:
     script = "echo ready: 1 >&2; trap '' TERM; while :; do sleep 60; done"
-    watch = Watch()
+    task = TaskContext()
     began = time.monotonic()
-    timer = threading.Timer(0.1, watch.cancel)
+    timer = threading.Timer(0.1, task.cancel)
     timer.start()
     with pytest.raises(CancelledError):
-        work(("-c", f"alias.stubborn=!{script}", "stubborn"), watch, environment("file"))
+        run_git(("-c", f"alias.stubborn=!{script}", "stubborn"), task, environment("file"))
     assert time.monotonic() - began < 10
 
 
 def test_progress_is_throttled_but_no_stage_loses_its_end() -> None:
     now = 0.0
     told: list[tuple[str, float | None, str]] = []
-    pace = Pace(Watch(lambda *report: told.append(report)), lambda: now)
+    pace = ProgressThrottle(TaskContext(lambda *report: told.append(report)), lambda: now)
     for step in range(1001):
         now = step / 1000
         pace.stage("Receiving objects", step / 1000, "")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import relay_tui
-from relay_tui.cli.commands import relay as command_line
-from relay_tui.hints import DEEDS, on_command_line
-from relay_tui.ui.actions import BY_NAME
-from relay_tui.ui.hint_words import hint_words
-from relay_tui.ui.own_keys import FIXED
+from relay_tui.cli.main import relay as command_line
+from relay_tui.domain.hints import DEEDS, render_for_cli
+from relay_tui.ui.keys.actions import BY_NAME
+from relay_tui.ui.keys.keymap import FIXED
+from relay_tui.ui.presentation.formatting import format_hint
 
 SOURCE = Path(relay_tui.__file__).parent
 _PLACE = {"InvalidInputError": 3, "NeedsConsentError": 3, "Fault": 3}
@@ -83,24 +83,24 @@ def test_every_deed_is_an_action_and_a_command() -> None:
 
 def test_a_hint_is_read_in_both_places() -> None:
     hint = "{retry} makes a new one; {start main} it, or {remove it all the same|add --force}. {[x]} {nothing} {"
-    assert hint_words(hint) == "R makes a new one; S it, or remove it all the same. {[x]} {nothing} {"
-    assert on_command_line(hint) == (
+    assert format_hint(hint) == "R makes a new one; S it, or remove it all the same. {[x]} {nothing} {"
+    assert render_for_cli(hint) == (
         "relay session retry SESSION makes a new one; relay session start main it, or add --force. {[x]} {nothing} {"
     )
-    assert on_command_line("{retry} {restart main}", "demo/side") == (
+    assert render_for_cli("{retry} {restart main}", "demo/side") == (
         "relay session retry demo/side relay session restart main"
     )
 
 
 def test_no_hint_names_a_key_on_the_command_line() -> None:
     assert len(EVERY) > 150
-    wrong = [(place, hint) for place, hint in EVERY if _KEY.search(_COMMAND.sub("", on_command_line(hint)))]
+    wrong = [(place, hint) for place, hint in EVERY if _KEY.search(_COMMAND.sub("", render_for_cli(hint)))]
     assert wrong == []
 
 
 def test_no_hint_names_an_option_of_the_command_line_on_the_screen() -> None:
     shown = [(place, hint) for place, hint in EVERY if not place.startswith("cli/")]
-    assert [(place, hint) for place, hint in shown if _OPTION.search(_COMMAND.sub("", hint_words(hint)))] == []
+    assert [(place, hint) for place, hint in shown if _OPTION.search(_COMMAND.sub("", format_hint(hint)))] == []
 
 
 _NAMED = re.compile(

@@ -7,10 +7,10 @@ import threading
 import pytest
 from waiting import wait_until
 
-from relay_tui.errors import CancelledError, ConflictError, GitError
-from relay_tui.events import Bus, Event, JobEnded, JobProgressed, RecordsChanged
-from relay_tui.services.jobs import Jobs
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import CancelledError, ConflictError, GitError
+from relay_tui.domain.events import Event, EventBus, JobEnded, JobProgressed, RecordsChanged
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.jobs import JobRunner
 
 
 @pytest.fixture
@@ -20,23 +20,23 @@ def heard() -> list[Event]:
 
 
 @pytest.fixture
-def jobs(heard: list[Event]) -> Jobs:
+def jobs(heard: list[Event]) -> JobRunner:
     """Jobs on a bus of their own."""
-    bus = Bus()
+    bus = EventBus()
     bus.subscribe(heard.append)
-    return Jobs(bus)
+    return JobRunner(bus)
 
 
-def until_stopped(watch: Watch) -> None:
+def until_stopped(task: TaskContext) -> None:
     """Work that only ends when it is told to."""
     stop = threading.Event()
-    with watch.on_cancel(stop.set):
+    with task.on_cancel(stop.set):
         assert stop.wait(10)
-    watch.check()
+    task.raise_if_cancelled()
 
 
-def test_a_job_is_announced_from_beginning_to_end(jobs: Jobs, heard: list[Event]) -> None:
-    jobs.start("p1", "Cloning", lambda watch: watch.stage("Receiving", 0.5, "1 MiB"))
+def test_a_job_is_announced_from_beginning_to_end(jobs: JobRunner, heard: list[Event]) -> None:
+    jobs.start("p1", "Cloning", lambda task: task.report("Receiving", 0.5, "1 MiB"))
     wait_until(lambda: any(isinstance(event, JobEnded) for event in heard))
     began, moved, ended = heard
     assert isinstance(began, JobProgressed)
@@ -47,7 +47,7 @@ def test_a_job_is_announced_from_beginning_to_end(jobs: Jobs, heard: list[Event]
     assert not jobs.running()
 
 
-def test_one_at_a_time_for_a_subject(jobs: Jobs) -> None:
+def test_one_at_a_time_for_a_subject(jobs: JobRunner) -> None:
     jobs.start("s1", "Creating main", until_stopped, cancellable=True)
     with pytest.raises(ConflictError, match="Still busy: Creating main"):
         jobs.start("s1", "Removing main", until_stopped)
@@ -59,7 +59,7 @@ def test_one_at_a_time_for_a_subject(jobs: Jobs) -> None:
     jobs.quit(5)
 
 
-def test_only_what_can_be_cancelled_is(jobs: Jobs, heard: list[Event]) -> None:
+def test_only_what_can_be_cancelled_is(jobs: JobRunner, heard: list[Event]) -> None:
     go_on = threading.Event()
     jobs.start("s1", "Removing", lambda _: go_on.wait(10))
     assert not jobs.cancel("s1")
@@ -70,14 +70,14 @@ def test_only_what_can_be_cancelled_is(jobs: Jobs, heard: list[Event]) -> None:
     assert [event.cancelled for event in heard if isinstance(event, JobEnded)] == [False]
 
 
-def test_quitting_interrupts_everything_and_tells_why(jobs: Jobs) -> None:
+def test_quitting_interrupts_everything_and_tells_why(jobs: JobRunner) -> None:
     told: list[bool] = []
 
-    def work(watch: Watch) -> None:
+    def work(task: TaskContext) -> None:
         try:
-            until_stopped(watch)
+            until_stopped(task)
         except CancelledError:
-            told.append(watch.quitting)
+            told.append(task.quitting)
             raise
 
     jobs.start("s1", "Creating", work, cancellable=True)
@@ -87,7 +87,7 @@ def test_quitting_interrupts_everything_and_tells_why(jobs: Jobs) -> None:
     wait_until(lambda: not jobs.running())
 
 
-def test_quitting_waits_no_longer_than_it_is_told_to(jobs: Jobs) -> None:
+def test_quitting_waits_no_longer_than_it_is_told_to(jobs: JobRunner) -> None:
     go_on = threading.Event()
     jobs.start("s1", "Deaf", lambda _: go_on.wait(10))
     jobs.quit(0.01)
@@ -96,11 +96,11 @@ def test_quitting_waits_no_longer_than_it_is_told_to(jobs: Jobs) -> None:
     wait_until(lambda: not jobs.running())
 
 
-def test_failures_and_bugs_are_told_apart(jobs: Jobs, heard: list[Event]) -> None:
-    def refuse(_: Watch) -> None:
+def test_failures_and_bugs_are_told_apart(jobs: JobRunner, heard: list[Event]) -> None:
+    def refuse(_: TaskContext) -> None:
         raise GitError("git failed", "fatal: x", "Try again.")
 
-    def stumble(_: Watch) -> None:
+    def stumble(_: TaskContext) -> None:
         raise ZeroDivisionError("division by zero")
 
     jobs.start("p1", "Cloning", refuse)
@@ -113,17 +113,17 @@ def test_failures_and_bugs_are_told_apart(jobs: Jobs, heard: list[Event]) -> Non
 
 
 def test_a_callback_hears_a_cancel_that_came_before_it() -> None:
-    watch = Watch()
-    watch.cancel()
+    task = TaskContext()
+    task.cancel()
     heard: list[str] = []
-    with watch.on_cancel(lambda: heard.append("at once")):
+    with task.on_cancel(lambda: heard.append("at once")):
         assert heard == ["at once"]
-    watch.cancel()
+    task.cancel()
     assert heard == ["at once"]
 
 
 def test_who_unsubscribes_hears_no_more() -> None:
-    bus, heard = Bus(), list[Event]()
+    bus, heard = EventBus(), list[Event]()
     leave = bus.subscribe(heard.append)
     leave()
     leave()

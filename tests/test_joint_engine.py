@@ -15,15 +15,15 @@ from log_batches import texts, told
 from processes import Bench
 from waiting import wait_until
 
-from relay_tui.adapters.engine import DockerRuntime
+from relay_tui.adapters.docker import DockerRuntime
 from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.domain.log_batch import NOTICE, LogBatch
 from relay_tui.paths import DataDir
-from relay_tui.services import log_feed
-from relay_tui.services.joint_feed import JointFeed, Voice
-from relay_tui.services.log_source import LogSource
-from relay_tui.services.ports import LogBatch, Runtime
-from relay_tui.services.ports.log import NOTICE
-from relay_tui.services.runtimes import Runtimes
+from relay_tui.ports import Runtime
+from relay_tui.services.logs import feed
+from relay_tui.services.logs.merged_feed import LogSourceSpec, MergedLogFeed
+from relay_tui.services.logs.source import LogSource
+from relay_tui.services.runtime_router import RuntimeRouter
 
 pytestmark = pytest.mark.engine
 COUNTING = "i=0; while [ $i -lt %d ]; do echo $i; i=$((i+1)); [ $((i %% 20)) = 0 ] && usleep 5000; done; exit %d"
@@ -57,8 +57,8 @@ class Together:
 
     def __init__(self, runtime: Runtime, containers: Sequence[str], *, tail: int = 1_000) -> None:
         self.batches: list[LogBatch] = []
-        self.voices = [Voice(f"s{n}", container, b"%c " % (97 + n)) for n, container in enumerate(containers)]
-        self.feed = JointFeed(LogSource(runtime), self.voices, lambda: None, tail=tail)
+        self.voices = [LogSourceSpec(f"s{n}", container, b"%c " % (97 + n)) for n, container in enumerate(containers)]
+        self.feed = MergedLogFeed(LogSource(runtime), self.voices, lambda: None, tail=tail)
 
     @property
     def lines(self) -> list[str]:
@@ -121,7 +121,7 @@ def test_two_containers_interleave_live_and_in_the_past(run: Run, runtime: Docke
 def test_an_engine_that_goes_and_comes_doubles_and_loses_nothing(
     run: Run, containers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_feed, "BACKOFF", (0.02,))
+    monkeypatch.setattr(feed, "BACKOFF", (0.02,))
     made = [run(COUNTING % (4_000, 0)), run(COUNTING % (4_000, 0))]
     with relayed_engine(tmp_path / "engine.sock") as proxy:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
@@ -140,7 +140,7 @@ def test_an_engine_that_goes_and_comes_doubles_and_loses_nothing(
 
 def test_a_process_and_a_container_in_one_log(run: Run, runtime: DockerRuntime, processes: Bench) -> None:
     """By one clock, each with its end; what starts again goes on."""
-    both = Runtimes(docker=runtime, process=processes.runtime)
+    both = RuntimeRouter(docker=runtime, process=processes.runtime)
     script = "i=0; while [ $i -lt 1500 ]; do echo $i; i=$((i+1)); [ $((i % 20)) = 0 ] && sleep 0.005; done; exit 3"
     process = processes.run(script)
     container = run(COUNTING % (1_500, 4))
@@ -154,7 +154,7 @@ def test_a_process_and_a_container_in_one_log(run: Run, runtime: DockerRuntime, 
     assert reader.counted("b", 1_500)
     assert reader.times == sorted(reader.times)
     both.start(process)
-    again = Voice("s0", process, b"a ", opening="again")
+    again = LogSourceSpec("s0", process, b"a ", opening="again")
     reader.feed.follow([again, reader.voices[1]])
     wait_until(lambda: len(reader.notices) == 3, 30, "the second end")
     assert len([line for line in reader.lines if line.startswith("a")]) == 3_000

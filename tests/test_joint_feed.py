@@ -13,34 +13,32 @@ from log_batches import moment
 from on_screen import a_project, a_session
 from waiting import wait_until
 
-from relay_tui.errors import EngineUnreachableError
-from relay_tui.log_line import log_plain, log_written
-from relay_tui.model import Session, SessionState
-from relay_tui.services import log_feed
-from relay_tui.services.joint_begun import Begun
-from relay_tui.services.joint_feed import MOST, JointFeed, Voice
-from relay_tui.services.joint_order import Line, Timeline, Window, labelled
-from relay_tui.services.log_join import comparable
-from relay_tui.services.log_source import LogSource
-from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, packed
+from relay_tui.domain.errors import EngineUnreachableError
+from relay_tui.domain.log_batch import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, LogBatch, pack_times
+from relay_tui.domain.models import Session, SessionState
+from relay_tui.services.logs import feed as log_feed
+from relay_tui.services.logs.merge_order import Line, PartialLine, ReorderWindow, Timeline, with_source
+from relay_tui.services.logs.merged_feed import MOST, LogSourceSpec, MergedLogFeed
+from relay_tui.services.logs.resume import comparable
+from relay_tui.services.logs.source import LogSource
+from relay_tui.text.ansi import file_text, plain_text
 
 
 def batch(*lines: tuple[float, str], flags: int = STDOUT) -> LogBatch:
     """Lines written at so many seconds."""
     written = [moment(round(second * 1000)) + b" " + text.encode() for second, text in lines]
-    return packed(written, bytes([flags]) * len(written))
+    return pack_times(written, bytes([flags]) * len(written))
 
 
 def texts(*merged: LogBatch) -> list[str]:
     """The lines without their times."""
-    return [log_plain(one.parts(index)[1].decode()) for one in merged for index in range(len(one))]
+    return [plain_text(one.parts(index)[1].decode()) for one in merged for index in range(len(one))]
 
 
 def in_order(*logs: list[LogBatch]) -> LogBatch:
     """The logs a, b, c ... as one."""
     lines = sorted(line for number, batches in enumerate(logs) for line in Timeline(number).lines(batches))
-    return labelled(lines, {number: b"%c " % (97 + number) for number in range(len(logs))}, before=-1)
+    return with_source(lines, {number: b"%c " % (97 + number) for number in range(len(logs))}, before=-1)
 
 
 def test_lines_come_by_time_each_behind_its_name() -> None:
@@ -55,16 +53,16 @@ def test_lines_come_by_time_each_behind_its_name() -> None:
 
 
 def test_a_line_without_a_time_stays_behind_the_one_before_it() -> None:
-    timeless = packed([b"of a terminal"], bytes([TIMELESS]))
+    timeless = pack_times([b"of a terminal"], bytes([TIMELESS]))
     merged = in_order([batch((5, "last")), timeless], [batch((4, "b"), (6, "later"))])
     assert texts(merged) == ["b b", "a last", "a of a terminal", "b later"]
 
 
 def test_what_carries_on_a_long_line_stands_behind_it_without_a_name() -> None:
     """Joined, saved or copied, it is one line; behind another log's line it has its name."""
-    long = [batch((1, "head")), packed([b"tail"], bytes([CONTINUED | TIMELESS]))]
+    long = [batch((1, "head")), pack_times([b"tail"], bytes([CONTINUED | TIMELESS]))]
     assert texts(in_order(long, [batch((1, "b"))])) == ["a head", "tail", "b b"]
-    torn = labelled(Timeline(1).lines([batch((1, "tail"), flags=STDOUT | CONTINUED)]), {1: b"a "}, before=2)
+    torn = with_source(Timeline(1).lines([batch((1, "tail"), flags=STDOUT | CONTINUED)]), {1: b"a "}, before=2)
     assert texts(torn) == ["a tail"]
     assert not torn.parts(0)[0]  # which is when the line began: what stands between is later
 
@@ -82,8 +80,8 @@ def test_what_carries_on_a_long_line_stands_behind_it_without_a_name() -> None:
 )
 def test_a_line_that_goes_back_leaves_its_name_alone(raw: str, shown: str) -> None:
     (line,) = (one.parts(0)[1].decode() for one in [in_order([batch((1, raw))])])
-    assert log_plain(line) == shown
-    assert log_written(line) == shown
+    assert plain_text(line) == shown
+    assert file_text(line) == shown
 
 
 def test_times_that_go_back_a_little_change_places_and_a_lot_stay() -> None:
@@ -112,7 +110,7 @@ def test_times_of_every_engine_compare(time: str, same: str) -> None:
 
 
 def test_a_window_lets_late_lines_go_before_those_that_wait() -> None:
-    window = Window(hold=1)
+    window = ReorderWindow(hold=1)
     a, b = Timeline(1), Timeline(2)
     window.add(a.lines([batch((10, "first"), (12, "third"))]), now=0.0)
     assert window.due(0.9) == []
@@ -133,7 +131,7 @@ class Scene:
         self.rig = rig
         self.engine = Timed(rig.engine)
         self.project = a_project(rig, "alpha")
-        self.feeds: list[JointFeed] = []
+        self.feeds: list[MergedLogFeed] = []
         self.seen: list[str] = []
 
     def session(self, name: str, *lines: tuple[float, str], state: SessionState = SessionState.RUNNING) -> Session:
@@ -148,11 +146,11 @@ class Scene:
         if data:
             self.rig.engine.of(session).say(data)
 
-    def open(self, *sessions: Session, tail: int = 100, since: str = "") -> JointFeed:
+    def open(self, *sessions: Session, tail: int = 100, since: str = "") -> MergedLogFeed:
         """Follow them."""
         source = LogSource(self.engine)  # type: ignore[arg-type]
         voices = [voice(session) for session in sessions]
-        feed = JointFeed(source, voices, lambda: None, tail=tail, since=since, hold=0.05, quiet=0.15)
+        feed = MergedLogFeed(source, voices, lambda: None, tail=tail, since=since, hold=0.05, quiet=0.15)
         self.feeds.append(feed)
         return feed
 
@@ -218,13 +216,13 @@ class TimedLines:
             news, self._tail = self._rest() != self._tail, self._rest()
             wanted = [line for line in fresh if self._range[0] <= line[:30] <= self._range[1]]
             if wanted or news:
-                yield packed(wanted, bytes(len(wanted)))
+                yield pack_times(wanted, bytes(len(wanted)))
             if not fresh and self._over():
                 return
 
     def begun(self) -> LogBatch:
         """What stands behind the last newline."""
-        return packed([self._tail], bytes([STDOUT])) if self._tail else packed([], b"")
+        return pack_times([self._tail], bytes([STDOUT])) if self._tail else pack_times([], b"")
 
     def _rest(self) -> bytes:
         return b"".join(self._container.output).rpartition(b"\n")[2]
@@ -236,9 +234,9 @@ class TimedLines:
             self._container.changed.notify_all()
 
 
-def voice(session: Session, *, opening: str = "") -> Voice:
+def voice(session: Session, *, opening: str = "") -> LogSourceSpec:
     """A session's."""
-    return Voice(session.id, session.container_id, session.name.encode() + b" ", opening=opening)
+    return LogSourceSpec(session.id, session.container_id, session.name.encode() + b" ", opening=opening)
 
 
 @pytest.fixture
@@ -254,7 +252,7 @@ def numbered(start: float, count: int, step: float = 1.0) -> list[tuple[float, s
     return [(start + number * step, f"{number}") for number in range(count)]
 
 
-def past(feed: JointFeed, wanted: int = 10) -> list[str]:
+def past(feed: MergedLogFeed, wanted: int = 10) -> list[str]:
     """Everything before what was given out first."""
     lines: list[str] = []
     for _ in range(100):
@@ -399,8 +397,8 @@ def test_sessions_join_and_go_while_it_is_open(scene: Scene) -> None:
 
 def test_no_more_than_so_many_at_once(scene: Scene) -> None:
     """However many sessions there are; those that are followed stay so in whatever order they come."""
-    voices = [Voice(f"s{number}", f"gone{number}") for number in range(MOST + 6)]
-    feed = JointFeed(LogSource(scene.rig.engine), voices, lambda: None, tail=1, quiet=0.05)
+    voices = [LogSourceSpec(f"s{number}", f"gone{number}") for number in range(MOST + 6)]
+    feed = MergedLogFeed(LogSource(scene.rig.engine), voices, lambda: None, tail=1, quiet=0.05)
     scene.feeds.append(feed)
     assert len(feed) == MOST
     feed.follow(voices[::-1])
@@ -411,9 +409,9 @@ def test_what_is_read_ahead_is_bounded_while_the_screen_does_not_drain(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By about what one log reads ahead, however many they are; in the end nothing is missing."""
-    from relay_tui.services import joint_feed
+    from relay_tui.services.logs import merged_feed
 
-    monkeypatch.setattr(joint_feed, "ROOM", 40_000)
+    monkeypatch.setattr(merged_feed, "ROOM", 40_000)
     sessions = [scene.session(f"s{number}", (1, "begin")) for number in range(4)]
     feed = scene.open(*sessions)
     scene.until(*(f"s{number} begin" for number in range(4)))
@@ -448,14 +446,14 @@ def test_a_line_without_an_end_stands_below_until_it_has_one(scene: Scene) -> No
 
 @pytest.mark.parametrize("gap", [0.1, 0.5])
 def test_what_is_begun_is_shown_once_it_stood_and_goes_with_its_line(gap: float) -> None:
-    begun, line = Begun(hold=0.3), batch((1, "10%"))
-    begun.look(line, 0.0)
+    begun, line = PartialLine(hold=0.3), batch((1, "10%"))
+    begun.update(line, 0.0)
     assert (len(begun.shown), begun.waits) == (0, True)
-    begun.look(line, gap)
+    begun.update(line, gap)
     assert len(begun.shown) == (gap >= 0.3)
-    begun.look(packed([], b""), 1.0)
+    begun.update(pack_times([], b""), 1.0)
     assert begun.waits is bool(begun.shown) is (gap >= 0.3)
-    begun.look(packed([], b""), 1.4)
+    begun.update(pack_times([], b""), 1.4)
     assert (len(begun.shown), begun.waits) == (0, False)
 
 

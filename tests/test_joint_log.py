@@ -11,14 +11,14 @@ from on_screen import Shown, a_project, a_session, shown
 from rich.cells import cell_len
 
 from relay_tui.config import Config
-from relay_tui.events import RecordsChanged
-from relay_tui.log_line import log_plain
-from relay_tui.model import Session, SessionState
-from relay_tui.ui.actions import ACTIONS, ANYWHERE, L
-from relay_tui.ui.bars import KeyBar
-from relay_tui.ui.joint_names import Names
-from relay_tui.ui.log_prompt import LogPrompt
-from relay_tui.ui.screens.joint_log import JointLog
+from relay_tui.domain.events import RecordsChanged
+from relay_tui.domain.models import Session, SessionState
+from relay_tui.text.ansi import plain_text
+from relay_tui.ui.keys.actions import ACTIONS, ANYWHERE, L
+from relay_tui.ui.log.merged_screen import MergedLogScreen
+from relay_tui.ui.log.prompt import LogPrompt
+from relay_tui.ui.log.source_labels import SourceLabels
+from relay_tui.ui.widgets.key_bar import KeyBar
 
 
 class Scene:
@@ -41,17 +41,17 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(build(tmp_path / "data"))
 
 
-def joint(screen: Shown) -> JointLog:
+def joint(screen: Shown) -> MergedLogScreen:
     """The log over the main screen."""
     found = screen.app.screen
-    assert isinstance(found, JointLog)
+    assert isinstance(found, MergedLogScreen)
     return found
 
 
 async def opened(screen: Shown) -> None:
     """Press L, and see it open."""
     await screen.press("L")
-    await screen.until(lambda: isinstance(screen.app.screen, JointLog))
+    await screen.until(lambda: isinstance(screen.app.screen, MergedLogScreen))
     await screen.sees("esc back")
 
 
@@ -309,7 +309,7 @@ async def test_scrolling_up_loads_what_was_before_of_all(scene: Scene) -> None:
         await screen.press("g")
         await screen.sees("one first of one")
         await screen.until(lambda: "loading" not in state(screen))
-        lines = [log_plain(line.raw) for _, line in view.buffer.lines(view.buffer.first, view.buffer.end)]
+        lines = [plain_text(line.raw) for _, line in view.buffer.lines(view.buffer.first, view.buffer.end)]
         told = [line for line in lines if "ended" not in line]
         assert len(told) == len(set(told)) == 4_502
         for name, count in (("one", 3_000), ("two", 1_500)):
@@ -391,7 +391,7 @@ async def test_a_terminal_of_ascii_gets_nothing_else(tmp_path: Path) -> None:
     scene.say(scene.one, "日本語\n".encode())
     async with shown(scene.rig) as screen:
         await screen.press("L")
-        await screen.until(lambda: isinstance(screen.app.screen, JointLog))
+        await screen.until(lambda: isinstance(screen.app.screen, MergedLogScreen))
         await screen.sees("one ???")
         await screen.press("/", *"first", "enter", "m")
         await screen.until(lambda: "/first" in state(screen))
@@ -404,7 +404,7 @@ async def test_a_terminal_of_ascii_gets_nothing_else(tmp_path: Path) -> None:
 
 def test_a_dozen_sessions_have_a_dozen_colours_and_keep_them() -> None:
     """Of the 16 that every terminal has, none of them grey, black or white; the same on every machine."""
-    names = Names(ascii=False)
+    names = SourceLabels(ascii=False)
     before = names.labels({f"s{number:02}": f"n{number}" for number in range(12)})
     styles = [label.partition(b"m")[0] for label in before.values()]
     assert len(set(styles)) == 12
@@ -423,7 +423,7 @@ def test_names_are_as_wide_as_the_widest_and_differ(ascii_only: bool) -> None:
         "d": "feature/" + "x" * 30 + "-2",
         "e": "日" * 40,
     }
-    labels = {key: log_plain(label.decode()) for key, label in Names(ascii=ascii_only).labels(named).items()}
+    labels = {key: plain_text(label.decode()) for key, label in SourceLabels(ascii=ascii_only).labels(named).items()}
     assert {cell_len(label) for label in labels.values()} == {25}
     assert len(set(labels.values())) == 5
     assert all(label.isascii() for label in labels.values()) is ascii_only

@@ -10,19 +10,20 @@ from types import MappingProxyType
 import pytest
 
 from relay_tui.config import Profile
-from relay_tui.errors import Fault
-from relay_tui.events import EngineStatus, Job
-from relay_tui.model import CloneState, Project, Records, Session, SessionState
-from relay_tui.ui import present
-from relay_tui.ui.kept_rows import ProjectRows, SessionRows
-from relay_tui.ui.world import World
+from relay_tui.domain.errors import Fault
+from relay_tui.domain.events import EngineStatus, Job
+from relay_tui.domain.models import CloneState, Project, Records, Session, SessionState
+from relay_tui.ui.presentation import formatting
+from relay_tui.ui.presentation import projects as project_text
+from relay_tui.ui.presentation.row_cache import ProjectRowCache, SessionRowCache
+from relay_tui.ui.state import AppState
 
 BORN = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 NOW = BORN + timedelta(minutes=5)
 PROFILES = {"default": Profile(name="default")}
 
 
-def a_world(count: int = 6) -> World:
+def a_world(count: int = 6) -> AppState:
     """Two projects with so many sessions, by turns."""
     projects = {
         key: Project(id=key, name=name, source="/r", clone_state=CloneState.READY)
@@ -43,16 +44,16 @@ def a_world(count: int = 6) -> World:
         )
         for number in range(count)
     }
-    return World(Records(MappingProxyType(projects), MappingProxyType(sessions)), {}, EngineStatus("up"))
+    return AppState(Records(MappingProxyType(projects), MappingProxyType(sessions)), {}, EngineStatus("up"))
 
 
-def with_session(world: World, key: str, **changes: object) -> World:
+def with_session(world: AppState, key: str, **changes: object) -> AppState:
     """The world with a session changed."""
     sessions = {**world.records.sessions, key: replace(world.records.sessions[key], **changes)}  # type: ignore[arg-type]
     return replace(world, records=Records(world.records.projects, MappingProxyType(sessions)))
 
 
-def renamed(world: World) -> World:
+def renamed(world: AppState) -> AppState:
     """The world with another name for the first project."""
     projects = {**world.records.projects}
     projects["p1"] = replace(projects["p1"], name="zulu")
@@ -60,7 +61,7 @@ def renamed(world: World) -> World:
 
 
 JOB = Job("j", "s1", "Stopping work-1")
-CHANGES: dict[str, Callable[[World], World]] = {
+CHANGES: dict[str, Callable[[AppState], AppState]] = {
     "state": lambda world: with_session(world, "s1", state=SessionState.STOPPED),
     "failure": lambda world: with_session(world, "s1", error_reason=Fault("engine", "It failed")),
     "job": lambda world: replace(world, jobs={"s1": JOB}),
@@ -74,31 +75,33 @@ CHANGES: dict[str, Callable[[World], World]] = {
 def test_rows_are_what_fresh_ones_would_be(change: str) -> None:
     """Whatever changed: of all projects, and of one."""
     world = a_world()
-    rows = SessionRows(present.UNICODE, PROFILES)
+    rows = SessionRowCache(formatting.UNICODE, PROFILES)
     rows.rows(world, None, "", NOW)
     after = CHANGES[change](world)
     project = after.records.projects["p2"]
     for chosen in (None, project):
-        fresh = SessionRows(present.UNICODE, PROFILES).rows(after, chosen, "", NOW)
+        fresh = SessionRowCache(formatting.UNICODE, PROFILES).rows(after, chosen, "", NOW)
         assert rows.rows(after, chosen, "", NOW) == fresh
-    assert ProjectRows(present.UNICODE).rows(after, "")[0].cells[2].plain == str(len(after.records.live_sessions()))
+    assert ProjectRowCache(formatting.UNICODE).rows(after, "")[0].cells[2].plain == str(
+        len(after.records.live_sessions())
+    )
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_rows_that_grew_older_are_what_fresh_ones_would_be(change: str) -> None:
     """Also those in which other words stand over the age."""
     world = CHANGES[change](a_world())
-    kept, later = SessionRows(present.UNICODE, PROFILES), NOW + timedelta(hours=3)
+    kept, later = SessionRowCache(formatting.UNICODE, PROFILES), NOW + timedelta(hours=3)
     before = kept.rows(world, None, "", NOW, None, {"s2"})
     after = kept.rows(world, None, "", later, None, {"s2"})
-    fresh = SessionRows(present.UNICODE, PROFILES)
+    fresh = SessionRowCache(formatting.UNICODE, PROFILES)
     assert after == fresh.rows(world, None, "", later, None, {"s2"}) != before
 
 
 def test_only_what_changed_is_built_anew() -> None:
     """One state of many: every other row is the object it was, also when its record was read anew."""
     world = a_world(40)
-    rows = SessionRows(present.UNICODE, PROFILES)
+    rows = SessionRowCache(formatting.UNICODE, PROFILES)
     before = {row.key: row for row in rows.rows(world, None, "", NOW)}
     again = Records(
         world.records.projects, MappingProxyType({k: replace(s) for k, s in world.records.sessions.items()})
@@ -111,7 +114,7 @@ def test_only_what_changed_is_built_anew() -> None:
 def test_age_goes_on() -> None:
     """A row lasts until its age is told in other words, and no longer."""
     world = a_world()
-    rows = SessionRows(present.UNICODE, PROFILES)
+    rows = SessionRowCache(formatting.UNICODE, PROFILES)
     (first, *_) = rows.rows(world, None, "", NOW)
     assert first.cells[-1].plain == "5m"
     assert rows.rows(world, None, "", NOW + timedelta(seconds=59))[0] is first
@@ -121,7 +124,7 @@ def test_age_goes_on() -> None:
 def test_only_the_rows_whose_age_moves_on_are_told_again() -> None:
     """Of thousands, a handful: and they are what a whole drawing would give."""
     world = with_session(a_world(40), "s7", created_at=(NOW - timedelta(seconds=90)).isoformat())
-    rows = SessionRows(present.UNICODE, PROFILES)
+    rows = SessionRowCache(formatting.UNICODE, PROFILES)
     shown = rows.rows(world, None, "", NOW)
     assert rows.aged(shown, NOW + timedelta(seconds=29)) == []
     (moved,) = rows.aged(shown, NOW + timedelta(seconds=30))
@@ -133,7 +136,7 @@ def test_only_the_rows_whose_age_moves_on_are_told_again() -> None:
 
 def test_rows_that_nobody_sees_grow_older_when_they_are_seen() -> None:
     """What was told of the others is what a whole drawing gives then."""
-    world, rows, later = a_world(40), SessionRows(present.UNICODE, PROFILES), NOW + timedelta(seconds=70)
+    world, rows, later = a_world(40), SessionRowCache(formatting.UNICODE, PROFILES), NOW + timedelta(seconds=70)
     shown = rows.rows(world, None, "", NOW)
     seen = rows.aged(shown[:10], later)
     assert [row.cells[-1].plain for row in seen] == ["6m"] * 10
@@ -147,15 +150,19 @@ def test_age_lasts_exactly(seconds: float) -> None:
     """Just before the end the same words, at the end others."""
     moment = BORN + timedelta(seconds=seconds)
     since = BORN.isoformat()
-    lasts = present.age_lasts(since, moment)
-    assert present.age(since, moment + timedelta(seconds=lasts - 0.001)) == present.age(since, moment)
-    assert present.age(since, moment + timedelta(seconds=lasts + 0.001)) != present.age(since, moment)
+    lasts = formatting.age_valid_for(since, moment)
+    assert formatting.relative_age(since, moment + timedelta(seconds=lasts - 0.001)) == formatting.relative_age(
+        since, moment
+    )
+    assert formatting.relative_age(since, moment + timedelta(seconds=lasts + 0.001)) != formatting.relative_age(
+        since, moment
+    )
 
 
 def test_order_and_filter() -> None:
     """All projects: by project name whatever its case, then by age; the filter looks at every word of a row."""
     world = with_session(a_world(), "s3", branch="fix/Login")
-    rows = SessionRows(present.UNICODE, PROFILES)
+    rows = SessionRowCache(formatting.UNICODE, PROFILES)
     assert [row.key for row in rows.rows(world, None, "", NOW)] == ["s0", "s2", "s4", "s1", "s3", "s5"]
     assert [row.key for row in rows.rows(world, None, "LOGIN", NOW)] == ["s3"]
     assert [row.key for row in rows.rows(world, None, "beta/work-5", NOW)] == ["s5"]
@@ -164,10 +171,10 @@ def test_order_and_filter() -> None:
 
 def test_projects_filter_keeps_the_row_of_all() -> None:
     """The first row always leads back to everything."""
-    rows = ProjectRows(present.UNICODE)
-    assert [row.key for row in rows.rows(a_world(), "ALP")] == [present.ALL, "p1"]
-    assert rows.rows(World(), "") == []
+    rows = ProjectRowCache(formatting.UNICODE)
+    assert [row.key for row in rows.rows(a_world(), "ALP")] == [project_text.ALL, "p1"]
+    assert rows.rows(AppState(), "") == []
     kept = rows.rows(a_world(), "")
     assert rows.rows(a_world(), "")[1] is kept[1]
     stopped = with_session(a_world(), "s0", state=SessionState.ERROR)
-    assert rows.rows(stopped, "")[1].cells[0].plain == present.UNICODE.failed
+    assert rows.rows(stopped, "")[1].cells[0].plain == formatting.UNICODE.failed

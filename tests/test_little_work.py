@@ -21,15 +21,19 @@ from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 from textual.widget import Widget
 
-from relay_tui.errors import Fault
-from relay_tui.events import Job
-from relay_tui.model import Project, SessionState
+from relay_tui.domain.errors import Fault
+from relay_tui.domain.events import Job
+from relay_tui.domain.models import Project, SessionState
 from relay_tui.services.relay import Relay
-from relay_tui.ui import detail, info, panes, present
-from relay_tui.ui.bars import KeyBar, StatusLine
-from relay_tui.ui.filter_line import FilterLine
-from relay_tui.ui.present import Glyphs
-from relay_tui.ui.world import World, WorldChanged
+from relay_tui.ui.event_bridge import StateChanged
+from relay_tui.ui.main import detail, panes
+from relay_tui.ui.main.status_bar import StatusBar
+from relay_tui.ui.presentation import info
+from relay_tui.ui.presentation import sessions as session_text
+from relay_tui.ui.presentation.formatting import Glyphs
+from relay_tui.ui.state import AppState
+from relay_tui.ui.widgets.key_bar import KeyBar
+from relay_tui.ui.widgets.overlay_input import FilterInput
 
 
 async def test_a_project_is_told_in_full_once_the_cursor_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +43,7 @@ async def test_a_project_is_told_in_full_once_the_cursor_rests(tmp_path: Path, m
     told: list[str] = []
     plain = info.project_info
 
-    def counted(project: Project, world: World, relay: Relay, glyphs: Glyphs) -> Content:
+    def counted(project: Project, world: AppState, relay: Relay, glyphs: Glyphs) -> Content:
         told.append(project.name)
         return plain(project, world, relay, glyphs)
 
@@ -128,12 +132,12 @@ async def test_facts_of_a_clone_draw_no_projects(tmp_path: Path, monkeypatch: py
         redrawn: list[object] = []
         monkeypatch.setattr(screen.main, "_draw_projects", lambda: redrawn.append(screen))
         world = replace(screen.main.world, facts={session.id: Fault("git", "the clone is gone")})
-        screen.main.post_message(WorldChanged(world))
+        screen.main.post_message(StateChanged(world))
         await screen.until(lambda: screen.main.world is world, "the facts")
         await screen.pilot.pause()
         assert not redrawn
         other = replace(world, jobs={session.id: Job("j1", session.id, "Push")})
-        screen.main.post_message(WorldChanged(other))
+        screen.main.post_message(StateChanged(other))
         await screen.until(lambda: bool(redrawn), "all of it")
 
 
@@ -216,7 +220,7 @@ async def test_a_letter_of_a_filter_draws_its_list_and_nothing_else(
         monkeypatch.setattr(Compositor, "update_widgets", noted)
         await screen.press("0")  # the row under the cursor stays
         await screen.sees("Sessions · 11 of 20")
-        assert drawn == {screen.main.sessions, screen.main.query_one(FilterLine)}
+        assert drawn == {screen.main.sessions, screen.main.query_one(FilterInput)}
 
 
 async def test_tabs_stay_while_a_filter_leaves_nothing(tmp_path: Path) -> None:
@@ -250,7 +254,7 @@ async def test_widgets_are_asked_for_the_lines_that_are_drawn(tmp_path: Path, mo
         await screen.until(lambda: main.query_one(KeyBar) in asked, "the keys")
         await screen.until(lambda: main.detail in asked, "the frame")
         assert asked[main.detail] == Region(x, y, width, 1)
-        assert asked.keys().isdisjoint((main.projects, main.sessions, main.query_one(StatusLine)))
+        assert asked.keys().isdisjoint((main.projects, main.sessions, main.query_one(StatusBar)))
 
 
 @pytest.mark.parametrize("over", ["", "/", "?"])
@@ -265,7 +269,7 @@ async def test_what_is_drawn_in_parts_looks_as_drawn_whole(tmp_path: Path, over:
         if over:
             await screen.press(over)
         if over != "?":
-            screen.main.tell(Fault("engine", "words that lie over the panes", "and go on for long"))
+            screen.main.notify_error(Fault("engine", "words that lie over the panes", "and go on for long"))
         await screen.pilot.pause()
         compositor, (width, height) = screen.main._compositor, screen.main.size
         whole = compositor.render_strips()
@@ -321,7 +325,7 @@ async def test_ages_move_on_where_they_are_seen(tmp_path: Path, monkeypatch: pyt
     for number in range(60):
         a_session(rig, project, f"work-{number:02}", SessionState.STOPPED)
     moments = [datetime(2026, 11, 20, 10, 30, tzinfo=UTC)]
-    monkeypatch.setattr(present, "now", lambda: moments[0])
+    monkeypatch.setattr(session_text, "now", lambda: moments[0])
     async with shown(rig) as screen:
         await screen.until(lambda: screen.row("work-00").split("│")[-2].split()[-1] == "1h", "its age")
         told = screen.main.sessions.rows[-1].cells[-1].plain

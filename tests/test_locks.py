@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import relay_tui
-from relay_tui.adapters.locks import FileLocks
-from relay_tui.errors import ConflictError, FileSystemError
-from relay_tui.services.ports import Locks
+from relay_tui.adapters.filesystem.file_locks import FileLocks
+from relay_tui.domain.errors import ConflictError, FileSystemError
+from relay_tui.ports import Locks
 
 SOURCE = Path(relay_tui.__file__).parent.parent
 HOLD = """

@@ -12,26 +12,25 @@ from on_screen import a_project, a_session, shown
 from test_log_view import LogApp, rows, say, settled
 from waiting import wait_until
 
-from relay_tui.adapters.engine.log_lines import TerminalLines
-from relay_tui.adapters.process import journal
-from relay_tui.adapters.process.journal import Entry
-from relay_tui.adapters.process.lines import Lines
-from relay_tui.errors import EngineUnreachableError
-from relay_tui.services import log_feed
-from relay_tui.services.log_feed import LogFeed
-from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, NOTHING, STDERR, STDOUT, TIMELESS
-from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_match import pattern
-from relay_tui.ui.log_text import plain_lines
-from relay_tui.ui.log_view import LogView
+from relay_tui.adapters.process.log_lines import ProcessLineReader
+from relay_tui.adapters.process.supervisor import journal
+from relay_tui.adapters.process.supervisor.journal import Entry
+from relay_tui.adapters.runtime_common.log_lines import TerminalLines
+from relay_tui.domain.errors import EngineUnreachableError
+from relay_tui.domain.log_batch import CONTINUED, EMPTY_BATCH, STDERR, STDOUT, TIMELESS, LogBatch
+from relay_tui.services.logs import feed as log_feed
+from relay_tui.services.logs.feed import LogFeed
+from relay_tui.ui.log.model.buffer import LogBuffer
+from relay_tui.ui.log.model.line_text import plain_lines
+from relay_tui.ui.log.model.pattern import compile_pattern
+from relay_tui.ui.log.view import LogView
 
 START = 1_795_000_000_000_000_000
 OUT, ERR = journal.STDOUT, journal.STDERR
 
 
 def test_a_process_s_begun_lines_are_told_a_stream_each_and_once_more_when_whole() -> None:
-    lines = Lines(tty=False)
+    lines = ProcessLineReader(tty=False)
     said = texts([lines.feed(iter([Entry(OUT, START, b"one\n> "), Entry(ERR, START + 5, b"10%\r20%")]))])
     assert said == ["one"]
     assert [(text, flags) for text, _, flags in told([lines.begun()])] == [("> ", STDOUT), ("10%\r20%", STDERR)]
@@ -44,7 +43,7 @@ def test_a_process_s_begun_lines_are_told_a_stream_each_and_once_more_when_whole
 
 
 def test_a_line_has_the_time_of_its_end_and_a_long_one_that_of_its_first_part() -> None:
-    lines = Lines(tty=False)
+    lines = ProcessLineReader(tty=False)
     said = told(
         [lines.feed(iter([Entry(OUT, START, b"a "), Entry(ERR, START + 5, b"b\n"), Entry(OUT, START + 9, b"c\n")]))]
     )
@@ -67,28 +66,28 @@ def test_a_line_is_read_whole_however_long_ago_it_began(tmp_path: Path, tail: in
     ]:
         writer.write(stream, data)
     by_number = list(journal.Reader(tmp_path / "log", tail=tail).entries())
-    assert texts([Lines(tty=False).feed(iter(by_number))])[-1] == "step 1 ok"
+    assert texts([ProcessLineReader(tty=False).feed(iter(by_number))])[-1] == "step 1 ok"
     since = by_number[-1].time
     by_time = journal.Reader(tmp_path / "log", since=since).entries()
-    assert texts([Lines(tty=False, since=since).feed(by_time)]) == ["step 1 ok"]
+    assert texts([ProcessLineReader(tty=False, since=since).feed(by_time)]) == ["step 1 ok"]
 
 
 def test_what_a_run_left_without_an_end_is_not_carried_on_by_the_next(tmp_path: Path) -> None:
     for data in (b"one\n> ", b"two\n"):
         journal.Writer(tmp_path / "log").write(OUT, data)
     for tail in (None, 2):
-        lines = Lines(tty=False).feed(journal.Reader(tmp_path / "log", tail=tail).entries())
+        lines = ProcessLineReader(tty=False).feed(journal.Reader(tmp_path / "log", tail=tail).entries())
         assert texts([lines])[-2:] == ["> ", "two"]
 
 
 def test_what_is_begun_outside_of_the_time_asked_for_is_not_told() -> None:
-    lines = Lines(tty=False, until=START)
+    lines = ProcessLineReader(tty=False, until=START)
     lines.feed(iter([Entry(OUT, START + 1, b"> ")]))
     assert not lines.begun()
 
 
 def test_the_rest_of_a_very_long_line_carries_it_on() -> None:
-    lines = Lines(tty=False)
+    lines = ProcessLineReader(tty=False)
     first = told([lines.feed(iter([Entry(OUT, START, b"x" * 20_000)]))])
     (rest,) = told([lines.begun()])
     assert rest[2] == STDOUT | CONTINUED | TIMELESS
@@ -118,16 +117,16 @@ def test_what_is_begun_comes_with_the_drain_and_a_break_neither_doubles_nor_lose
         return texts([feed.begun]) == ([words] if words else [])
 
     try:
-        first.say(batch(b"one"), NOTHING)
-        first.say(NOTHING, batch(b"> ", at=1))
+        first.say(batch(b"one"), EMPTY_BATCH)
+        first.say(EMPTY_BATCH, batch(b"> ", at=1))
         wait_until(lambda: drained("> "), 5, what="what is begun")
         woken.clear()
-        first.say(NOTHING, batch(b"> l", at=1))
+        first.say(EMPTY_BATCH, batch(b"> l", at=1))
         wait_until(lambda: woken, 5, what="to be woken for no more than that")
         first.end(EngineUnreachableError("The engine does not answer"))
         wait_until(lambda: feed.status.word == "reconnecting", 5)
         assert drained("> l")
-        second.say(batch(b"one\n> ls", at=0), NOTHING)
+        second.say(batch(b"one\n> ls", at=0), EMPTY_BATCH)
         dictation.ready.append(second)
         wait_until(lambda: drained(""), 5, what="the whole line in its place")
         assert texts(seen) == ["one", "> ls"]
@@ -156,7 +155,7 @@ async def test_it_stands_below_the_last_line_and_gives_way_to_what_it_becomes() 
         assert rows(view)[0] == " file 7"
         say(view, b"whole\n")
         assert rows(view)[-1] == " whole"
-        view.set_filter(pattern("file"))
+        view.set_filter(compile_pattern("file"))
         view.begin(batch(b"nothing that was asked for"))
         assert rows(view)[-1] == " file 7"
         assert kept(view.buffer)[-2:] == ["file 7", "whole"]
@@ -167,7 +166,7 @@ def test_it_is_saved_as_the_last_line_and_is_no_line_of_the_buffer() -> None:
     buffer.append(batch(b"one\n"))
     buffer.begin(batch(b"> "))
     assert "".join(plain_lines(buffer, None, times=False)) == "one\n> \n"
-    assert "".join(plain_lines(buffer, pattern("one"), times=False)) == "one\n"
+    assert "".join(plain_lines(buffer, compile_pattern("one"), times=False)) == "one\n"
     assert len(buffer) == 1
     buffer.clear()
     assert "".join(plain_lines(buffer, None, times=False)) == ""

@@ -11,10 +11,10 @@ from log_batches import batch
 from on_screen import KEY_NAMES, Shown, a_project, a_session, shown
 from textual import events
 
-from relay_tui.errors import EngineUnreachableError
-from relay_tui.services import log_feed
-from relay_tui.services.ports.log import NOTHING
-from relay_tui.ui.log_prompt import LogPrompt
+from relay_tui.domain.errors import EngineUnreachableError
+from relay_tui.domain.log_batch import EMPTY_BATCH
+from relay_tui.services.logs import feed
+from relay_tui.ui.log.prompt import LogPrompt
 
 
 @pytest.fixture
@@ -27,19 +27,19 @@ def state(screen: Shown) -> str:
 
 
 async def test_a_lost_engine_is_told_until_it_is_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_feed, "BACKOFF", (0.01,))
+    monkeypatch.setattr(feed, "BACKOFF", (0.01,))
     session = a_session(rig, a_project(rig, "alpha"), "main")
     first, second = Dictated(), Dictated()
     dictation = Dictation(first)
     dictation.containers = rig.engine.containers
     monkeypatch.setattr(rig.engine, "log_lines", dictation.log_lines)
-    first.say(batch(b"one"), NOTHING)
+    first.say(batch(b"one"), EMPTY_BATCH)
     async with shown(rig) as screen:
         await screen.sees("one")
         assert state(screen) == "following"
         first.end(EngineUnreachableError("The engine does not answer"))
         await screen.until(lambda: state(screen) == "reconnecting", "the break")
-        second.say(batch(b"one\ntwo"), NOTHING)
+        second.say(batch(b"one\ntwo"), EMPTY_BATCH)
         dictation.ready.append(second)
         await screen.sees("two")
         await screen.until(lambda: state(screen) == "following", "its return")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from log_batches import batch, kept, moment, parts
 
-from relay_tui.services.ports.log import NOTICE, STDERR, STDOUT
-from relay_tui.ui.log_buffer import LogBuffer, LogLine
+from relay_tui.domain.log_batch import NOTICE, STDERR, STDOUT
+from relay_tui.ui.log.model.buffer import LogBuffer, LogLine
 
 
 def numbered(first: int, end: int) -> bytes:

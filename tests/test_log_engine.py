@@ -12,13 +12,12 @@ from installed_relay import IMAGE
 from log_batches import texts, told
 from waiting import wait_until
 
-from relay_tui.adapters.engine import DockerRuntime
-from relay_tui.services import log_feed
-from relay_tui.services.log_feed import LogFeed
-from relay_tui.services.log_history import read_older
-from relay_tui.services.log_join import oldest_edge
-from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT
+from relay_tui.adapters.docker import DockerRuntime
+from relay_tui.domain.log_batch import CONTINUED, NOTICE, STDERR, STDOUT, LogBatch
+from relay_tui.services.logs import feed
+from relay_tui.services.logs.feed import LogFeed
+from relay_tui.services.logs.resume import oldest_edge
+from relay_tui.services.logs.source import read_older
 
 pytestmark = pytest.mark.engine
 Run = Callable[..., str]
@@ -64,7 +63,7 @@ class Reader:
 def test_no_line_is_doubled_or_missed_when_the_engine_goes_and_comes(
     run: Run, containers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_feed, "BACKOFF", (0.02,))
+    monkeypatch.setattr(feed, "BACKOFF", (0.02,))
     container = run(COUNTING)
     with relayed_engine(tmp_path / "engine.sock") as proxy:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")

@@ -7,17 +7,17 @@ from log_batches import parts
 from test_log_view import LogApp, rows, say, settled
 from textual.pilot import Pilot
 
-from relay_tui.ui.log_match import pattern
-from relay_tui.ui.log_view import LogView
+from relay_tui.ui.log.model.pattern import compile_pattern
+from relay_tui.ui.log.view import LogView
 
 LONG = b"x" * 3_000 + b" needle " + b"y" * 992
 
 
 async def find(view: LogView, pilot: Pilot[None], words: str) -> None:
     """Go to the last place where these are."""
-    view.set_search(pattern(words))
+    view.set_search(compile_pattern(words))
     await settled(pilot)
-    view.seek()
+    view.search()
     await settled(pilot)
     assert view.state.current
 
@@ -30,10 +30,10 @@ async def test_a_match_far_to_the_right_is_panned_to_and_back_from() -> None:
         await find(view, pilot, "needle")
         [row] = [row for row in rows(view) if row.startswith("▶")]
         assert "x needle y" in row
-        view.seek(-1)
+        view.search(-1)
         await settled(pilot)
         assert "▶a needle" in rows(view)
-        view.seek(-1)
+        view.search(-1)
         await settled(pilot)
         [row] = [row for row in rows(view) if row.startswith("▶")]
         assert "x needle y" in row
@@ -47,7 +47,7 @@ async def test_a_match_that_is_in_sight_moves_nothing() -> None:
         await find(view, pilot, "needle")
         before = [row[1:] for row in rows(view)]
         assert "needle" in before[0]
-        view.seek(-1)
+        view.search(-1)
         await settled(pilot)
         assert [row[1:] for row in rows(view)] == before
 
@@ -71,10 +71,10 @@ async def test_the_row_of_a_folded_line_with_the_match_is_in_sight(filler: bytes
         await settled(pilot)
         await find(view, pilot, "needle")
         assert any(" needle" in row for row in rows(view))
-        view.seek(1)
+        view.search(1)
         await settled(pilot)
         assert "▶a needle" in rows(view)
-        view.seek(1)
+        view.search(1)
         await settled(pilot)
         assert any(" needle" in row for row in rows(view))
 

@@ -10,14 +10,15 @@ from log_batches import batch
 from on_screen import Shown, a_project, a_session, shown
 from textual import events
 
-from relay_tui.errors import FileSystemError
-from relay_tui.services.ports.log import STDERR
-from relay_tui.ui.log_actions import CLIPBOARD
-from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_match import Matches, pattern
-from relay_tui.ui.log_pane import TAIL
-from relay_tui.ui.log_prompt import LogPrompt
-from relay_tui.ui.log_text import plain_lines
+from relay_tui.domain.errors import FileSystemError
+from relay_tui.domain.log_batch import STDERR
+from relay_tui.ui.log.controller import CLIPBOARD
+from relay_tui.ui.log.model.buffer import LogBuffer
+from relay_tui.ui.log.model.line_text import plain_lines
+from relay_tui.ui.log.model.matches import MatchIndex
+from relay_tui.ui.log.model.pattern import compile_pattern
+from relay_tui.ui.log.pane import TAIL
+from relay_tui.ui.log.prompt import LogPrompt
 
 
 @pytest.fixture
@@ -297,16 +298,16 @@ def test_plain_text_joins_what_was_too_long_and_is_of_one_moment() -> None:
     ],
 )
 def test_patterns_see_what_is_drawn(text: str, accepted: str, refused: str) -> None:
-    wanted = pattern(text, invertible=True)
+    wanted = compile_pattern(text, invertible=True)
     assert wanted is not None
     assert wanted.accepts(accepted)
     assert not wanted.accepts(refused)
-    assert pattern("!", invertible=True) is None
+    assert compile_pattern("!", invertible=True) is None
 
 
 @pytest.mark.parametrize(("text", "hostile"), [("(a+)+$", "a" * 5_000 + "!"), ("!(x+x+)+y", "x" * 5_000)])
 def test_a_pattern_has_a_moment_for_a_line_and_is_given_up_when_it_needs_more(text: str, hostile: str) -> None:
-    slow = pattern(text, invertible=True)
+    slow = compile_pattern(text, invertible=True)
     assert slow is not None
     tries = 0
     while not slow.given_up:
@@ -315,15 +316,15 @@ def test_a_pattern_has_a_moment_for_a_line_and_is_given_up_when_it_needs_more(te
     assert 1 < tries < 10
     assert not slow.accepts("aaa")
     assert slow.spans("aaa", 10) == []
-    assert slow == pattern(text, invertible=True)
+    assert slow == compile_pattern(text, invertible=True)
 
 
 def test_matches_keep_up_with_what_comes_goes_and_is_put_before() -> None:
     buffer = LogBuffer(max_lines=5_000)
-    wanted = pattern("7$")
+    wanted = compile_pattern("7$")
     assert wanted is not None
     buffer.append(batch(b"\n".join(b"%d" % n for n in range(2_000, 4_000))))
-    matches = Matches(buffer, wanted)
+    matches = MatchIndex(buffer, wanted)
     while not matches.advance(0):
         assert len(matches) <= 200
     buffer.prepend([batch(b"\n".join(b"%d" % n for n in range(1_000, 2_000)))])

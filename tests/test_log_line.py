@@ -7,9 +7,9 @@ import sys
 import pytest
 from rich.cells import cell_len, get_character_cell_size
 
-from relay_tui import log_line
-from relay_tui.log_line import PLAIN, TextStyle, log_plain, log_runs, log_written
-from relay_tui.text import LOG_LINE_CELLS
+from relay_tui.text import ansi
+from relay_tui.text.ansi import PLAIN, TextStyle, file_text, plain_text, styled_runs
+from relay_tui.text.sanitize import LOG_LINE_CELLS
 
 HEART = "\u2764\ufe0f"
 
@@ -37,29 +37,29 @@ HEART = "\u2764\ufe0f"
     ],
 )
 def test_wide_characters_take_two_cells(raw: str, shown: str) -> None:
-    assert log_plain(raw) == shown
+    assert plain_text(raw) == shown
     if "\r" in raw:
-        assert log_written(raw) == shown
+        assert file_text(raw) == shown
 
 
 def test_a_half_that_is_left_keeps_its_style_and_is_blank() -> None:
     red = TextStyle(foreground=1)
-    assert log_runs("\x1b[31m漢字\x1b[m\rabc") == [("abc", PLAIN), (" ", red)]
-    assert log_runs("\x1b[31mab漢\x1b[m\rabc") == [("abc", PLAIN), (" ", red)]
+    assert styled_runs("\x1b[31m漢字\x1b[m\rabc") == [("abc", PLAIN), (" ", red)]
+    assert styled_runs("\x1b[31mab漢\x1b[m\rabc") == [("abc", PLAIN), (" ", red)]
 
 
 def test_a_line_is_as_many_cells_as_are_drawn() -> None:
     for raw in ("漢" * 10_000, "a" + "漢" * 10_000, "\t漢" * 10_000):
-        assert LOG_LINE_CELLS - 1 <= cell_len(log_plain(raw)) <= LOG_LINE_CELLS
+        assert LOG_LINE_CELLS - 1 <= cell_len(plain_text(raw)) <= LOG_LINE_CELLS
 
 
 def test_what_counts_as_narrow_is() -> None:
-    narrow = [chr(code) for code in range(sys.maxunicode) if log_line._NARROW.fullmatch(chr(code))]
+    narrow = [chr(code) for code in range(sys.maxunicode) if ansi._NARROW.fullmatch(chr(code))]
     assert {get_character_cell_size(character) for character in narrow} == {1}
 
 
 @pytest.mark.parametrize("evil", ["\u0301\x1b[m", "e\u0301\b", "漢\b", "漢\r", "漢\t", "\u0301\r"])
 def test_no_line_takes_long(evil: str) -> None:
-    written = log_written(evil * 50_000 + "\r")
+    written = file_text(evil * 50_000 + "\r")
     assert len(written) <= 50_000 * 9
-    assert cell_len(log_plain(evil * 50_000)) <= LOG_LINE_CELLS
+    assert cell_len(plain_text(evil * 50_000)) <= LOG_LINE_CELLS

@@ -7,10 +7,9 @@ import random
 import pytest
 from log_batches import batch, frame, moment, texts, told
 
-from relay_tui.adapters.engine.log_lines import PART, FramedLines, TerminalLines, unfinished
-from relay_tui.services.log_join import Edge, Unknown, before, newest_edge, oldest_edge
-from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, STDERR, STDOUT, TIMELESS, packed
+from relay_tui.adapters.runtime_common.log_lines import PART, FramedLines, TerminalLines, unfinished
+from relay_tui.domain.log_batch import CONTINUED, STDERR, STDOUT, TIMELESS, LogBatch, pack_times
+from relay_tui.services.logs.resume import LogCursor, NewLineFilter, before, newest_edge, oldest_edge
 
 
 def cut(reader: FramedLines | TerminalLines, data: bytes, sizes: range, seed: int = 3) -> list[LogBatch]:
@@ -114,7 +113,7 @@ def life(count: int, chance: random.Random) -> list[tuple[bytes, int]]:
 
 def batches(lines: list[tuple[bytes, int]], size: int) -> list[LogBatch]:
     return [
-        packed([line for line, _ in part], bytes(stream for _, stream in part))
+        pack_times([line for line, _ in part], bytes(stream for _, stream in part))
         for at in range(0, len(lines), size)
         for part in [lines[at : at + size]]
     ]
@@ -132,7 +131,7 @@ def test_going_on_after_a_break_neither_doubles_nor_misses_a_line(seed: int, *, 
     late = [line[0][:30] >= edge.time.encode() for line in lines]
     begins = late.index(True)
     again = batches([line for n, line in enumerate(lines) if (late[n] if each else n >= begins)], 53)
-    unknown = Unknown(edge)
+    unknown = NewLineFilter(edge)
     fresh = [unknown.sift(one) for one in again]
     assert texts(fresh) == [line[31:].decode() for line, _ in lines[broken:]]
 
@@ -152,23 +151,23 @@ def test_parts_of_one_line_share_a_time_and_are_told_apart_by_their_number() -> 
     long = [(moment(5) + b" part %d" % number, STDOUT) for number in range(3_000)]
     edge = newest_edge(batches(long[:2_500], 100))
     assert edge is not None
-    unknown = Unknown(edge)
+    unknown = NewLineFilter(edge)
     assert len(texts([unknown.sift(one) for one in batches(long, 70)])) == 500
 
 
 def test_lines_without_a_time_go_with_the_one_before_them() -> None:
-    known = packed([moment(1) + b" a", b"b"], bytes([STDOUT, TIMELESS]))
-    more = packed([moment(1) + b" a", b"b", moment(2) + b" c", b"d"], bytes([STDOUT, TIMELESS, STDOUT, TIMELESS]))
+    known = pack_times([moment(1) + b" a", b"b"], bytes([STDOUT, TIMELESS]))
+    more = pack_times([moment(1) + b" a", b"b", moment(2) + b" c", b"d"], bytes([STDOUT, TIMELESS, STDOUT, TIMELESS]))
     edge = newest_edge([known])
     assert edge is not None
-    assert texts([Unknown(edge).sift(more)]) == ["c", "d"]
-    edge = oldest_edge([packed([moment(2) + b" c", b"d"], bytes([STDOUT, TIMELESS]))])
+    assert texts([NewLineFilter(edge).sift(more)]) == ["c", "d"]
+    edge = oldest_edge([pack_times([moment(2) + b" c", b"d"], bytes([STDOUT, TIMELESS]))])
     assert edge is not None
     assert texts(before(edge, [more])) == ["a", "b"]
 
 
 def test_nothing_read_has_no_edge() -> None:
     assert newest_edge([]) is None
-    assert oldest_edge([packed([b"no time"], bytes([TIMELESS]))]) is None
+    assert oldest_edge([pack_times([b"no time"], bytes([TIMELESS]))]) is None
     whole = batch(b"one\ntwo")
-    assert Unknown(Edge("2026-11-20T00:00:00Z")).sift(whole) is whole
+    assert NewLineFilter(LogCursor("2026-11-20T00:00:00Z")).sift(whole) is whole

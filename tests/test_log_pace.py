@@ -15,16 +15,16 @@ from log_batches import batch
 from on_screen import a_project, a_session, shown
 from waiting import wait_until
 
-from relay_tui.services.log_feed import LogFeed
-from relay_tui.ui.hands import last_key
-from relay_tui.ui.log_pace import GATHER, KEY, LEAST, MOST, SHARE, Pace
+from relay_tui.services.logs.feed import LogFeed
+from relay_tui.ui.keys.key_queue import last_key_time
+from relay_tui.ui.log.model.pacing import GATHER, KEY, LEAST, MOST, SHARE, RedrawThrottle
 
 LONG_AGO = -1000.0
 
 
-def drawn(took: float) -> Pace:
+def drawn(took: float) -> RedrawThrottle:
     """Of a log whose last drawing began at 100 and took so long."""
-    pace = Pace()
+    pace = RedrawThrottle()
     pace.begin(100.0)
     pace.end(100.0 + took)
     return pace
@@ -87,9 +87,9 @@ async def test_a_key_is_noted_as_it_comes_and_its_effect_is_in_the_border_before
     async with shown(rig) as screen:
         await screen.sees("hello")
         before = time.monotonic()
-        assert last_key(screen.app) < before
+        assert last_key_time(screen.app) < before
         await screen.press("l")
-        assert last_key(screen.app) >= before
+        assert last_key_time(screen.app) >= before
         view, detail = screen.main.detail.log_view, screen.main.detail
         view.set_wrap(True)
         assert str(detail.border_subtitle) == "following · wrap"

@@ -6,22 +6,21 @@ import random
 
 from log_batches import batch, moment, texts
 
-from relay_tui.services.log_repeats import Repeats
-from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, packed
+from relay_tui.domain.log_batch import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, LogBatch, pack_times
+from relay_tui.services.logs.rotation import RotationDuplicateFilter
 
 Told = tuple[int, int, str]
 
 
 def sifted(told: list[Told], step: int) -> list[str]:
     """What is left of lines, each with its moment and its flags, that come in batches."""
-    repeats, kept = Repeats(1 << 20), list[LogBatch]()
+    repeats, kept = RotationDuplicateFilter(1 << 20), list[LogBatch]()
     for at in range(0, len(told), step):
         lines = [
             (b"" if flags & TIMELESS else moment(when) + b" ") + text.encode()
             for when, flags, text in told[at : at + step]
         ]
-        kept.append(repeats.without(packed(lines, bytes(flags for _, flags, _ in told[at : at + step]))))
+        kept.append(repeats.drop_duplicates(pack_times(lines, bytes(flags for _, flags, _ in told[at : at + step]))))
     return texts(kept)
 
 
@@ -39,9 +38,9 @@ def test_what_is_read_once_more_is_left_out() -> None:
 def test_a_whole_file_that_is_read_once_more_is_left_out_as_far_as_there_is_room() -> None:
     lines: list[Told] = [(n, STDOUT, f"line {n}") for n in range(20_000)]
     assert sifted(lines[:15_000] + lines[3_000:], 900) == [text for _, _, text in lines]
-    few = Repeats(10_000)
+    few = RotationDuplicateFilter(10_000)
     for at in range(0, 20_000, 900):
-        few.without(batch(b"\n".join(b"line %d" % n for n in range(at, at + 900)), at=at))
+        few.drop_duplicates(batch(b"\n".join(b"line %d" % n for n in range(at, at + 900)), at=at))
     assert sum(len(one.data) for one in few._past) <= 10_000
 
 
@@ -61,8 +60,8 @@ def test_lines_that_could_be_others_stay() -> None:
         [(5, STDOUT, "x"), (0, STDOUT | TIMELESS, "x"), (6, STDOUT, "y"), (0, NOTICE | TIMELESS, "x")],
     ):
         assert sifted(told, 10) == sifted(told, 1) == [text for _, _, text in told]
-    other = packed([b"2026-11-20T00:00:02.5+01:00 x", b"2026-11-20T00:00:01.5+01:00 x"], bytes(2))
-    repeats = Repeats(1 << 20)
-    assert repeats.without(other) is repeats.without(other) is other
+    other = pack_times([b"2026-11-20T00:00:02.5+01:00 x", b"2026-11-20T00:00:01.5+01:00 x"], bytes(2))
+    repeats = RotationDuplicateFilter(1 << 20)
+    assert repeats.drop_duplicates(other) is repeats.drop_duplicates(other) is other
     steady = batch(b"one\ntwo")
-    assert Repeats(1 << 20).without(steady) is steady
+    assert RotationDuplicateFilter(1 << 20).drop_duplicates(steady) is steady

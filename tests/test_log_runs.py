@@ -17,12 +17,13 @@ from processes import Bench
 from waiting import wait_until
 
 from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.domain.log_batch import LogBatch
 from relay_tui.paths import DataDir
-from relay_tui.services.joint_feed import JointFeed, Voice
-from relay_tui.services.log_feed import LogFeed
-from relay_tui.services.log_source import LogSource
-from relay_tui.services.ports import LogBatch, Observed, Runtime
-from relay_tui.services.ports.log import LineStream
+from relay_tui.ports import ContainerState, Runtime
+from relay_tui.ports.runtime import LineStream
+from relay_tui.services.logs.feed import LogFeed
+from relay_tui.services.logs.merged_feed import LogSourceSpec, MergedLogFeed
+from relay_tui.services.logs.source import LogSource
 
 pytestmark = pytest.mark.engine
 SCRIPT = """cd %s; n=$(cat n 2>/dev/null || echo 0); echo $((n+1)) > n; echo run $n begins; echo and runs >&2
@@ -44,7 +45,7 @@ class Unseeing:
     def __getattr__(self, name: str) -> object:
         return getattr(self._runtime, name)
 
-    def inspect(self, container_id: str) -> Observed:
+    def inspect(self, container_id: str) -> ContainerState:
         """Once it may."""
         assert self.sees.wait(30)
         return self._runtime.inspect(container_id)
@@ -111,7 +112,7 @@ class Subject:
             lines += [f"run {run} begins", f"run {run} ends", f"── ended, exit code {run + 3} ──"]
         return lines[:-2]
 
-    def is_told(self, feed: LogFeed | JointFeed) -> bool:
+    def is_told(self, feed: LogFeed | MergedLogFeed) -> bool:
         """Whether that has come, and nothing else."""
         self.batches += feed.drain()
         lines = [text for text, _, _ in told(self.batches)]
@@ -137,20 +138,20 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
 
 
 @pytest.fixture(params=["alone", "among others"])
-def feed(request: pytest.FixtureRequest, subject: Subject) -> Iterator[LogFeed | JointFeed]:
+def feed(request: pytest.FixtureRequest, subject: Subject) -> Iterator[LogFeed | MergedLogFeed]:
     """Its log by itself, or as the joint log has it."""
     runtime = cast(Runtime, subject.runtime)
     subject.runtime.crosses = "behind_lines_of_the_next_run" in request.node.name
-    made: LogFeed | JointFeed
+    made: LogFeed | MergedLogFeed
     if request.param == "alone":
         made = LogFeed(runtime, subject.id, lambda: None, tail=100)
     else:
-        made = JointFeed(LogSource(runtime), [Voice("s", subject.id)], lambda: None, tail=100)
+        made = MergedLogFeed(LogSource(runtime), [LogSourceSpec("s", subject.id)], lambda: None, tail=100)
     yield made
     made.close()
 
 
-def test_runs_that_nobody_saw_are_told_with_their_ends(subject: Subject, feed: LogFeed | JointFeed) -> None:
+def test_runs_that_nobody_saw_are_told_with_their_ends(subject: Subject, feed: LogFeed | MergedLogFeed) -> None:
     wait_until(lambda: subject.is_told(feed), 20, "the first run")
     for unseen in (1, 1, 3):
         subject.runtime.sees.clear()
@@ -160,7 +161,9 @@ def test_runs_that_nobody_saw_are_told_with_their_ends(subject: Subject, feed: L
         wait_until(lambda: subject.is_told(feed), 20, "every run so far")
 
 
-def test_an_end_told_behind_lines_of_the_next_run_says_when_it_was(subject: Subject, feed: LogFeed | JointFeed) -> None:
+def test_an_end_told_behind_lines_of_the_next_run_says_when_it_was(
+    subject: Subject, feed: LogFeed | MergedLogFeed
+) -> None:
     subject.runtime.sees.clear()
     subject.restart()
     subject.runtime.sees.set()
@@ -176,7 +179,9 @@ def test_an_end_told_behind_lines_of_the_next_run_says_when_it_was(subject: Subj
     wait_until(lambda: words()[4:] == ["run 1 ends", "── ended, exit code 4 ──"], 20, "the second run's end")
 
 
-def test_one_whose_end_was_seen_goes_on_when_it_is_looked_at_again(subject: Subject, feed: LogFeed | JointFeed) -> None:
+def test_one_whose_end_was_seen_goes_on_when_it_is_looked_at_again(
+    subject: Subject, feed: LogFeed | MergedLogFeed
+) -> None:
     wait_until(lambda: subject.is_told(feed), 20, "the first run")
     for unseen in (0, 2):
         subject.end(subject.runs - 1)
@@ -188,7 +193,7 @@ def test_one_whose_end_was_seen_goes_on_when_it_is_looked_at_again(subject: Subj
         if isinstance(feed, LogFeed):
             feed.resume()
         else:
-            feed.follow([Voice("s", subject.id, opening=f"after {subject.runs}")])
+            feed.follow([LogSourceSpec("s", subject.id, opening=f"after {subject.runs}")])
         wait_until(lambda: subject.is_told(feed), 20, "every run so far")
 
 

@@ -11,9 +11,8 @@ from fakes import Rig, build
 from on_screen import Shown, a_project, a_session, shown
 from textual.widgets._toast import Toast
 
-from relay_tui.errors import CancelledError, EngineUnreachableError
-from relay_tui.services.log_history import Older
-from relay_tui.services.log_source import LogSource
+from relay_tui.domain.errors import CancelledError, EngineUnreachableError
+from relay_tui.services.logs.source import LogSource, OlderLines
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ async def test_what_cannot_be_read_is_told(rig: Rig, monkeypatch: pytest.MonkeyP
     async with shown(rig) as screen:
         await screen.sees("line 8999")
 
-        def gone(*_: object, **__: object) -> Older:
+        def gone(*_: object, **__: object) -> OlderLines:
             raise EngineUnreachableError("The engine is gone")
 
         monkeypatch.setattr(LogSource, "older", gone)
@@ -113,7 +112,7 @@ async def test_loading_shows_how_far_it_is_and_esc_stops_it(rig: Rig, monkeypatc
     talk(rig, 9_000)
     read, go = LogSource.older, Event()
 
-    def slow(*args: object, **wanted: object) -> Older:
+    def slow(*args: object, **wanted: object) -> OlderLines:
         assert go.wait(20)
         return read(*args, **wanted)  # type: ignore[arg-type]
 

@@ -15,18 +15,19 @@ from on_screen import a_project, a_session, shown
 from test_log_view import LogApp, numbered, rows, say, settled
 from waiting import wait_until
 
-from relay_tui.adapters.engine.log_lines import FramedLines
-from relay_tui.errors import EngineUnreachableError
-from relay_tui.log_line import log_plain, log_written
-from relay_tui.model import SessionState
-from relay_tui.services import log_feed, stats_feed
-from relay_tui.services.log_feed import LogFeed
-from relay_tui.services.ports import LineStream, LogBatch, Observed, Runtime
-from relay_tui.services.ports.log import NOTHING, NOTICE
-from relay_tui.text import terminal_safe
-from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_match import pattern
-from relay_tui.ui.log_view import LogView
+from relay_tui.adapters.runtime_common.log_lines import FramedLines
+from relay_tui.domain.errors import EngineUnreachableError
+from relay_tui.domain.log_batch import EMPTY_BATCH, NOTICE, LogBatch
+from relay_tui.domain.models import SessionState
+from relay_tui.ports import ContainerState, LineStream, Runtime
+from relay_tui.services import stats_feed
+from relay_tui.services.logs import feed as log_feed
+from relay_tui.services.logs.feed import LogFeed
+from relay_tui.text.ansi import file_text, plain_text
+from relay_tui.text.sanitize import terminal_safe
+from relay_tui.ui.log.model.buffer import LogBuffer
+from relay_tui.ui.log.model.pattern import compile_pattern
+from relay_tui.ui.log.view import LogView
 
 MISSING = "── lines are missing here: the engine no longer has them ──"
 
@@ -41,7 +42,7 @@ class Given:
         return iter(self._batches)
 
     def begun(self) -> LogBatch:
-        return NOTHING
+        return EMPTY_BATCH
 
     def close(self) -> None:
         pass
@@ -62,9 +63,9 @@ class Runs:
             raise EngineUnreachableError("The engine is gone")
         return Given(batches)
 
-    def inspect(self, _: str) -> Observed:
+    def inspect(self, _: str) -> ContainerState:
         status = self._states.pop(0) if self._states[1:] else self._states[0]
-        return Observed("c", "s", "p", status, 3 if status == "exited" else None)
+        return ContainerState("c", "s", "p", status, 3 if status == "exited" else None)
 
 
 def followed(runs: Runs) -> LogFeed:
@@ -185,7 +186,7 @@ async def test_what_came_and_what_went_is_counted_whatever_the_buffer_holds(*, f
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
         say(view, numbered(0, 500))
         if filtered:
-            view.set_filter(pattern("line"))
+            view.set_filter(compile_pattern("line"))
         await settled(pilot)
         await pilot.press("s", "up")
         view.pause()
@@ -193,13 +194,13 @@ async def test_what_came_and_what_went_is_counted_whatever_the_buffer_holds(*, f
             say(view, numbered(first, first + 100))
             await pilot.pause()
         await settled(pilot)
-        assert view.unseen == 5_000
+        assert view.new_lines_below == 5_000
         deadline = time.monotonic() + 8
         while (view.state.unseen, view.state.dropped) != (5_000, 5_000) or "+5,000 new" not in rows(view)[-1]:
             assert time.monotonic() < deadline
             await pilot.pause(0.02)
         view.follow()
-        assert view.unseen == 0
+        assert view.new_lines_below == 0
 
 
 def test_long_lines_weigh_what_they_are() -> None:
@@ -219,9 +220,9 @@ FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f466"
 def test_what_joins_or_parts_letters_unseen_is_left_out_and_kept_in_a_file() -> None:
     line = f"{FAMILY} co\u00adop \u200bz\ufeff \u2764\ufe0f z{chr(0x335) * 9}"
     drawn = f"\U0001f469\U0001f469\U0001f466 coop z \u2764\ufe0f z{chr(0x335) * 3}"
-    assert log_plain(line) == drawn
+    assert plain_text(line) == drawn
     assert terminal_safe(line.encode()).decode() == drawn
-    assert log_written(line + "\r") == line
-    assert log_written(f"\x1b[31mred\x1b[0m\t\x1b]52;c;x\x07{FAMILY}\x07\x9b2J") == f"red\t{FAMILY}"
-    assert log_written(f"10 %\r{FAMILY}") == f"{FAMILY}"
-    assert log_written("x" * 20_000 + "\r\x1b[K" + "y" * 20_000) == "y" * 20_000
+    assert file_text(line + "\r") == line
+    assert file_text(f"\x1b[31mred\x1b[0m\t\x1b]52;c;x\x07{FAMILY}\x07\x9b2J") == f"red\t{FAMILY}"
+    assert file_text(f"10 %\r{FAMILY}") == f"{FAMILY}"
+    assert file_text("x" * 20_000 + "\r\x1b[K" + "y" * 20_000) == "y" * 20_000

@@ -14,10 +14,10 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.geometry import Size
 from textual.pilot import Pilot
 
-from relay_tui.services.ports.log import NOTICE, STDERR, STDOUT
-from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_match import pattern
-from relay_tui.ui.log_view import LogView
+from relay_tui.domain.log_batch import NOTICE, STDERR, STDOUT
+from relay_tui.ui.log.model.buffer import LogBuffer
+from relay_tui.ui.log.model.pattern import compile_pattern
+from relay_tui.ui.log.view import LogView
 
 
 class LogApp(App[None]):
@@ -108,7 +108,7 @@ async def test_a_reader_stays_put_while_lines_arrive_and_old_ones_are_trimmed() 
             say(view, numbered(first, first + 7))
             await pilot.pause()
             assert rows(view)[:-1] == before[:-1]
-            assert view.unseen == first + 7 - 500
+            assert view.new_lines_below == first + 7 - 500
             assert rows(view)[-1].endswith(" new")  # how many, twice a second
             assert rows(view)[-1].startswith(before[-1])
         deadline = time.monotonic() + 8
@@ -204,9 +204,9 @@ async def test_coming_back_to_the_end_by_scrolling_follows_again() -> None:
         await settled(pilot)
         await pilot.press("k", "k", "k")
         say(view, numbered(200, 210))
-        assert (view.following, view.unseen) == (False, 10)
+        assert (view.following, view.new_lines_below) == (False, 10)
         await pilot.press("pagedown")
-        assert (view.following, view.unseen) == (True, 0)
+        assert (view.following, view.new_lines_below) == (True, 0)
 
 
 async def test_the_wheel_scrolls_and_stops_following() -> None:
@@ -384,7 +384,7 @@ async def test_a_hundred_thousand_lines_are_taken_and_the_last_is_shown() -> Non
 
 async def filtered(pilot: Pilot[None], view: LogView, wanted: str) -> None:
     """Give it a filter, and wait until every line has been looked at."""
-    view.set_filter(pattern(wanted))
+    view.set_filter(compile_pattern(wanted))
     await settled(pilot)
     await until(pilot, lambda: not view.state.searching)
     await settled(pilot)
@@ -413,7 +413,7 @@ async def test_a_filter_shows_what_matches_near_the_reader_from_the_first_moment
         say(view, numbered(0, 90_000))
         view.scroll_to(y=20_905)
         await settled(pilot)
-        view.set_filter(pattern("0$"))
+        view.set_filter(compile_pattern("0$"))
         assert view.state.searching
         while view.state.searching:
             assert rows(view)[0] == " line 20910"
@@ -439,18 +439,18 @@ async def test_steps_to_matches_wait_until_it_is_known_where_they_lead(wanted: s
     async with app.run_test(size=(80, 24)) as pilot:
         say(view, numbered(0, 90_000))
         await settled(pilot)
-        view.set_filter(pattern(wanted))
-        view.set_search(pattern(r"line \d?1234$"))
-        view.seek()
-        view.seek(1)
-        view.seek(1)
+        view.set_filter(compile_pattern(wanted))
+        view.set_search(compile_pattern(r"line \d?1234$"))
+        view.search()
+        view.search(1)
+        view.search(1)
         assert view.state.searching
         await until(pilot, lambda: not view.state.searching and view.state.current > 0)
         assert (view.state.current, view.state.found) == (2, 9)
         assert " line 11234" in [row.replace("▶", " ") for row in rows(view)]
         assert app.nothing_found == 0
-        view.seek(-1)
-        view.seek(-1)
+        view.search(-1)
+        view.search(-1)
         await until(pilot, lambda: view.state.current == 9)
 
 
@@ -460,14 +460,14 @@ async def test_that_nothing_matches_is_told_when_all_was_looked_at() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         say(view, numbered(0, 40_000))
         view.expect_older(True)
-        view.set_search(pattern("older"))
-        view.seek(1)
+        view.set_search(compile_pattern("older"))
+        view.search(1)
         await until(pilot, lambda: view.state.loading and not view._looking)
         assert app.nothing_found == 0
         view.prepend([batch(b"an older one\n")], complete=True)
         await until(pilot, lambda: view.state.current == 1)
-        view.set_search(pattern("no such"))
-        view.seek(1)
+        view.set_search(compile_pattern("no such"))
+        view.search(1)
         await until(pilot, lambda: app.nothing_found == 1)
         assert not view.state.searching
 
@@ -478,7 +478,7 @@ async def test_a_search_keeps_what_the_filter_found() -> None:
         say(view, numbered(0, 90_000))
         await filtered(pilot, view, "7$")
         shown = view.max_scroll_y
-        view.set_search(pattern("89997"))
+        view.set_search(compile_pattern("89997"))
         assert view.max_scroll_y == shown
 
 
@@ -487,7 +487,7 @@ async def test_what_is_dropped_while_matches_are_looked_for_is_not_drawn() -> No
     async with LogApp(view).run_test(size=(80, 24)) as pilot:
         say(view, numbered(0, 90_000))
         await settled(pilot)
-        view.set_filter(pattern("line"))
+        view.set_filter(compile_pattern("line"))
         assert view.state.searching
         say(view, numbered(90_000, 180_000))
         rows(view)

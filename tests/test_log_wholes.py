@@ -8,23 +8,23 @@ from collections.abc import Sequence
 import pytest
 from log_batches import frame, moment
 
-from relay_tui.adapters.engine.log_lines import PART, FramedLines
-from relay_tui.services.joint_order import Timeline, labelled
-from relay_tui.services.ports import LogBatch
-from relay_tui.services.ports.log import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, packed
-from relay_tui.ui.log_buffer import LogBuffer
-from relay_tui.ui.log_match import Matches, Pattern, pattern
-from relay_tui.ui.log_text import plain_lines, shown_whole
+from relay_tui.adapters.runtime_common.log_lines import PART, FramedLines
+from relay_tui.domain.log_batch import CONTINUED, NOTICE, STDERR, STDOUT, TIMELESS, LogBatch, pack_times
+from relay_tui.services.logs.merge_order import Timeline, with_source
+from relay_tui.ui.log.model.buffer import LogBuffer
+from relay_tui.ui.log.model.line_text import join_continuations, plain_lines
+from relay_tui.ui.log.model.matches import MatchIndex
+from relay_tui.ui.log.model.pattern import Pattern, compile_pattern
 
 PIECE = STDOUT | CONTINUED
 
 
 def lines(*told: tuple[bytes, int]) -> LogBatch:
-    return packed([moment(0) + b" " + text for text, _ in told], bytes(flags for _, flags in told))
+    return pack_times([moment(0) + b" " + text for text, _ in told], bytes(flags for _, flags in told))
 
 
 def sought(text: str) -> Pattern:
-    found = pattern(text, invertible=True)
+    found = compile_pattern(text, invertible=True)
     assert found is not None
     return found
 
@@ -34,7 +34,7 @@ def saved(buffer: LogBuffer, wanted: str = "") -> list[str]:
     return whole.split("\n")[:-1]
 
 
-def matched(matches: Matches, buffer: LogBuffer) -> list[str]:
+def matched(matches: MatchIndex, buffer: LogBuffer) -> list[str]:
     while not matches.advance(0):
         pass
     return [buffer.line(matches.at(at)).raw for at in range(len(matches))]
@@ -48,7 +48,10 @@ def test_a_line_of_the_engine_with_another_between_its_pieces_is_saved_and_copie
     for data in sent:
         buffer.append(reader.feed(data))
     assert saved(buffer) == [long.decode(), "ERR in between", "next"]
-    assert shown_whole(buffer, [2, 3], []).split("\n") == [long.decode(), "next"]  # from the row of its second piece on
+    assert join_continuations(buffer, [2, 3], []).split("\n") == [
+        long.decode(),
+        "next",
+    ]  # from the row of its second piece on
 
 
 def test_pieces_find_their_line_however_they_come() -> None:
@@ -92,8 +95,8 @@ def _batch(told: Sequence[tuple[int, int, str]], logs: int) -> LogBatch:
         for at, (_, flags, text) in enumerate(told)
     ]
     if logs == 1:
-        return packed(texts, bytes(flags for _, flags, _ in told))
-    return packed(texts, bytes(flags for _, flags, _ in told), [log for log, _, _ in told], [*map(len, name)])
+        return pack_times(texts, bytes(flags for _, flags, _ in told))
+    return pack_times(texts, bytes(flags for _, flags, _ in told), [log for log, _, _ in told], [*map(len, name)])
 
 
 def test_what_is_left_of_a_trimmed_line_is_one_line() -> None:
@@ -109,7 +112,7 @@ def test_a_filter_keeps_a_whole_line_or_none_of_it(wanted: str, *, keeps: bool) 
     buffer.append(
         lines((b"28 ", STDOUT), *[(b"z" * 40, PIECE)] * 300, (b"!", STDERR), (b"|END", PIECE), (b"-", STDOUT))
     )
-    matches = Matches(buffer, sought(wanted))
+    matches = MatchIndex(buffer, sought(wanted))
     pieces = [raw for raw in matched(matches, buffer) if raw not in ("!", "-")]
     assert len(pieces) == (302 if keeps else 0)
     assert ("28 " + "z" * 12_000 + "|END" in saved(buffer, wanted)) is keeps
@@ -118,8 +121,8 @@ def test_a_filter_keeps_a_whole_line_or_none_of_it(wanted: str, *, keeps: bool) 
 def test_a_line_is_judged_again_with_each_piece_that_comes() -> None:
     buffer = LogBuffer()
     buffer.append(lines((b"start", STDOUT), (b"err", STDERR)))
-    wanted, unwanted = Matches(buffer, sought("end")), Matches(buffer, sought("!end"))
-    spot = Matches(buffer, sought("ab|end"), spots=True)
+    wanted, unwanted = MatchIndex(buffer, sought("end")), MatchIndex(buffer, sought("!end"))
+    spot = MatchIndex(buffer, sought("ab|end"), spots=True)
     assert (matched(wanted, buffer), matched(unwanted, buffer)) == ([], ["start", "err"])
     buffer.append(lines((b"middle a", PIECE)))
     assert (matched(wanted, buffer), matched(unwanted, buffer)) == ([], ["start", "err", "middle a"])
@@ -132,7 +135,7 @@ def test_a_line_is_judged_again_with_each_piece_that_comes() -> None:
 def test_a_line_read_backwards_is_judged_with_what_was_there() -> None:
     buffer = LogBuffer()
     buffer.append(lines((b"middle", PIECE), (b"end", PIECE), (b"next", STDOUT)))
-    matches = Matches(buffer, sought("!first"))
+    matches = MatchIndex(buffer, sought("!first"))
     assert matched(matches, buffer) == ["middle", "end", "next"]
     buffer.prepend([lines((b"before", STDOUT), (b"first", STDOUT), (b"err", STDERR))])
     assert matched(matches, buffer) == ["before", "err", "next"]
@@ -142,7 +145,7 @@ def test_in_a_joint_log_pieces_stand_behind_their_own_line_or_are_joined_to_it()
     """While their line waits in the window they go behind it; behind others' lines they have its name, and are its."""
     times = [moment(1), moment(2), moment(1), moment(3)]
     told = [(b"head ", STDOUT), (b"err", STDERR), (b"tail", PIECE), (b"x", STDOUT)]
-    batch = packed(
+    batch = pack_times(
         [time + b" " + text for time, (text, _) in zip(times, told, strict=True)], bytes(flags for _, flags in told)
     )
     inorder = sorted(Timeline(7).lines([batch]))
@@ -150,7 +153,7 @@ def test_in_a_joint_log_pieces_stand_behind_their_own_line_or_are_joined_to_it()
     torn = [inorder[0], *Timeline(8).lines([lines((b"b", STDOUT))]), inorder[1], inorder[2]]
     buffer = LogBuffer()
     for line in torn:
-        buffer.append(labelled([line], {7: b"a| ", 8: b"b| "}))
+        buffer.append(with_source([line], {7: b"a| ", 8: b"b| "}))
     buffer.append_notice("── ended ──")
     assert buffer.line(2).raw == "a| tail"
     assert saved(buffer) == ["a| head tail", "b| b", "a| err", "── ended ──"]

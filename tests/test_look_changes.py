@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from look_bench import Bench, bench, run_git
 
-from relay_tui.errors import NotComparableError
-from relay_tui.work import Against, AtRisk, Change, Content, FileChange, Guarded, Hazard
+from relay_tui.domain.changes import ChangeKind, ContentKind, DiffBase, FileChange
+from relay_tui.domain.errors import NotComparableError
+from relay_tui.domain.unsaved_work import RemovalCheck, Risk, RiskKind
 
 _LFS = b"large" * 1000
 
@@ -39,7 +40,7 @@ def here(tmp_path: Path) -> Bench:
     )
 
 
-def _told(here: Bench, against: Against = Against.HEAD) -> dict[str, FileChange]:
+def _told(here: Bench, against: DiffBase = DiffBase.HEAD) -> dict[str, FileChange]:
     return {file.path: file for file in here.look.changes(here.clone, against).files}
 
 
@@ -60,30 +61,30 @@ def test_each_file_is_told_as_what_it_is(here: Bench) -> None:
     here.write("huge", b"x\n" * (5 << 20))
     here.git("add", "-N", "huge")
     told = _told(here)
-    assert (told["a"].change, told["a"].added, told["a"].deleted) == (Change.MODIFIED, 2, 1)
-    assert (told["b"].change, told["b"].deleted) == (Change.DELETED, 1)
-    assert (told["script"].change, told["script"].added) == (Change.MODE, 0)
-    assert (told["picture"].content, told["picture"].added) == (Content.BINARY, None)
-    assert (told["asset"].content, told["asset"].size) == (Content.LFS, len(_LFS) + 1)
+    assert (told["a"].change, told["a"].added, told["a"].deleted) == (ChangeKind.MODIFIED, 2, 1)
+    assert (told["b"].change, told["b"].deleted) == (ChangeKind.DELETED, 1)
+    assert (told["script"].change, told["script"].added) == (ChangeKind.MODE, 0)
+    assert (told["picture"].content, told["picture"].added) == (ContentKind.BINARY, None)
+    assert (told["asset"].content, told["asset"].size) == (ContentKind.LFS, len(_LFS) + 1)
     assert "same" not in told
-    assert (told["link"].change, told["link"].content) == (Change.TYPE, Content.SYMLINK)
+    assert (told["link"].change, told["link"].content) == (ChangeKind.TYPE, ContentKind.SYMLINK)
     new = told["new dir/[x] $(id)\n"]
-    assert (new.change, new.added, new.size) == (Change.UNTRACKED, 2, 7)
-    assert told["huge"].content is Content.HUGE
+    assert (new.change, new.added, new.size) == (ChangeKind.UNTRACKED, 2, 7)
+    assert told["huge"].content is ContentKind.HUGE
 
 
 def test_rename_is_one_change_and_has_one_patch(here: Bench) -> None:
     here.git("mv", "moved", "elsewhere")
     here.git("commit", "-qm", "move")
     here.write("elsewhere", (here.tree / "elsewhere").read_text() + "more\n")
-    told = _told(here, Against.BRANCH_POINT)
+    told = _told(here, DiffBase.BRANCH_POINT)
     assert list(told) == ["elsewhere"]
     assert (told["elsewhere"].change, told["elsewhere"].old_path, told["elsewhere"].added) == (
-        Change.RENAMED,
+        ChangeKind.RENAMED,
         "moved",
         1,
     )
-    patch = here.look.patch(here.clone, Against.BRANCH_POINT, "elsewhere")
+    patch = here.look.patch(here.clone, DiffBase.BRANCH_POINT, "elsewhere")
     assert b"rename from moved" in patch.text and b"+more" in patch.text
 
 
@@ -96,7 +97,7 @@ def test_patch_of_all_can_be_applied(here: Bench) -> None:
     here.write("run", "#!/bin/sh\n").chmod(0o755)
     (here.tree / "to").symlink_to("a b/c")
     here.write("empty", "")
-    patch = here.look.patch(here.clone, Against.HEAD)
+    patch = here.look.patch(here.clone, DiffBase.HEAD)
     other = here.upstream.parent / "other"
     subprocess.run(("git", "clone", "-q", str(here.upstream), str(other)), check=True)
     subprocess.run(("git", "-C", str(other), "apply", "-"), input=patch.text, check=True)
@@ -111,17 +112,17 @@ def test_patch_is_cut_where_the_limit_says(here: Bench) -> None:
     here.write("a", "x" * 10_000)
     here.write("new", "y\n" * 10_000)
     for path in ("a", "new", ""):
-        patch = here.look.patch(here.clone, Against.HEAD, path, limit=500)
+        patch = here.look.patch(here.clone, DiffBase.HEAD, path, limit=500)
         assert patch.cut and len(patch.text) == 500
 
 
 def test_patch_of_a_file_changed_since_is_of_what_it_is_now(here: Bench) -> None:
     here.write("a", "one\n")
-    here.look.changes(here.clone, Against.HEAD)
+    here.look.changes(here.clone, DiffBase.HEAD)
     here.write("a", "newer\n")
     here.write("b", "changed since\n")
-    assert b"+newer" in here.look.patch(here.clone, Against.HEAD, "a").text
-    assert b"+changed since" in here.look.patch(here.clone, Against.HEAD, "b").text
+    assert b"+newer" in here.look.patch(here.clone, DiffBase.HEAD, "a").text
+    assert b"+changed since" in here.look.patch(here.clone, DiffBase.HEAD, "b").text
 
 
 def test_conflict_and_what_git_was_told_of(here: Bench) -> None:
@@ -133,8 +134,8 @@ def test_conflict_and_what_git_was_told_of(here: Bench) -> None:
     here.write("told", "x\n")
     here.git("add", "told")
     told = _told(here)
-    assert told["a"].change is Change.CONFLICTED and told["told"].change is Change.ADDED
-    assert b"+<<<<<<<" in here.look.patch(here.clone, Against.HEAD, "a").text
+    assert told["a"].change is ChangeKind.CONFLICTED and told["told"].change is ChangeKind.ADDED
+    assert b"+<<<<<<<" in here.look.patch(here.clone, DiffBase.HEAD, "a").text
 
 
 @pytest.mark.parametrize("staged", [True, False])
@@ -147,27 +148,27 @@ def test_a_move_that_is_not_committed_is_a_rename(here: Bench, staged: bool) -> 
     here.write("copy", (here.tree / "photo").read_bytes())
     if staged:
         here.git("add", "-A", "--", "deep", "photo", "moved", "picture")
-    for against in (Against.HEAD, Against.BRANCH_POINT):
+    for against in (DiffBase.HEAD, DiffBase.BRANCH_POINT):
         told = _told(here, against)
         there = told["deep/er place"]
-        assert (there.change, there.old_path, there.added, there.deleted) == (Change.RENAMED, "moved", 0, 0)
+        assert (there.change, there.old_path, there.added, there.deleted) == (ChangeKind.RENAMED, "moved", 0, 0)
         pictures = [told[path] for path in ("copy", "photo")]
-        assert [file.old_path for file in pictures if file.change is Change.RENAMED] == ["picture"]
-        assert {told[path].change for path in ("script", "a")} == {Change.DELETED}
-        assert told["runs"].change is told["a2"].change is Change.UNTRACKED
+        assert [file.old_path for file in pictures if file.change is ChangeKind.RENAMED] == ["picture"]
+        assert {told[path].change for path in ("script", "a")} == {ChangeKind.DELETED}
+        assert told["runs"].change is told["a2"].change is ChangeKind.UNTRACKED
         assert "moved" not in told and "picture" not in told
-    one = here.look.patch(here.clone, Against.HEAD, "deep/er place").text
+    one = here.look.patch(here.clone, DiffBase.HEAD, "deep/er place").text
     assert one.decode().split("\n")[1:] == [
         "similarity index 100%",
         "rename from moved",
         "rename to deep/er place",
         "",
     ]
-    text = here.look.patch(here.clone, Against.HEAD).text
+    text = here.look.patch(here.clone, DiffBase.HEAD).text
     assert one in text and b"line 1\n" not in text
     before = {path.name: path.read_bytes() for path in (here.tree / "deep").iterdir()}
     here.git("stash", "-qu")
-    text = here.look.patch(here.clone, Against.HEAD).text + one
+    text = here.look.patch(here.clone, DiffBase.HEAD).text + one
     subprocess.run(("git", "-C", str(here.tree), "apply", "-"), input=text, check=True)
     assert {path.name: path.read_bytes() for path in (here.tree / "deep").iterdir()} == before
 
@@ -183,26 +184,26 @@ def test_against_the_branch_point_and_the_upstream(tmp_path: Path) -> None:
     run_git(other, "push", "-q")
     here.fetch()
     assert list(_told(here)) == []
-    assert list(_told(here, Against.BRANCH_POINT)) == ["mine"]
+    assert list(_told(here, DiffBase.BRANCH_POINT)) == ["mine"]
     with pytest.raises(NotComparableError, match="topic has no upstream yet"):
-        _told(here, Against.UPSTREAM)
+        _told(here, DiffBase.UPSTREAM)
     here.git("config", "branch.topic.remote", "origin")
     here.git("config", "branch.topic.merge", "refs/heads/main")
-    assert {path: file.change for path, file in _told(here, Against.UPSTREAM).items()} == {
-        "mine": Change.ADDED,
-        "theirs": Change.DELETED,
+    assert {path: file.change for path, file in _told(here, DiffBase.UPSTREAM).items()} == {
+        "mine": ChangeKind.ADDED,
+        "theirs": ChangeKind.DELETED,
     }
 
 
 # --- what would be lost ----------------------------------------------------------------------------------------------
 
 
-def _risks(guarded: Guarded) -> dict[tuple[Hazard, str], AtRisk]:
+def _risks(guarded: RemovalCheck) -> dict[tuple[RiskKind, str], Risk]:
     return {(risk.hazard, risk.branch): risk for risk in guarded.risks}
 
 
 def test_clean_clone_risks_nothing(here: Bench) -> None:
-    assert here.look.guard(here.clone) == Guarded()
+    assert here.look.guard(here.clone) == RemovalCheck()
 
 
 def test_every_kind_of_work_is_counted_and_named(here: Bench) -> None:
@@ -219,13 +220,13 @@ def test_every_kind_of_work_is_counted_and_named(here: Bench) -> None:
     here.write("small", "x")
     here.write("built/deep/large", b"\0" * (11 << 20))
     risks = _risks(here.look.guard(here.clone))
-    assert risks[Hazard.DIRTY, ""].examples == ("a",)
-    assert risks[Hazard.UNTRACKED, ""].examples == (".gitignore", "new")
-    assert (risks[Hazard.IGNORED, ""].examples, risks[Hazard.IGNORED, ""].size) == (("built/",), 11 << 20)
-    assert risks[Hazard.STASHED, ""].count == 1 and "for later" in risks[Hazard.STASHED, ""].examples[0]
-    other = risks[Hazard.UNPUSHED, "other"]
+    assert risks[RiskKind.DIRTY, ""].examples == ("a",)
+    assert risks[RiskKind.UNTRACKED, ""].examples == (".gitignore", "new")
+    assert (risks[RiskKind.IGNORED, ""].examples, risks[RiskKind.IGNORED, ""].size) == (("built/",), 11 << 20)
+    assert risks[RiskKind.STASHED, ""].count == 1 and "for later" in risks[RiskKind.STASHED, ""].examples[0]
+    other = risks[RiskKind.UNPUSHED, "other"]
     assert other.count == 2 and other.examples[1] == f"{first[:10]} one"
-    assert risks[Hazard.UNPUSHED, "a detached HEAD"].examples == (f"{loose[:10]} detached",)
+    assert risks[RiskKind.UNPUSHED, "a detached HEAD"].examples == (f"{loose[:10]} detached",)
     assert len(risks) == 6
 
 
@@ -260,7 +261,7 @@ def test_work_that_reached_the_upstream_is_safe_and_says_how(tmp_path: Path, how
     here.fetch()
     guarded = here.look.guard(here.clone)
     if how == "partly":
-        assert _risks(guarded)[Hazard.UNPUSHED, "topic"].count == 1
+        assert _risks(guarded)[RiskKind.UNPUSHED, "topic"].count == 1
         assert guarded.safe == ("1 of 2 commits of topic are in the upstream as the same changes.",)
         return
     assert guarded.risks == ()
@@ -273,7 +274,7 @@ def test_upstream_branch_that_lies_makes_nothing_safe(tmp_path: Path) -> None:
     mine = here.commit("m", "x", "mine")
     for name in ("refs/remotes/origin/main", "refs/remotes/origin/topic"):
         here.git("update-ref", name, mine)
-    assert _risks(here.look.guard(here.clone))[Hazard.UNPUSHED, "topic"].count == 1
+    assert _risks(here.look.guard(here.clone))[RiskKind.UNPUSHED, "topic"].count == 1
 
 
 @pytest.mark.parametrize("kind", ["blob", "tree", "inner tree", "commit", "tag", "tag of a blob"])
@@ -304,20 +305,20 @@ def test_forged_objects_make_nothing_safe(tmp_path: Path, kind: str) -> None:
         tag = f"object {begun}\ntype commit\ntag v9\ntagger Ada <a@b> 1 +0000\n\nmine\n".encode()
         here.forge(mine, *(("tag", tag) if kind == "tag" else ("blob", b"nothing to see\n")))
     guarded = here.look.guard(here.clone)
-    assert any(risk.hazard in (Hazard.UNPUSHED, Hazard.UNKNOWN) for risk in guarded.risks)
+    assert any(risk.hazard in (RiskKind.UNPUSHED, RiskKind.UNKNOWN) for risk in guarded.risks)
     assert guarded.safe == ()
-    assert not list(here.clone.eye.glob("verified-*"))
+    assert not list(here.clone.shadow_dir.glob("verified-*"))
 
 
 def test_what_cannot_be_told_is_a_risk(here: Bench) -> None:
     (here.tree / ".git/objects/info").mkdir(exist_ok=True)
     (here.tree / ".git/objects/info/alternates").write_text("/elsewhere\n")
     guarded = here.look.guard(here.clone)
-    assert [risk.hazard for risk in guarded.risks] == [Hazard.UNKNOWN]
+    assert [risk.hazard for risk in guarded.risks] == [RiskKind.UNKNOWN]
     assert "another place" in guarded.risks[0].reason
 
 
 def test_eye_goes_with_the_clone(here: Bench) -> None:
-    assert here.clone.eye.exists()
+    assert here.clone.shadow_dir.exists()
     here.look.forget(here.clone)
-    assert not here.clone.eye.parent.exists()
+    assert not here.clone.shadow_dir.parent.exists()

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from look_bench import Bench, bench
 
-from relay_tui.adapters.git.look import confine
-from relay_tui.adapters.git.look.adapter import Looker
-from relay_tui.errors import UnknownStateError
-from relay_tui.work import Facts, Hazard
+from relay_tui.adapters.git.inspection.adapter import GitInspector
+from relay_tui.adapters.git.untrusted import sandbox
+from relay_tui.domain.changes import CloneStatus
+from relay_tui.domain.errors import UnknownStateError
+from relay_tui.domain.unsaved_work import RiskKind
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def here(tmp_path: Path) -> Bench:
     return bench(tmp_path)
 
 
-def _counts(facts: Facts) -> tuple[int, int, int, int, int]:
+def _counts(facts: CloneStatus) -> tuple[int, int, int, int, int]:
     return facts.changed, facts.added, facts.deleted, facts.untracked, facts.conflicted
 
 
@@ -176,12 +177,12 @@ def test_submodules_and_linked_worktrees_are_said_not_to_count(here: Bench) -> N
 def test_eye_is_made_anew_and_never_from_what_the_session_says(here: Bench) -> None:
     here.git("update-index", "--assume-unchanged", "a")
     here.write("a", "changed\n")
-    for path in (*here.clone.eye.rglob("*"), here.clone.eye):
+    for path in (*here.clone.shadow_dir.rglob("*"), here.clone.shadow_dir):
         if path.is_file():
             path.unlink()
-    subprocess.run(("rm", "-rf", str(here.clone.eye)), check=True)
+    subprocess.run(("rm", "-rf", str(here.clone.shadow_dir)), check=True)
     assert here.look.facts(here.clone).changed == 1
-    assert here.clone.eye.stat().st_mode & 0o777 == 0o700
+    assert here.clone.shadow_dir.stat().st_mode & 0o777 == 0o700
 
 
 def test_many_look_at_once(here: Bench) -> None:
@@ -190,7 +191,7 @@ def test_many_look_at_once(here: Bench) -> None:
 
     def look() -> None:
         try:
-            seen.append(Looker(patience=10).facts(here.clone).changed)
+            seen.append(GitInspector(patience=10).facts(here.clone).changed)
         except UnknownStateError as error:
             seen.append(error.detail)
 
@@ -226,11 +227,11 @@ def test_broken_objects_are_unknown_with_a_reason(here: Bench) -> None:
     assert "git" in caught.value.detail and caught.value.hint
 
 
-@pytest.mark.parametrize("walls", [confine.Unconfined(), confine.Bubblewrap()])
-def test_weaker_walls_answer_the_same(here: Bench, monkeypatch: pytest.MonkeyPatch, walls: confine.Confinement) -> None:
+@pytest.mark.parametrize("walls", [sandbox.NoSandbox(), sandbox.Bubblewrap()])
+def test_weaker_walls_answer_the_same(here: Bench, monkeypatch: pytest.MonkeyPatch, walls: sandbox.Sandbox) -> None:
     here.write("a", "changed\n")
     mine = here.look.facts(here.clone)
-    monkeypatch.setattr(confine, "best", lambda: walls)
+    monkeypatch.setattr(sandbox, "best", lambda: walls)
     assert here.look.facts(here.clone) == mine
     assert mine.changed == 1
 
@@ -239,17 +240,19 @@ def test_walls_keep_git_in(here: Bench) -> None:
     """Within them git can neither read nor write what lies beside the clone."""
     secret = here.tree.parent / "secret"
     secret.write_text("s3cret")
-    walls = confine.best()
-    assert not isinstance(walls, confine.Unconfined)
-    room = confine.Room((here.tree, here.clone.base / "objects"), here.clone.eye)
+    walls = sandbox.best_sandbox()
+    assert not isinstance(walls, sandbox.NoSandbox)
+    room = sandbox.SandboxPaths((here.tree, here.clone.base / "objects"), here.clone.shadow_dir)
     inside = "cat $0/a; echo x >$1/written"
     outside = f"cat {secret}; echo x >$0/written; echo x >{secret}; ls {here.clone.base}/refs; cat /etc/passwd"
-    process = walls.start(("/bin/sh", "-c", f"{inside}; {outside}", str(here.tree), str(here.clone.eye)), {}, room)
+    process = walls.start(
+        ("/bin/sh", "-c", f"{inside}; {outside}", str(here.tree), str(here.clone.shadow_dir)), {}, room
+    )
     said, complaints = process.communicate(timeout=10)
     assert said == b"1\n"
     assert complaints.count(b"\n") >= 4
     assert secret.read_text() == "s3cret"
-    assert (here.clone.eye / "written").exists() and not (here.tree / "written").exists()
+    assert (here.clone.shadow_dir / "written").exists() and not (here.tree / "written").exists()
 
 
 @pytest.mark.parametrize("where", ["main", "--detach"])
@@ -271,7 +274,7 @@ def test_objects_planted_under_the_upstreams_names_are_not_believed(here: Bench,
     except UnknownStateError:
         facts = None
     assert facts is None or facts.unpushed == 2
-    assert any(risk.hazard in (Hazard.UNPUSHED, Hazard.UNKNOWN) for risk in here.look.guard(here.clone).risks)
+    assert any(risk.hazard in (RiskKind.UNPUSHED, RiskKind.UNKNOWN) for risk in here.look.guard(here.clone).risks)
 
 
 def test_annotated_tag_and_tag_of_no_commit(here: Bench) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from relay_tui.adapters.git.look import gitdir, reader
-from relay_tui.errors import UnknownStateError
+from relay_tui.adapters.git.untrusted import files as clone_files
+from relay_tui.adapters.git.untrusted import gitdir
+from relay_tui.domain.errors import UnknownStateError
 
 
 def git(tree: Path, *arguments: str) -> str:
@@ -82,7 +83,7 @@ def test_object_is_opened_by_its_file(tree: Path) -> None:
         file = next(clone.object_files())
         with clone.open_object(file) as descriptor:
             assert (
-                reader.read_descriptor(descriptor, 1 << 20)
+                clone_files.read_descriptor(descriptor, 1 << 20)
                 == (tree / ".git/objects" / file.directory / file.name).read_bytes()
             )
         (tree / ".git/objects" / file.directory / file.name).unlink()
@@ -180,12 +181,12 @@ def test_work_tree_file_is_opened_step_by_step(tree: Path) -> None:
     (tree / "d").mkdir()
     (tree / "d/f").write_text("inside")
     (tree / "out").symlink_to("/etc")
-    with reader.directory(tree) as root:
-        descriptor = reader.open_below(root, "d/f")
-        assert reader.read_descriptor(descriptor, 3) == b"ins"
+    with clone_files.directory(tree) as root:
+        descriptor = clone_files.open_below(root, "d/f")
+        assert clone_files.read_descriptor(descriptor, 3) == b"ins"
         os.close(descriptor)
         for path in ("out/hostname", "../clone/a", "/etc/hostname", "d", "d//f"):
             with pytest.raises(UnknownStateError):
-                reader.open_below(root, path)
+                clone_files.open_below(root, path)
         with pytest.raises(FileNotFoundError):
-            reader.open_below(root, "d/none")
+            clone_files.open_below(root, "d/none")

@@ -16,8 +16,8 @@ from faults import add_demo, containers_of, no_bug_logged
 from git_servers import http_server, make_repository
 from installed_relay import IMAGE, InstalledRelay
 
-from relay_tui import wiring
-from relay_tui.services.watch import Watch
+from relay_tui.bootstrap import container
+from relay_tui.ports.task import TaskContext
 
 RELAYS, EACH = 8, 25
 
@@ -33,8 +33,8 @@ def test_eight_relays_do_two_hundred_things_at_once(
     done = crowd.together(relay.env, relay.data, source, RELAYS, EACH)
     assert sum(done.operations.values()) == RELAYS * EACH
     assert min(done.operations[name] for name in ("project", "create", "stop", "start", "remove")) > 0
-    here = wiring.build(relay.data)
-    failed = [(step.words, error) for step, error in here.reconciler.carry_out_all(Watch()) if error]
+    here = container.build_relay(relay.data)
+    failed = [(step.words, error) for step, error in here.reconciler.carry_out_all(TaskContext()) if error]
     assert failed == []
     assert crowd.wrong_with(here, done) == []
     no_bug_logged(relay)

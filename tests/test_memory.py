@@ -28,7 +28,7 @@ libc.fflush(out)
 """
 
 
-@pytest.mark.parametrize(("before", "shared"), [("", False), (f"memory.{memory.share_one_arena.__name__}()", True)])
+@pytest.mark.parametrize(("before", "shared"), [("", False), (f"memory.{memory.limit_malloc_arenas.__name__}()", True)])
 def test_threads_have_no_heaps_of_their_own(before: str, shared: bool) -> None:
     ran = subprocess.run(
         (sys.executable, "-c", THREADS.format(before=before)), capture_output=True, text=True, check=True, timeout=60

@@ -9,11 +9,11 @@ from fakes import Rig, build
 from on_screen import Shown, a_project, a_session, shown
 from rich.cells import cell_len
 
-from relay_tui.errors import EngineError
-from relay_tui.model import Session, SessionState
-from relay_tui.services.ports import Stats
-from relay_tui.ui import figures
-from relay_tui.ui.stats_line import StatsLine
+from relay_tui.domain.errors import EngineError
+from relay_tui.domain.models import Session, SessionState
+from relay_tui.ports import Stats
+from relay_tui.ui.presentation import stats
+from relay_tui.ui.widgets.stats_line import StatsLine
 
 HALF = Stats(
     at=1.0,
@@ -38,7 +38,7 @@ NOTHING_KNOWN = Stats(at=1.0)
 )
 def test_short_size(size: float | None, words: str) -> None:
     """Never more than four characters."""
-    assert figures.short_size(size) == words
+    assert stats.short_size(size) == words
 
 
 def test_every_size_is_short() -> None:
@@ -46,7 +46,7 @@ def test_every_size_is_short() -> None:
     sizes = [
         base * factor for base in (1, 9.95, 99.5, 999.4, 999.6, 1023.9) for factor in (1, 1 << 10, 1 << 20, 1 << 40)
     ]
-    assert max(len(figures.short_size(size)) for size in sizes) <= 4
+    assert max(len(stats.short_size(size)) for size in sizes) <= 4
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_every_size_is_short() -> None:
 )
 def test_sparkline(values: list[float | None], plain: str, ascii_only: str) -> None:
     """The newest at the right, a gap where nothing is known."""
-    assert figures.sparkline(values, 3) == plain
-    assert figures.sparkline(values, 3, ascii_only=True) == ascii_only
+    assert stats.sparkline(values, 3) == plain
+    assert stats.sparkline(values, 3, ascii_only=True) == ascii_only
 
 
 @pytest.mark.parametrize("width", [0, 10, 24, 30, 44, 60, 80, 110, 200])
@@ -70,7 +70,7 @@ def test_sparkline(values: list[float | None], plain: str, ascii_only: str) -> N
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_line_fits(width: int, reading: Stats, ascii_only: bool) -> None:
     """As much as there is room for, in ASCII where that is asked for; CPU and memory stay the longest."""
-    plain = figures.line([reading] * 3, width, ascii_only=ascii_only).plain
+    plain = stats.stats_line([reading] * 3, width, ascii_only=ascii_only).plain
     assert cell_len(plain) <= width
     assert plain.isascii() or not ascii_only
     assert ("cpu" in plain and "mem" in plain) == (width >= 24)
@@ -80,16 +80,16 @@ def test_line_fits(width: int, reading: Stats, ascii_only: bool) -> None:
 def test_line_stays_as_wide() -> None:
     """Nothing jumps when a figure gets another digit."""
     small = Stats(at=2.0, cpu=0.02, cpus=2, memory=9, memory_limit=8 << 30, pids=1, pids_limit=4096, received=0, sent=0)
-    assert len(figures.line([HALF], 200).plain) == len(figures.line([small], 200).plain)
+    assert len(stats.stats_line([HALF], 200).plain) == len(stats.stats_line([small], 200).plain)
 
 
 def test_memory_that_is_nearly_full_is_marked() -> None:
     """In the table; the figure says it without its colour."""
-    full = figures.cells([Stats(at=1.0, memory=95, memory_limit=100)])
+    full = stats.stats_cells([Stats(at=1.0, memory=95, memory_limit=100)])
     assert full[1].spans[0][1] == "bad"
-    assert figures.cells([Stats(at=1.0, memory=50, memory_limit=100)])[1].spans[0][1] == ""
-    assert [cell.plain for cell in figures.cells([NOTHING_KNOWN])] == ["\u2013"] * 5
-    assert [cell.plain for cell in figures.cells([])] == ["…"] * 5
+    assert stats.stats_cells([Stats(at=1.0, memory=50, memory_limit=100)])[1].spans[0][1] == ""
+    assert [cell.plain for cell in stats.stats_cells([NOTHING_KNOWN])] == ["\u2013"] * 5
+    assert [cell.plain for cell in stats.stats_cells([])] == ["…"] * 5
 
 
 # --- the screen --------------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from types import MappingProxyType
 import pytest
 
 from relay_tui.config import Config, Profile
-from relay_tui.errors import ConflictError, NotFoundError
-from relay_tui.model import Identity, Project, Records, Session
-from relay_tui.services.names import find_project, find_session, slug, suggest_project
-from relay_tui.services.spec import choose_image, container_spec, describe, format_size, loosened
+from relay_tui.domain.errors import ConflictError, NotFoundError
+from relay_tui.domain.models import Identity, Project, Records, Session
+from relay_tui.services.naming import find_project, find_session, slug, suggest_project
+from relay_tui.services.sessions.container_spec import choose_image, container_spec, describe, relaxed_hardening
+from relay_tui.text.format import format_size
 
 GONE = "2026-11-01T00:00:00Z"
 
@@ -93,7 +94,7 @@ def test_a_project_is_named_after_its_source(source: str, name: str) -> None:
 
 @pytest.mark.parametrize("hostile", ["\x1b]0;x\x07", "../..", "-rf", "日本語", "a" * 99, "[@click=app.quit]y", ""])
 def test_a_slug_is_always_a_usable_name(hostile: str) -> None:
-    from relay_tui.services.names import check_name
+    from relay_tui.services.naming import check_name
 
     check_name(slug(hostile, "session"))
 
@@ -143,14 +144,14 @@ def test_the_image_is_the_first_that_anyone_named() -> None:
 )
 def test_whatever_loosens_is_said_in_words(change: dict[str, object], words: str) -> None:
     profile = replace(Profile(name="p"), **change)  # type: ignore[arg-type]
-    assert loosened(profile) == [words]
+    assert relaxed_hardening(profile) == [words]
     spec = container_spec(RECORDS.sessions["sss111"], RECORDS.projects["aaa111"], profile, Identity(), Path("/data"))
     assert dict(describe(spec, profile))["hardening"] == f"LOOSENED: {words}"
 
 
 def test_what_is_stricter_than_the_default_is_not_called_loose() -> None:
     profile = Profile(name="p", network="none", pids=10, cpus=0.5, memory=512 << 20, command=("make", "a b"))
-    assert loosened(profile) == []
+    assert relaxed_hardening(profile) == []
     spec = container_spec(RECORDS.sessions["sss111"], RECORDS.projects["aaa111"], profile, Identity(), Path("/data"))
     told = dict(describe(spec, profile))
     assert (told["hardening"], told["network"], told["memory"], told["cpus"], told["command"]) == (

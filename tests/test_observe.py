@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from relay_tui.errors import Fault
-from relay_tui.model import Desired, Session, SessionState
-from relay_tui.services.observe import GONE, apply, ended, judge
-from relay_tui.services.ports import Observed
+from relay_tui.domain.errors import Fault
+from relay_tui.domain.models import DesiredState, Session, SessionState
+from relay_tui.ports import ContainerState
+from relay_tui.services.sessions.observation import GONE, apply, exit_update, status_update
 
-RUN, STOP, REMOVE = Desired.RUNNING, Desired.STOPPED, Desired.REMOVED
+RUN, STOP, REMOVE = DesiredState.RUNNING, DesiredState.STOPPED, DesiredState.REMOVED
 STARTING, RUNNING, STOPPED = SessionState.STARTING, SessionState.RUNNING, SessionState.STOPPED
 ERROR, REMOVING = SessionState.ERROR, SessionState.REMOVING
 OLD = Fault("engine", "Something else", "as it was")
 
 
-def session(desired: Desired, state: SessionState, *, container: str = "c1", reason: Fault | None = None) -> Session:
+def session(
+    desired: DesiredState, state: SessionState, *, container: str = "c1", reason: Fault | None = None
+) -> Session:
     return Session(
         id="s1",
         project_id="p1",
@@ -32,12 +34,12 @@ def session(desired: Desired, state: SessionState, *, container: str = "c1", rea
     )
 
 
-def seen(status: str, code: int | None = None, *, oom: bool = False, error: str = "") -> Observed:
-    return Observed("c1", "s1", "p1", status, code, oom, error)
+def seen(status: str, code: int | None = None, *, oom: bool = False, error: str = "") -> ContainerState:
+    return ContainerState("c1", "s1", "p1", status, code, oom, error)
 
 
 # desired, state on record, what the engine shows -> what the row is to say; None: as it is
-CASES: list[tuple[Session, Observed | None, tuple[SessionState, int | None, str] | None]] = [
+CASES: list[tuple[Session, ContainerState | None, tuple[SessionState, int | None, str] | None]] = [
     (session(RUN, RUNNING), seen("running"), None),
     (session(RUN, STOPPED), seen("running"), (RUNNING, None, "")),
     (session(RUN, ERROR, reason=OLD), seen("running"), (RUNNING, None, "")),
@@ -69,27 +71,27 @@ CASES: list[tuple[Session, Observed | None, tuple[SessionState, int | None, str]
 
 @pytest.mark.parametrize(("row", "container", "says"), CASES)
 def test_what_the_row_is_to_say(
-    row: Session, container: Observed | None, says: tuple[SessionState, int | None, str] | None
+    row: Session, container: ContainerState | None, says: tuple[SessionState, int | None, str] | None
 ) -> None:
-    update = judge(row, container)
+    update = status_update(row, container)
     told = update and (update.state, update.exit_code, update.reason.title if update.reason else "")
     assert told == says
     if update is not None:
-        assert judge(apply(row, update), container) is None  # once it says so, there is nothing more to say
+        assert status_update(apply(row, update), container) is None  # once it says so, there is nothing more to say
 
 
 def test_every_end_that_is_a_failure_says_what_to_do() -> None:
     for container in (seen("exited", 1), seen("exited", 137, oom=True), seen("exited", 126, error="x"), seen("paused")):
-        reason = ended(container, "last words").reason
+        reason = exit_update(container, "last words").reason
         assert reason is not None
         assert reason.hint
 
 
 def test_the_engines_own_words_come_before_the_last_lines() -> None:
-    reason = ended(seen("exited", 127, error="exec: not found"), "last words").reason
+    reason = exit_update(seen("exited", 127, error="exec: not found"), "last words").reason
     assert reason is not None
     assert reason.detail == "exec: not found"
-    reason = ended(seen("exited", 1), "last words").reason
+    reason = exit_update(seen("exited", 1), "last words").reason
     assert reason is not None
     assert reason.detail == "last words"
 
@@ -112,7 +114,9 @@ def test_the_engines_own_words_come_before_the_last_lines() -> None:
 def test_a_signal_is_its_own_doing_or_came_from_outside(
     code: int, signal: str, circumstance: str, title: str, hint: str
 ) -> None:
-    reason = ended(Observed("c1", "s1", "p1", "exited", code, signal=signal, circumstance=circumstance), "").reason
+    reason = exit_update(
+        ContainerState("c1", "s1", "p1", "exited", code, signal=signal, circumstance=circumstance), ""
+    ).reason
     assert reason is not None
     assert reason.title == f"{title} (exit code {code})"
     assert hint in reason.hint

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from installed_relay import InstalledRelay
 
-from relay_tui.cli.screen import open_screen
+from relay_tui.cli.tui import run_tui
 from relay_tui.config import load
-from relay_tui.errors import ConfigError
-from relay_tui.ui.actions import ACTIONS, BY_NAME, key_words
-from relay_tui.ui.own_keys import with_own
+from relay_tui.domain.errors import ConfigError
+from relay_tui.ui.keys.actions import ACTIONS, BY_NAME, format_keys
+from relay_tui.ui.keys.keymap import with_own
 
 FILE = Path("config.toml")
 
@@ -150,7 +150,7 @@ def test_a_table_with_own_keys() -> None:
     assert with_own(ACTIONS, {}, FILE) == ACTIONS
     swapped = {a.name: a.keys for a in with_own(ACTIONS, {"remove": "r", "restart": "D", "filter": "- _"}, FILE)}
     assert (swapped["remove"], swapped["restart"], swapped["filter"]) == ("r", "D", "minus,underscore")
-    words = [key_words(replace(BY_NAME["filter"], keys=keys)) for keys in ("minus,underscore", "comma", "space,f5,x")]
+    words = [format_keys(replace(BY_NAME["filter"], keys=keys)) for keys in ("minus,underscore", "comma", "space,f5,x")]
     assert words == ["- _", ",", "space f5 x"]
 
 
@@ -179,7 +179,7 @@ def test_relay_says_so_instead_of_opening(
     (tmp_path / "config.toml").write_text('[keys]\nshel = "x"\n')
     monkeypatch.setenv("RELAY_CONFIG", str(tmp_path / "config.toml"))
     try:
-        assert open_screen(tmp_path / "data") == 1
+        assert run_tui(tmp_path / "data") == 1
     finally:
         gc.enable()
     said = capsys.readouterr().err

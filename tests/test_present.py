@@ -13,14 +13,15 @@ import pytest
 import readme_keys
 
 from relay_tui.config import Profile
-from relay_tui.errors import Fault
-from relay_tui.events import EngineStatus, Job
-from relay_tui.model import CloneState, Project, Records, Session, SessionState
-from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS
-from relay_tui.ui.columns import lay_out
-from relay_tui.ui.present import UNICODE
-from relay_tui.ui.world import World
+from relay_tui.domain.errors import Fault
+from relay_tui.domain.events import EngineStatus, Job
+from relay_tui.domain.models import CloneState, Project, Records, Session, SessionState
+from relay_tui.ui.keys.actions import ACTIONS
+from relay_tui.ui.presentation import formatting, projects, status_bar
+from relay_tui.ui.presentation import sessions as session_text
+from relay_tui.ui.presentation.columns import lay_out
+from relay_tui.ui.presentation.formatting import UNICODE
+from relay_tui.ui.state import AppState
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ALPHA = Project(id="p1", name="alpha", source="/r", clone_state=CloneState.READY)
@@ -38,9 +39,9 @@ MAIN = Session(
 )
 
 
-def world(*sessions: Session, project: Project = ALPHA, engine: str = "up", jobs: tuple[Job, ...] = ()) -> World:
+def world(*sessions: Session, project: Project = ALPHA, engine: str = "up", jobs: tuple[Job, ...] = ()) -> AppState:
     records = Records(MappingProxyType({"p1": project}), MappingProxyType({s.id: s for s in sessions}))
-    return World(records, {job.subject: job for job in jobs}, EngineStatus(engine, "words"))
+    return AppState(records, {job.subject: job for job in jobs}, EngineStatus(engine, "words"))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def world(*sessions: Session, project: Project = ALPHA, engine: str = "up", jobs
     ],
 )
 def test_ages(since: str, words: str) -> None:
-    assert present.age(since, NOW) == words
+    assert formatting.relative_age(since, NOW) == words
 
 
 @pytest.mark.parametrize(
@@ -78,14 +79,14 @@ def test_ages(since: str, words: str) -> None:
 def test_a_sessions_state(change: dict[str, object], engine: str, job: str | None, shown: str) -> None:
     session = replace(MAIN, **change)  # type: ignore[arg-type]
     jobs = (Job("j", "s1", job),) if job else ()
-    state = present.session_state(session, world(session, engine=engine, jobs=jobs), UNICODE)
+    state = session_text.session_state(session, world(session, engine=engine, jobs=jobs), UNICODE)
     assert f"{state.glyph} {state.word}" == shown
 
 
 def test_a_projects_state_tells_of_its_sessions() -> None:
     def glyph(*sessions: Session, **change: object) -> str:
         project = replace(ALPHA, **change)  # type: ignore[arg-type]
-        return present.project_state(project, world(*sessions, project=project), UNICODE).glyph
+        return projects.project_state(project, world(*sessions, project=project), UNICODE).glyph
 
     assert glyph(MAIN) == "●"
     assert glyph(replace(MAIN, state=SessionState.STOPPED)) == "○"
@@ -96,19 +97,19 @@ def test_a_projects_state_tells_of_its_sessions() -> None:
 
 def test_an_error_or_a_job_takes_the_place_of_what_is_less_important() -> None:
     session = replace(MAIN, error_reason=Fault("engine", "It failed", "first\nlast said \x1b[2J\n\n"))
-    row = present.session_row(session, world(session), UNICODE, NOW, None, with_project=True)
+    row = session_text.session_row(session, world(session), UNICODE, NOW, None, with_project=True)
     assert row.wide is not None
     assert row.wide.plain == "It failed: last said"
     assert [cell.plain for cell in row.cells[:3]] == ["● running", "main", "alpha"]
     job = Job("j", "s1", "Creating", "Pulling", 0.256, "3 of 7")
-    row = present.session_row(session, world(session, jobs=(job,)), UNICODE, NOW, None, with_project=False)
+    row = session_text.session_row(session, world(session, jobs=(job,)), UNICODE, NOW, None, with_project=False)
     assert row.wide is not None
     assert (row.wide.plain, row.progress, row.wide_from) == ("Pulling  26%  3 of 7", 0.256, 2)
 
 
 def test_a_loosened_profile_is_said_on_the_row() -> None:
     for profile, words in ((Profile(name="p"), "debian"), (Profile(name="p", user="root"), "debian loosened")):
-        row = present.session_row(MAIN, world(MAIN), UNICODE, NOW, profile, with_project=False)
+        row = session_text.session_row(MAIN, world(MAIN), UNICODE, NOW, profile, with_project=False)
         assert words in [cell.plain for cell in row.cells]
 
 
@@ -124,16 +125,16 @@ def test_a_loosened_profile_is_said_on_the_row() -> None:
 def test_the_status_line_says_which_runtimes_answer(engine: str, processes: str, words: tuple[str, str]) -> None:
     shown = replace(world(replace(MAIN, runtime="process")), engine=EngineStatus(engine, "Fake 1.0"))
     status = EngineStatus("up" if processes else "connecting", processes)
-    told = (present.engine_words(shown, UNICODE)[0], present.processes_words(status, UNICODE))
+    told = (status_bar.format_engine(shown, UNICODE)[0], status_bar.format_processes(status, UNICODE))
     assert told == (words[0].replace("…", UNICODE.busy), words[1])
 
 
 def test_counts() -> None:
     broken = replace(MAIN, id="s2", state=SessionState.ERROR)
     job = Job("j", "s2", "Creating")
-    told = [words for words, _ in present.counts(world(MAIN, broken, jobs=(job,)))]
+    told = [words for words, _ in status_bar.state_counts(world(MAIN, broken, jobs=(job,)))]
     assert told == ["1 project", "2 sessions", "1 running", "1 failed", "1 at work"]
-    assert "1 running" not in [words for words, _ in present.counts(world(MAIN, engine="down"))]
+    assert "1 running" not in [words for words, _ in status_bar.state_counts(world(MAIN, engine="down"))]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +157,8 @@ def test_the_locale(variables: dict[str, str], utf8: bool) -> None:
 def test_every_glyph_is_one_cell_and_its_stand_in_is_ascii() -> None:
     from rich.cells import cell_len
 
-    assert {cell_len(glyph) for glyph in (*present.UNICODE, *present.ASCII)} == {1}
-    assert all(glyph.isascii() for glyph in present.ASCII)
+    assert {cell_len(glyph) for glyph in (*formatting.UNICODE, *formatting.ASCII)} == {1}
+    assert all(glyph.isascii() for glyph in formatting.ASCII)
 
 
 def test_the_readme_lists_the_keys_of_the_table() -> None:
@@ -170,13 +171,13 @@ def test_the_readme_lists_the_keys_of_the_table() -> None:
 @pytest.mark.parametrize(("runtime", "words"), [("process", "no engine"), ("docker", "engine down: gone")])
 def test_an_engine_that_nobody_needs_is_not_missed(runtime: str, words: str) -> None:
     session = replace(MAIN, runtime=runtime)
-    shown = World(Records({}, {session.id: session}), engine=EngineStatus("down", "gone"))
-    assert words in present.engine_words(shown, UNICODE)[0]
+    shown = AppState(Records({}, {session.id: session}), engine=EngineStatus("down", "gone"))
+    assert words in status_bar.format_engine(shown, UNICODE)[0]
 
 
 def test_a_long_name_on_a_broad_screen_hides_no_project() -> None:
     """At 160 columns the sessions pane has 106 for them: two sessions called main would look alike."""
-    columns = present.session_columns(with_project=True)
+    columns = session_text.session_columns(with_project=True)
     content = [9, 39, 10, 38, 18, 22, 3]
     shown = [columns[place.column].id for place in lay_out(columns, content, 106).places]
     assert "project" in shown

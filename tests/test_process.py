@@ -25,17 +25,20 @@ from conftest import missing
 from processes import Bench, alive
 from waiting import wait_until
 
-from relay_tui.adapters.process import client, closed, inside, journal, keyring, pressure
+from relay_tui.adapters.linux import oom
+from relay_tui.adapters.process import control_client, hidden_paths
 from relay_tui.adapters.process import runtime as process_runtime
-from relay_tui.adapters.process.journal import STDERR, STDOUT, Entry, Reader, Writer
-from relay_tui.adapters.process.place import Place
 from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.adapters.process.session_dir import SessionDir
 from relay_tui.adapters.process.streams import ProcessLog
-from relay_tui.errors import ConflictError, EngineError, Fault, NotFoundError
+from relay_tui.adapters.process.supervisor import journal, launcher_process
+from relay_tui.adapters.process.supervisor import supervisor as supervisor_module
+from relay_tui.adapters.process.supervisor.journal import STDERR, STDOUT, Entry, Reader, Writer
+from relay_tui.domain.errors import ConflictError, EngineError, Fault, NotFoundError
 from relay_tui.paths import DataDir
-from relay_tui.services import observe
-from relay_tui.services.last_words import last_words
-from relay_tui.services.watch import Watch
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.sessions import observation
+from relay_tui.services.sessions.observation import tail_excerpt
 
 
 @pytest.fixture(params=["isolated", "bare"])
@@ -75,16 +78,16 @@ def test_its_last_words_are_those_of_its_last_run(bench: Bench) -> None:
     for run in range(3):
         bench.runtime.start(process_id)
         bench.ended(process_id)
-        assert last_words(bench.runtime, process_id) == f"run {run} begins\n100% done"
+        assert tail_excerpt(bench.runtime, process_id) == f"run {run} begins\n100% done"
     assert bench.output(process_id)["stdout"].count(b"begins") == 3  # the log has them all
-    assert last_words(bench.runtime, "process-gone") == ""
+    assert tail_excerpt(bench.runtime, "process-gone") == ""
 
 
 def test_what_is_known_of_a_kill(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     process_id = bench.run("kill -KILL $$")
     seen = bench.ended(process_id)
     assert seen.signal == "SIGKILL"
-    state = Place(bench.place.processes / "s1").state
+    state = SessionDir(bench.place.processes / "s1").state
     kept = json.loads(state.read_text())
     assert isinstance(kept["kills_before"], int)
     after = kept["kills_before"]
@@ -99,10 +102,10 @@ def test_what_is_known_of_a_kill(bench: Bench, monkeypatch: pytest.MonkeyPatch, 
     assert bench.runtime.inspect(process_id).circumstance == "The machine was restarted."
     counter = tmp_path / "vmstat"
     counter.write_text(f"nr_free_pages 1\noom_kill {after + 2}\n")
-    monkeypatch.setattr(pressure, "_VMSTAT", counter)
+    monkeypatch.setattr(oom, "_VMSTAT", counter)
     state.write_text(json.dumps(lost))
     assert "killed 2 processes here for want of memory" in bench.runtime.inspect(process_id).circumstance
-    monkeypatch.setattr(pressure, "_VMSTAT", tmp_path / "none")
+    monkeypatch.setattr(oom, "_VMSTAT", tmp_path / "none")
     assert bench.runtime.inspect(process_id).circumstance == ""
 
 
@@ -157,10 +160,14 @@ def test_no_program_holds_the_launchers_channel(bench: Bench) -> None:
     process_id = bench.run("ls /proc/self/fd; echo listed; sleep 1000")
     bench.says(process_id, b"listed")
     assert bench.output(process_id)["stdout"].split() == [b"0", b"1", b"2", b"3", b"listed"]  # 3 is ls's own
-    answer = bench.runtime.ask(process_id, ("sh", "-c", "echo hi >&3"), Watch())
+    answer = bench.runtime.exec_capture(process_id, ("sh", "-c", "echo hi >&3"), TaskContext())
     assert answer.code != 0
     assert b"ile descriptor" in answer.err
-    assert bench.runtime.ask(process_id, ("sh", "-c", "ls /proc/$$/fd"), Watch()).out.split() == [b"0", b"1", b"2"]
+    assert bench.runtime.exec_capture(process_id, ("sh", "-c", "ls /proc/$$/fd"), TaskContext()).out.split() == [
+        b"0",
+        b"1",
+        b"2",
+    ]
     assert bench.runtime.inspect(process_id).status == "running"
 
 
@@ -175,8 +182,8 @@ def test_what_a_launcher_says_that_means_nothing_is_not_its_end(monkeypatch: pyt
         line.recv(1)
         os._exit(3)
 
-    monkeypatch.setattr(inside, "_be_launcher", babble)
-    told = inside.Inside(None, "token")
+    monkeypatch.setattr(launcher_process, "_be_launcher", babble)
+    told = launcher_process.LauncherProcess(None, "token")
     told.await_ready()
     heard = [told.message() for _ in GARBAGE]
     assert heard == [{}, {}, {}, {}, {}, {"ended": {}}, {"started": []}, {}]
@@ -196,7 +203,7 @@ def test_killing_its_launcher_ends_it_at_once_and_is_told(bench: Bench, half: st
     os.kill(launcher if half == "outer" or not bench.isolated else _child(launcher), signal.SIGKILL)
     seen = bench.ended(process_id)
     assert (seen.exit_code, seen.signal, seen.lost) == (137, "SIGKILL", False)
-    assert observe.ended(seen, "").reason == Fault("engine", "Stopped by SIGKILL (exit code 137)", "", ANY)
+    assert observation.exit_update(seen, "").reason == Fault("engine", "Stopped by SIGKILL (exit code 137)", "", ANY)
     assert [pid for pid in alive(mark) if _is_sleep(pid)] == []
 
 
@@ -206,30 +213,33 @@ def _child(pid: int) -> int:
 
 
 def test_nobody_waits_for_a_supervisor_that_says_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(control_client, "_ANSWER_SECONDS", 0.3)
     process_id = bench.run("sleep 1000")
     supervisor = bench.supervisor(process_id)
     os.kill(supervisor, signal.SIGSTOP)
     try:
-        place = Place(bench.place.processes / "s1")
-        for call in (lambda: bench.runtime.ask(process_id, ("true",), Watch()), lambda: client.resize(place, 2, 2)):
+        place = SessionDir(bench.place.processes / "s1")
+        for call in (
+            lambda: bench.runtime.exec_capture(process_id, ("true",), TaskContext()),
+            lambda: control_client.resize(place, 2, 2),
+        ):
             with pytest.raises(EngineError, match="does not answer"):
                 call()
     finally:
         os.kill(supervisor, signal.SIGCONT)
-    assert bench.runtime.ask(process_id, ("true",), Watch()).code == 0
+    assert bench.runtime.exec_capture(process_id, ("true",), TaskContext()).code == 0
 
 
 def test_who_asks_a_supervisor_for_nonsense_is_shown_the_door(bench: Bench) -> None:
     process_id = bench.run("sleep 1000")
-    place = Place(bench.place.processes / "s1")
+    place = SessionDir(bench.place.processes / "s1")
     for words in (b"hi", b"{}", b"7", b"[" * 50_000, b'{"do": "stop", "grace": "x"}', b'{"do": "exec", "env": 1}'):
-        line = client.connect(place)
+        line = control_client.connect(place)
         assert line is not None
         with line:
             line.sendall(words + b"\n")
             assert line.recv(1) == b""
-    assert bench.runtime.ask(process_id, ("true",), Watch()).code == 0
+    assert bench.runtime.exec_capture(process_id, ("true",), TaskContext()).code == 0
 
 
 def test_keys_of_who_starts_it_stay_behind() -> None:
@@ -239,7 +249,7 @@ def test_keys_of_who_starts_it_stay_behind() -> None:
     if not child:
         key = libc.syscall(add_key, b"user", b"relay-test", b"secret", 6, -3)
         before = libc.syscall(keyctl, 10, -3, b"user", b"relay-test", 0)
-        left = keyring.leave_behind()
+        left = supervisor_module.join_new_session_keyring()
         after = [libc.syscall(keyctl, 10, -3, b"user", b"relay-test", 0), libc.syscall(keyctl, 11, key, None, 0)]
         os._exit(0 if (before, left, after) == (key, True, [-1, -1]) else 1)
     assert os.waitpid(child, 0)[1] == 0
@@ -250,7 +260,7 @@ def test_a_program_in_a_sandbox_cannot_ask_the_supervisor_of_another_session(ben
     if shutil.which("bwrap") is None:
         missing("no bubblewrap")
     process_id = bench.run("sleep 1000")
-    place = Place(bench.place.processes / "s1")
+    place = SessionDir(bench.place.processes / "s1")
     ask = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('sock'); "
     ask += """s.sendall(b'{"do": "resize", "rows": 1, "columns": 1}\\n'); sys.stdout.buffer.write(s.recv(9))"""
     python = (os.path.realpath(sys.executable), "-I", "-S", "-c", ask)
@@ -268,13 +278,13 @@ def test_a_start_is_tried_again_when_a_socket_vanishes_meanwhile(
     runtime = ProcessRuntime(place)
     if not runtime.isolation().works:
         missing(runtime.isolation().words)
-    bench, found, lost = Bench(place, runtime, True), closed.find, [Path("/usr/relay-no-such.sock")]
+    bench, found, lost = Bench(place, runtime, True), hidden_paths.find_hidden_paths, [Path("/usr/relay-no-such.sock")]
 
-    def find(data_dir: Path, own: Sequence[Path]) -> closed.Closed:
+    def find(data_dir: Path, own: Sequence[Path]) -> hidden_paths.HiddenPaths:
         real = found(data_dir, own)
         return replace(real, files=(*real.files, *([lost.pop()] if lost else [])))
 
-    monkeypatch.setattr(closed, "find", find)
+    monkeypatch.setattr(hidden_paths, "find", find)
     assert bench.ended(bench.run("exit 3")).exit_code == 3
     assert lost == []
 
@@ -294,7 +304,7 @@ def test_what_outlives_both_supervisor_and_launcher_is_told_and_ended(tmp_path: 
     for pid in (supervisor, launcher):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: bench.runtime.inspect(process_id).left >= 2)
-    assert "of its programs still run" in str(observe.ended(bench.runtime.inspect(process_id), "").reason)
+    assert "of its programs still run" in str(observation.exit_update(bench.runtime.inspect(process_id), "").reason)
     bench.runtime.stop(process_id)
     assert [pid for pid in alive(mark) if _is_sleep(pid)] == []
     assert (bench.clone() / "asked").exists()
@@ -305,7 +315,7 @@ def test_what_outlives_both_supervisor_and_launcher_is_told_and_ended(tmp_path: 
 
 def test_a_pid_that_another_process_has_by_now_is_not_it(bench: Bench) -> None:
     process_id = bench.run("")
-    state = Place(bench.place.processes / "s1").state
+    state = SessionDir(bench.place.processes / "s1").state
     kept = json.loads(state.read_text())
     for wrong in ({"start": kept["start"] + 1}, {"boot": "another"}, {"pid": os.getpid()}):
         state.write_text(json.dumps(kept | wrong))
@@ -325,7 +335,7 @@ def _is_zombie(pid: int) -> bool:
 
 def test_a_command_that_is_not_there(bench: Bench) -> None:
     process_id = bench.made("")
-    spec = Place(bench.place.processes / "s1").spec
+    spec = SessionDir(bench.place.processes / "s1").spec
     spec.write_text(json.dumps(json.loads(spec.read_text()) | {"argv": ["no-such-program"]}))
     with pytest.raises(EngineError) as caught:
         bench.runtime.start(process_id)
@@ -353,15 +363,15 @@ def test_a_program_beside_it_sees_what_it_sees(bench: Bench, tmp_path: Path) -> 
     wait_until(lambda: (bench.place.processes / "s1/home/mark").exists())
     given = tmp_path / "given"
     given.write_bytes(b"x" * 300_000)
-    answer = bench.runtime.ask(
-        process_id, ("sh", "-c", "wc -c; cat $HOME/mark; pwd; echo bad >&2; exit 7"), Watch(), given=given
+    answer = bench.runtime.exec_capture(
+        process_id, ("sh", "-c", "wc -c; cat $HOME/mark; pwd; echo bad >&2; exit 7"), TaskContext(), given=given
     )
     assert (answer.code, answer.err) == (7, b"bad\n")
     assert answer.out.split() == [b"300000", b"here", str(bench.clone()).encode()]
-    assert bench.runtime.ask(process_id, ("no-such-program",), Watch()).code == 127
+    assert bench.runtime.exec_capture(process_id, ("no-such-program",), TaskContext()).code == 127
     bench.runtime.stop(process_id)
     with pytest.raises(ConflictError):
-        bench.runtime.ask(process_id, ("true",), Watch())
+        bench.runtime.exec_capture(process_id, ("true",), TaskContext())
 
 
 def test_what_it_takes_is_counted_over_all_its_processes(bench: Bench) -> None:

@@ -26,15 +26,15 @@ from waiting import wait_until
 
 from relay_tui.adapters.process import runtime as process_runtime
 from relay_tui.adapters.process import sandbox
-from relay_tui.adapters.process.journal import segments
-from relay_tui.adapters.process.place import Place
 from relay_tui.adapters.process.runtime import ProcessRuntime
+from relay_tui.adapters.process.session_dir import SessionDir
+from relay_tui.adapters.process.supervisor.journal import segments
 from relay_tui.config import Config, Profile
-from relay_tui.model import SessionState
+from relay_tui.domain.models import SessionState
 from relay_tui.paths import DataDir
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.runtimes import PROCESS, Runtimes
-from relay_tui.services.watch import Watch
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.runtime_router import PROCESS, RuntimeRouter
+from relay_tui.services.sessions.drafts import NewSession
 
 _ECHO = r"""
 import os, signal, sys
@@ -101,7 +101,7 @@ def test_a_log_that_turns_while_it_is_followed_loses_and_doubles_no_line(bench: 
     (bench.clone() / "go").touch()
     following.join(60)
     assert not following.is_alive()
-    assert len(segments(Place(bench.place.processes / "s1").log)) >= 3
+    assert len(segments(SessionDir(bench.place.processes / "s1").log)) >= 3
     numbers = sorted(int(line) for line in b"".join(said).split())
     assert numbers == list(range(1, 1_300_001))
 
@@ -132,13 +132,13 @@ def test_another_relay_finds_what_this_one_started(bench: Bench) -> None:
     bench.says(process_id, b"tick 2\n")
     pid = bench.supervisor(process_id)
     other = replace(bench, runtime=ProcessRuntime(DataDir(bench.place.root)))
-    (seen,) = other.runtime.observe()
+    (seen,) = other.runtime.list_containers()
     assert (seen.container_id, seen.status, seen.session_id) == (process_id, "running", "s1")
     other.runtime.start(process_id)  # it runs: nothing is begun a second time
     assert other.supervisor(process_id) == pid
     other.says(process_id, b"tick 9\n")
     assert other.output(process_id)["stdout"].count(b"tick 1\n") == 1
-    assert other.runtime.ask(process_id, ("echo", "beside"), Watch()).out == b"beside\n"
+    assert other.runtime.exec_capture(process_id, ("echo", "beside"), TaskContext()).out == b"beside\n"
     other.runtime.stop(process_id)
     assert bench.runtime.inspect(process_id).signal == "SIGTERM"
 
@@ -172,9 +172,9 @@ def rig(tmp_path: Path) -> Rig:
     project = rig.ready()
     processes = FakeProcesses(works=True)
     for service in (rig.relay.sessions, rig.relay.reconciler, rig.relay.strays):
-        service._runtime = Runtimes(docker=rig.engine, process=processes)
+        service._runtime = RuntimeRouter(docker=rig.engine, process=processes)
     made = rig.relay.sessions.register(NewSession(project=project.id, branch="dev", runtime=PROCESS))
-    assert rig.relay.sessions.build(made.id, Watch()).state is SessionState.RUNNING
+    assert rig.relay.sessions.build(made.id, TaskContext()).state is SessionState.RUNNING
     return rig
 
 

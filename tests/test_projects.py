@@ -12,7 +12,7 @@ from fakes import SOURCE, Rig, build
 from waiting import wait_until
 
 from relay_tui.config import Config, Profile
-from relay_tui.errors import (
+from relay_tui.domain.errors import (
     CancelledError,
     ConflictError,
     EngineError,
@@ -21,10 +21,10 @@ from relay_tui.errors import (
     NameTakenError,
     NotFoundError,
 )
-from relay_tui.events import JobProgressed, RecordsChanged
-from relay_tui.model import CloneState, Project, SessionState
+from relay_tui.domain.events import JobProgressed, RecordsChanged
+from relay_tui.domain.models import CloneState, Project, SessionState
+from relay_tui.ports.task import TaskContext
 from relay_tui.services.projects import NewProject
-from relay_tui.services.watch import Watch
 
 SECRET = "s3cret-w0rd"
 WITH_SECRET = f"https://ada:{SECRET}@host.example/team/alpha.git"
@@ -129,7 +129,7 @@ def test_a_failed_clone_keeps_gits_words_and_can_be_tried_again(rig: Rig) -> Non
 def test_a_branch_that_is_not_upstream_is_said_on_the_row(rig: Rig) -> None:
     project = rig.relay.projects.register(NewProject(source=SOURCE, branch="develop"))
     with pytest.raises(InvalidInputError):
-        rig.relay.projects.clone(project.id, Watch())
+        rig.relay.projects.clone(project.id, TaskContext())
     error = rig.project(project.id).clone_error
     assert error is not None
     assert "no branch 'develop'" in error.title
@@ -151,7 +151,7 @@ def test_a_clone_that_is_there_is_not_made_again(rig: Rig) -> None:
     with pytest.raises(ConflictError, match="cloned already"):
         rig.relay.retry_project(project)
     with pytest.raises(ConflictError, match="cloned already"):
-        rig.relay.projects.clone(project.id, Watch())
+        rig.relay.projects.clone(project.id, TaskContext())
     assert rig.project(project.id) == project
 
 
@@ -233,7 +233,7 @@ def test_removing_takes_everything_and_frees_the_name(rig: Rig) -> None:
     assert trashed == gone | {project.id}
     assert rig.relay.projects.suggest_name(SOURCE) == "alpha"
     with pytest.raises(NotFoundError):
-        rig.relay.projects.remove(project.id, Watch())
+        rig.relay.projects.remove(project.id, TaskContext())
 
 
 def test_a_removal_that_the_engine_stops_half_way_says_where_and_goes_on_later(rig: Rig) -> None:
@@ -250,7 +250,7 @@ def test_a_removal_that_the_engine_stops_half_way_says_where_and_goes_on_later(r
 
     rig.engine.remove = only_one  # type: ignore[method-assign]
     with pytest.raises(EngineError):
-        rig.relay.projects.remove(project.id, Watch())
+        rig.relay.projects.remove(project.id, TaskContext())
     assert rig.session(first.id).deleted_at is not None
     stuck = rig.session(second.id)
     assert (stuck.state, stuck.deleted_at) == (SessionState.ERROR, None)
@@ -260,7 +260,7 @@ def test_a_removal_that_the_engine_stops_half_way_says_where_and_goes_on_later(r
     assert rig.project(project.id).deleted_at is None
     assert rig.relay.data_dir.base(project.id).is_dir()
     rig.engine.remove = remove  # type: ignore[method-assign]
-    rig.relay.projects.remove(project.id, Watch())
+    rig.relay.projects.remove(project.id, TaskContext())
     assert rig.live() == []
     assert not rig.engine.containers
     assert not rig.relay.data_dir.project(project.id).exists()
@@ -303,10 +303,10 @@ def test_a_project_that_is_cloned_by_this_relay_is_not_begun_twice(rig: Rig) -> 
 def test_a_cancel_that_comes_first_is_obeyed(rig: Rig) -> None:
     project = rig.relay.projects.register(NewProject(source=SOURCE))
     rig.git.gates["clone_base"] = threading.Event()
-    watch = Watch()
-    watch.cancel()
+    task = TaskContext()
+    task.cancel()
     with pytest.raises(CancelledError):
-        rig.relay.projects.clone(project.id, watch)
+        rig.relay.projects.clone(project.id, task)
     assert project.id not in rig.relay.store.read().projects
 
 

@@ -10,9 +10,9 @@ import pytest
 from git_servers import free_port, git_daemon, http_server, run_git
 from session_clones import Ground, lay
 
-from relay_tui.errors import ConflictError, GitError, NotFoundError, RelayError
-from relay_tui.services.ports import Source
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import ConflictError, GitError, NotFoundError, RelayError
+from relay_tui.ports import CloneSource
+from relay_tui.ports.task import TaskContext
 
 TOKEN = "t0ken/with@odd:characters"
 ASKS = "remote: \nremote: Create a pull request for 'topic':\nremote:   https://host.example/a/compare?expand=1#topic\n"
@@ -34,11 +34,11 @@ def hook(ground: Ground, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def refused(ground: Ground, source: Source | None = None) -> RelayError:
+def refused(ground: Ground, source: CloneSource | None = None) -> RelayError:
     """Plan a push, then fail to push it."""
-    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
+    plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
     with pytest.raises(RelayError) as error:
-        ground.exit.push(ground.clone, source or ground.source, plan, Watch())
+        ground.exit.push(ground.clone, source or ground.source, plan, TaskContext())
     assert error.value.hint, error.value.detail
     return error.value
 
@@ -50,7 +50,7 @@ def test_a_plan_tells_what_would_go(ground: Ground) -> None:
     ground.work(message="First")
     last = ground.work("b.txt", message="Second")
     ground.upstream_moves()
-    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
+    plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
     assert (plan.remote, plan.branch, plan.commit) == (str(ground.upstream), "topic", last)
     assert (plan.count, plan.new_branch, plan.diverged) == (2, True, False)
     assert [commit.subject for commit in plan.commits] == ["Second", "First"]
@@ -59,19 +59,19 @@ def test_a_plan_tells_what_would_go(ground: Ground) -> None:
 def test_of_a_branch_that_the_upstream_has(ground: Ground) -> None:
     ground.git("switch", "--quiet", "main")
     ground.work()
-    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
+    plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
     assert (plan.branch, plan.count, plan.new_branch, plan.diverged) == ("main", 1, False, False)
     ground.upstream_moves()
-    assert ground.exit.plan_push(ground.clone, ground.source, Watch()).diverged
+    assert ground.exit.plan_push(ground.clone, ground.source, TaskContext()).diverged
 
 
 def test_what_cannot_be_pushed_is_said(ground: Ground) -> None:
     with pytest.raises(NotFoundError, match="no commit on nowhere"):
-        ground.exit.plan_push(ground.clone, ground.source, Watch(), branch="nowhere")
+        ground.exit.plan_push(ground.clone, ground.source, TaskContext(), branch="nowhere")
     ground.git("checkout", "--quiet", "--detach")
     with pytest.raises(ConflictError, match="on no branch"):
-        ground.exit.plan_push(ground.clone, ground.source, Watch())
-    assert ground.exit.plan_push(ground.clone, ground.source, Watch(), branch="topic").branch == "topic"
+        ground.exit.plan_push(ground.clone, ground.source, TaskContext())
+    assert ground.exit.plan_push(ground.clone, ground.source, TaskContext(), branch="topic").branch == "topic"
 
 
 # --- the push --------------------------------------------------------------------------------------------------------
@@ -79,10 +79,10 @@ def test_what_cannot_be_pushed_is_said(ground: Ground) -> None:
 
 def test_exactly_what_was_planned_goes(ground: Ground) -> None:
     planned = ground.work()
-    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
+    plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
     ground.work("later.txt")
     hook(ground, "post-receive", f"printf '%s' \"{ASKS.replace('remote: ', '')}\" >&2")
-    pushed = ground.exit.push(ground.clone, ground.source, plan, Watch())
+    pushed = ground.exit.push(ground.clone, ground.source, plan, TaskContext())
     assert (pushed.branch, pushed.commit, ground.head("topic")) == ("topic", planned, planned)
     assert pushed.said == (
         "Create a pull request for 'topic':",
@@ -90,7 +90,7 @@ def test_exactly_what_was_planned_goes(ground: Ground) -> None:
     )
     assert pushed.links == ("https://host.example/a/compare?expand=1#topic",)
     assert ground.head("topic", ground.clone.base) == planned
-    again = ground.exit.plan_push(ground.clone, ground.source, Watch())
+    again = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
     assert (again.count, again.new_branch, again.diverged) == (1, False, False)
 
 
@@ -105,8 +105,8 @@ def test_the_users_own_hooks_and_settings_stay_out_of_it(ground: Ground, monkeyp
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
     ground.work()
     ground.git("tag", "-a", "-m", "annotated", "t1")
-    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
-    ground.exit.push(ground.clone, ground.source, plan, Watch())
+    plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
+    ground.exit.push(ground.clone, ground.source, plan, TaskContext())
     assert not mark.exists()
     assert run_git("tag", cwd=ground.upstream) == "v1"
 
@@ -121,18 +121,18 @@ def test_with_the_hosts_credentials_over_http(ground: Ground, monkeypatch: pytes
         settings = ground.root / "gitconfig"
         settings.write_text(f"[credential]\n\thelper = {helper}\n")
         monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-        source = Source(f"{server.url}/upstream.git")
-        plan = ground.exit.plan_push(ground.clone, source, Watch())
-        assert ground.exit.push(ground.clone, source, plan, Watch()).commit == ground.head("topic")
+        source = CloneSource(f"{server.url}/upstream.git")
+        plan = ground.exit.plan_push(ground.clone, source, TaskContext())
+        assert ground.exit.push(ground.clone, source, plan, TaskContext()).commit == ground.head("topic")
 
 
 def test_with_a_login_that_is_lent_over_http(ground: Ground) -> None:
     ground.work()
     with http_server(ground.root, username="ada", password=TOKEN) as server:
-        source = Source(f"{server.url}/upstream.git", username="ada", password=TOKEN)
-        plan = ground.exit.plan_push(ground.clone, source, Watch())
+        source = CloneSource(f"{server.url}/upstream.git", username="ada", password=TOKEN)
+        plan = ground.exit.plan_push(ground.clone, source, TaskContext())
         assert TOKEN not in repr(plan)
-        assert ground.exit.push(ground.clone, source, plan, Watch()).commit == ground.head("topic")
+        assert ground.exit.push(ground.clone, source, plan, TaskContext()).commit == ground.head("topic")
 
 
 def test_with_the_hosts_ssh_which_is_never_asked_anything(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +143,9 @@ def test_with_the_hosts_ssh_which_is_never_asked_anything(ground: Ground, monkey
     monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
     monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
     ground.work()
-    source = Source(f"ssh://git@host.example{ground.upstream}")
-    plan = ground.exit.plan_push(ground.clone, source, Watch())
-    assert ground.exit.push(ground.clone, source, plan, Watch()).commit == ground.head("topic")
+    source = CloneSource(f"ssh://git@host.example{ground.upstream}")
+    plan = ground.exit.plan_push(ground.clone, source, TaskContext())
+    assert ground.exit.push(ground.clone, source, plan, TaskContext()).commit == ground.head("topic")
     said = log.read_text().splitlines()
     assert [("git-receive-pack" in line, "-o BatchMode=yes" in line) for line in said] == [(False, True), (True, True)]
 
@@ -157,9 +157,9 @@ def test_progress_is_told_and_obeys(ground: Ground) -> None:
     ground.work()
     ground.git("add", "-A")
     ground.git("commit", "--quiet", "-m", "many")
-    watch = Watch(lambda stage, *_: stages.append(stage))
-    plan = ground.exit.plan_push(ground.clone, ground.source, watch)
-    ground.exit.push(ground.clone, ground.source, plan, watch)
+    task = TaskContext(lambda stage, *_: stages.append(stage))
+    plan = ground.exit.plan_push(ground.clone, ground.source, task)
+    ground.exit.push(ground.clone, ground.source, plan, task)
     assert stages.index("Copying the session's objects") < stages.index("Checking the session's objects")
     assert stages.index("Checking the session's objects") < stages.index("Connecting")
     assert "Writing objects" in stages
@@ -172,10 +172,10 @@ def test_progress_is_told_and_obeys(ground: Ground) -> None:
 def test_a_branch_that_moved_on(ground: Ground) -> None:
     ground.git("switch", "--quiet", "main")
     ground.work()
-    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
+    plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
     news = ground.upstream_moves()
     with pytest.raises(ConflictError) as error:
-        ground.exit.push(ground.clone, ground.source, plan, Watch())
+        ground.exit.push(ground.clone, ground.source, plan, TaskContext())
     assert error.value.title == "The upstream's main has commits that the session lacks"
     assert "{update}" in error.value.hint
     assert ground.head("main") == news
@@ -201,7 +201,7 @@ def test_a_protected_branch(ground: Ground) -> None:
 def test_a_branch_that_is_checked_out(ground: Ground) -> None:
     ground.git("switch", "--quiet", "main")
     ground.work()
-    error = refused(ground, Source(str(ground.other)))
+    error = refused(ground, CloneSource(str(ground.other)))
     assert error.title == "The upstream is a working repository that has main checked out"
     assert "relay session export" in error.hint
 
@@ -209,28 +209,28 @@ def test_a_branch_that_is_checked_out(ground: Ground) -> None:
 def test_no_permission(ground: Ground) -> None:
     ground.work()
     with http_server(ground.root) as server:  # without a user nobody may write
-        error = refused(ground, Source(f"{server.url}/upstream.git"))
+        error = refused(ground, CloneSource(f"{server.url}/upstream.git"))
     assert error.title == "You may not push to this repository"
     assert "403" in error.detail
     with git_daemon(ground.root) as url:
-        error = refused(ground, Source(f"{url}/upstream.git"))
+        error = refused(ground, CloneSource(f"{url}/upstream.git"))
     assert error.title == "You may not push to this repository"
 
 
 def test_a_wrong_login_is_not_quoted(ground: Ground) -> None:
     ground.work()
     with http_server(ground.root, username="ada", password=TOKEN) as server:
-        source = Source(f"{server.url}/upstream.git", username="ada", password="wr0ng-t0ken")
+        source = CloneSource(f"{server.url}/upstream.git", username="ada", password="wr0ng-t0ken")
         error = refused(ground, source)
         assert error.title == "Wrong user name or password"
-        nobody = refused(ground, Source(f"{server.url}/upstream.git"))
+        nobody = refused(ground, CloneSource(f"{server.url}/upstream.git"))
         assert nobody.title == "The server asks for a user name and password"
     assert "wr0ng-t0ken" not in f"{error.title} {error.detail} {error.hint}"
 
 
 def test_nobody_there(ground: Ground) -> None:
     ground.work()
-    error = refused(ground, Source(f"http://127.0.0.1:{free_port()}/upstream.git"))
+    error = refused(ground, CloneSource(f"http://127.0.0.1:{free_port()}/upstream.git"))
     assert isinstance(error, GitError)
     assert error.title == "The server refuses the connection"
 
@@ -246,10 +246,10 @@ def test_what_the_remote_says_is_kept_apart_from_gits_own_words(ground: Ground) 
 def test_killed_while_it_pushes_it_leaves_nothing(ground: Ground) -> None:
     hook(ground, "pre-receive", "exec sleep 30")
     ground.work()
-    plan = ground.exit.plan_push(ground.clone, ground.source, Watch())
-    watch = Watch(lambda stage, *_: watch.cancel() if stage == "Writing objects" else None)
+    plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
+    task = TaskContext(lambda stage, *_: task.cancel() if stage == "Writing objects" else None)
     with pytest.raises(RelayError) as error:
-        ground.exit.push(ground.clone, ground.source, plan, watch)
+        ground.exit.push(ground.clone, ground.source, plan, task)
     assert error.value.kind == "cancelled"
     listed = subprocess.run(["git", "for-each-ref", "refs/heads/topic"], cwd=ground.upstream, capture_output=True)
     assert listed.stdout == b""

@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Input
 
-from relay_tui.ui.columns import ASCII, UNICODE, Layout, Run, bar_runs, fit, lay_out
-from relay_tui.ui.row_table import Cell, Column, Row, RowTable, cell
+from relay_tui.ui.presentation.columns import ASCII, UNICODE, Run, TableLayout, bar_runs, fit, lay_out
+from relay_tui.ui.widgets.table.table import Cell, Column, KeyedTable, Row, cell
 
 NAME = Column("name", "NAME", grow=1, priority=9, min_width=8)
 STATE = Column("state", "STATE", priority=8)
@@ -25,7 +25,7 @@ COLUMNS = (NAME, STATE, BRANCH, AGE)
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y"
 
 
-class CountingTable(RowTable):
+class CountingTable(KeyedTable):
     """Counts the lines it draws."""
 
     lines_drawn = 0
@@ -40,7 +40,7 @@ class TableApp(App[None]):
 
     CSS = "RowTable { height: 1fr; width: 1fr; } Input { dock: bottom; display: none; }"
 
-    def __init__(self, table: RowTable) -> None:
+    def __init__(self, table: KeyedTable) -> None:
         super().__init__()
         self.table = table
         self.moves: list[str | None] = []
@@ -50,10 +50,10 @@ class TableApp(App[None]):
         yield self.table
         yield Input()
 
-    def on_row_table_cursor_moved(self, message: RowTable.CursorMoved) -> None:
+    def on_row_table_cursor_moved(self, message: KeyedTable.CursorMoved) -> None:
         self.moves.append(message.key)
 
-    def on_row_table_row_chosen(self, message: RowTable.RowChosen) -> None:
+    def on_row_table_row_chosen(self, message: KeyedTable.RowChosen) -> None:
         self.chosen.append(message.key)
 
 
@@ -66,7 +66,7 @@ def rows(*numbers: int) -> list[Row]:
 
 
 @asynccontextmanager
-async def running(table: RowTable, size: tuple[int, int] = (80, 11)) -> AsyncIterator[tuple[TableApp, Pilot[None]]]:
+async def running(table: KeyedTable, size: tuple[int, int] = (80, 11)) -> AsyncIterator[tuple[TableApp, Pilot[None]]]:
     """The table on a screen of `size`, focused; 10 rows below its header by default."""
     app = TableApp(table)
     async with app.run_test(size=size) as pilot:
@@ -74,21 +74,21 @@ async def running(table: RowTable, size: tuple[int, int] = (80, 11)) -> AsyncIte
         yield app, pilot
 
 
-def screen(table: RowTable) -> list[str]:
+def screen(table: KeyedTable) -> list[str]:
     return [table.render_line(y).text for y in range(table.content_size.height)]
 
 
-def line_of(table: RowTable, text: str) -> int:
+def line_of(table: KeyedTable, text: str) -> int:
     """The screen line that shows `text`."""
     return next(y for y, line in enumerate(screen(table)) if f"{text} " in line)
 
 
-def marked(table: RowTable) -> list[str]:
+def marked(table: KeyedTable) -> list[str]:
     return [line for line in screen(table) if line.startswith("▌")]
 
 
 async def test_the_cursor_stays_on_its_key_through_insert_delete_and_sort() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(5)))
     async with running(table) as (app, pilot):
         await pilot.press("j", "j")
@@ -109,7 +109,7 @@ async def test_the_cursor_stays_on_its_key_through_insert_delete_and_sort() -> N
     ids=["the next took its place", "none below", "re-sorted", "all others, same place", "all others, the last"],
 )
 async def test_a_cursor_whose_row_vanished_goes_to_the_nearest(left: tuple[int, ...], lands_on: str) -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(5)))
     async with running(table) as (app, pilot):
         table.move_to("row-2")
@@ -121,7 +121,7 @@ async def test_a_cursor_whose_row_vanished_goes_to_the_nearest(left: tuple[int, 
 
 
 async def test_the_cursor_finds_its_key_again_after_all_rows_were_away() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(5)))
     async with running(table) as (app, pilot):
         table.move_to("row-3")
@@ -135,7 +135,7 @@ async def test_the_cursor_finds_its_key_again_after_all_rows_were_away() -> None
 
 
 async def test_the_cursor_is_on_the_screen_when_rows_come_back_with_their_titles() -> None:
-    table = RowTable(COLUMNS, placeholder="Nothing.")
+    table = KeyedTable(COLUMNS, placeholder="Nothing.")
     table.set_rows(rows(*range(50)))
     async with running(table) as (_, pilot):
         table.move_to("row-40")
@@ -149,7 +149,7 @@ async def test_the_cursor_is_on_the_screen_when_rows_come_back_with_their_titles
 
 
 async def test_rows_inserted_above_do_not_move_what_is_on_the_screen() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(50)))
     async with running(table) as (_, pilot):
         table.move_to("row-30")
@@ -165,7 +165,7 @@ async def test_rows_inserted_above_do_not_move_what_is_on_the_screen() -> None:
 
 
 async def test_a_reader_who_scrolled_away_from_the_cursor_is_not_moved_either() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(50)))
     async with running(table) as (_, pilot):
         table.scroll_to(y=25, animate=False)
@@ -181,7 +181,7 @@ async def test_a_reader_who_scrolled_away_from_the_cursor_is_not_moved_either() 
 
 
 async def test_the_cursor_keeps_its_screen_line_when_rows_are_sorted_anew() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(50)))
     async with running(table) as (_, _pilot):
         table.move_to("row-30")
@@ -210,7 +210,7 @@ async def test_only_changed_lines_on_the_screen_are_drawn_again() -> None:
 
 
 async def test_two_rows_with_one_key_are_refused() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     with pytest.raises(ValueError, match="one key"):
         table.set_rows(rows(1, 1))
 
@@ -235,7 +235,7 @@ async def test_two_rows_with_one_key_are_refused() -> None:
     ],
 )
 async def test_keys_move_the_cursor_and_keep_it_on_the_screen(key: str, lands_on: int) -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(50)))
     async with running(table) as (app, pilot):
         assert table.move_to("row-20")
@@ -247,7 +247,7 @@ async def test_keys_move_the_cursor_and_keep_it_on_the_screen(key: str, lands_on
 
 
 async def test_keys_can_be_remapped_by_their_ids() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(5)))
     async with running(table) as (app, pilot):
         app.set_keymap({"table.down": "x"})
@@ -256,7 +256,7 @@ async def test_keys_can_be_remapped_by_their_ids() -> None:
 
 
 async def test_move_to_a_key_that_is_not_there_changes_nothing() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(0, 1))
     async with running(table):
         assert not table.move_to("row-7")
@@ -264,7 +264,7 @@ async def test_move_to_a_key_that_is_not_there_changes_nothing() -> None:
 
 
 async def test_enter_chooses_the_row_under_the_cursor_and_nothing_without_rows() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     async with running(table) as (app, pilot):
         await pilot.press("enter", "j", "G", "ctrl+d")
         table.set_rows(rows(0, 1))
@@ -274,7 +274,7 @@ async def test_enter_chooses_the_row_under_the_cursor_and_nothing_without_rows()
 
 
 async def test_a_click_moves_the_cursor_and_a_second_one_chooses() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(50)))
     async with running(table) as (app, pilot):
         table.scroll_to(y=5, animate=False)
@@ -288,7 +288,7 @@ async def test_a_click_moves_the_cursor_and_a_second_one_chooses() -> None:
 
 
 async def test_a_double_click_chooses_once_wherever_the_cursor_was() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(5)))
     async with running(table) as (app, pilot):
         await pilot.double_click(table, Offset(10, 4))
@@ -301,7 +301,7 @@ async def test_a_double_click_chooses_once_wherever_the_cursor_was() -> None:
 
 
 async def test_the_wheel_scrolls_and_leaves_the_cursor() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(50)))
     async with running(table) as (app, pilot):
         await pilot.hover(table, Offset(5, 5))
@@ -312,7 +312,7 @@ async def test_the_wheel_scrolls_and_leaves_the_cursor() -> None:
 
 
 async def test_columns_line_up_and_the_right_ones_are_dropped_when_narrow() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows([row("alpha", branch="feature/x", age="5m"), row("beta", age="12h")])
     async with running(table, (80, 5)) as (_, pilot):
         header, alpha, beta = screen(table)[:3]
@@ -330,7 +330,7 @@ async def test_columns_line_up_and_the_right_ones_are_dropped_when_narrow() -> N
         assert shown == [["NAME", "STATE", "BRANCH"], ["NAME", "STATE"], ["NAME"]]
 
 
-def shown(layout: Layout) -> list[tuple[int, int]]:
+def shown(layout: TableLayout) -> list[tuple[int, int]]:
     return [(place.column, place.width) for place in layout.places]
 
 
@@ -349,7 +349,7 @@ def test_least_and_most_widths_hold() -> None:
 
 
 async def test_columns_only_grow_until_the_table_gets_another_width_or_other_columns() -> None:
-    table = RowTable((Column("name", "NAME"), STATE))
+    table = KeyedTable((Column("name", "NAME"), STATE))
     table.set_rows([Row("a", (cell("short"), cell("running")))])
     async with running(table) as (_, pilot):
         assert screen(table)[0].index("STATE") == 9
@@ -365,7 +365,7 @@ async def test_columns_only_grow_until_the_table_gets_another_width_or_other_col
 
 
 async def test_columns_shrink_when_a_row_is_gone_and_not_when_a_filter_hides_it() -> None:
-    table = RowTable((Column("name", "NAME"), STATE))
+    table = KeyedTable((Column("name", "NAME"), STATE))
     short, long = (Row(name, (cell(name), cell("running"))) for name in ("short", "a much longer name"))
     table.set_rows([short, long])
     async with running(table):
@@ -378,7 +378,7 @@ async def test_columns_shrink_when_a_row_is_gone_and_not_when_a_filter_hides_it(
 
 
 async def test_nothing_moves_sideways_when_the_scrollbar_appears() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(10, 15)))
     async with running(table) as (_, pilot):
         before = screen(table)[1]
@@ -420,7 +420,7 @@ def test_a_cut_keeps_the_tones_of_what_is_left() -> None:
 
 
 async def test_wide_characters_and_combining_marks_keep_the_columns_in_line() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     names = ("plain", "日本語", "e\u0301e\u0301e\u0301", "한국어 mixed")
     table.set_rows([row(name) for name in names])
     async with running(table, (60, 6)):
@@ -430,7 +430,7 @@ async def test_wide_characters_and_combining_marks_keep_the_columns_in_line() ->
 
 
 async def test_text_that_looks_like_markup_is_drawn_as_it_is() -> None:
-    table = RowTable((Column("a", HOSTILE), STATE), placeholder=HOSTILE)
+    table = KeyedTable((Column("a", HOSTILE), STATE), placeholder=HOSTILE)
     async with running(table) as (app, pilot):
         assert HOSTILE in screen(table)[1]
         table.highlight = "[/x]"
@@ -444,7 +444,7 @@ async def test_text_that_looks_like_markup_is_drawn_as_it_is() -> None:
 @pytest.mark.parametrize("text", ["", "\n", "a\nb\x1b[31m", "\u202e", "\ud800", "👩‍💻" * 40, "\u0301" * 9, "\t"])
 @pytest.mark.parametrize("ascii_mode", [False, True])
 async def test_no_text_can_break_the_table(text: str, ascii_mode: bool) -> None:
-    table = RowTable(COLUMNS, ascii=ascii_mode)
+    table = KeyedTable(COLUMNS, ascii=ascii_mode)
     table.set_rows([Row("a", (cell(text), Cell(), Cell(((text, "bad"), (text, "")))), wide=None), Row("b", ())])
     table.set_rows([Row("a", (cell(text),), wide=cell(text), progress=float("nan"))])
     async with running(table, (20, 4)):
@@ -453,7 +453,7 @@ async def test_no_text_can_break_the_table(text: str, ascii_mode: bool) -> None:
 
 
 async def test_the_wide_cell_is_drawn_over_the_cells_from_its_column_on() -> None:
-    table = RowTable((NAME, STATE, Column("branch", "BRANCH", grow=9), AGE))
+    table = KeyedTable((NAME, STATE, Column("branch", "BRANCH", grow=9), AGE))
     words = "Receiving objects 37% 12.3 MiB at 3.4 MiB/s"
     cells = (cell("one"), cell("cloning"), cell("h" * 60), cell("9d"))
     table.set_rows([Row("one", cells, cell(words), 2, 0.37), Row("two", cells, cell(words), 2, 1.0), row("three")])
@@ -470,7 +470,7 @@ async def test_the_wide_cell_is_drawn_over_the_cells_from_its_column_on() -> Non
 
 
 async def test_a_wide_cell_short_of_room_starts_behind_the_content_before_it() -> None:
-    table = RowTable((NAME, STATE, AGE))
+    table = KeyedTable((NAME, STATE, AGE))
     table.set_rows([Row("a", (cell("short-name"),), cell("x" * 50)), Row("b", (cell("b"),), cell("y")), row("c")])
     async with running(table, (70, 6)) as (_, pilot):
         header, long, short = screen(table)[:3]
@@ -493,7 +493,7 @@ def test_the_bar_is_always_ten_cells(progress: float, bar: str, ascii_bar: str) 
 
 
 async def test_without_rows_the_placeholder_is_wrapped_below_an_empty_line() -> None:
-    table = RowTable(COLUMNS, placeholder="No sessions yet.\nPress n to open one on any branch.")
+    table = KeyedTable(COLUMNS, placeholder="No sessions yet.\nPress n to open one on any branch.")
     async with running(table, (24, 8)) as (_, pilot):
         assert [line.strip() for line in screen(table)[:5]] == [
             "", "No sessions yet.", "Press n to open one", "on any branch.", "",
@@ -507,7 +507,7 @@ async def test_without_rows_the_placeholder_is_wrapped_below_an_empty_line() -> 
 
 
 async def test_the_header_can_be_left_out() -> None:
-    table = RowTable(COLUMNS, show_header=False)
+    table = KeyedTable(COLUMNS, show_header=False)
     table.set_rows(rows(*range(50)))
     async with running(table) as (_, pilot):
         assert "row-0" in screen(table)[0]
@@ -520,7 +520,7 @@ async def test_the_header_can_be_left_out() -> None:
 
 async def test_ascii_mode_draws_nothing_but_ascii() -> None:
     columns = (Column("name", "NAMÉ", max_width=12), STATE, BRANCH)
-    table = RowTable(columns, ascii=True, placeholder="… nothing — yet")
+    table = KeyedTable(columns, ascii=True, placeholder="… nothing — yet")
     async with running(table, (70, 6)):
         assert "".join(screen(table)).isascii()
         table.set_rows(
@@ -538,7 +538,7 @@ async def test_ascii_mode_draws_nothing_but_ascii() -> None:
 
 
 async def test_occurrences_of_the_filter_are_marked_in_any_case_and_across_spans() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows([Row("a", (Cell((("Fea", "dim"), ("ture-x feature", "bold"))), cell("running")))])
     async with running(table) as (app, pilot):
         app.query_one(Input).display = True
@@ -556,7 +556,7 @@ async def test_occurrences_of_the_filter_are_marked_in_any_case_and_across_spans
 
 
 async def test_the_cursor_shows_over_the_whole_row_and_stronger_when_focused() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(0, 1))
     async with running(table) as (app, pilot):
         app.query_one(Input).display = True
@@ -574,7 +574,7 @@ async def test_the_cursor_shows_over_the_whole_row_and_stronger_when_focused() -
 
 
 async def test_strips_are_drawn_in_the_colours_of_a_new_theme() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(0, 1))
     async with running(table) as (app, pilot):
         before = table.render_line(2)
@@ -584,7 +584,7 @@ async def test_strips_are_drawn_in_the_colours_of_a_new_theme() -> None:
 
 
 async def test_the_cursor_stays_on_the_screen_when_the_table_shrinks() -> None:
-    table = RowTable(COLUMNS)
+    table = KeyedTable(COLUMNS)
     table.set_rows(rows(*range(50)))
     async with running(table, (80, 31)) as (_, pilot):
         table.move_to("row-29")

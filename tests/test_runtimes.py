@@ -12,15 +12,15 @@ from test_forms import mistakes
 from test_plan import DISK, PROJECT, SESSION, records
 from textual.widgets import Input
 
-from relay_tui import wiring
+from relay_tui.bootstrap import container
 from relay_tui.config import Config
-from relay_tui.errors import NeedsConsentError, NoImageError
-from relay_tui.hints import on_command_line
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.plan import Act, plan
-from relay_tui.services.ports import ContainerSpec, Isolation, Observed
-from relay_tui.services.runtimes import AUTO, DOCKER, INSTEAD, NOT_ISOLATED, PROCESS, Runtimes, look
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import NeedsConsentError, NoImageError
+from relay_tui.domain.hints import render_for_cli
+from relay_tui.ports import ContainerSpec, ContainerState, Isolation
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.reconcile.planner import StepKind, plan
+from relay_tui.services.runtime_router import AUTO, DOCKER, INSTEAD, NOT_ISOLATED, PROCESS, RuntimeRouter, survey
+from relay_tui.services.sessions.drafts import NewSession
 
 
 class FakeProcesses(FakeRuntime):
@@ -31,9 +31,9 @@ class FakeProcesses(FakeRuntime):
         self.works = works
         self.agreed = False
 
-    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+    def create(self, spec: ContainerSpec, task: TaskContext) -> str:
         """With an id like those of processes."""
-        made = self.containers.pop(super().create(spec, watch))
+        made = self.containers.pop(super().create(spec, task))
         made.id = f"process-{spec.labels['relay.session']}"
         self.containers[made.id] = made
         return made.id
@@ -70,7 +70,7 @@ def test_the_choice(
     docker = FakeRuntime()
     if not engine:
         docker.go_down()
-    choice = Runtimes(docker=docker, process=FakeProcesses(works=sandbox)).choose(wanted, [others], agreed.split())
+    choice = RuntimeRouter(docker=docker, process=FakeProcesses(works=sandbox)).choose(wanted, [others], agreed.split())
     assert (choice.runtime, choice.isolated) == (runtime, isolated)
     assert (choice.asks.consent if choice.asks else "") == asks
     assert bool(choice.why) is (wanted == AUTO)
@@ -88,29 +88,31 @@ def test_the_choice(
 def test_refused_it_says_how_many_are_containers(others: list[str], words: str) -> None:
     docker = FakeRuntime()
     docker.go_down()
-    asks = Runtimes(docker=docker, process=FakeProcesses(works=True)).choose(AUTO, others, ()).asks
+    asks = RuntimeRouter(docker=docker, process=FakeProcesses(works=True)).choose(AUTO, others, ()).asks
     assert asks is not None
     assert asks.title == f"No engine answers, and {words}"
 
 
 def test_relay_as_it_is_wired_has_a_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
-    relay = wiring.over_stage(tmp_path / "data", Config(path=tmp_path / "config.toml"))
-    choice = relay.sessions.choose(NewSession(project="none"))
+    relay = container.build_demo_relay(tmp_path / "data", Config(path=tmp_path / "config.toml"))
+    choice = relay.sessions.choose_runtime(NewSession(project="none"))
     assert (choice.runtime, "no engine answers" in choice.why) == (PROCESS, True)
-    assert look(relay.runtime).unseen == {DOCKER}
+    assert survey(relay.runtime).unseen == {DOCKER}
 
 
 def test_an_engine_that_is_away_hides_no_process() -> None:
     docker, processes = FakeRuntime(), FakeProcesses(works=True)
     docker.go_down()
-    assert Runtimes(docker=docker, process=processes).look().unseen == {DOCKER}
+    assert RuntimeRouter(docker=docker, process=processes).survey().unseen == {DOCKER}
     other = replace(SESSION, id="t", name="elk", runtime=PROCESS, container_id="process-t")
     disk = replace(DISK, clones={"s": "p", "t": "p"})
-    ended = Observed("process-t", "t", "p", "exited", 3)
+    ended = ContainerState("process-t", "t", "p", "exited", 3)
     steps = plan(records(PROJECT, SESSION, other), disk, [ended], frozenset(), {DOCKER})
-    assert [(step.act, step.subject) for step in steps] == [(Act.NOTE, "t")]
-    steps = plan(records(PROJECT, SESSION, other), disk, [Observed("c", "s", "p", "running")], frozenset(), {PROCESS})
+    assert [(step.act, step.subject) for step in steps] == [(StepKind.NOTE, "t")]
+    steps = plan(
+        records(PROJECT, SESSION, other), disk, [ContainerState("c", "s", "p", "running")], frozenset(), {PROCESS}
+    )
     assert steps == []
 
 
@@ -119,7 +121,7 @@ def rig(tmp_path: Path) -> Rig:
     """A relay whose engine is away, on a machine without a sandbox."""
     rig = build(tmp_path / "data")
     rig.ready()
-    rig.relay.sessions._runtime = Runtimes(docker=rig.engine, process=FakeProcesses(works=False))
+    rig.relay.sessions._runtime = RuntimeRouter(docker=rig.engine, process=FakeProcesses(works=False))
     return rig
 
 
@@ -143,7 +145,7 @@ async def test_the_form_asks_once_before_it_makes_one_without_a_sandbox(rig: Rig
     assert not made.isolated
     assert any("not isolated" in note for note in made.notes)
     again = NewSession(project=made.project_id, branch="dev", runtime=PROCESS)
-    assert rig.relay.sessions.choose(again).asks is None  # it is remembered
+    assert rig.relay.sessions.choose_runtime(again).asks is None  # it is remembered
     with pytest.raises(NeedsConsentError):
         rig.relay.sessions.register(replace(again, runtime=AUTO))
 
@@ -160,19 +162,19 @@ def test_an_image_that_was_asked_for_is_not_left_out_unasked(tmp_path: Path) -> 
     docker = FakeRuntime()
     rig = build(tmp_path / "data", engine=docker)
     project = rig.ready()
-    rig.relay.sessions._runtime = Runtimes(docker=docker, process=FakeProcesses(works=True))
+    rig.relay.sessions._runtime = RuntimeRouter(docker=docker, process=FakeProcesses(works=True))
     wanted = NewSession(project=project.id, branch="dev", image="node:22", runtime=AUTO, agreed=INSTEAD)
-    assert rig.relay.sessions.choose(wanted).runtime == DOCKER
+    assert rig.relay.sessions.choose_runtime(wanted).runtime == DOCKER
     docker.go_down()
-    for refused in (rig.relay.sessions.choose, rig.relay.sessions.register, rig.relay.sessions.preview):
+    for refused in (rig.relay.sessions.choose_runtime, rig.relay.sessions.register, rig.relay.sessions.preview):
         with pytest.raises(NoImageError) as caught:
             refused(wanted)
         assert (caught.value.field, caught.value.exit_code) == ("image", 4)
-        assert "--runtime process" in on_command_line(caught.value.hint)
+        assert "--runtime process" in render_for_cli(caught.value.hint)
     as_process = rig.relay.sessions.register(replace(wanted, runtime=PROCESS))
     assert (as_process.image, as_process.notes[-1]) == ("", "A process has no image: node:22 is not used.")
     with pytest.raises(NoImageError):
-        rig.relay.sessions.retry(as_process.id, Watch(), image="node:22")
+        rig.relay.sessions.retry(as_process.id, TaskContext(), image="node:22")
     rig.put(replace(project, default_image="node:20"))
     by_default = rig.relay.sessions.register(replace(wanted, image=""))
     assert by_default.notes[-1] == "A process has no image: node:20 is not used."
@@ -193,17 +195,17 @@ async def test_the_form_says_beside_the_image_that_it_needs_an_engine(rig: Rig) 
 
 def test_among_processes_one_that_never_got_its_container_is_none(tmp_path: Path) -> None:
     docker = FakeRuntime()
-    runtimes = Runtimes(docker=docker, process=FakeProcesses(works=True))
+    runtimes = RuntimeRouter(docker=docker, process=FakeProcesses(works=True))
     rig = build(tmp_path / "data", engine=docker)
     project = rig.ready()
     (first,) = rig.live(project)
     rig.relay.sessions._runtime = runtimes
     docker.go_down()
     wanted = NewSession(project=project.id, runtime=AUTO)
-    assert rig.relay.sessions.choose(wanted).asks is not None  # its session is a container
+    assert rig.relay.sessions.choose_runtime(wanted).asks is not None  # its session is a container
     rig.put(replace(first, container_id=""))
-    assert rig.relay.sessions.choose(wanted).asks is not None  # it is to be one
+    assert rig.relay.sessions.choose_runtime(wanted).asks is not None  # it is to be one
     rig.put(replace(first, id="other", name="other", runtime=PROCESS, container_id="process-other"))
-    assert rig.relay.sessions.choose(wanted).asks is None
+    assert rig.relay.sessions.choose_runtime(wanted).asks is None
     rig.put(first)
-    assert rig.relay.sessions.choose(wanted).asks is not None
+    assert rig.relay.sessions.choose_runtime(wanted).asks is not None

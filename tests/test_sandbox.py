@@ -19,17 +19,17 @@ from conftest import missing
 from processes import ORDINARY, as_ordinary, ordinary_place, python_for_all
 from waiting import wait_until
 
-from relay_tui import hidden
-from relay_tui.adapters import landlock
-from relay_tui.adapters.process import closed, sandbox
+from relay_tui import sandbox_policy
+from relay_tui.adapters.linux import landlock
+from relay_tui.adapters.process import hidden_paths, sandbox
 from relay_tui.adapters.process.runtime import ProcessRuntime
 from relay_tui.config import load
-from relay_tui.errors import ConfigError, ConflictError
-from relay_tui.hidden import opened_by
+from relay_tui.domain.errors import ConfigError, ConflictError
 from relay_tui.paths import DataDir
-from relay_tui.services.ports import ContainerSpec
-from relay_tui.services.spec import loosened, notes_of
-from relay_tui.services.watch import Watch
+from relay_tui.ports import ContainerSpec
+from relay_tui.ports.task import TaskContext
+from relay_tui.sandbox_policy import exposes_hidden
+from relay_tui.services.sessions.container_spec import relaxed_hardening, spec_notes
 
 TOOLS = (".cargo/bin/cargo", ".nvm/bin/tool", "tools/bin/tool")
 ABSTRACT = {"connect to an abstract socket", "send to an abstract socket"}
@@ -138,7 +138,7 @@ class Machine:
         targets = [self.canary, home / ".bashrc", home / ".ssh/authorized_keys", sibling, base, store]
         targets += [tool, home / ".cargo/new", home / "tools/new"]
         targets += [self.root / "new", Path("/proc/sys/kernel/core_pattern"), *map(Path, kept)]
-        targets += [self.root / "source/relay_tui/adapters/process/launch.py", Path("/dev/shm/../sda")]
+        targets += [self.root / "source/relay_tui/adapters/process/supervisor/launcher.py", Path("/dev/shm/../sda")]
         world = {
             "token": self.token,
             "root": str(self.root),
@@ -299,11 +299,11 @@ def test_a_home_that_nothing_runs_without_is_not_hidden(
 ) -> None:
     """As accounts of services have it, and users without an entry: their secrets are hidden one by one."""
     monkeypatch.setenv("HOME", home)
-    monkeypatch.setattr(hidden, "own_home", lambda: Path(home))
-    monkeypatch.setattr(hidden, "_OF_HOME", (".ssh", "bin", "null"))
-    found = closed.find(tmp_path / "data", ())
+    monkeypatch.setattr(sandbox_policy, "own_home", lambda: Path(home))
+    monkeypatch.setattr(sandbox_policy, "_OF_HOME", (".ssh", "bin", "null"))
+    found = hidden_paths.find_hidden_paths(tmp_path / "data", ())
     assert not {Path("/"), Path("/usr"), Path("/usr/sbin"), Path("/dev")} & {*found.directories, *found.files}
-    monkeypatch.setattr(hidden, "_OF_HOME", (".ssh",))
+    monkeypatch.setattr(sandbox_policy, "_OF_HOME", (".ssh",))
     proof = sandbox.probe(tmp_path / "data")
     assert proof.works or proof.words == "bubblewrap is not installed", proof
 
@@ -313,7 +313,7 @@ def test_a_sandbox_that_cannot_close_what_sessions_have_closed_does_not_work(
 ) -> None:
     if not sandbox.probe(tmp_path).works:
         missing(sandbox.probe(tmp_path).words)
-    monkeypatch.setattr(closed, "find", lambda *_: closed.Closed((Path("/usr"),), ()))
+    monkeypatch.setattr(hidden_paths, "find", lambda *_: hidden_paths.HiddenPaths((Path("/usr"),), ()))
     assert not sandbox.probe(tmp_path).works
 
 
@@ -327,9 +327,9 @@ def test_what_root_alone_may_read_is_found(tmp_path: Path) -> None:
     (tmp_path / "root/link").symlink_to("open/key")
     (tmp_path / "root/shut").chmod(0o750)
     (tmp_path / "root/passage").chmod(0o711)
-    found = {str(path.relative_to(tmp_path / "root")) for path in closed.private(str(tmp_path / "root"), 99)}
+    found = {str(path.relative_to(tmp_path / "root")) for path in hidden_paths.private(str(tmp_path / "root"), 99)}
     assert found == {"open/key", "open/deep/er/key", "shut", "passage"}
-    found = {str(path.relative_to(tmp_path / "root")) for path in closed.private(str(tmp_path / "root"), 3)}
+    found = {str(path.relative_to(tmp_path / "root")) for path in hidden_paths.private(str(tmp_path / "root"), 3)}
     assert found == {"open/key", "shut", "passage"}  # not files that lie deep: there may be many
 
 
@@ -338,10 +338,10 @@ def test_sockets_are_found_as_the_kernel_tells_of_them(tmp_path: Path, monkeypat
     names = ("/srv/a b.sock", "@abstract", "", "/proc/self/fd/7/sock", "/srv/c")
     rows = [f"0000000000000000: 00000002 00000000 00010000 0001 01 {n} {name}" for n, name in enumerate(names)]
     table.write_text("\n".join(["Num RefCount Protocol Flags Type St Inode Path", *rows, ""]))
-    monkeypatch.setattr(closed, "_UNIX_SOCKETS", table)
-    assert [*closed.listening()] == [Path("/srv/a b.sock"), Path("/srv/c")]
-    monkeypatch.setattr(closed, "_UNIX_SOCKETS", tmp_path / "none")
-    assert [*closed.listening()] == []
+    monkeypatch.setattr(hidden_paths, "_UNIX_SOCKETS", table)
+    assert [*hidden_paths.listening()] == [Path("/srv/a b.sock"), Path("/srv/c")]
+    monkeypatch.setattr(hidden_paths, "_UNIX_SOCKETS", tmp_path / "none")
+    assert [*hidden_paths.listening()] == []
 
 
 # fmt: off
@@ -360,7 +360,7 @@ def test_what_would_open_what_is_hidden_is_no_readable(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = _home(tmp_path, monkeypatch)
-    assert opened_by(path)
+    assert exposes_hidden(path)
     if path != "~":
         with pytest.raises(ConfigError, match=r"profiles\.x\.readable would open"):
             load(_config(home, path))
@@ -371,14 +371,14 @@ def test_what_would_open_what_is_hidden_is_no_readable(
 )
 def test_what_lies_beside_it_is(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = _home(tmp_path, monkeypatch)
-    assert opened_by(path) == ""
+    assert exposes_hidden(path) == ""
     found = load(_config(home, path)).find_profile("x")
     assert found.readable == (path,)
-    assert loosened(found, "process") == loosened(found) == [f"may read {path}"]
-    assert loosened(found, "docker") == []
-    (note,) = notes_of("docker", True, found)
+    assert relaxed_hardening(found, "process") == relaxed_hardening(found) == [f"may read {path}"]
+    assert relaxed_hardening(found, "docker") == []
+    (note,) = spec_notes("docker", True, found)
     assert note == f"A container cannot have what the profile sets: readable {path}."
-    assert opened_by(path, Path(path.replace("~", str(home))) / "data")  # the data dir, somewhere in it
+    assert exposes_hidden(path, Path(path.replace("~", str(home))) / "data")  # the data dir, somewhere in it
 
 
 def _home(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -419,7 +419,7 @@ def test_a_path_that_became_a_link_to_a_secret_is_refused_when_it_starts(
     clone.mkdir(parents=True)
     labels = {"relay.session": "s1", "relay.project": "p1"}
     spec = ContainerSpec(name="s1", image="", workspace=clone, labels=labels, runtime="process", readable=("~/tools",))
-    process_id = runtime.create(spec, Watch())
+    process_id = runtime.create(spec, TaskContext())
     for secret in (home / ".ssh", place.root):
         (home / "tools").unlink(missing_ok=True)
         (home / "tools").symlink_to(secret)

@@ -17,14 +17,14 @@ from rich.cells import cell_len
 from textual.widgets import Tabs
 
 from relay_tui.config import Config, Profile
-from relay_tui.errors import EngineError, Fault, GitError
-from relay_tui.events import EngineStatus
-from relay_tui.model import SessionState
-from relay_tui.services import engine_watch
+from relay_tui.domain.errors import EngineError, Fault, GitError
+from relay_tui.domain.events import EngineStatus
+from relay_tui.domain.models import SessionState
 from relay_tui.services.projects import NewProject
-from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS, SHARED_KEYS, L
-from relay_tui.ui.screens.help import HelpScreen
+from relay_tui.services.reconcile import runtime_monitor
+from relay_tui.ui.dialogs.help import HelpScreen
+from relay_tui.ui.keys.actions import ACTIONS, SHARED_KEYS, L
+from relay_tui.ui.presentation import sessions
 
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m\r\n\ttail"
 CLONE_FAILED = Fault("git", "The repository cannot be cloned", "fatal: unable to access\nfatal: early EOF", "Check it.")
@@ -36,8 +36,8 @@ SIZES = [(80, 24), (160, 45), (200, 60), (40, 12), (20, 6)]
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     """A relay over an empty data dir whose path is the same on every machine, on a fixed day."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(present, "now", lambda: datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
-    monkeypatch.setattr(engine_watch, "BACKOFF", (0.02,))
+    monkeypatch.setattr(sessions, "now", lambda: datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
+    monkeypatch.setattr(runtime_monitor, "BACKOFF", (0.02,))
     return build(Path("data"))
 
 

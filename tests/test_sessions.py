@@ -13,7 +13,7 @@ from fakes import Container, Rig, build
 from waiting import wait_until
 
 from relay_tui.config import Config, Profile
-from relay_tui.errors import (
+from relay_tui.domain.errors import (
     CancelledError,
     ConflictError,
     EngineError,
@@ -26,10 +26,10 @@ from relay_tui.errors import (
     NotFoundError,
     RelayError,
 )
-from relay_tui.events import RecordsChanged
-from relay_tui.model import CloneState, Desired, Project, Session, SessionState
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.watch import Watch
+from relay_tui.domain.events import RecordsChanged
+from relay_tui.domain.models import CloneState, DesiredState, Project, Session, SessionState
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.sessions.drafts import NewSession
 
 COMMAND = Profile(name="job", command=("/bin/sh", "-c", "make"), image="job-image")
 
@@ -90,7 +90,7 @@ def test_names_are_suggested_after_the_branch_and_free_again_after_removal(rig: 
     assert rig.drafted(project, new_branch="x" * 80).name == "x" * 40
     assert rig.drafted(project, new_branch="x" * 81).name == "x" * 36 + "-2"
     first = rig.live()[0]
-    rig.relay.sessions.remove(first.id, Watch())
+    rig.relay.sessions.remove(first.id, TaskContext())
     assert rig.relay.sessions.suggest_name(project.id, "main") == "main"
 
 
@@ -108,7 +108,7 @@ def test_a_preview_is_what_is_then_made(rig: Rig, project: Project) -> None:
     assert (session.name, session.branch, session.base_branch) == ("topic", "topic", "dev")
     assert (spec.image, spec.command) == ("job-image", COMMAND.command)
     assert len(rig.live()) == 1
-    made = rig.relay.sessions.build(rig.relay.sessions.register(wanted).id, Watch())
+    made = rig.relay.sessions.build(rig.relay.sessions.register(wanted).id, TaskContext())
     assert rig.engine.of(made).spec.command == spec.command
     assert (Path(made.work_dir) / ".git/origin").read_text() == f"{project.source} topic"
 
@@ -182,7 +182,7 @@ def test_retry_goes_on_from_the_step_that_failed(
     before = counted(rig, "clone_session")
     spoil(rig)
     with pytest.raises(RelayError, match=r".+"):
-        rig.relay.sessions.build(session.id, Watch())
+        rig.relay.sessions.build(session.id, TaskContext())
     failed = rig.session(session.id)
     assert failed.state is SessionState.ERROR
     assert failed.error_reason is not None
@@ -191,7 +191,7 @@ def test_retry_goes_on_from_the_step_that_failed(
     rig.git.failures.clear()
     rig.engine.failures.clear()
     rig.engine.come_back()
-    made = rig.relay.sessions.retry(session.id, Watch())
+    made = rig.relay.sessions.retry(session.id, TaskContext())
     assert (made.state, made.error_reason) == (SessionState.RUNNING, None)
     assert rig.engine.of(made).id == made.container_id
     assert counted(rig, "clone_session") - before == clones
@@ -202,7 +202,7 @@ def test_when_both_fail_the_clone_is_what_the_row_tells(rig: Rig, project: Proje
     fail_to_clone(rig)
     fail_to_create(rig)
     with pytest.raises(GitError):
-        rig.relay.sessions.build(session.id, Watch())
+        rig.relay.sessions.build(session.id, TaskContext())
     reason = rig.session(session.id).error_reason
     assert reason is not None
     assert reason.kind == "git"
@@ -212,14 +212,14 @@ def test_a_command_that_ends_at_once_leaves_its_code_and_last_words(rig: Rig, pr
     session = rig.drafted(project, profile="job")
     rig.engine.on_start = exits(2, b"make: *** No targets.  Stop.\n")
     with pytest.raises(EngineError, match="exit code 2"):
-        rig.relay.sessions.build(session.id, Watch())
+        rig.relay.sessions.build(session.id, TaskContext())
     failed = rig.session(session.id)
     assert (failed.state, failed.exit_code) == (SessionState.ERROR, 2)
     assert failed.error_reason is not None
     assert "No targets" in failed.error_reason.detail
     old = failed.container_id
     rig.engine.on_start = lambda _: None
-    made = rig.relay.sessions.retry(session.id, Watch())
+    made = rig.relay.sessions.retry(session.id, TaskContext())
     assert (made.state, made.exit_code) == (SessionState.RUNNING, None)
     assert made.container_id != old  # made anew: profile or image may have been mended
     assert old not in rig.engine.containers
@@ -228,10 +228,10 @@ def test_a_command_that_ends_at_once_leaves_its_code_and_last_words(rig: Rig, pr
 def test_a_command_that_ends_well_is_stopped_not_failed(rig: Rig, project: Project) -> None:
     session = rig.drafted(project, profile="job")
     rig.engine.on_start = exits(0)
-    ended = rig.relay.sessions.build(session.id, Watch())
+    ended = rig.relay.sessions.build(session.id, TaskContext())
     assert ended == rig.session(session.id)
     assert (ended.state, ended.exit_code) == (SessionState.STOPPED, 0)
-    assert rig.relay.sessions.restart(session.id, Watch()).state is SessionState.STOPPED
+    assert rig.relay.sessions.restart(session.id, TaskContext()).state is SessionState.STOPPED
 
 
 def test_a_cancelled_creation_says_so_and_is_gone_on_with(rig: Rig, project: Project) -> None:
@@ -246,7 +246,7 @@ def test_a_cancelled_creation_says_so_and_is_gone_on_with(rig: Rig, project: Pro
     assert (reason.kind, reason.title) == ("cancelled", "Cancelled")
     rig.engine.gates.clear()
     before = counted(rig, "clone_session")
-    assert rig.relay.sessions.retry(session.id, Watch()).state is SessionState.RUNNING
+    assert rig.relay.sessions.retry(session.id, TaskContext()).state is SessionState.RUNNING
     assert counted(rig, "clone_session") == before
 
 
@@ -271,22 +271,22 @@ def test_a_creation_interrupted_by_quitting_is_gone_on_with_by_the_next_relay(ri
 
 def test_stop_start_and_restart(rig: Rig, project: Project) -> None:
     (session,) = rig.live(project)
-    stopped = rig.relay.sessions.stop(session.id, Watch())
-    assert (stopped.state, stopped.desired, stopped.exit_code) == (SessionState.STOPPED, Desired.STOPPED, 137)
-    started = rig.relay.sessions.start(session.id, Watch())
-    assert (started.state, started.desired, started.exit_code) == (SessionState.RUNNING, Desired.RUNNING, None)
+    stopped = rig.relay.sessions.stop(session.id, TaskContext())
+    assert (stopped.state, stopped.desired, stopped.exit_code) == (SessionState.STOPPED, DesiredState.STOPPED, 137)
+    started = rig.relay.sessions.start(session.id, TaskContext())
+    assert (started.state, started.desired, started.exit_code) == (SessionState.RUNNING, DesiredState.RUNNING, None)
     assert started.container_id == session.container_id
     calls = len(rig.engine.calls)
-    rig.relay.sessions.restart(session.id, Watch())
+    rig.relay.sessions.restart(session.id, TaskContext())
     assert [call for call in rig.engine.calls[calls:] if call in {"stop", "start"}] == ["stop", "start"]
 
 
 def test_what_has_lost_its_container_can_be_stopped_and_gets_a_new_one_when_started(rig: Rig, project: Project) -> None:
     (session,) = rig.live(project)
     rig.engine.lose(session)
-    assert rig.relay.sessions.stop(session.id, Watch()).state is SessionState.STOPPED
+    assert rig.relay.sessions.stop(session.id, TaskContext()).state is SessionState.STOPPED
     clones = counted(rig, "clone_session")
-    started = rig.relay.sessions.start(session.id, Watch())
+    started = rig.relay.sessions.start(session.id, TaskContext())
     assert rig.engine.of(started).status == "running"
     assert counted(rig, "clone_session") == clones
 
@@ -294,7 +294,7 @@ def test_what_has_lost_its_container_can_be_stopped_and_gets_a_new_one_when_star
 def test_retrying_what_runs_is_refused(rig: Rig, project: Project) -> None:
     (session,) = rig.live(project)
     with pytest.raises(ConflictError, match="is running"):
-        rig.relay.sessions.retry(session.id, Watch())
+        rig.relay.sessions.retry(session.id, TaskContext())
 
 
 def test_what_someone_works_on_is_refused_by_name_of_the_worker(rig: Rig, project: Project) -> None:
@@ -303,7 +303,7 @@ def test_what_someone_works_on_is_refused_by_name_of_the_worker(rig: Rig, projec
     with rig.locks.hold(session.id, "relay session create"):
         for operation in operations:
             with pytest.raises(ConflictError) as caught:
-                operation(session.id, Watch())
+                operation(session.id, TaskContext())
             assert "relay session create" in caught.value.detail
     assert rig.session(session.id) == session  # the row is not wrong
 
@@ -313,7 +313,7 @@ def test_what_someone_works_on_is_refused_by_name_of_the_worker(rig: Rig, projec
 
 def test_removing_takes_the_container_and_moves_the_clone_to_the_trash(rig: Rig, project: Project) -> None:
     session = rig.running(project)
-    rig.relay.sessions.remove(session.id, Watch())
+    rig.relay.sessions.remove(session.id, TaskContext())
     assert session.container_id not in rig.engine.containers
     assert not Path(session.work_dir).exists()
     (trashed,) = rig.relay.data_dir.trash.iterdir()
@@ -327,7 +327,7 @@ def test_removing_takes_the_container_and_moves_the_clone_to_the_trash(rig: Rig,
 def test_a_container_that_never_got_on_record_goes_too(rig: Rig, project: Project) -> None:
     session = rig.running(project)
     rig.put(replace(session, container_id=""))
-    rig.relay.sessions.remove(session.id, Watch())
+    rig.relay.sessions.remove(session.id, TaskContext())
     assert session.container_id not in rig.engine.containers
 
 
@@ -335,14 +335,14 @@ def test_a_removal_that_the_engine_stops_half_way_keeps_the_clone_and_goes_on_la
     session = rig.running(project)
     rig.engine.failures["remove"] = EngineError("The container cannot be removed", "device or resource busy")
     with pytest.raises(EngineError):
-        rig.relay.sessions.remove(session.id, Watch())
+        rig.relay.sessions.remove(session.id, TaskContext())
     failed = rig.session(session.id)
-    assert (failed.state, failed.desired) == (SessionState.ERROR, Desired.REMOVED)
+    assert (failed.state, failed.desired) == (SessionState.ERROR, DesiredState.REMOVED)
     assert failed.error_reason is not None
     assert failed.error_reason.detail == "device or resource busy"
     assert (Path(session.work_dir) / ".git").is_dir()
     rig.engine.failures.clear()
-    rig.relay.sessions.retry(session.id, Watch())
+    rig.relay.sessions.retry(session.id, TaskContext())
     assert rig.session(session.id).deleted_at is not None
     assert not Path(session.work_dir).exists()
     assert session.container_id not in rig.engine.containers
@@ -359,11 +359,11 @@ def test_a_removal_that_the_disk_stops_is_said_and_goes_on_later(
     with monkeypatch.context() as patch:
         patch.setattr(rig.files, "to_trash", full)
         with pytest.raises(FileSystemError):
-            rig.relay.sessions.remove(session.id, Watch())
+            rig.relay.sessions.remove(session.id, TaskContext())
     reason = rig.session(session.id).error_reason
     assert reason is not None
     assert reason.kind == "file-system"
-    rig.relay.sessions.retry(session.id, Watch())
+    rig.relay.sessions.retry(session.id, TaskContext())
     assert rig.session(session.id).deleted_at is not None
 
 
@@ -371,10 +371,10 @@ def test_a_removal_is_undone_by_starting_what_is_left(rig: Rig, project: Project
     session = rig.running(project)
     rig.engine.go_down()
     with pytest.raises(EngineUnreachableError):
-        rig.relay.sessions.remove(session.id, Watch())
+        rig.relay.sessions.remove(session.id, TaskContext())
     rig.engine.come_back()
-    started = rig.relay.sessions.start(session.id, Watch())
-    assert (started.desired, started.state) == (Desired.RUNNING, SessionState.RUNNING)
+    started = rig.relay.sessions.start(session.id, TaskContext())
+    assert (started.desired, started.state) == (DesiredState.RUNNING, SessionState.RUNNING)
 
 
 def test_the_last_session_is_refused_also_when_the_others_are_only_on_their_way_out(rig: Rig, project: Project) -> None:
@@ -382,10 +382,10 @@ def test_the_last_session_is_refused_also_when_the_others_are_only_on_their_way_
     second = rig.running(project)
     rig.engine.failures["remove"] = EngineError("no")
     with pytest.raises(EngineError):
-        rig.relay.sessions.remove(second.id, Watch())
+        rig.relay.sessions.remove(second.id, TaskContext())
     rig.engine.failures.clear()
     with pytest.raises(ConflictError, match="last session of alpha") as caught:
-        rig.relay.sessions.remove(first.id, Watch())
+        rig.relay.sessions.remove(first.id, TaskContext())
     assert "project" in caught.value.hint
     assert rig.session(first.id) == first
     assert rig.engine.of(first).status == "running"
@@ -401,7 +401,7 @@ def test_of_two_removals_at_once_one_session_stays(rig: Rig, project: Project) -
         def remove(session: Session, both: threading.Barrier = both, refusals: list[ConflictError] = refusals) -> None:
             both.wait(5)
             try:
-                rig.relay.sessions.remove(session.id, Watch())
+                rig.relay.sessions.remove(session.id, TaskContext())
             except ConflictError as error:
                 refusals.append(error)
 
@@ -417,20 +417,20 @@ def test_of_two_removals_at_once_one_session_stays(rig: Rig, project: Project) -
 
 def test_removing_what_is_gone_says_so(rig: Rig, project: Project) -> None:
     session = rig.running(project)
-    rig.relay.sessions.remove(session.id, Watch())
+    rig.relay.sessions.remove(session.id, TaskContext())
     for operation in (rig.relay.sessions.remove, rig.relay.sessions.retry):
         with pytest.raises(NotFoundError, match="gone"):
-            operation(session.id, Watch())
+            operation(session.id, TaskContext())
 
 
 def test_a_cancel_before_the_work_began_is_obeyed(rig: Rig, project: Project) -> None:
     session = rig.drafted(project)
-    watch = Watch()
-    watch.cancel()
+    task = TaskContext()
+    task.cancel()
     rig.git.gates["clone_session"] = threading.Event()
     rig.engine.gates["create"] = threading.Event()
     with pytest.raises(CancelledError):
-        rig.relay.sessions.build(session.id, watch)
+        rig.relay.sessions.build(session.id, task)
 
 
 def test_a_clone_that_its_session_gave_away_is_taken_back_before_it_goes(
@@ -446,7 +446,7 @@ def test_a_clone_that_its_session_gave_away_is_taken_back_before_it_goes(
         really(path, name)
 
     monkeypatch.setattr(rig.relay.files, "to_trash", to_trash)
-    rig.relay.sessions.remove(given.id, Watch())
+    rig.relay.sessions.remove(given.id, TaskContext())
     assert rig.engine.deleted == [f"{given.work_dir} {given.image}"]
     assert rig.session(given.id).deleted_at is not None
     assert not Path(given.work_dir).exists()

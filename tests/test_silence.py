@@ -13,9 +13,10 @@ from typing import NoReturn
 
 import pytest
 
-from relay_tui.adapters.engine import limits, silence
-from relay_tui.adapters.engine.address import Address, find_address
-from relay_tui.errors import EngineUnreachableError, Silence
+from relay_tui.adapters.docker import info as docker_info
+from relay_tui.adapters.docker.connection import unreachable
+from relay_tui.adapters.docker.connection.address import Address, find_address
+from relay_tui.domain.errors import EngineUnreachableError, UnreachableReason
 
 GONE = FileNotFoundError(errno.ENOENT, "No such file or directory")
 DEAD = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
@@ -27,8 +28,8 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with systemd, and nothing else on it."""
     for name in ("systemd", "run", "bin", "home"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(silence, "_SYSTEMD", tmp_path / "systemd")
-    monkeypatch.setattr(silence, "_SBIN", "")
+    monkeypatch.setattr(unreachable, "_SYSTEMD", tmp_path / "systemd")
+    monkeypatch.setattr(unreachable, "_SBIN", "")
     return tmp_path
 
 
@@ -39,7 +40,7 @@ def _environ(box: Path, more: Mapping[str, str]) -> dict[str, str]:
 
 def _told(box: Path, cause: Exception, **more: str) -> EngineUnreachableError:
     environ = _environ(box, more)
-    return silence.unreachable(cause, find_address(environ), environ)
+    return unreachable.unreachable_error(cause, find_address(environ), environ)
 
 
 def _install(box: Path, name: str) -> None:
@@ -60,7 +61,7 @@ def _context(box: Path, host: str) -> str:
 
 def test_nothing_is_installed(box: Path) -> None:
     told = _told(box, GONE)
-    assert (told.silence, told.why) == (Silence.MISSING, "No container engine is installed")
+    assert (told.silence, told.why) == (UnreachableReason.MISSING, "No container engine is installed")
     assert told.mend == 'sudo apt-get install docker.io && sudo usermod -aG docker "$USER"   # then log in again'
     assert told.hint == f"{told.why}: {told.mend}"
 
@@ -68,9 +69,9 @@ def test_nothing_is_installed(box: Path) -> None:
 def test_it_is_installed_and_not_started(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _install(box, "dockerd")
     told = _told(box, GONE)
-    assert told.silence is Silence.STOPPED
+    assert told.silence is UnreachableReason.STOPPED
     assert (told.why, told.mend) == ("Docker is installed and not started", "sudo systemctl start docker")
-    monkeypatch.setattr(silence, "_SYSTEMD", box / "none")
+    monkeypatch.setattr(unreachable, "_SYSTEMD", box / "none")
     assert _told(box, GONE).mend == "sudo service docker start"
 
 
@@ -82,7 +83,7 @@ def test_it_ended_and_left_its_socket(box: Path) -> None:
 
 def test_a_private_socket_that_nobody_made(box: Path) -> None:
     told = _told(box, GONE, DOCKER_HOST="unix:///opt/lab/docker.sock")
-    assert (told.silence, told.mend) == (Silence.ASTRAY, "unset DOCKER_HOST")
+    assert (told.silence, told.mend) == (UnreachableReason.ASTRAY, "unset DOCKER_HOST")
     assert told.why == "There is no socket where $DOCKER_HOST says"
 
 
@@ -135,10 +136,10 @@ def test_a_socket_without_permission(
 ) -> None:
     path = box / "docker.sock"
     path.touch()
-    monkeypatch.setattr(silence, "_group_name", lambda _: group)
-    monkeypatch.setattr(silence, "_groups_to_come", lambda: to_come)
-    told = silence.unreachable(DENIED, Address(f"unix://{path}", "unix", path=str(path)), _environ(box, {}))
-    assert (told.silence, told.why, told.mend) == (Silence.FORBIDDEN, why, mend)
+    monkeypatch.setattr(unreachable, "_group_name", lambda _: group)
+    monkeypatch.setattr(unreachable, "_groups_to_come", lambda: to_come)
+    told = unreachable.unreachable_error(DENIED, Address(f"unix://{path}", "unix", path=str(path)), _environ(box, {}))
+    assert (told.silence, told.why, told.mend) == (UnreachableReason.FORBIDDEN, why, mend)
 
 
 def test_a_private_socket_without_permission(box: Path) -> None:
@@ -159,7 +160,7 @@ def test_a_private_socket_without_permission(box: Path) -> None:
 )
 def test_a_mute_engine(box: Path, host: str, mend: str) -> None:
     told = _told(box, TimeoutError(), DOCKER_HOST=host)
-    assert (told.silence, told.why) == (Silence.MUTE, "Something listens there and never answers")
+    assert (told.silence, told.why) == (UnreachableReason.MUTE, "Something listens there and never answers")
     assert told.mend == mend.format(box=box)
 
 
@@ -167,7 +168,7 @@ def test_a_mute_engine(box: Path, host: str, mend: str) -> None:
 @pytest.mark.parametrize("cause", [DEAD, TimeoutError(), socket.gaierror(-2, "Name or service not known")])
 def test_a_remote_engine_is_not_what_relay_needs(box: Path, host: str, cause: Exception) -> None:
     told = _told(box, cause, DOCKER_HOST=host)
-    assert (told.silence, told.mend) == (Silence.REMOTE, "unset DOCKER_HOST")
+    assert (told.silence, told.mend) == (UnreachableReason.REMOTE, "unset DOCKER_HOST")
     assert told.why == "relay needs an engine on this machine, and $DOCKER_HOST names one on build.example"
 
 
@@ -206,7 +207,7 @@ INFO = {"CgroupDriver": "systemd", "CgroupVersion": "2", "MemoryLimit": True, "C
 
 
 def _held(box: Path, info: Mapping[str, object], running: Mapping[str, object] | None = None) -> list[str]:
-    found = limits.held(info, running, here=True, root=box / "cgroup", proc=box / "proc")
+    found = docker_info.enforced_limits(info, running, here=True, root=box / "cgroup", proc=box / "proc")
     return [name for name, held in found.items() if held]
 
 
@@ -264,15 +265,15 @@ def test_limits_are_measured_on_a_session_that_runs(box: Path, version: str, pla
 def test_the_python_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from relay_tui.adapters.engine.client import Engine
-    from relay_tui.errors import EngineError
+    from relay_tui.adapters.docker.client import EngineClient
+    from relay_tui.domain.errors import EngineError
 
-    def greet(_: Engine) -> NoReturn:
+    def greet(_: EngineClient) -> NoReturn:
         raise AssertionError
 
-    monkeypatch.setattr(Engine, "_api", lambda _: "1.41")
-    monkeypatch.setattr(Engine, "greet", greet)
+    monkeypatch.setattr(EngineClient, "_api", lambda _: "1.41")
+    monkeypatch.setattr(EngineClient, "greet", greet)
     monkeypatch.setitem(sys.modules, "docker", None)
-    with pytest.raises(EngineError) as caught, Engine().client("x"):
+    with pytest.raises(EngineError) as caught, EngineClient().client("x"):
         pass
     assert caught.value.hint.endswith("-m pip install --force-reinstall docker")

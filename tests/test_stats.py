@@ -12,14 +12,14 @@ from fakes import Rig, build
 from on_screen import a_project, a_session
 from waiting import wait_until
 
-from relay_tui.adapters.engine import DockerRuntime
-from relay_tui.adapters.engine import stats as engine_stats
-from relay_tui.errors import NotFoundError
-from relay_tui.model import Session
+from relay_tui.adapters.docker import DockerRuntime
+from relay_tui.adapters.docker import stats as engine_stats
+from relay_tui.domain.errors import NotFoundError
+from relay_tui.domain.models import Session
+from relay_tui.ports import ContainerSpec, Stats
+from relay_tui.ports.task import TaskContext
 from relay_tui.services import stats_feed
-from relay_tui.services.ports import ContainerSpec, Stats
 from relay_tui.services.stats_feed import ALIKE, KEPT, MOST, PATIENCE, StatsFeed
-from relay_tui.services.watch import Watch
 
 
 def message(second: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -229,7 +229,7 @@ def test_no_more_than_so_many_at_once(scene: Scene) -> None:
     """Whatever is wanted: the first ones."""
     scene.feed.want({f"s{number}": f"c{number}" for number in range(MOST + 20)})
     assert len(scene.feed._readers) == MOST
-    wait_until(lambda: all(scene.feed.trouble(f"s{number}") is not None for number in range(MOST)))
+    wait_until(lambda: all(scene.feed.error(f"s{number}") is not None for number in range(MOST)))
 
 
 def test_what_ended_has_no_figures_and_is_begun_again(scene: Scene) -> None:
@@ -254,8 +254,8 @@ def test_an_engine_that_is_away_is_trouble_not_a_crash(scene: Scene) -> None:
     """It says why."""
     scene.rig.engine.go_down()
     scene.want(scene.one)
-    wait_until(lambda: scene.feed.trouble(scene.one.id) is not None)
-    trouble = scene.feed.trouble(scene.one.id)
+    wait_until(lambda: scene.feed.error(scene.one.id) is not None)
+    trouble = scene.feed.error(scene.one.id)
     assert trouble is not None
     assert trouble.title == "The engine does not answer"
 
@@ -278,7 +278,7 @@ def test_a_busy_container_is_read_until_it_ends(runtime: DockerRuntime, tmp_path
         memory=64 << 20,
         pids_limit=50,
     )
-    container_id = runtime.create(spec, Watch())
+    container_id = runtime.create(spec, TaskContext())
     runtime.start(container_id)
     stream = runtime.stats(container_id)
     readings = iter(stream)
@@ -309,7 +309,7 @@ def test_close_ends_a_wait_for_the_next_reading(runtime: DockerRuntime, tmp_path
     spec = ContainerSpec(
         name="relay-test-stats", image="relay-test/busybox", workspace=tmp_path / "clone", labels=labels
     )
-    container_id = runtime.create(spec, Watch())
+    container_id = runtime.create(spec, TaskContext())
     runtime.start(container_id)
     stream = runtime.stats(container_id)
     came, ended = threading.Event(), threading.Event()

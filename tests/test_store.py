@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 import relay_tui
-from relay_tui.adapters.store import SCHEMA, TinyStore, rows
-from relay_tui.errors import Fault, FileSystemError, StoreError
-from relay_tui.model import CloneState, Desired, Project, Record, Session, SessionState
-from relay_tui.services.ports import Store
+from relay_tui.adapters.store import SCHEMA, TinyDBStore, codec
+from relay_tui.domain.errors import Fault, FileSystemError, StoreError
+from relay_tui.domain.models import CloneState, DesiredState, Project, Record, Session, SessionState
+from relay_tui.ports import Store
 
 SOURCE = Path(relay_tui.__file__).parent.parent
 NOBODY = 65534
@@ -47,7 +47,7 @@ SESSION = Session(
     image="debian",
     profile="default",
     work_dir="/data/one",
-    desired=Desired.STOPPED,
+    desired=DesiredState.STOPPED,
     state=SessionState.ERROR,
     error_reason=Fault("engine", "It ended"),
     exit_code=137,
@@ -62,7 +62,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "store.json"
 
 
-def put(store: TinyStore, *records: Record) -> None:
+def put(store: TinyDBStore, *records: Record) -> None:
     with store.transaction() as transaction:
         for record in records:
             transaction.put(record)
@@ -95,7 +95,7 @@ def corpses(path: Path) -> list[Path]:
 
 def test_rows_that_stayed_the_same_give_the_same_records(path: Path) -> None:
     """Another relay changed one of many: the screen has to look at one."""
-    mine, other = TinyStore(path), TinyStore(path)
+    mine, other = TinyDBStore(path), TinyDBStore(path)
     put(other, PROJECT, SESSION, replace(SESSION, id="s2"))
     before = mine.read()
     put(other, replace(SESSION, id="s2", state=SessionState.RUNNING), replace(SESSION, id="s3"))
@@ -109,17 +109,17 @@ def test_rows_that_stayed_the_same_give_the_same_records(path: Path) -> None:
 
 
 def test_a_missing_store_reads_as_empty_and_makes_nothing(path: Path) -> None:
-    store: Store = TinyStore(path)
+    store: Store = TinyDBStore(path)
     assert not store.read().projects
     assert not store.read().sessions
-    assert store.stamp() is None
+    assert store.version() is None
     assert store.warning() == ""
     assert not path.parent.exists()
 
 
 def test_records_come_back_as_they_were(path: Path) -> None:
-    put(TinyStore(path), PROJECT, SESSION)
-    records = TinyStore(path).read()
+    put(TinyDBStore(path), PROJECT, SESSION)
+    records = TinyDBStore(path).read()
     assert records.projects == {"p1": PROJECT}
     assert records.sessions == {"s1": SESSION}
     assert type(records.sessions["s1"].state) is SessionState
@@ -129,25 +129,25 @@ def test_records_come_back_as_they_were(path: Path) -> None:
 def test_a_session_without_trouble_is_taken_in_one_go_and_whole() -> None:
     """Of thousands nearly all are such; a field that the short way forgot would be lost with the next write."""
     plain = replace(SESSION, error_reason=None, notes=(), isolated=False, runtime="process", container_id="c")
-    session = replace(plain, desired=Desired.STOPPED, exit_code=3, created_at="1", updated_at="2", deleted_at="3")
+    session = replace(plain, desired=DesiredState.STOPPED, exit_code=3, created_at="1", updated_at="2", deleted_at="3")
     defaults = {field.name: field.default for field in fields(Session)}
     same = {name for name, default in defaults.items() if getattr(session, name) == default}
     assert same == {"error_reason", "notes"}
-    assert rows._whole_session(rows.encode(session)) == session == rows.decode_session(rows.encode(session))
-    assert rows._whole_session(rows.encode(SESSION)) is None
+    assert codec._whole_session(codec.encode(session)) == session == codec.decode_session(codec.encode(session))
+    assert codec._whole_session(codec.encode(SESSION)) is None
 
 
 def test_records_are_oldest_first_and_read_only(path: Path) -> None:
     old, young, twin = (replace(SESSION, id=key, created_at=at) for key, at in (("z", "1"), ("b", "2"), ("a", "2")))
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     put(store, twin, young, old)
-    assert list(store.read().sessions) == list(TinyStore(path).read().sessions) == ["z", "a", "b"]
+    assert list(store.read().sessions) == list(TinyDBStore(path).read().sessions) == ["z", "a", "b"]
     with pytest.raises(TypeError):
         store.read().sessions["q"] = old  # type: ignore[index]
 
 
 def test_a_transaction_sees_its_own_changes_and_others_only_afterwards(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     put(store, PROJECT, SESSION)
     with store.transaction() as transaction:
         transaction.drop("s1")
@@ -158,8 +158,8 @@ def test_a_transaction_sees_its_own_changes_and_others_only_afterwards(path: Pat
         transaction.put(replace(SESSION, id="s0"))
         assert list(transaction.records.sessions) == ["s0"]
         assert store.read().projects["p1"].name == "fox"
-        assert list(TinyStore(path).read().sessions) == ["s1"]
-    for reader in (store, TinyStore(path)):
+        assert list(TinyDBStore(path).read().sessions) == ["s1"]
+    for reader in (store, TinyDBStore(path)):
         assert list(reader.read().sessions) == ["s0"]
         assert reader.read().projects["p1"].name == "wolf"
     with pytest.raises(RuntimeError, match="over"):
@@ -167,42 +167,42 @@ def test_a_transaction_sees_its_own_changes_and_others_only_afterwards(path: Pat
 
 
 def test_dropping_and_putting_back_keeps_the_record(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     put(store, SESSION)
     with store.transaction() as transaction:
         transaction.drop("s1")
         transaction.put(SESSION)
-    assert TinyStore(path).read().sessions == {"s1": SESSION}
+    assert TinyDBStore(path).read().sessions == {"s1": SESSION}
 
 
 def test_an_exception_in_the_block_writes_nothing(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     put(store, PROJECT)
-    before = path.read_bytes(), store.stamp()
+    before = path.read_bytes(), store.version()
     with pytest.raises(KeyError), store.transaction() as transaction:
         transaction.put(SESSION)
         raise KeyError("half-way")
-    assert (path.read_bytes(), store.stamp()) == before
+    assert (path.read_bytes(), store.version()) == before
     assert not store.read().sessions
     put(store, SESSION)
-    assert TinyStore(path).read().sessions
+    assert TinyDBStore(path).read().sessions
 
 
 def test_without_a_change_nothing_is_written(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     with store.transaction():
         pass
-    assert store.stamp() is None
+    assert store.version() is None
     put(store, PROJECT)
-    before = store.stamp()
+    before = store.version()
     put(store, PROJECT)
     with store.transaction() as transaction:
         transaction.drop("nobody")
-    assert store.stamp() == before
+    assert store.version() == before
 
 
 def test_transactions_do_not_nest(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     with pytest.raises(RuntimeError, match="nest"), store.transaction(), store.transaction():
         pass
     put(store, PROJECT)
@@ -210,18 +210,18 @@ def test_transactions_do_not_nest(path: Path) -> None:
 
 
 def test_every_write_changes_the_stamp_even_within_one_tick_of_the_clock(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     stamps, times = [], []
     for number in range(60):
         put(store, replace(PROJECT, name=f"{number % 10}"))
-        stamps.append(store.stamp())
+        stamps.append(store.version())
         times.append(path.stat().st_mtime_ns)
     assert len(set(stamps)) == 60
     assert times == sorted(set(times))
 
 
 def test_reading_parses_only_what_changed(path: Path) -> None:
-    reader, writer = TinyStore(path), TinyStore(path)
+    reader, writer = TinyDBStore(path), TinyDBStore(path)
     put(writer, PROJECT)
     first = reader.read()
     assert reader.read() is first
@@ -233,7 +233,7 @@ def test_reading_parses_only_what_changed(path: Path) -> None:
 
 
 def test_unknown_fields_rows_and_tables_survive_a_write(path: Path) -> None:
-    put(TinyStore(path), PROJECT, SESSION)
+    put(TinyDBStore(path), PROJECT, SESSION)
 
     def change(document: Document) -> None:
         document["sessions"]["s1"]["colour"] = "red"
@@ -241,7 +241,7 @@ def test_unknown_fields_rows_and_tables_survive_a_write(path: Path) -> None:
         document["terminals"] = {"t1": {"id": "t1"}}
 
     edit(path, change)
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     assert store.read().sessions == {"s1": SESSION}
     assert store.warning() == ""
     put(store, replace(SESSION, name="two"))
@@ -254,9 +254,9 @@ def test_unknown_fields_rows_and_tables_survive_a_write(path: Path) -> None:
 
 
 def test_missing_fields_get_their_default(path: Path) -> None:
-    put(TinyStore(path), PROJECT, SESSION)
+    put(TinyDBStore(path), PROJECT, SESSION)
     edit(path, lambda document: [document["sessions"]["s1"].pop(name) for name in ("notes", "exit_code", "state")])
-    session = TinyStore(path).read().sessions["s1"]
+    session = TinyDBStore(path).read().sessions["s1"]
     assert session == replace(SESSION, notes=(), exit_code=None, state=SessionState.STARTING)
 
 
@@ -277,10 +277,10 @@ def test_missing_fields_get_their_default(path: Path) -> None:
 def test_a_bad_row_is_left_out_named_and_kept(
     path: Path, session: Session, field: str, value: object, words: str
 ) -> None:
-    put(TinyStore(path), PROJECT, session, replace(SESSION, id="s2"))
+    put(TinyDBStore(path), PROJECT, session, replace(SESSION, id="s2"))
     edit(path, lambda document: document["sessions"]["s1"].update({field: value}))
     bad = json.loads(path.read_bytes())["sessions"]["s1"]
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     assert list(store.read().sessions) == ["s2"]
     assert "One row" in store.warning()
     assert "(s1: " in store.warning()
@@ -292,9 +292,9 @@ def test_a_bad_row_is_left_out_named_and_kept(
 
 
 def test_rows_that_are_no_objects_are_bad_rows_too(path: Path) -> None:
-    put(TinyStore(path), PROJECT, SESSION)
+    put(TinyDBStore(path), PROJECT, SESSION)
     edit(path, lambda document: document["sessions"].update({f"x{number}": number for number in range(5)}))
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     assert list(store.read().sessions) == ["s1"]
     assert "5 rows" in store.warning()
     with store.transaction() as transaction:
@@ -302,7 +302,7 @@ def test_rows_that_are_no_objects_are_bad_rows_too(path: Path) -> None:
         for number in (0, 2, 3, 4):
             transaction.drop(f"x{number}")
     assert store.warning() == ""
-    assert set(TinyStore(path).read().sessions) == {"s1", "x1"}
+    assert set(TinyDBStore(path).read().sessions) == {"s1", "x1"}
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -322,11 +322,11 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("writing", [False, True])
 def test_a_damaged_file_is_set_aside_and_the_backup_used(path: Path, damage: str, writing: bool) -> None:
-    put(TinyStore(path), PROJECT)
-    put(TinyStore(path), SESSION)
+    put(TinyDBStore(path), PROJECT)
+    put(TinyDBStore(path), SESSION)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     damaged = path.read_bytes()
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     if writing:
         put(store, replace(SESSION, id="s9"))
     assert store.read().projects == {"p1": PROJECT}
@@ -335,37 +335,37 @@ def test_a_damaged_file_is_set_aside_and_the_backup_used(path: Path, damage: str
     assert corpse.read_bytes() == damaged
     assert str(corpse) in store.warning()
     assert "from before its last change" in store.warning()
-    assert TinyStore(path).read() == store.read()
+    assert TinyDBStore(path).read() == store.read()
     assert corpses(path) == [corpse]
 
 
 def test_without_a_usable_backup_relay_begins_empty_and_says_so(path: Path) -> None:
-    put(TinyStore(path), PROJECT)
+    put(TinyDBStore(path), PROJECT)
     for number, junk in enumerate((b"{", b"}"), start=1):
         path.write_bytes(junk)
         path.with_name("store.json.bak").write_bytes(junk)
-        store = TinyStore(path)
+        store = TinyDBStore(path)
         assert not store.read().projects
         assert "began with an empty store" in store.warning()
         assert len(corpses(path)) == number
     assert {corpse.read_bytes() for corpse in corpses(path)} == {b"{", b"}"}
-    fresh = TinyStore(path)
+    fresh = TinyDBStore(path)
     assert not fresh.read().projects
     assert fresh.warning() == ""
 
 
 def test_a_store_that_vanished_comes_back_from_its_backup(path: Path) -> None:
-    put(TinyStore(path), PROJECT)
-    put(TinyStore(path), SESSION)
+    put(TinyDBStore(path), PROJECT)
+    put(TinyDBStore(path), SESSION)
     path.unlink()
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     assert store.read().projects == {"p1": PROJECT}
     assert "missing" in store.warning()
     assert path.exists()
 
 
 def test_a_file_damaged_between_two_reads_is_noticed(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     put(store, PROJECT)
     put(store, SESSION)
     path.write_bytes(b"")
@@ -374,11 +374,11 @@ def test_a_file_damaged_between_two_reads_is_noticed(path: Path) -> None:
 
 
 def test_many_readers_of_a_damaged_file_set_it_aside_once(path: Path) -> None:
-    put(TinyStore(path), PROJECT)
-    put(TinyStore(path), SESSION)
+    put(TinyDBStore(path), PROJECT)
+    put(TinyDBStore(path), SESSION)
     path.write_bytes(b"{")
     seen: list[set[str]] = []
-    stores = [TinyStore(path) for _ in range(8)]
+    stores = [TinyDBStore(path) for _ in range(8)]
     threads = [threading.Thread(target=lambda store=store: seen.append(set(store.read().projects))) for store in stores]
     for thread in threads:
         thread.start()
@@ -389,10 +389,10 @@ def test_many_readers_of_a_damaged_file_set_it_aside_once(path: Path) -> None:
 
 
 def test_a_newer_schema_is_refused_and_untouched(path: Path) -> None:
-    put(TinyStore(path), PROJECT)
+    put(TinyDBStore(path), PROJECT)
     edit(path, lambda document: document["_meta"]["store"].update(schema=SCHEMA + 1))
     before = path.read_bytes(), entries(path)
-    for attempt in (TinyStore(path).read, lambda: put(TinyStore(path), SESSION)):
+    for attempt in (TinyDBStore(path).read, lambda: put(TinyDBStore(path), SESSION)):
         with pytest.raises(StoreError) as caught:
             attempt()
         assert "newer relay" in caught.value.title
@@ -402,7 +402,7 @@ def test_a_newer_schema_is_refused_and_untouched(path: Path) -> None:
 
 
 def test_the_previous_file_is_kept_as_backup(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     put(store, PROJECT)
     before = path.read_bytes()
     assert entries(path) == {"store.json", "store.lock", "reserve"}
@@ -418,7 +418,7 @@ def test_a_file_system_without_hard_links_gets_its_backup_too(path: Path, monkey
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     put(store, PROJECT)
     before = path.read_bytes()
     put(store, SESSION)
@@ -450,7 +450,7 @@ def small_disk(at: Path) -> Iterator[None]:
 
 def test_a_full_disk_is_called_so_and_the_store_stays(path: Path) -> None:
     with small_disk(path.parent):
-        store = TinyStore(path)
+        store = TinyDBStore(path)
         put(store, PROJECT)
         before = path.read_bytes()
         with pytest.raises(FileSystemError) as caught:
@@ -465,7 +465,7 @@ def test_a_full_disk_is_called_so_and_the_store_stays(path: Path) -> None:
         assert not [name for name in entries(path) if name.endswith(".tmp")]
         assert not store.read().sessions
         put(store, SESSION)
-        assert TinyStore(path).read().sessions == {"s1": SESSION}
+        assert TinyDBStore(path).read().sessions == {"s1": SESSION}
 
 
 @contextmanager
@@ -489,10 +489,10 @@ def test_a_read_only_directory_can_be_read_and_says_why_it_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    store = TinyStore(Path("store.json"))
+    store = TinyDBStore(Path("store.json"))
     put(store, PROJECT)
     with read_only(tmp_path):
-        assert TinyStore(Path("store.json")).read().projects == {"p1": PROJECT}
+        assert TinyDBStore(Path("store.json")).read().projects == {"p1": PROJECT}
         with pytest.raises(FileSystemError) as caught:
             put(store, SESSION)
         assert caught.value.title == "The store cannot be written"
@@ -506,7 +506,7 @@ def test_a_path_in_the_way_is_a_file_system_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "store.json").mkdir()
     for path, blocked in ((tmp_path / "file/store.json", "file"), (tmp_path / "store.json", "store.json")):
-        for attempt in (TinyStore(path).read, lambda path=path: put(TinyStore(path), PROJECT)):
+        for attempt in (TinyDBStore(path).read, lambda path=path: put(TinyDBStore(path), PROJECT)):
             with pytest.raises(FileSystemError, match="cannot be") as caught:
                 attempt()
             assert str(tmp_path / blocked) in caught.value.detail
@@ -530,21 +530,21 @@ for _ in range(int(sys.argv[2])):
 
 
 def test_eight_processes_lose_no_update(path: Path) -> None:
-    put(TinyStore(path), replace(SESSION, exit_code=0))
+    put(TinyDBStore(path), replace(SESSION, exit_code=0))
     processes = [run(INCREMENT, path, 50) for _ in range(8)]
     for process in processes:
         process.communicate(timeout=60)
         assert process.returncode == 0
-    assert TinyStore(path).read().sessions["s1"].exit_code == 400
+    assert TinyDBStore(path).read().sessions["s1"].exit_code == 400
 
 
 def test_threads_lose_no_update(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     put(store, replace(SESSION, exit_code=0))
 
     def work() -> None:
         for number in range(20):
-            with (store if number % 2 else TinyStore(path)).transaction() as transaction:
+            with (store if number % 2 else TinyDBStore(path)).transaction() as transaction:
                 session = transaction.records.sessions["s1"]
                 transaction.put(replace(session, exit_code=(session.exit_code or 0) + 1))
 
@@ -557,7 +557,7 @@ def test_threads_lose_no_update(path: Path) -> None:
 
 
 def test_a_writer_killed_at_any_instant_leaves_every_finished_change(path: Path) -> None:
-    put(TinyStore(path), replace(SESSION, exit_code=0))
+    put(TinyDBStore(path), replace(SESSION, exit_code=0))
     told = 0
     for round_ in range(12):
         process = run(INCREMENT, path, 100_000)
@@ -567,7 +567,7 @@ def test_a_writer_killed_at_any_instant_leaves_every_finished_change(path: Path)
         process.send_signal(signal.SIGKILL)
         told += 1 + round_ + process.stdout.read().count("done\n")  # communicate() would miss what is read ahead
         process.wait(20)
-        store = TinyStore(path)
+        store = TinyDBStore(path)
         count = store.read().sessions["s1"].exit_code or 0
         assert store.warning() == ""
         assert told <= count <= told + 1, "only a change that was written but not yet told of may be ahead"
@@ -577,11 +577,11 @@ def test_a_writer_killed_at_any_instant_leaves_every_finished_change(path: Path)
 
 
 def test_readers_never_see_half_a_write(path: Path) -> None:
-    put(TinyStore(path), replace(SESSION, exit_code=0))
+    put(TinyDBStore(path), replace(SESSION, exit_code=0))
     process = run(INCREMENT, path, 150)
     seen = [0]
     while process.poll() is None:
-        store = TinyStore(path)
+        store = TinyDBStore(path)
         seen.append(store.read().sessions["s1"].exit_code or 0)
         assert store.warning() == ""
     process.communicate(timeout=20)
@@ -590,12 +590,12 @@ def test_readers_never_see_half_a_write(path: Path) -> None:
 
 
 def test_a_child_process_does_not_inherit_the_lock(path: Path) -> None:
-    store = TinyStore(path)
+    store = TinyDBStore(path)
     with store.transaction():
         child = subprocess.Popen(["sleep", "60"], close_fds=False)
     try:
         began = time.monotonic()
-        put(TinyStore(path), PROJECT)
+        put(TinyDBStore(path), PROJECT)
         assert time.monotonic() - began < 10
     finally:
         child.kill()
@@ -603,8 +603,8 @@ def test_a_child_process_does_not_inherit_the_lock(path: Path) -> None:
 
 
 def test_a_lock_that_is_never_released_is_told_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay_tui.adapters.store.tiny._LOCK_SECONDS", 0.2)
-    with TinyStore(path).transaction(), pytest.raises(StoreError) as caught:
-        put(TinyStore(path), PROJECT)
+    monkeypatch.setattr("relay_tui.adapters.store.tinydb_store._LOCK_SECONDS", 0.2)
+    with TinyDBStore(path).transaction(), pytest.raises(StoreError) as caught:
+        put(TinyDBStore(path), PROJECT)
     assert "does not end" in caught.value.title
     assert "store.lock" in caught.value.detail

@@ -11,14 +11,14 @@ from fakes import SOURCE, Rig, build
 from on_screen import shown
 from test_runtimes import FakeProcesses
 
-from relay_tui.errors import UnknownStateError
-from relay_tui.events import StraysFound
-from relay_tui.model import CloneState, Desired, Project, Session, SessionState
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.plan import Act
-from relay_tui.services.runtimes import PROCESS, Runtimes
-from relay_tui.services.strays import Settled
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import UnknownStateError
+from relay_tui.domain.events import OrphansFound
+from relay_tui.domain.models import CloneState, DesiredState, Project, Session, SessionState
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.reconcile.orphans import OrphanResult
+from relay_tui.services.reconcile.planner import StepKind
+from relay_tui.services.runtime_router import PROCESS, RuntimeRouter
+from relay_tui.services.sessions.drafts import NewSession
 
 
 @pytest.fixture
@@ -39,15 +39,15 @@ def forget(rig: Rig, *ids: str) -> None:
             change.drop(record_id)
 
 
-def unknown(rig: Rig) -> list[tuple[Act, str]]:
+def unknown(rig: Rig) -> list[tuple[StepKind, str]]:
     return [(step.act, step.subject) for step in rig.relay.reconciler.plan()]
 
 
-def adopt(rig: Rig) -> Sequence[Settled]:
+def adopt(rig: Rig) -> Sequence[OrphanResult]:
     return rig.relay.strays.adopt(rig.relay.reconciler.plan())
 
 
-def errors(settled: Sequence[Settled]) -> list[str]:
+def errors(settled: Sequence[OrphanResult]) -> list[str]:
     return [one.error.title for one in settled if one.error is not None]
 
 
@@ -55,17 +55,17 @@ def errors(settled: Sequence[Settled]) -> list[str]:
 def test_a_clone_is_adopted_with_its_container_as_it_is(rig: Rig, project: Project, runs: bool) -> None:
     lost = rig.running(project, name="lost", branch="dev")
     if not runs:
-        rig.relay.sessions.stop(lost.id, Watch())
+        rig.relay.sessions.stop(lost.id, TaskContext())
     forget(rig, lost.id)
-    assert [act for act, _ in unknown(rig)] == [Act.UNKNOWN_CONTAINER, Act.UNKNOWN_DIRECTORY]
+    assert [act for act, _ in unknown(rig)] == [StepKind.UNKNOWN_CONTAINER, StepKind.UNKNOWN_DIRECTORY]
     assert errors(adopt(rig)) == []
-    rig.relay.reconciler.carry_out_all(Watch())  # notes how its container ended
+    rig.relay.reconciler.carry_out_all(TaskContext())  # notes how its container ended
     assert unknown(rig) == []
     found = rig.session(lost.id)
     assert (found.branch, found.container_id) == ("dev", lost.container_id)
-    assert found.desired is (Desired.RUNNING if runs else Desired.STOPPED)
+    assert found.desired is (DesiredState.RUNNING if runs else DesiredState.STOPPED)
     assert rig.engine.of(found).status == ("running" if runs else "exited")
-    assert rig.relay.sessions.start(lost.id, Watch()).state is SessionState.RUNNING
+    assert rig.relay.sessions.start(lost.id, TaskContext()).state is SessionState.RUNNING
 
 
 @pytest.mark.parametrize("isolated", [True, False])
@@ -74,9 +74,9 @@ def test_a_process_is_adopted_as_isolated_as_it_is(rig: Rig, project: Project, i
     processes = FakeProcesses(works=isolated)
     processes.agree()
     for service in (rig.relay.sessions, rig.relay.strays, rig.relay.reconciler):
-        service._runtime = Runtimes(docker=rig.engine, process=processes)
+        service._runtime = RuntimeRouter(docker=rig.engine, process=processes)
     wanted = NewSession(project=project.id, name="lost", branch="dev", runtime=PROCESS)
-    lost = rig.relay.sessions.build(rig.relay.sessions.register(wanted).id, Watch())
+    lost = rig.relay.sessions.build(rig.relay.sessions.register(wanted).id, TaskContext())
     forget(rig, lost.id)
     if not engine:
         rig.engine.go_down()
@@ -112,9 +112,9 @@ def test_a_removed_session_whose_clone_is_back_comes_back(rig: Rig, project: Pro
     gone = rig.running(project, name="gone")
     kept = rig.root / "kept"
     shutil.copytree(gone.work_dir, kept)
-    rig.relay.sessions.remove(gone.id, Watch())
+    rig.relay.sessions.remove(gone.id, TaskContext())
     kept.rename(gone.work_dir)
-    assert unknown(rig) == [(Act.UNKNOWN_DIRECTORY, gone.id)]
+    assert unknown(rig) == [(StepKind.UNKNOWN_DIRECTORY, gone.id)]
     assert errors(adopt(rig)) == []
     assert rig.session(gone.id).state is SessionState.RUNNING
 
@@ -143,7 +143,7 @@ def test_it_is_announced_once(rig: Rig, project: Project) -> None:
     forget(rig, lost.id)
     rig.relay.reconcile()
     rig.relay.reconcile()
-    (found,) = [event for event in rig.events if isinstance(event, StraysFound)]
+    (found,) = [event for event in rig.events if isinstance(event, OrphansFound)]
     assert len(found.words) == 2
 
 

@@ -12,9 +12,9 @@ from textual.geometry import Region
 from textual.widget import Widget
 from textual.widgets._toast import Toast
 
-from relay_tui.model import SessionState
-from relay_tui.ui.filter_line import FilterLine
-from relay_tui.ui.log_prompt import LogPrompt
+from relay_tui.domain.models import SessionState
+from relay_tui.ui.log.prompt import LogPrompt
+from relay_tui.ui.widgets.overlay_input import FilterInput
 
 SIZES = [(80, 24), (160, 45)]
 
@@ -64,7 +64,7 @@ async def test_what_is_typed_is_not_covered(rig: Rig, size: tuple[int, int]) -> 
         screen.main.notify("told meanwhile", timeout=60)
         await screen.sees("told meanwhile")
         assert screen.lines[-1].strip() == "m"
-        assert hidden(screen, screen.main.query_one(FilterLine)) == []
+        assert hidden(screen, screen.main.query_one(FilterInput)) == []
         await screen.press("enter", "l", "&", "t")
         await screen.sees("& t")
         assert hidden(screen, screen.main.query_one(LogPrompt)) == []

@@ -20,12 +20,12 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from relay_tui.adapters.engine import DockerRuntime
-from relay_tui.adapters.engine.modes import Modes
-from relay_tui.adapters.engine.pump import CTRL_Q, pressed
-from relay_tui.errors import ConflictError
-from relay_tui.services.ports import ContainerSpec
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.docker import DockerRuntime
+from relay_tui.adapters.runtime_common.stdio_bridge import CTRL_Q, find_key
+from relay_tui.adapters.runtime_common.terminal_modes import TerminalModes
+from relay_tui.domain.errors import ConflictError
+from relay_tui.ports import ContainerSpec
+from relay_tui.ports.task import TaskContext
 
 _CHILD = """
 import sys
@@ -141,7 +141,7 @@ class Box:
             user=user,
             labels={"relay.session": "t1", "relay.project": "p1"},
         )
-        container_id = self.runtime.create(spec, Watch())
+        container_id = self.runtime.create(spec, TaskContext())
         self.runtime.start(container_id)
         return container_id
 
@@ -361,7 +361,7 @@ def test_every_key_arrives_at_once(box: Box, verb: str) -> None:
     ],
 )
 def test_ctrl_q_as_terminals_tell_it(typed: bytes, at: int | None) -> None:
-    assert pressed(CTRL_Q, typed) == at
+    assert find_key(CTRL_Q, typed) == at
 
 
 @pytest.mark.engine
@@ -381,7 +381,7 @@ def test_terminal_comes_back_as_it_was_though_the_program_died_in_full_screen(bo
 
 
 def test_only_what_is_still_on_is_undone() -> None:
-    modes = Modes()
+    modes = TerminalModes()
     for byte in b"\x1b[?1049h\x1b[?1000;1006h\x1b[>1u\x1b[?25l\x1b[>4;2m text \x1b[?1000l\x1b[?25h":
         modes.feed(bytes([byte]))
     assert modes.undo() == b"\x1b[0m\x1b[<u\x1b[>4;0m\x1b[?1006l\x1b[?1049l"

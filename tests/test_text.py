@@ -9,8 +9,8 @@ import unicodedata
 
 import pytest
 
-from relay_tui.log_line import PLAIN, TRUE_COLOUR, TextStyle, log_plain, log_runs
-from relay_tui.text import ascii_only, clean, clean_block, redact
+from relay_tui.text.ansi import PLAIN, TRUE_COLOUR, TextStyle, plain_text, styled_runs
+from relay_tui.text.sanitize import clean, clean_block, redact, to_ascii
 
 NASTY = [
     *map(chr, range(0x20)),
@@ -53,10 +53,10 @@ def test_whatever_comes_one_line_is_safe_and_clean_already() -> None:
 
 def test_whatever_comes_a_log_line_is_safe() -> None:
     for text in nasty_strings(20_000, seed=2):
-        plain = log_plain(text)
+        plain = plain_text(text)
         assert not FORBIDDEN.search(plain), text
         assert longest_run_of_marks(plain) <= 3, text
-        assert log_plain(plain) == plain, text
+        assert plain_text(plain) == plain, text
 
 
 def test_whatever_bytes_come_they_are_safe() -> None:
@@ -157,8 +157,8 @@ def test_known_secrets_go_in_every_spelling() -> None:
 
 
 def test_log_line_without_anything_special_is_itself() -> None:
-    assert log_runs("hello [ERROR] world") == [("hello [ERROR] world", PLAIN)]
-    assert log_runs("") == []
+    assert styled_runs("hello [ERROR] world") == [("hello [ERROR] world", PLAIN)]
+    assert styled_runs("") == []
 
 
 @pytest.mark.parametrize(
@@ -186,11 +186,11 @@ def test_log_line_without_anything_special_is_itself() -> None:
     ],
 )
 def test_log_colours(codes: str, style: TextStyle) -> None:
-    assert log_runs(f"\x1b[{codes}mx") == [("x", style)]
+    assert styled_runs(f"\x1b[{codes}mx") == [("x", style)]
 
 
 def test_log_styles_end_where_they_are_reset() -> None:
-    assert log_runs("a\x1b[1mb\x1b[mc") == [("a", PLAIN), ("b", TextStyle(bold=True)), ("c", PLAIN)]
+    assert styled_runs("a\x1b[1mb\x1b[mc") == [("a", PLAIN), ("b", TextStyle(bold=True)), ("c", PLAIN)]
 
 
 @pytest.mark.parametrize(
@@ -214,15 +214,15 @@ def test_log_styles_end_where_they_are_reset() -> None:
     ],
 )
 def test_log_line_looks_as_a_terminal_would_leave_it(raw: str, shown: str) -> None:
-    assert log_plain(raw) == shown
+    assert plain_text(raw) == shown
 
 
 def test_overwritten_text_takes_its_styles_along() -> None:
-    assert log_runs("\x1b[31mred\x1b[0m\rb") == [("b", PLAIN), ("ed", TextStyle(foreground=1))]
+    assert styled_runs("\x1b[31mred\x1b[0m\rb") == [("b", PLAIN), ("ed", TextStyle(foreground=1))]
 
 
 def test_text_for_a_terminal_that_does_not_read_utf_8_is_ascii() -> None:
-    assert ascii_only("── ended…  Û31m 世") == "-- ended...  ?31m ?"
+    assert to_ascii("── ended…  Û31m 世") == "-- ended...  ?31m ?"
 
 
 @pytest.mark.parametrize(
@@ -232,6 +232,6 @@ def test_text_for_a_terminal_that_does_not_read_utf_8_is_ascii() -> None:
 def test_no_text_takes_long(evil: str) -> None:
     text = evil * 100_000
     began = time.process_time()
-    for work in (clean, clean_block, redact, log_plain):
+    for work in (clean, clean_block, redact, plain_text):
         work(text)
     assert time.process_time() - began < 5  # anything quadratic takes minutes

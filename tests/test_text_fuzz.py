@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fuzz_clean import faults, passed, strings
 
-from relay_tui import text
-from relay_tui.log_line import log_plain
+from relay_tui.text import sanitize
+from relay_tui.text.ansi import plain_text
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -19,10 +19,10 @@ def test_nothing_passes(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_nothing_passes_in_blocks_and_logs(seed: int) -> None:
     for raw in strings(3_000, seed):
-        shown = text.clean_block(raw, lines=5, width=60)
+        shown = sanitize.clean_block(raw, lines=5, width=60)
         assert [c for c in passed(shown) if c != "\n"] == [], raw
         line = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-        assert passed(log_plain(line)) == [], raw
+        assert passed(plain_text(line)) == [], raw
 
 
 def test_the_test_would_see_it() -> None:

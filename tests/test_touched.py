@@ -11,18 +11,18 @@ from threading import Thread
 
 import pytest
 
-from relay_tui.adapters.store import touched
-from relay_tui.adapters.store.touched import LOOK, Touched
+from relay_tui.adapters.store import file_watcher
+from relay_tui.adapters.store.file_watcher import LOOK, FileWatcher
 
 LONG = 30.0
 
 
-def seconds(watch: Touched, does: Callable[[], object], at_most: float = LONG) -> float:
+def seconds(task: FileWatcher, does: Callable[[], object], at_most: float = LONG) -> float:
     """How long a wait takes in which this is done."""
     began = time.monotonic()
     thread = Thread(target=does)
     thread.start()
-    watch.wait(at_most)
+    task.wait(at_most)
     thread.join()
     return time.monotonic() - began
 
@@ -51,44 +51,44 @@ def test_whatever_happens_to_the_file_ends_the_wait(tmp_path: Path, does: Callab
     place.mkdir()
     file = place / "store.json"
     file.write_text("{}")
-    with Touched(file) as watch:
-        assert seconds(watch, lambda: does(file)) < LONG / 2
+    with FileWatcher(file) as task:
+        assert seconds(task, lambda: does(file)) < LONG / 2
     if place.exists():
         place.chmod(0o700)
 
 
 def test_what_is_beside_it_does_not(tmp_path: Path) -> None:
     file = tmp_path / "store.json"
-    with Touched(file) as watch:
-        assert seconds(watch, (tmp_path / "store.lock").touch, at_most=0.3) >= 0.3
-        assert seconds(watch, lambda: replaced(file)) < LONG / 2
+    with FileWatcher(file) as task:
+        assert seconds(task, (tmp_path / "store.lock").touch, at_most=0.3) >= 0.3
+        assert seconds(task, lambda: replaced(file)) < LONG / 2
 
 
 def test_nothing_is_missed_between_two_waits(tmp_path: Path) -> None:
     file = tmp_path / "store.json"
-    with Touched(file) as watch:
+    with FileWatcher(file) as task:
         replaced(file)
-        assert seconds(watch, lambda: None) < LONG / 2
+        assert seconds(task, lambda: None) < LONG / 2
 
 
 def test_waking_ends_the_wait_for_ever_and_leaving_it_leaves_nothing_open(tmp_path: Path) -> None:
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    with Touched(tmp_path / "store.json") as watch:
-        assert seconds(watch, watch.wake) < LONG / 2
-        assert seconds(watch, lambda: None) < LONG / 2
+    with FileWatcher(tmp_path / "store.json") as task:
+        assert seconds(task, task.wake) < LONG / 2
+        assert seconds(task, lambda: None) < LONG / 2
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
-    watch.wake()
+    task.wake()
 
 
 def test_where_nobody_tells_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when a directory that was watched is gone, and another in its place."""
     place = tmp_path / "data"
     place.mkdir()
-    with Touched(place / "store.json") as watch:
+    with FileWatcher(place / "store.json") as task:
         shutil.rmtree(place)
-        watch.wait(LONG)
+        task.wait(LONG)
         place.mkdir()
-        assert LOOK <= seconds(watch, lambda: None) < LONG / 2
-    monkeypatch.setattr(touched, "_watched", lambda _: None)
-    with Touched(place / "store.json") as watch:
-        assert LOOK <= seconds(watch, lambda: None) < LONG / 2
+        assert LOOK <= seconds(task, lambda: None) < LONG / 2
+    monkeypatch.setattr(file_watcher, "_watched", lambda _: None)
+    with FileWatcher(place / "store.json") as task:
+        assert LOOK <= seconds(task, lambda: None) < LONG / 2

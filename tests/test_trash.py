@@ -24,13 +24,13 @@ from git_servers import make_repository, run_git
 from installed_relay import IMAGE, InstalledRelay, clear_engine
 from on_screen import shown
 
-from relay_tui.adapters.locks import FileLocks
+from relay_tui.adapters.filesystem.file_locks import FileLocks
 from relay_tui.config import Config
-from relay_tui.errors import ConflictError, NotFoundError
-from relay_tui.model import Session
+from relay_tui.domain.errors import ConflictError, NotFoundError
+from relay_tui.domain.models import Session
 from relay_tui.paths import DataDir
-from relay_tui.services.trash import DAY, Purged
-from relay_tui.services.watch import Watch
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.trash import DAY, PurgeResult
 
 STRANGER = 61_234  # a user id that nobody has
 LEVELS = 3_000
@@ -82,7 +82,7 @@ def _picture(path: Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 def _remove(relay: Bench, name: str = "fox") -> Session:
-    relay.sessions.remove(relay.session(name).id, Watch())
+    relay.sessions.remove(relay.session(name).id, TaskContext())
     return relay.session(name)
 
 
@@ -131,7 +131,7 @@ def test_a_project_comes_back_with_all_that_went_with_it(relay: Bench) -> None:
     before = {name: _picture(clone) for name, clone in clones.items()}
     while relay.session("hen").deleted_at == relay.project("alpha").updated_at:
         pass
-    relay.projects.remove(relay.project("alpha").id, Watch())
+    relay.projects.remove(relay.project("alpha").id, TaskContext())
     relay.add("repository", "alpha")
     first = min(relay.records.projects)
     relay.restore(relay.projects.restore(first))
@@ -149,11 +149,11 @@ def test_what_is_not_there_is_said(relay: Bench) -> None:
     with pytest.raises(ConflictError, match="is not removed"):
         relay.sessions.restore(fox.id)
     _remove(relay)
-    relay.projects.remove(fox.project_id, Watch())
+    relay.projects.remove(fox.project_id, TaskContext())
     with pytest.raises(ConflictError) as caught:
         relay.sessions.restore(fox.id)
     assert "relay project restore alpha" in caught.value.hint
-    relay.trash.purge(0, Watch())
+    relay.trash.purge(0, TaskContext())
     with pytest.raises(NotFoundError, match="purged"):
         relay.sessions.restore(fox.id)
     with pytest.raises(NotFoundError, match="purged"):
@@ -165,15 +165,15 @@ def test_what_is_not_there_is_said(relay: Bench) -> None:
 def test_a_session_waits_for_its_project_to_be_back(relay: Bench) -> None:
     fox = relay.session("fox")
     before = _picture(Path(fox.work_dir))
-    relay.projects.remove(fox.project_id, Watch())
+    relay.projects.remove(fox.project_id, TaskContext())
     project = relay.records.projects[fox.project_id]
     with relay.store.transaction() as change:  # as it is when a relay is killed right after it put this on record
         change.put(replace(project, desired=relay.session("main").desired.RUNNING, deleted_at=None))
         change.put(replace(fox, container_id="", deleted_at=None))
     with pytest.raises(ConflictError, match="not back from the trash"):
-        relay.sessions.start(fox.id, Watch())
-    bench(relay.root).reconciler.carry_out_all(Watch())
-    relay.sessions.start(fox.id, Watch())
+        relay.sessions.start(fox.id, TaskContext())
+    bench(relay.root).reconciler.carry_out_all(TaskContext())
+    relay.sessions.start(fox.id, TaskContext())
     assert _picture(Path(fox.work_dir)) == before
 
 
@@ -187,10 +187,10 @@ def test_retention_is_what_is_configured(relay: Bench, days: float) -> None:
     clock = Clock(entry.moved_at + days * DAY - 1)
     config = Config(path=relay.root / "config.toml", trash_days=days)
     later = bench(relay.root, config=config, clock=clock)
-    assert later.trash.purge(None, Watch()) == Purged()
+    assert later.trash.purge(None, TaskContext()) == PurgeResult()
     assert fox.id in later.records.sessions
     clock.now += 2
-    assert later.trash.purge(None, Watch()).entries == 1
+    assert later.trash.purge(None, TaskContext()).entries == 1
     assert fox.id not in later.records.sessions
     assert list(relay.place.trash.iterdir()) == []
 
@@ -200,10 +200,10 @@ def test_an_age_is_counted_from_the_removal(relay: Bench) -> None:
     (entry,) = relay.files.trash_entries()
     clock = Clock(entry.moved_at + 3 * DAY)
     later = bench(relay.root, clock=clock)
-    assert later.trash.purge(4, Watch()).entries == 0
+    assert later.trash.purge(4, TaskContext()).entries == 0
     clock.now = entry.moved_at - DAY  # set back
-    assert later.trash.purge(1, Watch()).entries == 0
-    assert later.trash.purge(0, Watch()).entries == 1
+    assert later.trash.purge(1, TaskContext()).entries == 0
+    assert later.trash.purge(0, TaskContext()).entries == 1
 
 
 def test_what_is_freed_is_what_the_disk_gets_back(relay: Bench) -> None:
@@ -214,7 +214,7 @@ def test_what_is_freed_is_what_the_disk_gets_back(relay: Bench) -> None:
         file.truncate(1 << 30)
     _remove(relay)
     before = _used(relay.place.trash)
-    purged = relay.trash.purge(0, Watch())
+    purged = relay.trash.purge(0, TaskContext())
     assert (purged.entries, purged.left) == (1, ())
     assert purged.freed == before - _used(relay.place.trash)
     assert 3 << 20 < purged.freed < 4 << 20
@@ -225,7 +225,7 @@ def test_a_tree_of_any_depth_goes(relay: Bench) -> None:
     _dig(clone)
     _remove(relay)
     before = _used(relay.place.trash)
-    purged = relay.trash.purge(0, Watch())
+    purged = relay.trash.purge(0, TaskContext())
     assert (purged.entries, purged.left) == (1, ())
     assert purged.freed == before - _used(relay.place.trash)
     assert purged.freed > LEVELS * 1024
@@ -254,7 +254,7 @@ def test_a_symlink_is_never_followed_out(relay: Bench, tmp_path: Path) -> None:
     (clone / "file").symlink_to(outside / "below" / "kept")
     before = _picture(tmp_path / "outside")
     _remove(relay)
-    assert relay.trash.purge(0, Watch()).left == ()
+    assert relay.trash.purge(0, TaskContext()).left == ()
     assert _picture(outside) == before
     assert outside.stat().st_mode & 0o777 == 0o555
 
@@ -278,14 +278,14 @@ def test_what_has_something_mounted_in_it_stays(relay: Bench, tmp_path: Path, th
         if through_a_link:
             (tmp_path / "link").symlink_to(relay.root)
             relay = bench(tmp_path / "link")
-        purged = relay.trash.purge(0, Watch())
+        purged = relay.trash.purge(0, TaskContext())
         assert (purged.entries, purged.freed) == (0, 0)
         assert [remnant.path for remnant in purged.left] == [str(_entry(relay, fox))]
         assert "mounted" in purged.left[0].why
         assert (host / "kept").read_text() == "kept"
     finally:
         subprocess.run(("umount", inner), check=True)
-    assert relay.trash.purge(0, Watch()).entries == 1
+    assert relay.trash.purge(0, TaskContext()).entries == 1
     assert (host / "kept").read_text() == "kept"
 
 
@@ -296,13 +296,13 @@ def test_what_is_on_its_way_back_is_not_purged(relay: Bench) -> None:
     fox = _remove(relay)
     before = _picture(_entry(relay, fox))
     with FileLocks(relay.place.locks).hold(fox.id, "restoring"):
-        purged = relay.trash.purge(0, Watch())
+        purged = relay.trash.purge(0, TaskContext())
         assert (purged.entries, [remnant.path for remnant in purged.left]) == (0, [str(_entry(relay, fox))])
     killed = bench(relay.root)
     killed.sessions.restore(fox.id)
     killed.sessions._locks.release(fox.id)  # as the kernel does when it is killed before it goes on
-    assert relay.trash.purge(0, Watch()) == Purged()
-    relay.reconciler.carry_out_all(Watch())
+    assert relay.trash.purge(0, TaskContext()) == PurgeResult()
+    relay.reconciler.carry_out_all(TaskContext())
     assert _picture(Path(fox.work_dir)) == before
 
 
@@ -315,7 +315,7 @@ def test_of_a_purge_and_a_restore_at_once_one_wins_wholly(relay: Bench) -> None:
         (Path(hare.work_dir) / "work").write_text(name)
         _remove(relay, name)
         ready = threading.Barrier(2)
-        purging = threading.Thread(target=lambda ready=ready: (ready.wait(), other.trash.purge(0, Watch())))
+        purging = threading.Thread(target=lambda ready=ready: (ready.wait(), other.trash.purge(0, TaskContext())))
         purging.start()
         ready.wait()
         try:
@@ -485,7 +485,7 @@ def test_what_cannot_go_is_named_and_never_half_restored(stranger: Unprivileged)
     (stranger.data).rename(root / "data")
     with pytest.raises(NotFoundError):
         bench(root).sessions.restore(fox.id)
-    assert bench(root).trash.purge(1000, Watch()).entries == 1  # we are root now: it goes whatever its age is
+    assert bench(root).trash.purge(1000, TaskContext()).entries == 1  # we are root now: it goes whatever its age is
 
 
 # --- a trash that is too full ----------------------------------------------------------------------------------------
@@ -506,6 +506,6 @@ def test_the_share_is_of_the_whole_disk(relay: Bench) -> None:
     for factor, full in ((0.5, True), (2.0, False)):
         config = Config(path=relay.root / "config.toml", trash_share=share * factor)
         assert bool(bench(relay.root, config=config).trash.too_full()) is full
-    relay.trash.purge(0, Watch())
+    relay.trash.purge(0, TaskContext())
     config = Config(path=relay.root / "config.toml", trash_share=share)
     assert bench(relay.root, config=config).trash.too_full() == ""

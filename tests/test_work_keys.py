@@ -13,13 +13,15 @@ from fakes_work import COMMIT, some_facts
 from on_screen import Shown, a_project, a_session, shown
 from rich.cells import cell_len
 
-from relay_tui.errors import Fault, GitError
-from relay_tui.services import facts as facts_service
-from relay_tui.ui import present
-from relay_tui.ui.facts_words import branch_cell, facts_cell, facts_pairs
-from relay_tui.ui.screens.guard import GuardScreen, guarded_words
-from relay_tui.ui.screens.push import PushQuestion, plan_words, pushed_words
-from relay_tui.work import AtRisk, Change, Content, FileChange, Guarded, Hazard, Pushed
+from relay_tui.domain.changes import ChangeKind, ContentKind, FileChange
+from relay_tui.domain.errors import Fault, GitError
+from relay_tui.domain.transfers import PushResult
+from relay_tui.domain.unsaved_work import RemovalCheck, Risk, RiskKind
+from relay_tui.services import clone_status as facts_service
+from relay_tui.ui.dialogs.push import PushDialog, format_push_plan, format_push_result
+from relay_tui.ui.dialogs.remove_session import RemoveSessionDialog, format_unsaved_work
+from relay_tui.ui.presentation import formatting
+from relay_tui.ui.presentation.clone_status import branch_cell, changes_cell, status_fields
 
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m\r\n\ttail"
 PATCH = b"""diff --git a/app.py b/app.py
@@ -30,12 +32,12 @@ PATCH = b"""diff --git a/app.py b/app.py
 +    rate = 0.25
      return rate
 """
-RISKS = Guarded(
+RISKS = RemovalCheck(
     risks=(
-        AtRisk(hazard=Hazard.DIRTY, count=6, examples=("app.py", "b.py", "c.py", "d.py", "e.py")),
-        AtRisk(hazard=Hazard.IGNORED, count=1, size=3 << 20, examples=("cache.db",)),
-        AtRisk(hazard=Hazard.STASHED, count=1, examples=("c0ffee12 WIP",)),
-        AtRisk(hazard=Hazard.UNPUSHED, count=2, branch="topic", examples=("c0ffee12 Round half to even",)),
+        Risk(hazard=RiskKind.DIRTY, count=6, examples=("app.py", "b.py", "c.py", "d.py", "e.py")),
+        Risk(hazard=RiskKind.IGNORED, count=1, size=3 << 20, examples=("cache.db",)),
+        Risk(hazard=RiskKind.STASHED, count=1, examples=("c0ffee12 WIP",)),
+        Risk(hazard=RiskKind.UNPUSHED, count=2, branch="topic", examples=("c0ffee12 Round half to even",)),
     ),
     safe=("2 commits on old: the upstream has the same changes in 1234567",),
 )
@@ -47,7 +49,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(facts_service, "REST", 3600.0)
-    monkeypatch.setattr(present, "now", lambda: datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
+    monkeypatch.setattr(formatting, "now", lambda: datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
     made = build(Path("data"))
     alpha = a_project(made, "alpha")
     a_session(made, alpha, "main")
@@ -55,8 +57,8 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     work = made.look.of("s.alpha.topic")
     work.facts = some_facts("topic", changed=2, added=3, untracked=1, conflicted=1, stashes=1, ahead=2, unpushed=5)
     work.files = (
-        FileChange(path="app.py", change=Change.MODIFIED, added=1, deleted=1),
-        FileChange(path="logo.png", change=Change.ADDED, content=Content.BINARY, size=2048),
+        FileChange(path="app.py", change=ChangeKind.MODIFIED, added=1, deleted=1),
+        FileChange(path="logo.png", change=ChangeKind.ADDED, content=ContentKind.BINARY, size=2048),
     )
     work.patches = {"app.py": PATCH}
     return made
@@ -104,12 +106,12 @@ async def test_unknown_is_a_mark_on_the_row_and_its_reason_in_info(rig: Rig) -> 
 
 def test_facts_in_a_few_cells() -> None:
     session_facts = some_facts("main", ahead=None, behind=None, unpushed=None)
-    assert facts_cell(None, plain=False).plain == ""
-    assert facts_cell(some_facts(), plain=False).plain == "clean"
-    assert facts_cell(session_facts, plain=False).plain == "⇡?"
+    assert changes_cell(None, plain=False).plain == ""
+    assert changes_cell(some_facts(), plain=False).plain == "clean"
+    assert changes_cell(session_facts, plain=False).plain == "⇡?"
     everything = some_facts(changed=1, deleted=2, conflicted=3, stashes=4, ahead=5, behind=6, unpushed=7)
-    assert facts_cell(everything, plain=True).plain == "!3 ~1 -2 =4 >5 <6 ^7"
-    assert facts_cell(Fault("git", HOSTILE), plain=True).plain == "? unknown"
+    assert changes_cell(everything, plain=True).plain == "!3 ~1 -2 =4 >5 <6 ^7"
+    assert changes_cell(Fault("git", HOSTILE), plain=True).plain == "? unknown"
 
 
 def test_a_branch_that_was_switched_to_is_told(rig: Rig) -> None:
@@ -117,10 +119,10 @@ def test_a_branch_that_was_switched_to_is_told(rig: Rig) -> None:
     assert branch_cell(session, None).plain == "topic"
     assert branch_cell(session, some_facts("main")).plain == "main"
     assert branch_cell(session, some_facts("")).plain == "detached c0ffee12"
-    told = {label: value for label, value, _ in facts_pairs(session, some_facts(""), present.now())}
+    told = {label: value for label, value, _ in status_fields(session, some_facts(""), formatting.now())}
     assert told["on branch"] == "none: detached at c0ffee123456"
     unborn = replace(some_facts("new", upstream="", unpushed=None), head="", last=None)
-    told = {label: value for label, value, _ in facts_pairs(session, unborn, present.now())}
+    told = {label: value for label, value, _ in status_fields(session, unborn, formatting.now())}
     assert told["on branch"] == "new, which has no commit yet (it began on topic)"
     assert (told["upstream"], told["not pushed"]) == ("the branch follows none", "unknown")
 
@@ -232,13 +234,13 @@ async def test_unknown_counts_as_unsaved_and_can_be_kept(rig: Rig) -> None:
         await screen.sees("? unknown, so it counts as unsaved: git was stopped: it took longer than 30 s")
         await screen.press("y")
         await screen.sees("Work would be lost. r removes it all the same.")
-        assert isinstance(screen.app.screen, GuardScreen)
+        assert isinstance(screen.app.screen, RemoveSessionDialog)
         assert "k keep" in screen.text
         assert "p push" not in screen.text.partition("k keep")[0][-40:]
 
 
 def test_the_guard_names_by_kind_and_branch_and_says_what_is_safe() -> None:
-    words = guarded_words(RISKS, Path("/home/ada/alpha-topic.bundle")).plain
+    words = format_unsaved_work(RISKS, Path("/home/ada/alpha-topic.bundle")).plain
     for line in (
         "    6 changed files",
         "        and 2 more",
@@ -247,7 +249,7 @@ def test_the_guard_names_by_kind_and_branch_and_says_what_is_safe() -> None:
         "  2 commits on old: the upstream has the same changes in 1234567",
     ):
         assert line in words.split("\n")
-    assert "Nothing would be lost" in guarded_words(Guarded(), Path("b")).plain
+    assert "Nothing would be lost" in format_unsaved_work(RemovalCheck(), Path("b")).plain
 
 
 # --- pushing, fetching, catching up ---
@@ -259,7 +261,7 @@ async def test_a_push_is_shown_before_it_goes_and_its_link_can_be_copied(rig: Ri
         await on_topic(screen)
         await screen.press("p")
         await screen.sees("to https://host.example/team/alpha.git branch topic (new there) commits 1")
-        assert isinstance(screen.app.screen, PushQuestion)
+        assert isinstance(screen.app.screen, PushDialog)
         await screen.press("escape")
         assert rig.way_out.pushed == []
         await screen.until(lambda: not rig.relay.jobs.running())
@@ -347,8 +349,8 @@ async def test_hostile_words_reach_no_line_raw(rig: Rig, size: tuple[int, int]) 
     bad = replace(COMMIT, subject=HOSTILE, author=HOSTILE, hash=HOSTILE)
     work = rig.look.of("s.alpha.topic")
     work.facts = some_facts(HOSTILE, changed=2, upstream=HOSTILE, last=bad, notes=(HOSTILE,))
-    risks = tuple(AtRisk(hazard=h, count=9, branch=HOSTILE, examples=(HOSTILE,) * 5, reason=HOSTILE) for h in Hazard)
-    work.guarded = Guarded(risks=risks, safe=(HOSTILE,))
+    risks = tuple(Risk(hazard=h, count=9, branch=HOSTILE, examples=(HOSTILE,) * 5, reason=HOSTILE) for h in RiskKind)
+    work.guarded = RemovalCheck(risks=risks, safe=(HOSTILE,))
     rig.way_out.plan = replace(rig.way_out.plan, remote=HOSTILE, branch=HOSTILE, commits=(bad,))
     rig.way_out.said = (HOSTILE, f"https://host.example/{HOSTILE}")
     rig.way_out.fetched = (HOSTILE,)
@@ -372,11 +374,11 @@ async def test_hostile_words_reach_no_line_raw(rig: Rig, size: tuple[int, int]) 
 
 
 def test_dialogs_words_are_cleaned() -> None:
-    said = pushed_words(Pushed(branch=HOSTILE, commit=HOSTILE, said=(HOSTILE,), links=(HOSTILE,)), 0).plain
+    said = format_push_result(PushResult(branch=HOSTILE, commit=HOSTILE, said=(HOSTILE,), links=(HOSTILE,)), 0).plain
     assert "\x1b" not in said
     assert said.count("\n") == 6
 
 
 def test_a_plan_with_nothing_to_send_says_so(rig: Rig) -> None:
-    words = plan_words(replace(rig.way_out.plan, count=0, commits=(), new_branch=False)).plain
+    words = format_push_plan(replace(rig.way_out.plan, count=0, commits=(), new_branch=False)).plain
     assert "none: the remote has them all" in words

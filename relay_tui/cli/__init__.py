@@ -9,8 +9,8 @@ from collections.abc import Sequence
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and answer the exit code. Only this imports it: the screen, below here, does without."""
     gc.disable()
-    from relay_tui.cli import commands
+    from relay_tui.cli import main
 
     gc.freeze()  # what is imported stays: it need not be looked through for garbage
     gc.enable()
-    return commands.run(arguments)
+    return main.run(arguments)

@@ -13,12 +13,12 @@ from typing import NoReturn
 
 import click
 
-from relay_tui import text
+from relay_tui.bootstrap.demo import DemoEnvironment, demo_environment
 from relay_tui.cli.output import Output, fail, progress
-from relay_tui.cli.screen import take_keys
-from relay_tui.errors import ConfigError, RelayError
-from relay_tui.services.demo import Done, error_words
-from relay_tui.staging import Staged, staged
+from relay_tui.cli.tui import load_keymap
+from relay_tui.domain.errors import ConfigError, RelayError
+from relay_tui.services.demo import StepResult, format_error
+from relay_tui.text import sanitize
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -35,57 +35,57 @@ def demo(headless: bool, as_json: bool) -> int:
     with _ended_in_order():
         if headless or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             return _headless(output)
-        with staged() as stage:
+        with demo_environment() as stage:
             return _on_screen(stage)
 
 
-def _on_screen(stage: Staged) -> int:
+def _on_screen(stage: DemoEnvironment) -> int:
     with suppress(ConfigError):  # what is wrong in the configuration does not keep a demo from its own
-        take_keys(stage.relay.config)
-    from relay_tui.ui.actions import key_of
+        load_keymap(stage.relay.config)
     from relay_tui.ui.demo import run_demo
+    from relay_tui.ui.keys.actions import key_of
 
     leaving = f"all of it is thrown away when you leave with {key_of('quit')}"
     words = f"A sample project; {leaving}. Sessions are {_runs(stage)}."
     return run_demo(stage.relay, stage.demo, words)
 
 
-def _runs(stage: Staged) -> str:
+def _runs(stage: DemoEnvironment) -> str:
     """What runs the sessions, and why, in words."""
     kinds = {"docker": "containers", "process": "processes of this machine"}
-    return text.clean(f"{kinds[stage.choice.runtime]}: {stage.choice.why}")
+    return sanitize.clean(f"{kinds[stage.choice.runtime]}: {stage.choice.why}")
 
 
 def _headless(output: Output) -> int:
     """Every step in the foreground; 1 if any of them failed, the taking down included."""
-    steps: list[Done] = []
+    steps: list[StepResult] = []
     choice: dict[str, object] = {}
 
-    def tell(done: Done) -> None:
+    def tell(done: StepResult) -> None:
         steps.append(done)
         failed = "FAILED " * done.failed
-        output.say(f"{done.seconds:6.2f}s {done.name:<26} {failed}{text.clean(text.redact(done.words))}")
+        output.say(f"{done.seconds:6.2f}s {done.name:<26} {failed}{sanitize.clean(sanitize.redact(done.words))}")
 
     begun = leaving = time.monotonic()
     try:
-        with staged() as stage, progress() as watch:
+        with demo_environment() as stage, progress() as task:
             choice = asdict(stage.choice)
             if stage.swept:
                 output.say(f"        cleared up first: {stage.swept} that had been killed")
-            tell(Done("sample repository", stage.repository, time.monotonic() - begun))
+            tell(StepResult("sample repository", stage.repository, time.monotonic() - begun))
             output.say(f"        sessions are {_runs(stage)}")
-            stage.demo.rehearse(tell, watch)
+            stage.demo.run_headless(tell, task)
             leaving = time.monotonic()
     except RelayError as error:
         if steps:
             raise
-        tell(Done("sample repository", error_words(error), time.monotonic() - begun, failed=True))
+        tell(StepResult("sample repository", format_error(error), time.monotonic() - begun, failed=True))
         if not output.as_json:  # whose one document says it
             fail(output, error.fault)
     else:
         left = stage.path.exists()
         words = f"{stage.path} is still there" if left else "nothing is left"
-        tell(Done("thrown away", words, time.monotonic() - leaving, left))
+        tell(StepResult("thrown away", words, time.monotonic() - leaving, left))
     failed = [done.name for done in steps if done.failed]
     seconds = time.monotonic() - begun
     if output.as_json:

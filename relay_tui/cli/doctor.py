@@ -12,14 +12,15 @@ from pathlib import Path
 
 import click
 
-from relay_tui import text, wiring
+from relay_tui.bootstrap import container
 from relay_tui.cli.output import Output, progress
-from relay_tui.services.doctor import Check, Finding, Verdict
-from relay_tui.services.doctor.findings import summary
-from relay_tui.services.watch import Watch
-from relay_tui.terminal import this_terminal
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.doctor import Check, CheckResult, CheckStatus
+from relay_tui.services.doctor.results import summary
+from relay_tui.terminal_info import detect_terminal
+from relay_tui.text import sanitize
 
-_COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.BROKEN: "red"}
+_COLOURS = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.BROKEN: "red"}
 """The others are dim: bright black is the background of many a terminal."""
 _WIDTH = 9
 """Of the column with the verdict."""
@@ -43,59 +44,61 @@ def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout
     """
     output = Output(as_json)
     begun = time.monotonic()
-    examiner = wiring.examine(data_dir or context.find_root().obj, debug=bool(context.find_root().params.get("debug")))
-    checks = examiner.checks(this_terminal(), timeout)
-    with progress() as watch:
+    examiner = container.build_doctor(
+        data_dir or context.find_root().obj, debug=bool(context.find_root().params.get("debug"))
+    )
+    checks = examiner.checks(detect_terminal(), timeout)
+    with progress() as task:
         left = timeout - (time.monotonic() - begun)
-        findings = examiner.examine(checks, _Progress(checks, watch), watch, max(0.1, left))
+        findings = examiner.examine(checks, _Progress(checks, task), task, max(0.1, left))
     if as_json:
         output.document(_document(findings))
-    width = min(max(len(text.clean(found.name)) for found in findings), 24)
+    width = min(max(len(sanitize.clean(found.name)) for found in findings), 24)
     for found in findings:
         output.say(_lines(found, width))
     output.say(f"\n{summary(findings)}")
-    return 1 if any(found.verdict is Verdict.BROKEN for found in findings) else 0
+    return 1 if any(found.verdict is CheckStatus.BROKEN for found in findings) else 0
 
 
 class _Progress:
     """Says on a terminal what is still looked at; the findings come in the end, in their own order."""
 
-    def __init__(self, checks: Sequence[Check], watch: Watch) -> None:
+    def __init__(self, checks: Sequence[Check], task: TaskContext) -> None:
         self._left = [check.name for check in checks]
         self._count = len(checks)
-        self._watch = watch
+        self._task = task
 
-    def __call__(self, found: Finding) -> None:
+    def __call__(self, found: CheckResult) -> None:
         """One less."""
         self._left.remove(found.name)
         named = ", ".join(self._left[:4]) + (", …" if len(self._left) > 4 else "")
-        self._watch.stage("Looking", 1 - len(self._left) / self._count, named)
+        self._task.report("Looking", 1 - len(self._left) / self._count, named)
 
 
-def _lines(found: Finding, width: int) -> str:
+def _lines(found: CheckResult, width: int) -> str:
     """A result: verdict, name, what was found, folded; below it what mends it."""
     colour = _COLOURS.get(found.verdict)
     verdict = click.style(f"{found.verdict:<{_WIDTH}}", fg=colour, dim=colour is None)
     indent = " " * (_WIDTH + width + 3)
     room = max(40, shutil.get_terminal_size((100, 24)).columns - len(indent) - 1)
-    words = text.clean(text.redact(found.found), limit=1000)
-    name = text.clean(found.name, limit=24)
+    words = sanitize.clean(sanitize.redact(found.found), limit=1000)
+    name = sanitize.clean(found.name, limit=24)
     folded = textwrap.wrap(words, room, break_long_words=False) if sys.stdout.isatty() else [words]
     first, *more = folded or [""]
     lines = [f"{verdict} {name:<{width}}  {first}", *(f"{indent}{line}" for line in more)]
-    if found.mend and found.verdict is not Verdict.OK:
+    if found.mend and found.verdict is not CheckStatus.OK:
         arrow = "→" if "utf" in (sys.stdout.encoding or "").lower() else "->"
-        lines.append(f"{indent}{arrow} {text.clean(text.redact(found.mend))}")
+        lines.append(f"{indent}{arrow} {sanitize.clean(sanitize.redact(found.mend))}")
     return "\n".join(lines)
 
 
-def _document(findings: list[Finding]) -> dict[str, object]:
-    counts = {str(verdict): sum(found.verdict is verdict for found in findings) for verdict in Verdict}
+def _document(findings: list[CheckResult]) -> dict[str, object]:
+    counts = {str(verdict): sum(found.verdict is verdict for found in findings) for verdict in CheckStatus}
     rows = [_row(found) for found in findings]
-    return {"ok": not counts[Verdict.BROKEN], "counts": counts, "findings": rows}
+    return {"ok": not counts[CheckStatus.BROKEN], "counts": counts, "findings": rows}
 
 
-def _row(found: Finding) -> dict[str, object]:
+def _row(found: CheckResult) -> dict[str, object]:
     row: dict[str, object] = asdict(found)
     del row["loss"]
-    return row | {key: text.redact(str(row[key])) for key in ("found", "mend")} | {"verdict": str(found.verdict)}
+    return row | {key: sanitize.redact(str(row[key])) for key in ("found", "mend")} | {"verdict": str(found.verdict)}

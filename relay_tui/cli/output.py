@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import wraps
-from pathlib import Path
 from types import FrameType
-from typing import Concatenate, ParamSpec
 
 import click
 
-from relay_tui import text, wiring
-from relay_tui.errors import Fault, RelayError
-from relay_tui.hints import on_command_line
-from relay_tui.model import Desired, Project, Records, Session, SessionState
-from relay_tui.paths import log_file
-from relay_tui.services.names import full_name
+from relay_tui.domain.errors import Fault
+from relay_tui.domain.hints import render_for_cli
+from relay_tui.domain.models import DesiredState, Project, Records, Session, SessionState
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.naming import full_name
 from relay_tui.services.relay import Relay
-from relay_tui.services.watch import Watch
-
-P = ParamSpec("P")
-log = logging.getLogger(__name__)
-
+from relay_tui.text import sanitize
 
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
@@ -57,75 +48,25 @@ class Output:
             click.echo(words)
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What a command gets: relay, and a way to speak."""
-
-    relay: Relay
-    output: Output
-
-    def note(self, notes: Sequence[str]) -> None:
-        """Say on stderr what a session has to do without; a document has it in a field."""
-        if not self.output.as_json:
-            for note in notes:
-                click.echo(f"note: {text.clean(note)}", err=True)
-
-    def look(self) -> Collection[str]:
-        """Bring the rows up to date with what runs; answer, and say on stderr, what runtimes could not be seen."""
-        try:
-            self.relay.reconciler.note()
-        except RelayError as error:  # the rows are as they were last seen
-            log.warning("not looked at: %s: %s", error.title, error.detail)
-        unseen = self.relay.reconciler.unseen
-        if unseen and not self.output.as_json:
-            click.echo("relay: the engine does not answer: what its sessions do is unknown", err=True)
-        return unseen
-
-
-def command(function: Callable[Concatenate[Desk, P], int | None]) -> Callable[..., int | None]:
-    """Give a command `--json` and `--data-dir`, and relay over that data dir as its first argument."""
-
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-    @click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything.")
-    @click.pass_context
-    @wraps(function)
-    def wrapper(
-        context: click.Context, /, as_json: bool, data_dir: Path | None, *args: P.args, **kwargs: P.kwargs
-    ) -> int | None:
-        relay = wiring.build(data_dir or context.find_root().obj)
-        debug = bool(context.find_root().params.get("debug"))
-        wiring.log_to_file(debug=debug)
-        if debug:
-            click.echo(f"relay: its own log is {log_file()}", err=True)
-        failed = True
-        try:
-            code = function(Desk(relay, Output(as_json)), *args, **kwargs)
-            failed = False
-        finally:  # only now has the store been read; an error document stands alone
-            if (warning := relay.store.warning()) and not (failed and as_json):
-                click.echo(f"relay: {text.clean_block(warning)}", err=True)
-        return code
-
-    return wrapper
-
-
-def told(fault: Fault, about: str = "") -> Fault:
+def describe(fault: Fault, about: str = "") -> Fault:
     """A fault as the command line tells it: what to do are commands, of the session or project that it is about."""
-    return replace(fault, hint=on_command_line(fault.hint, about))
+    return replace(fault, hint=render_for_cli(fault.hint, about))
 
 
 def fail(output: Output, fault: Fault, about: str = "") -> None:
     """Print an error: what happened, the words of git or the engine, what to do next."""
-    fault = told(fault, about)
+    fault = describe(fault, about)
     if output.as_json:
-        document = {key: text.redact(value) for key, value in asdict(fault).items()}
+        document = {key: sanitize.redact(value) for key, value in asdict(fault).items()}
         click.echo(json.dumps({"error": document}, ensure_ascii=False), err=True)
         return
-    click.echo(f"relay: {text.clean(text.redact(fault.title))}", err=True)
-    for line in text.clean_block(text.redact(fault.detail)).splitlines():
+    click.echo(f"relay: {sanitize.clean(sanitize.redact(fault.title))}", err=True)
+    for line in sanitize.clean_block(sanitize.redact(fault.detail)).splitlines():
         click.echo(f"  {line}", err=True)
     if fault.hint:
-        click.echo(f"  → {text.clean(fault.hint)}" if _utf8(sys.stderr) else f"  -> {text.clean(fault.hint)}", err=True)
+        click.echo(
+            f"  → {sanitize.clean(fault.hint)}" if _utf8(sys.stderr) else f"  -> {sanitize.clean(fault.hint)}", err=True
+        )
 
 
 def _utf8(stream: object) -> bool:
@@ -133,18 +74,18 @@ def _utf8(stream: object) -> bool:
 
 
 @contextmanager
-def progress() -> Iterator[Watch]:
+def progress() -> Iterator[TaskContext]:
     """A watch that draws its progress on stderr if that is a terminal, and is cancelled by ctrl-c or a hang-up."""
     bar = _Bar() if sys.stderr.isatty() else None
-    watch = Watch(bar.draw if bar else None)
+    task = TaskContext(bar.draw if bar else None)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        watch.cancel()
+        task.cancel()
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {number: signal.signal(number, stop) for number in signals}
     try:
-        yield watch
+        yield task
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -164,7 +105,7 @@ class _Bar:
             return
         self._stage, self._drawn_at = stage, time.monotonic()
         done = "" if fraction is None else f" [{'#' * int(fraction * 20):<20}] {fraction:4.0%}"
-        line = text.clean(f"{stage}{done}  {detail}")[: shutil.get_terminal_size().columns - 1]
+        line = sanitize.clean(f"{stage}{done}  {detail}")[: shutil.get_terminal_size().columns - 1]
         sys.stderr.write(f"\r\x1b[K{line}")
         sys.stderr.flush()
 
@@ -181,42 +122,46 @@ def warn_of_trash(relay: Relay) -> None:
 
 def project_document(project: Project, records: Records) -> dict[str, object]:
     """A project as JSON: the data model's fields, and how many sessions it has."""
-    error = asdict(told(project.clone_error, project.name)) if project.clone_error else None
+    error = asdict(describe(project.clone_error, project.name)) if project.clone_error else None
     return asdict(project) | {"clone_error": error, "sessions": len(records.live_sessions(project.id))}
 
 
 def session_document(session: Session, records: Records) -> dict[str, object]:
     """A session as JSON: the data model's fields, and its project's name."""
     project = records.projects.get(session.project_id)
-    error = asdict(told(session.error_reason, full_name(records, session))) if session.error_reason else None
+    error = asdict(describe(session.error_reason, full_name(records, session))) if session.error_reason else None
     more = {"error_reason": error, "project": project.name if project else "", "notes": list(session.notes)}
     return asdict(session) | more
 
 
-def came_to(made: Session, words: str) -> str:
+def print_result(made: Session, words: str) -> str:
     """What became of a session that was started: `words` if it runs; its command may have ended well already."""
-    if made.deleted_at is not None or made.desired is not Desired.RUNNING or made.state is not SessionState.STOPPED:
+    if (
+        made.deleted_at is not None
+        or made.desired is not DesiredState.RUNNING
+        or made.state is not SessionState.STOPPED
+    ):
         return words
     return "is stopped" if made.exit_code is None else f"ended, exit code {made.exit_code}"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows aligned in columns."""
-    lines = [tuple(headings), *[tuple(text.clean(cell) for cell in row) for row in rows]]
+    lines = [tuple(headings), *[tuple(sanitize.clean(cell) for cell in row) for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def listing(pairs: Mapping[str, str]) -> str:
     """Labels and values, one a line; a value's own further lines are indented, empty values left out."""
-    shown = {label: text.clean_block(value) for label, value in pairs.items() if value}
+    shown = {label: sanitize.clean_block(value) for label, value in pairs.items() if value}
     width = max(map(len, shown), default=0)
     return "\n".join(
         f"{label:<{width}}  {value.replace(chr(10), chr(10) + ' ' * (width + 2))}" for label, value in shown.items()
     )
 
 
-def fault_words(fault: Fault | None, about: str) -> str:
+def format_fault(fault: Fault | None, about: str) -> str:
     """An error in the lines a listing shows, with commands for the session or project that it is about."""
-    lines = () if fault is None else (fault.title, fault.detail, on_command_line(fault.hint, about))
+    lines = () if fault is None else (fault.title, fault.detail, render_for_cli(fault.hint, about))
     return "\n".join(filter(None, lines))

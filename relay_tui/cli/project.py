@@ -8,25 +8,16 @@ from dataclasses import replace
 
 import click
 
-from relay_tui import text
-from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
-from relay_tui.cli.output import (
-    Desk,
-    came_to,
-    command,
-    fault_words,
-    listing,
-    progress,
-    project_document,
-    table,
-    warn_of_trash,
-)
-from relay_tui.errors import ConflictError
-from relay_tui.model import Project
-from relay_tui.services import names
-from relay_tui.services.drafts import NewSession
+from relay_tui.cli.context import CommandContext, command
+from relay_tui.cli.output import format_fault, listing, print_result, progress, project_document, table, warn_of_trash
+from relay_tui.cli.runtime_options import agreed, ask_for_consent, on_runtime, print_runtime_choice
+from relay_tui.domain.errors import ConflictError
+from relay_tui.domain.models import Project
+from relay_tui.services import naming
 from relay_tui.services.projects import NewProject
-from relay_tui.services.risk_words import describe
+from relay_tui.services.removal import describe
+from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.text import sanitize
 
 
 @click.group()
@@ -43,29 +34,39 @@ def project() -> None:
 @on_runtime
 @command
 def add(
-    desk: Desk, source: str, name: str, branch: str, image: str, profile: str, runtime: str, not_isolated: bool
+    desk: CommandContext,
+    source: str,
+    name: str,
+    branch: str,
+    image: str,
+    profile: str,
+    runtime: str,
+    not_isolated: bool,
 ) -> None:
     """Clone SOURCE, a URL or a local path, and start a first session on its default branch."""
     first = NewSession(project="", profile=profile, runtime=runtime, agreed=agreed(not_isolated))
-    choice = desk.relay.sessions.choose(first)
+    choice = desk.relay.sessions.choose_runtime(first)
     if choice.asks is not None:
-        first = replace(first, agreed=f"{first.agreed} {ask(desk, choice.asks)}")
-    tell_choice(desk, choice)
+        first = replace(first, agreed=f"{first.agreed} {ask_for_consent(desk, choice.asks)}")
+    print_runtime_choice(desk, choice)
     wanted = NewProject(
         source=source, name=name, branch=branch, image=image, profile=profile, runtime=runtime, agreed=first.agreed
     )
-    with progress() as watch:
+    with progress() as task:
         added = desk.relay.projects.register(wanted)
-        made = desk.relay.projects.clone(added.id, watch)
-        made = desk.relay.sessions.build(made.id, watch)
+        made = desk.relay.projects.clone(added.id, task)
+        made = desk.relay.sessions.build(made.id, task)
     _tell(
-        desk, added.id, f"Added {added.name}; its first session {made.name} {came_to(made, 'is running')}.", made.notes
+        desk,
+        added.id,
+        f"Added {added.name}; its first session {made.name} {print_result(made, 'is running')}.",
+        made.notes,
     )
 
 
 @project.command("list")
 @command
-def list_(desk: Desk) -> None:
+def list_(desk: CommandContext) -> None:
     """List the projects."""
     records = desk.relay.store.read()
     projects = records.live_projects()
@@ -81,26 +82,26 @@ def list_(desk: Desk) -> None:
 @project.command()
 @click.argument("reference", metavar="PROJECT")
 @command
-def show(desk: Desk, reference: str) -> None:
+def show(desk: CommandContext, reference: str) -> None:
     """Show everything about a project."""
-    _tell(desk, names.find_project(desk.relay.store.read(), reference).id)
+    _tell(desk, naming.find_project(desk.relay.store.read(), reference).id)
 
 
 @project.command()
 @click.argument("reference", metavar="PROJECT")
 @click.option("--source", default="", help="Clone from here instead.")
 @command
-def retry(desk: Desk, reference: str, source: str) -> None:
+def retry(desk: CommandContext, reference: str, source: str) -> None:
     """Clone again a project whose clone failed."""
-    found = names.find_project(desk.relay.store.read(), reference)
-    with progress() as watch:
+    found = naming.find_project(desk.relay.store.read(), reference)
+    with progress() as task:
         desk.relay.projects.retry(found.id, source)
-        first = desk.relay.projects.clone(found.id, watch)
-        first = desk.relay.sessions.build(first.id, watch)
+        first = desk.relay.projects.clone(found.id, task)
+        first = desk.relay.sessions.build(first.id, task)
     _tell(
         desk,
         found.id,
-        f"Cloned {found.name}; its first session {first.name} {came_to(first, 'is running')}.",
+        f"Cloned {found.name}; its first session {first.name} {print_result(first, 'is running')}.",
         first.notes,
     )
 
@@ -109,22 +110,22 @@ def retry(desk: Desk, reference: str, source: str) -> None:
 @click.argument("reference", metavar="PROJECT")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @command
-def remove(desk: Desk, reference: str, yes: bool) -> None:
+def remove(desk: CommandContext, reference: str, yes: bool) -> None:
     """Remove a project with all its sessions, their containers and their clones."""
-    found = names.find_project(desk.relay.store.read(), reference)
+    found = naming.find_project(desk.relay.store.read(), reference)
     sessions = desk.relay.projects.sessions_of(found.id)
-    goes = removal_words(found, [session.name for session in sessions])
+    goes = format_removal(found, [session.name for session in sessions])
     if not yes:
         guarded = desk.relay.removal.guard_project(found.id)
         if guarded.risks:
             goes += "\nOnly there, and gone with it:"
-            goes += "".join(f"\n  {text.clean(line)}" for line in describe(guarded))
+            goes += "".join(f"\n  {sanitize.clean(line)}" for line in describe(guarded))
         goes += f"\n{guarded.trash}" if guarded.trash else ""
         if desk.output.as_json or not sys.stdin.isatty():
             raise ConflictError(f"Removing {found.name} needs a yes", goes, "Add --yes.")
         click.confirm(f"{goes}\nRemove it?", abort=True, err=True)
-    with progress() as watch:
-        desk.relay.projects.remove(found.id, watch)
+    with progress() as task:
+        desk.relay.projects.remove(found.id, task)
     warn_of_trash(desk.relay)
     if desk.output.as_json:
         desk.output.document({"removed": found.id, "sessions": [session.id for session in sessions]})
@@ -136,17 +137,17 @@ def remove(desk: Desk, reference: str, yes: bool) -> None:
 @project.command()
 @click.argument("reference", metavar="PROJECT")
 @command
-def restore(desk: Desk, reference: str) -> None:
+def restore(desk: CommandContext, reference: str) -> None:
     """Bring a removed project back, with the sessions that went with it."""
-    found = names.find_removed_project(desk.relay.store.read(), reference)
-    with progress() as watch:
+    found = naming.find_removed_project(desk.relay.store.read(), reference)
+    with progress() as task:
         back = desk.relay.projects.restore(found.id)
         for gone in back:
-            desk.relay.sessions.build(gone.id, watch)
+            desk.relay.sessions.build(gone.id, task)
     _tell(desk, found.id, f"{found.name} is back, with {len(back)} session(s).")
 
 
-def removal_words(found: Project, sessions: list[str]) -> str:
+def format_removal(found: Project, sessions: list[str]) -> str:
     """What goes when a project is removed."""
     count = {0: "no sessions", 1: "1 session, its container and its clone"}.get(
         len(sessions), f"{len(sessions)} sessions, their containers and their clones"
@@ -155,7 +156,7 @@ def removal_words(found: Project, sessions: list[str]) -> str:
     return f"Project {found.name} goes with {count}{named}."
 
 
-def _tell(desk: Desk, project_id: str, words: str = "", notes: Sequence[str] | None = None) -> None:
+def _tell(desk: CommandContext, project_id: str, words: str = "", notes: Sequence[str] | None = None) -> None:
     """Tell of a project; `notes` are those of the session that was made with it."""
     records = desk.relay.store.read()
     found = records.projects[project_id]
@@ -171,7 +172,7 @@ def _tell(desk: Desk, project_id: str, words: str = "", notes: Sequence[str] | N
             "name": found.name,
             "source": found.source,
             "clone": found.clone_state,
-            "error": fault_words(found.clone_error, found.name),
+            "error": format_fault(found.clone_error, found.name),
             "default branch": found.default_branch,
             "default image": found.default_image,
             "default profile": found.default_profile,

@@ -7,18 +7,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 
-from relay_tui import text
-from relay_tui.cli.choosing import agreed, ask, on_runtime, tell_choice
-from relay_tui.cli.output import Desk, came_to, command, fault_words, listing, progress, session_document, table
-from relay_tui.errors import ConflictError, EngineUnreachableError, InvalidInputError, NotFoundError
-from relay_tui.model import Desired, Session
-from relay_tui.services import names
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.spec import loosened, runs_on
-from relay_tui.services.watch import Watch
+from relay_tui.cli.context import CommandContext, command
+from relay_tui.cli.output import format_fault, listing, print_result, progress, session_document, table, warn_of_trash
+from relay_tui.cli.runtime_options import agreed, ask_for_consent, on_runtime, print_runtime_choice
+from relay_tui.domain.errors import ConflictError, EngineUnreachableError, InvalidInputError, NotFoundError
+from relay_tui.domain.models import DesiredState, Session
+from relay_tui.domain.unsaved_work import SaveMethod
+from relay_tui.ports.task import TaskContext
+from relay_tui.services import naming
+from relay_tui.services.sessions.container_spec import relaxed_hardening, runs_on
+from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.text import sanitize
 
 
 @click.group(short_help="Branches being worked on, each in its own clone.")
@@ -37,7 +40,7 @@ def session() -> None:
 @on_runtime
 @command
 def create(
-    desk: Desk,
+    desk: CommandContext,
     project: str,
     name: str,
     branch: str,
@@ -55,7 +58,7 @@ def create(
         )
     if from_branch and not new_branch:
         raise InvalidInputError("from", "--from goes with --new-branch")
-    found = names.find_project(desk.relay.store.read(), project)
+    found = naming.find_project(desk.relay.store.read(), project)
     wanted = NewSession(
         project=found.id,
         name=name,
@@ -66,15 +69,15 @@ def create(
         runtime=runtime,
         agreed=agreed(not_isolated),
     )
-    choice = desk.relay.sessions.choose(wanted)
+    choice = desk.relay.sessions.choose_runtime(wanted)
     if choice.asks is not None:
-        wanted = replace(wanted, agreed=f"{wanted.agreed} {ask(desk, choice.asks)}")
-    tell_choice(desk, choice)
-    with progress() as watch:
+        wanted = replace(wanted, agreed=f"{wanted.agreed} {ask_for_consent(desk, choice.asks)}")
+    print_runtime_choice(desk, choice)
+    with progress() as task:
         made = desk.relay.sessions.register(wanted)
-        made = desk.relay.sessions.build(made.id, watch)
+        made = desk.relay.sessions.build(made.id, task)
     for note in made.notes:
-        click.echo(f"note: {text.clean(note)}", err=True)
+        click.echo(f"note: {sanitize.clean(note)}", err=True)
     _tell(desk, made.id, f"is running on {made.branch}")
 
 
@@ -82,11 +85,11 @@ def create(
 @click.option("--project", default="", help="Only this project's.")
 @click.option("--all", "everything", is_flag=True, help="Removed ones too.")
 @command
-def list_(desk: Desk, project: str, everything: bool) -> None:
+def list_(desk: CommandContext, project: str, everything: bool) -> None:
     """List the sessions."""
-    unseen = desk.look()
+    unseen = desk.refresh_states()
     records = desk.relay.store.read()
-    only = names.find_project(records, project).id if project else None
+    only = naming.find_project(records, project).id if project else None
     rows = records.live_sessions(only)
     if everything:
         rows = [s for s in records.sessions.values() if only in {None, s.project_id}]
@@ -98,7 +101,7 @@ def list_(desk: Desk, project: str, everything: bool) -> None:
         cells = [
             (
                 s.id,
-                names.full_name(records, s),
+                naming.full_name(records, s),
                 "removed" if s.deleted_at else "unknown" if s.runtime in unseen else s.state,
                 s.branch,
                 runs_on(s),
@@ -120,51 +123,55 @@ def _trouble(shown: Session) -> str:
 @session.command()
 @click.argument("reference", metavar="SESSION")
 @command
-def show(desk: Desk, reference: str) -> None:
+def show(desk: CommandContext, reference: str) -> None:
     """Show everything about a session."""
-    desk.look()
-    _tell(desk, names.find_session(desk.relay.store.read(), reference).id)
+    desk.refresh_states()
+    _tell(desk, naming.find_session(desk.relay.store.read(), reference).id)
 
 
-def _verb(name: str, done: str, words: str, act: Callable[[Desk, Session, Watch], object]) -> None:
+def _verb(name: str, done: str, words: str, act: Callable[[CommandContext, Session, TaskContext], object]) -> None:
     """A command that does one thing to one session and shows it afterwards."""
 
     @session.command(name, help=words)
     @click.argument("reference", metavar="SESSION")
     @command
-    def verb(desk: Desk, reference: str) -> None:
-        found = names.find_session(desk.relay.store.read(), reference)
-        with progress() as watch:
-            act(desk, found, watch)
+    def verb(desk: CommandContext, reference: str) -> None:
+        found = naming.find_session(desk.relay.store.read(), reference)
+        with progress() as task:
+            act(desk, found, task)
         _tell(desk, found.id, done)
 
 
-_verb("start", "is running", "Start a session.", lambda desk, s, watch: desk.relay.sessions.start(s.id, watch))
-_verb("stop", "is stopped", "Stop a session's container.", lambda desk, s, watch: desk.relay.sessions.stop(s.id, watch))
-_verb("restart", "is running", "Stop and start it.", lambda desk, s, watch: desk.relay.sessions.restart(s.id, watch))
+_verb("start", "is running", "Start a session.", lambda desk, s, task: desk.relay.sessions.start(s.id, task))
+
+
+_verb("stop", "is stopped", "Stop a session's container.", lambda desk, s, task: desk.relay.sessions.stop(s.id, task))
+
+
+_verb("restart", "is running", "Stop and start it.", lambda desk, s, task: desk.relay.sessions.restart(s.id, task))
 
 
 @session.command()
 @click.argument("reference", metavar="SESSION")
 @click.option("--image", default="", help="With this image from now on.")
 @command
-def retry(desk: Desk, reference: str, image: str) -> None:
+def retry(desk: CommandContext, reference: str, image: str) -> None:
     """Go on from the step that failed."""
-    found = names.find_session(desk.relay.store.read(), reference)
-    with progress() as watch:
-        desk.relay.sessions.retry(found.id, watch, image=image)
-    _tell(desk, found.id, "is removed" if found.desired is Desired.REMOVED else "is running")
+    found = naming.find_session(desk.relay.store.read(), reference)
+    with progress() as task:
+        desk.relay.sessions.retry(found.id, task, image=image)
+    _tell(desk, found.id, "is removed" if found.desired is DesiredState.REMOVED else "is running")
 
 
 @session.command()
 @click.argument("reference", metavar="SESSION")
 @command
-def restore(desk: Desk, reference: str) -> None:
+def restore(desk: CommandContext, reference: str) -> None:
     """Bring a removed session back: its clone from the trash, with a new container."""
-    found = names.find_removed(desk.relay.store.read(), reference)
-    with progress() as watch:
+    found = naming.find_trashed_session(desk.relay.store.read(), reference)
+    with progress() as task:
         back = desk.relay.sessions.restore(found.id)
-        desk.relay.sessions.build(back.id, watch)
+        desk.relay.sessions.build(back.id, task)
     _tell(desk, found.id, "is back and running")
 
 
@@ -175,9 +182,9 @@ def restore(desk: Desk, reference: str) -> None:
 @click.option("--timestamps", is_flag=True, help="Put the time before each line.")
 @click.option("--since", default="", help="Only what came since a time (RFC 3339) or an age like 10m, 2h, 1d.")
 @command
-def logs(desk: Desk, reference: str, follow: bool, tail: int | None, timestamps: bool, since: str) -> None:
+def logs(desk: CommandContext, reference: str, follow: bool, tail: int | None, timestamps: bool, since: str) -> None:
     """Print a session's log. Into a pipe it goes byte for byte; on a terminal only its colours are kept."""
-    found = names.find_session(desk.relay.store.read(), reference)
+    found = naming.find_session(desk.relay.store.read(), reference)
     if follow and desk.output.as_json:
         raise InvalidInputError("follow", "--follow and --json exclude each other")
     _require_container(desk, found)
@@ -191,7 +198,7 @@ def logs(desk: Desk, reference: str, follow: bool, tail: int | None, timestamps:
     try:
         for chunk in stream:
             target = sys.stderr.buffer if chunk.stream == "stderr" else sys.stdout.buffer
-            data = text.terminal_safe(chunk.data) if target.isatty() else chunk.data
+            data = sanitize.terminal_safe(chunk.data) if target.isatty() else chunk.data
             target.write(data)
             target.flush()
     except KeyboardInterrupt:
@@ -201,7 +208,7 @@ def logs(desk: Desk, reference: str, follow: bool, tail: int | None, timestamps:
         _say_if_broken_off(desk, found)
 
 
-def _say_if_broken_off(desk: Desk, found: Session) -> None:
+def _say_if_broken_off(desk: CommandContext, found: Session) -> None:
     """A stream that ends while its container may go on is no end. Raises EngineUnreachableError."""
     broke_off = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
@@ -241,9 +248,9 @@ def _moment(since: str) -> str:
 @click.argument("reference", metavar="SESSION")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD...]")
 @command
-def shell(desk: Desk, reference: str, arguments: tuple[str, ...]) -> int:
+def shell(desk: CommandContext, reference: str, arguments: tuple[str, ...]) -> int:
     """Open a shell in a session, or run CMD in it; its output and exit code pass through."""
-    found = names.find_session(desk.relay.store.read(), reference)
+    found = naming.find_session(desk.relay.store.read(), reference)
     _require_container(desk, found)
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
     return desk.relay.runtime.run(found.container_id, words)
@@ -252,21 +259,21 @@ def shell(desk: Desk, reference: str, arguments: tuple[str, ...]) -> int:
 @session.command()
 @click.argument("reference", metavar="SESSION")
 @command
-def attach(desk: Desk, reference: str) -> None:
+def attach(desk: CommandContext, reference: str) -> None:
     """Attach this terminal to a session's main process; ctrl-q leaves it running."""
-    found = names.find_session(desk.relay.store.read(), reference)
+    found = naming.find_session(desk.relay.store.read(), reference)
     _require_container(desk, found)
     desk.relay.runtime.attach(found.container_id)
 
 
-def _require_container(desk: Desk, found: Session) -> None:
+def _require_container(desk: CommandContext, found: Session) -> None:
     if not found.container_id:
-        about = names.full_name(desk.relay.store.read(), found)
-        why = fault_words(found.error_reason, about)
+        about = naming.full_name(desk.relay.store.read(), found)
+        why = format_fault(found.error_reason, about)
         raise ConflictError(f"{found.name} has no container", why, f"Start it first: {{start {about}}}.")
 
 
-def _tell(desk: Desk, session_id: str, words: str = "") -> None:
+def _tell(desk: CommandContext, session_id: str, words: str = "") -> None:
     """The session as JSON; else `words` behind its name, or what it came to instead; without any, all about it."""
     records = desk.relay.store.read()
     found = records.sessions[session_id]
@@ -274,24 +281,62 @@ def _tell(desk: Desk, session_id: str, words: str = "") -> None:
         desk.output.document(session_document(found, records))
         return
     if words:
-        desk.output.say(text.clean(f"{names.full_name(records, found)} {came_to(found, words)}."))
+        desk.output.say(sanitize.clean(f"{naming.full_name(records, found)} {print_result(found, words)}."))
         return
     profile = desk.relay.sessions.profile(found)
     shown = {
         "id": found.id,
-        "name": names.full_name(records, found),
+        "name": naming.full_name(records, found),
         "state": found.state,
-        "error": fault_words(found.error_reason, names.full_name(records, found)),
+        "error": format_fault(found.error_reason, naming.full_name(records, found)),
         "exit code": "" if found.exit_code is None else str(found.exit_code),
         "branch": found.branch,
         "begun at": found.base_branch,
         "runtime": found.runtime if found.isolated else f"{found.runtime}, not isolated",
         "image": found.image,
         "profile": found.profile,
-        "loosened": "; ".join(loosened(profile, found.runtime)) if profile and found.isolated else "",
+        "loosened": "; ".join(relaxed_hardening(profile, found.runtime)) if profile and found.isolated else "",
         "notes": "\n".join(found.notes),
         "clone": found.work_dir,
         "container": found.container_id,
         "created": found.created_at,
     }
     desk.output.say(listing(shown))
+
+
+@click.command()
+@click.argument("reference", metavar="SESSION")
+@click.option("--force", is_flag=True, help="Neither ask nor look for unsaved work; it goes to the trash.")
+@click.option("--push", "push", is_flag=True, help="Push its branch first.")
+@click.option("--keep", is_flag=True, help="Keep its branches and stashes in the project's base clone first.")
+@click.option("--bundle", type=click.Path(path_type=Path), metavar="FILE", help="Save them as a git bundle first.")
+@command
+def remove(desk: CommandContext, reference: str, force: bool, push: bool, keep: bool, bundle: Path | None) -> None:
+    """Remove a session: its container goes, its clone moves to the trash.
+
+    Refused, with exit code 4, while it holds work that is nowhere else.
+    """
+    chosen = [(push, SaveMethod.PUSH), (keep, SaveMethod.KEEP), (bundle is not None, SaveMethod.BUNDLE)]
+    rescues = [rescue for wanted, rescue in chosen if wanted]
+    if len(rescues) > 1:
+        raise InvalidInputError("rescue", "--push, --keep and --bundle exclude each other", hint="Choose one.")
+    records = desk.relay.store.read()
+    found = naming.find_session(records, reference)
+    told: tuple[str, ...] = ()
+    if not force and not rescues and sys.stdin.isatty() and not desk.output.as_json:
+        told = desk.relay.removal.check(found.id).safe
+        goes = f"{naming.full_name(records, found)} goes with its container; its clone moves to the trash."
+        lines = [sanitize.clean(line) for line in (*told, goes)]
+        click.confirm("\n".join([*lines, "Remove it?"]), abort=True, err=True)
+    with progress() as task:
+        removed = desk.relay.removal.remove(
+            found.id, task, force=force, rescue=rescues[0] if rescues else None, bundle=bundle
+        )
+    warn_of_trash(desk.relay)
+    if desk.output.as_json:
+        document = session_document(desk.relay.store.read().sessions[found.id], records)
+        desk.output.document(document | {"safe": list(removed.safe)})
+    for line in (*removed.safe, removed.rescued):
+        if line and line not in told:
+            desk.output.say(sanitize.clean(line))
+    desk.output.say(f"Removed {found.name}. Its clone lies in {desk.relay.data_dir.trash}.")

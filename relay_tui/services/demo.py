@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from relay_tui.config import DEFAULT_PROFILE, Config, Profile
-from relay_tui.errors import RelayError
-from relay_tui.events import Event, RecordsChanged
-from relay_tui.model import CloneState, Project, Session, SessionState
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.observe import CommandFailedError
+from relay_tui.domain.errors import RelayError
+from relay_tui.domain.events import Event, RecordsChanged
+from relay_tui.domain.models import CloneState, Project, Session, SessionState
+from relay_tui.ports.task import TaskContext
 from relay_tui.services.projects import NewProject
 from relay_tui.services.relay import Relay
-from relay_tui.services.runtimes import NOT_ISOLATED, look
-from relay_tui.services.watch import Watch
+from relay_tui.services.runtime_router import NOT_ISOLATED, survey
+from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.services.sessions.observation import CommandFailedError
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _PATIENCE = 20.0  # seconds that a log is given to say what it should
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class DemoSession:
     """One of the sessions: what it runs, on which branch, and the words in its log that show that it does."""
 
     name: str
@@ -42,7 +42,7 @@ class Part:
     """What it is there to show."""
 
 
-SERVING = Part(
+SERVING = DemoSession(
     name="main",
     branch="main",
     profile="serve",
@@ -50,7 +50,7 @@ SERVING = Part(
     says="GET /tide/",
     shows="serves, and is asked every second or two",
 )
-TESTING = Part(
+TESTING = DemoSession(
     name="faster-harmonics",
     branch="faster-harmonics",
     profile="test",
@@ -58,7 +58,7 @@ TESTING = Part(
     says="Ran 8 tests",
     shows="tests in a loop",
 )
-FAILING = Part(
+FAILING = DemoSession(
     name="import-stations",
     branch="import-stations",
     profile="import",
@@ -77,12 +77,12 @@ def configured(config: Config, runtime: str, image: str) -> Config:
     return replace(config, profiles=profiles, profile=SERVING.profile, runtime=runtime, image=image)
 
 
-def _profile(part: Part, env: Mapping[str, str]) -> Profile:
+def _profile(part: DemoSession, env: Mapping[str, str]) -> Profile:
     return Profile(name=part.profile, command=part.command, env=env)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class StepResult:
     """A step of a rehearsal, with what came of it and the seconds it took."""
 
     name: str
@@ -145,7 +145,7 @@ class Demo:
 
     # --- without a screen: the same, step by step ---
 
-    def rehearse(self, tell: Callable[[Done], object], watch: Watch) -> bool:
+    def run_headless(self, tell: Callable[[StepResult], object], task: TaskContext) -> bool:
         """Do it all in the foreground, telling each step; False if one failed, after which none is tried."""
         relay = self._relay
         made: dict[str, Session] = {}
@@ -153,23 +153,23 @@ class Demo:
 
         def add() -> str:
             project.append(relay.projects.register(self._wanted()))
-            first = relay.projects.clone(project[0].id, watch)
+            first = relay.projects.clone(project[0].id, task)
             made[SERVING.name] = first
             return f"{NAME}, {len(relay.sessions.branches(project[0].id))} branches"
 
-        def run(part: Part) -> str:
+        def run(part: DemoSession) -> str:
             session = made.get(part.name) or relay.sessions.register(_session(project[0], part))
-            made[part.name] = self._build(session, watch)
-            return self._judged(part, made[part.name], watch)
+            made[part.name] = self._build(session, task)
+            return self._judged(part, made[part.name], task)
 
         def command() -> str:
-            asking = Watch()
-            with watch.on_cancel(asking.cancel), _after(_PATIENCE, asking.cancel):
-                code = relay.runtime.ask(made[TESTING.name].container_id, _LOOKING, asking).code
+            asking = TaskContext()
+            with task.on_cancel(asking.cancel), _after(_PATIENCE, asking.cancel):
+                code = relay.runtime.exec_capture(made[TESTING.name].container_id, _LOOKING, asking).code
             return _expect(code == 0, " ".join(_LOOKING), f"it ended with {code}")
 
         def stop() -> str:
-            stopped = relay.sessions.stop(made[TESTING.name].id, watch)
+            stopped = relay.sessions.stop(made[TESTING.name].id, task)
             return _expect(stopped.state is SessionState.STOPPED, f"{stopped.name} is stopped", str(stopped.state))
 
         steps: list[tuple[str, Callable[[], str]]] = [("project", add)]
@@ -178,53 +178,53 @@ class Demo:
         return all(self._step(name, act, tell) for name, act in steps)
 
     @staticmethod
-    def _step(name: str, act: Callable[[], str], tell: Callable[[Done], object]) -> bool:
+    def _step(name: str, act: Callable[[], str], tell: Callable[[StepResult], object]) -> bool:
         begun = time.monotonic()
         try:
-            done = Done(name, act(), time.monotonic() - begun)
+            done = StepResult(name, act(), time.monotonic() - begun)
         except RelayError as error:
-            done = Done(name, error_words(error), time.monotonic() - begun, failed=True)
+            done = StepResult(name, format_error(error), time.monotonic() - begun, failed=True)
         tell(done)
         return not done.failed
 
-    def _build(self, session: Session, watch: Watch) -> Session:
+    def _build(self, session: Session, task: TaskContext) -> Session:
         """Build it; a command that fails at once is for its row to tell."""
         with suppress(CommandFailedError):
-            self._relay.sessions.build(session.id, watch)
+            self._relay.sessions.build(session.id, task)
         return self._relay.store.read().sessions[session.id]
 
-    def _judged(self, part: Part, session: Session, watch: Watch) -> str:
+    def _judged(self, part: DemoSession, session: Session, task: TaskContext) -> str:
         """What the session came to, in words. Raises RelayError if that is not what it is there for."""
         if part is FAILING:
             if session.state is SessionState.RUNNING:  # a slow machine: it had no time yet to fail
                 self._relay.runtime.wait(session.container_id, _PATIENCE)
-                self._relay.reconciler.carry_out_all(Watch())
+                self._relay.reconciler.carry_out_all(TaskContext())
                 session = self._relay.store.read().sessions[session.id]
             reason = session.error_reason
             said = reason is not None and part.says in reason.detail
             state = f"{session.state}, exit code {session.exit_code}"
             return _expect(said and session.exit_code == 1, f"failed as it should: {state}", state)
-        said = self._says(session, part.says, watch)
+        said = self._says(session, part.says, task)
         running = session.state is SessionState.RUNNING
         return _expect(said and running, f"{part.shows} ({part.says!r} in its log)", f"{session.state}; {part.says!r}")
 
-    def _says(self, session: Session, words: str, watch: Watch) -> bool:
+    def _says(self, session: Session, words: str, task: TaskContext) -> bool:
         """Whether the words come in the session's log soon. Raises CancelledError."""
         heard = b""
         stream = self._relay.runtime.logs(session.container_id, follow=True)
         try:
-            with _after(_PATIENCE, stream.close), watch.on_cancel(stream.close):
+            with _after(_PATIENCE, stream.close), task.on_cancel(stream.close):
                 for chunk in stream:
                     heard += chunk.data
                     if words.encode() in heard:
                         return True
         finally:
             stream.close()
-        watch.check()
+        task.raise_if_cancelled()
         return False
 
 
-def error_words(error: RelayError) -> str:
+def format_error(error: RelayError) -> str:
     """What a step says that failed."""
     return f"{error.title}: {error.detail}" if error.detail else error.title
 
@@ -239,7 +239,7 @@ def clear(relay: Relay) -> frozenset[str]:
         except RelayError as error:
             failed.append(error)
 
-    sight = look(relay.runtime)
+    sight = survey(relay.runtime)
     threads = [threading.Thread(target=remove, args=(seen.container_id,)) for seen in sight.seen]
     for thread in threads:
         thread.start()
@@ -250,7 +250,7 @@ def clear(relay: Relay) -> frozenset[str]:
     return sight.unseen
 
 
-def _session(project: Project, part: Part) -> NewSession:
+def _session(project: Project, part: DemoSession) -> NewSession:
     return NewSession(project=project.id, name=part.name, branch=part.branch, profile=part.profile, agreed=NOT_ISOLATED)
 
 

@@ -8,32 +8,34 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from relay_tui.errors import CancelledError, ConflictError, Fault, RelayError
-from relay_tui.events import Bus, Job, JobEnded, JobProgressed
-from relay_tui.model import new_id
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import CancelledError, ConflictError, Fault, RelayError
+from relay_tui.domain.events import EventBus, Job, JobEnded, JobProgressed
+from relay_tui.domain.models import new_id
+from relay_tui.ports.task import TaskContext
 
 log = logging.getLogger(__name__)
 
 
-class Jobs:
+class JobRunner:
     """At most one job for a subject (a project's or session's id) at a time."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: EventBus) -> None:
         self._bus = bus
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[Job, Watch, threading.Thread]] = {}
+        self._running: dict[str, tuple[Job, TaskContext, threading.Thread]] = {}
 
-    def start(self, subject: str, title: str, work: Callable[[Watch], object], *, cancellable: bool = False) -> Job:
+    def start(
+        self, subject: str, title: str, work: Callable[[TaskContext], object], *, cancellable: bool = False
+    ) -> Job:
         """Run `work` in the background. Raises ConflictError if the subject is being worked on already."""
         job = Job(new_id(), subject, title, cancellable=cancellable)
-        watch = Watch(lambda stage, fraction, detail: self._progress(subject, stage, fraction, detail))
-        thread = threading.Thread(target=self._run, args=(job, watch, work), name=f"job {title}", daemon=True)
+        task = TaskContext(lambda stage, fraction, detail: self._progress(subject, stage, fraction, detail))
+        thread = threading.Thread(target=self._run, args=(job, task, work), name=f"job {title}", daemon=True)
         with self._lock:
             busy = self._running.get(subject)
             if busy is not None:
                 raise ConflictError(f"Still busy: {busy[0].title}", hint="Wait for it to end, or cancel it: {cancel}.")
-            self._running[subject] = (job, watch, thread)
+            self._running[subject] = (job, task, thread)
         self._bus.publish(JobProgressed(job))
         thread.start()
         return job
@@ -56,8 +58,8 @@ class Jobs:
         """Interrupt every job because relay is leaving; wait up to `patience` seconds for them to tidy up."""
         with self._lock:
             entries = list(self._running.values())
-        for _, watch, _ in entries:
-            watch.cancel(quitting=True)
+        for _, task, _ in entries:
+            task.cancel(quitting=True)
         deadline = time.monotonic() + patience
         for _, _, thread in entries:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -71,11 +73,11 @@ class Jobs:
             self._running[subject] = (job, *entry[1:])
         self._bus.publish(JobProgressed(job))
 
-    def _run(self, job: Job, watch: Watch, work: Callable[[Watch], object]) -> None:
+    def _run(self, job: Job, task: TaskContext, work: Callable[[TaskContext], object]) -> None:
         fault: Fault | None = None
         cancelled = False
         try:
-            work(watch)
+            work(task)
         except CancelledError:
             cancelled = True
         except RelayError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relay_tui.config import Config
-from relay_tui.errors import (
+from relay_tui.domain.errors import (
     CancelledError,
     ConflictError,
     Fault,
@@ -16,15 +16,15 @@ from relay_tui.errors import (
     NotFoundError,
     RelayError,
 )
-from relay_tui.events import Bus, RecordsChanged
-from relay_tui.model import CloneState, Desired, Project, Records, Session, now
+from relay_tui.domain.events import EventBus, RecordsChanged
+from relay_tui.domain.models import CloneState, DesiredState, Project, Records, Session, now
 from relay_tui.paths import DataDir
-from relay_tui.services import names
-from relay_tui.services.claims import Claims
-from relay_tui.services.drafts import NewSession
-from relay_tui.services.ports import Files, Git, Source, Store
-from relay_tui.services.sessions import Sessions, undeleted
-from relay_tui.services.watch import Watch
+from relay_tui.ports import CloneSource, Files, Git, Store
+from relay_tui.ports.task import TaskContext
+from relay_tui.services import naming
+from relay_tui.services.operation_locks import OperationLocks
+from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.services.sessions.service import SessionService, undeleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class NewProject:
     """What the person agreed to when asked, in the words of NeedsConsentError.consent, with spaces between."""
 
 
-class Projects:
+class ProjectService:
     """The use cases about projects. Thread-safe."""
 
     def __init__(
@@ -50,11 +50,11 @@ class Projects:
         store: Store,
         git: Git,
         files: Files,
-        locks: Claims,
-        bus: Bus,
+        locks: OperationLocks,
+        bus: EventBus,
         config: Config,
         data_dir: DataDir,
-        sessions: Sessions,
+        sessions: SessionService,
     ) -> None:
         self._store = store
         self._git = git
@@ -64,11 +64,11 @@ class Projects:
         self._config = config
         self._data_dir = data_dir
         self._sessions = sessions
-        self._secrets: dict[str, Source] = {}  # by project id; in memory alone, and only until the clone is there
+        self._secrets: dict[str, CloneSource] = {}  # by project id; in memory alone, and only until the clone is there
 
     def suggest_name(self, source: str) -> str:
         """A free name for a project cloned from `source`."""
-        return names.suggest_project(source, self._store.read())
+        return naming.suggest_project(source, self._store.read())
 
     def register(self, wanted: NewProject) -> Project:
         """Put the project on record; nothing is cloned yet. Raises InvalidInputError or NameTakenError."""
@@ -77,11 +77,11 @@ class Projects:
             self._git.check_branch_name(wanted.branch)
         self._config.find_profile(wanted.profile)
         first = NewSession(project="", profile=wanted.profile, runtime=wanted.runtime, agreed=wanted.agreed)
-        self._sessions.settle(first)
+        self._sessions.confirm_runtime(first)
         if wanted.name:
-            names.check_name(wanted.name)
+            naming.check_name(wanted.name)
         with self._locks.while_written(), self._store.transaction() as change:
-            name = wanted.name or names.suggest_project(source.url, change.records)
+            name = wanted.name or naming.suggest_project(source.url, change.records)
             _refuse_taken(name, change.records)
             stamp = now()
             project = Project(
@@ -101,22 +101,22 @@ class Projects:
         self._bus.publish(RecordsChanged())
         return project
 
-    def clone(self, project_id: str, watch: Watch) -> Session:
+    def clone(self, project_id: str, task: TaskContext) -> Session:
         """Make the base clone and put the first session on record (to be built by Sessions.build).
 
         Cancelled, it leaves nothing behind, not even the project's row. Failed, the row keeps git's words.
         """
         with self._locks.hold(project_id, "cloning a project"):
             project = self._change(project_id, unready=True, clone_state=CloneState.CLONING, clone_error=None)
-            source = self._secrets.get(project_id, Source(project.source))
+            source = self._secrets.get(project_id, CloneSource(project.source))
             base = self._data_dir.base(project_id)
             try:
                 self._files.to_trash(base, f"{project_id}.base")  # of an earlier try, maybe from another source
                 self._files.make_directory(base.parent)
-                head = self._git.clone_base(source, base, watch)
+                head = self._git.clone_base(source, base, task)
                 first = self._make_ready(project_id, head, base)
             except CancelledError:
-                if not watch.quitting:  # what a leaving relay began, the next one goes on with by itself
+                if not task.quitting:  # what a leaving relay began, the next one goes on with by itself
                     self._forget(project_id)
                 raise
             except InvalidInputError as error:  # the branch that was asked for; the next try takes upstream's default
@@ -147,18 +147,18 @@ class Projects:
         """What goes with the project when it is removed."""
         return self._store.read().live_sessions(project_id)
 
-    def remove(self, project_id: str, watch: Watch) -> None:
+    def remove(self, project_id: str, task: TaskContext) -> None:
         """Remove the project with all its sessions, their containers and their directories (to the trash)."""
         with self._locks.hold(project_id, "removing a project"):
             project = self._find(project_id)
             # The stamp says which sessions went with the project; a removal that was cut goes on with the same one.
-            stamp = project.updated_at if project.desired is Desired.REMOVED else now()
-            self._change(project_id, stamp, urgent=True, desired=Desired.REMOVED, clone_error=None)
+            stamp = project.updated_at if project.desired is DesiredState.REMOVED else now()
+            self._change(project_id, stamp, urgent=True, desired=DesiredState.REMOVED, clone_error=None)
             try:
                 for number, session in enumerate(sessions := self.sessions_of(project_id)):
-                    watch.stage(f"Removing {session.name}", number / len(sessions))
-                    self._sessions.remove(session.id, watch, last=True, stamp=stamp)
-                watch.stage("Moving the base clone to the trash")
+                    task.report(f"Removing {session.name}", number / len(sessions))
+                    self._sessions.remove(session.id, task, last=True, stamp=stamp)
+                task.report("Moving the base clone to the trash")
                 self._files.to_trash(self._data_dir.project(project_id), project_id)
                 self._change(project_id, stamp, urgent=True, deleted_at=stamp)
             except RelayError as error:
@@ -189,8 +189,8 @@ class Projects:
                     for s in change.records.sessions.values()
                     if s.project_id == project_id and s.deleted_at == project.deleted_at
                 ]
-                name = names.free_name(project.name, taken)
-                change.put(replace(project, name=name, desired=Desired.RUNNING, deleted_at=None, updated_at=now()))
+                name = naming.unique_name(project.name, taken)
+                change.put(replace(project, name=name, desired=DesiredState.RUNNING, deleted_at=None, updated_at=now()))
                 for session in back:
                     self._sessions.put_claimed(session, change)
             self._bring_back(project_id)
@@ -232,10 +232,10 @@ class Projects:
                 project, default_branch=branch, clone_state=CloneState.READY, clone_error=None, updated_at=now()
             )
             change.put(project)
-            live = [s for s in change.records.live_sessions(project_id) if s.desired is not Desired.REMOVED]
+            live = [s for s in change.records.live_sessions(project_id) if s.desired is not DesiredState.REMOVED]
             if live:
                 return live[0]
-            first = self._sessions.draft(NewSession(project=project_id), change.records, heads, choice)
+            first = self._sessions.build_draft(NewSession(project=project_id), change.records, heads, choice)
             self._sessions.put_claimed(first, change)
         self._bus.publish(RecordsChanged())
         return first
@@ -253,7 +253,7 @@ class Projects:
             project = change.records.projects.get(project_id)
             if project is None or (unready and project.deleted_at is not None):
                 raise NotFoundError("That project is gone", project_id)
-            if unready and project.desired is Desired.REMOVED:
+            if unready and project.desired is DesiredState.REMOVED:
                 raise ConflictError(f"{project.name} is being removed", hint="Remove it again to go on with that.")
             if unready and project.clone_state is CloneState.READY:
                 raise ConflictError(f"{project.name} is cloned already", hint="There is nothing to retry.")
@@ -269,7 +269,7 @@ class Projects:
             cancelled = Fault("cancelled", "Cancelled", hint="{retry_project} clones again.")
             self._change(project_id, clone_state=CloneState.ERROR, clone_error=cancelled)
             return
-        self._change(project_id, desired=Desired.REMOVED)  # cut off here, the removal is gone on with
+        self._change(project_id, desired=DesiredState.REMOVED)  # cut off here, the removal is gone on with
         self._files.delete(self._data_dir.project(project_id))
         with self._store.transaction() as change:
             change.drop(project_id)

@@ -9,36 +9,37 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relay_tui.errors import ConflictError, EngineUnreachableError, RelayError
-from relay_tui.events import Bus, PushPlanned, RecordsChanged, Removed, WorkRescued
-from relay_tui.memory import give_back
-from relay_tui.model import Project, Session
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import ConflictError, EngineUnreachableError, RelayError
+from relay_tui.domain.events import EventBus, PushPlanned, RecordsChanged, SessionRemoved, WorkSaved
+from relay_tui.domain.models import Project, Session
+from relay_tui.memory import release_free_memory
+from relay_tui.ports.task import TaskContext
 
 if TYPE_CHECKING:
     from relay_tui.config import Config
+    from relay_tui.domain.transfers import PushPlan
+    from relay_tui.domain.unsaved_work import SaveMethod
     from relay_tui.paths import DataDir
+    from relay_tui.ports import Files, Git, Runtime, Store, StoreWatcher
+    from relay_tui.services.clone_status import CloneStatusService
     from relay_tui.services.doctor import Doctor
-    from relay_tui.services.drafts import NewSession
-    from relay_tui.services.engine_watch import EngineWatch
-    from relay_tui.services.facts import SessionFacts
-    from relay_tui.services.jobs import Jobs
-    from relay_tui.services.outward import Outward
-    from relay_tui.services.plan import Step
-    from relay_tui.services.ports import Files, Git, Runtime, Store, StoreWatch
-    from relay_tui.services.projects import NewProject, Projects
-    from relay_tui.services.reconcile import Reconciler
-    from relay_tui.services.removal import Removal
-    from relay_tui.services.sessions import Sessions
-    from relay_tui.services.strays import Settled, Strays
+    from relay_tui.services.jobs import JobRunner
+    from relay_tui.services.projects import NewProject, ProjectService
+    from relay_tui.services.reconcile.orphans import OrphanResult, OrphanService
+    from relay_tui.services.reconcile.pending_updates import PendingUpdates
+    from relay_tui.services.reconcile.planner import Step
+    from relay_tui.services.reconcile.reconciler import Reconciler
+    from relay_tui.services.reconcile.runtime_monitor import RuntimeMonitor
+    from relay_tui.services.removal import RemovalService
+    from relay_tui.services.sessions.drafts import NewSession
+    from relay_tui.services.sessions.service import SessionService
+    from relay_tui.services.sync import SyncService
     from relay_tui.services.trash import Trash
-    from relay_tui.services.unsaved import Unsaved
-    from relay_tui.work import PushPlan, Rescue
 
 log = logging.getLogger(__name__)
 
-LOOK = 10.0  # seconds between looks at the store, whatever is told of it
-TIDY = 1.0  # seconds after a write until what it left in memory is given back
+STORE_CHECK_INTERVAL = 10.0  # seconds between looks at the store, whatever is told of it
+MEMORY_RELEASE_DELAY = 1.0  # seconds after a write until what it left in memory is given back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,27 +48,27 @@ class Relay:
 
     config: Config
     data_dir: DataDir
-    bus: Bus
+    bus: EventBus
     store: Store
     git: Git
     runtime: Runtime
     files: Files
-    projects: Projects
-    sessions: Sessions
-    facts: SessionFacts
-    outward: Outward
-    removal: Removal
-    jobs: Jobs
-    engine: EngineWatch
-    processes: EngineWatch | None = None
+    projects: ProjectService
+    sessions: SessionService
+    facts: CloneStatusService
+    outward: SyncService
+    removal: RemovalService
+    jobs: JobRunner
+    engine: RuntimeMonitor
+    processes: RuntimeMonitor | None = None
     reconciler: Reconciler
     doctor: Doctor
     trash: Trash
-    strays: Strays
-    unsaved: Unsaved
+    strays: OrphanService
+    unsaved: PendingUpdates
     _reconciling: threading.Lock = field(default_factory=threading.Lock)
     _closed: threading.Event = field(default_factory=threading.Event)
-    _watches: list[StoreWatch] = field(default_factory=list)
+    _watches: list[StoreWatcher] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin to watch the engine and the other relays, and go on with what a killed one left."""
@@ -104,8 +105,8 @@ class Relay:
     def clone(self, project: Project) -> None:
         """Begin a project's clone; its first session is built when it is there."""
 
-        def work(watch: Watch) -> None:
-            first = self.projects.clone(project.id, watch)
+        def work(task: TaskContext) -> None:
+            first = self.projects.clone(project.id, task)
             self.build(first)
 
         self.jobs.start(project.id, f"Cloning {project.name}", work, cancellable=True)
@@ -153,8 +154,8 @@ class Relay:
     def plan_push(self, session: Session, branch: str = "") -> None:
         """Begin to look at what a push would send ('': of the branch it is on); PushPlanned tells it."""
 
-        def work(watch: Watch) -> None:
-            plan = self.outward.plan_push(session.id, watch, branch=branch)
+        def work(task: TaskContext) -> None:
+            plan = self.outward.plan_push(session.id, task, branch=branch)
             self.bus.publish(PushPlanned(session.id, plan))
 
         self.jobs.start(session.id, f"Preparing to push {session.name}", work, cancellable=True)
@@ -183,18 +184,18 @@ class Relay:
             cancellable=True,
         )
 
-    def rescue(self, session: Session, rescue: Rescue, bundle: Path | None = None, *, remove: bool = False) -> None:
+    def rescue(self, session: Session, rescue: SaveMethod, bundle: Path | None = None, *, remove: bool = False) -> None:
         """Begin to bring its commits to safety, WorkRescued tells where; then to remove it, if `remove`."""
-        from relay_tui.work import KNOWN_TO_GO, Rescue
+        from relay_tui.domain.unsaved_work import UNSAVABLE_KINDS, SaveMethod
 
-        def work(watch: Watch) -> None:
-            rescued = self.outward.rescue(session.id, rescue, watch, bundle=bundle)
-            self.bus.publish(WorkRescued(session.id, rescued.words))
+        def work(task: TaskContext) -> None:
+            rescued = self.outward.rescue(session.id, rescue, task, bundle=bundle)
+            self.bus.publish(WorkSaved(session.id, rescued.words))
             if remove:
-                watch.check()
-                if rescue is not Rescue.PUSH:  # of a push the person knows that it saves no files
-                    self.removal.check(session.id, rescued.saved | KNOWN_TO_GO)
-                self.sessions.remove(session.id, watch)
+                task.raise_if_cancelled()
+                if rescue is not SaveMethod.PUSH:  # of a push the person knows that it saves no files
+                    self.removal.check(session.id, rescued.saved | UNSAVABLE_KINDS)
+                self.sessions.remove(session.id, task)
                 self._was_removed(session)
 
         self.jobs.start(session.id, f"Rescuing {session.name}", work, cancellable=True)
@@ -202,8 +203,8 @@ class Relay:
     def remove_session(self, session: Session) -> None:
         """Begin to remove it."""
 
-        def work(watch: Watch) -> None:
-            self.sessions.remove(session.id, watch)
+        def work(task: TaskContext) -> None:
+            self.sessions.remove(session.id, task)
             self._was_removed(session)
 
         self.jobs.start(session.id, f"Removing {session.name}", work)
@@ -211,8 +212,8 @@ class Relay:
     def remove_project(self, project: Project) -> None:
         """Begin to remove it with all its sessions."""
 
-        def work(watch: Watch) -> None:
-            self.projects.remove(project.id, watch)
+        def work(task: TaskContext) -> None:
+            self.projects.remove(project.id, task)
             self._was_removed(project)
 
         self.jobs.start(project.id, f"Removing {project.name}", work)
@@ -232,18 +233,18 @@ class Relay:
         return found.name
 
     def _was_removed(self, found: Project | Session) -> None:
-        self.bus.publish(Removed(found.name, self.trash.too_full()))
+        self.bus.publish(SessionRemoved(found.name, self.trash.too_full()))
 
     def reconcile(self) -> None:
         """Take every step that is due: the long ones as jobs, on whose rows their progress shows."""
-        from relay_tui.services.plan import LONG
+        from relay_tui.services.reconcile.planner import LONG
 
         with self._reconciling:
             steps = self.reconciler.plan()
             self.strays.note(steps)
             for step in steps:
                 if step.act not in LONG:
-                    self._take(step, Watch())
+                    self._take(step, TaskContext())
                     continue
                 try:
                     self.jobs.start(
@@ -255,51 +256,51 @@ class Relay:
                 except ConflictError as error:
                     log.info("left alone: %s: %s", step.words, error.title)
 
-    def settle_strays(self, *, adopt: bool) -> list[Settled]:
+    def settle_strays(self, *, adopt: bool) -> list[OrphanResult]:
         """Put the strays that were found on record, or away; answer what became of each."""
         with self._reconciling:
             settled = (self.strays.adopt if adopt else self.strays.trash)(self.strays.found)
         self.reconcile()
         return settled
 
-    def _take(self, step: Step, watch: Watch) -> None:
+    def _take(self, step: Step, task: TaskContext) -> None:
         try:
-            self.reconciler.carry_out(step, watch)
+            self.reconciler.carry_out(step, task)
         except EngineUnreachableError:
             raise
         except RelayError as error:
             log.warning("reconcile: %s failed: %s: %s", step.words, error.title, error.detail)
 
-    def _tidy_then_watch(self, watch: StoreWatch) -> None:
+    def _tidy_then_watch(self, watch: StoreWatcher) -> None:
         """Notice what other relays write. First, what does not need the engine, and the trash whose time is up."""
         with watch:
-            self.unsaved.look()
+            self.unsaved.check_writable()
             self._tidy()
             self._notice_writes(watch)
 
-    def _notice_writes(self, watch: StoreWatch) -> None:
+    def _notice_writes(self, watch: StoreWatcher) -> None:
         last: object = None
         written = False  # since the look before: thousands of rows were made, and are garbage by now
         warned = self.store.warning()
         while not self._closed.is_set():
             try:
-                stamp = self.store.stamp()
+                stamp = self.store.version()
             except RelayError as error:
                 stamp = error.detail  # no longer to be looked at: the screen says why
             if stamp != last:
                 self.bus.publish(RecordsChanged())
             elif written:
-                give_back()
+                release_free_memory()
             written, last = stamp != last, stamp
             if self.store.warning() != warned:  # it came back from its copy, which lacks the last change
                 warned = self.store.warning()
                 self._tidy()
-            watch.wait(TIDY if written else LOOK)
+            watch.wait(MEMORY_RELEASE_DELAY if written else STORE_CHECK_INTERVAL)
 
     def _tidy(self) -> None:
         try:
             self.reconcile()
-            self.trash.purge(None, Watch())
+            self.trash.purge(None, TaskContext())
         except RelayError as error:  # said again by the next action that needs the disk or the store
             log.warning("tidying up failed: %s: %s", error.title, error.detail)
         except Exception:  # a bug here must not end the watch over the store

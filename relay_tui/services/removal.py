@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from relay_tui.errors import ConflictError, NotFoundError, RelayError
-from relay_tui.model import Desired, Session
+from relay_tui.domain.errors import ConflictError, NotFoundError, RelayError
+from relay_tui.domain.models import DesiredState, Session
+from relay_tui.domain.transfers import SaveResult
+from relay_tui.domain.unsaved_work import RemovalCheck, Risk, RiskKind, SaveMethod
 from relay_tui.paths import DataDir
-from relay_tui.services.clones import clone_of
-from relay_tui.services.outward import Outward
-from relay_tui.services.ports import Files, Look, Store
-from relay_tui.services.risk_words import describe
-from relay_tui.services.sessions import Sessions
+from relay_tui.ports import CloneInspector, Files, Store
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.sessions.repository import clone_of
+from relay_tui.services.sessions.service import SessionService
+from relay_tui.services.sync import SyncService
 from relay_tui.services.trash import Trash
-from relay_tui.services.watch import Watch
-from relay_tui.work import AtRisk, Guarded, Hazard, Rescue, Rescued
+from relay_tui.text.format import format_size
 
 
 class UnsavedWorkError(ConflictError):
@@ -23,22 +24,22 @@ class UnsavedWorkError(ConflictError):
 
     kind = "unsaved-work"
 
-    def __init__(self, name: str, guarded: Guarded, hint: str) -> None:
+    def __init__(self, name: str, guarded: RemovalCheck, hint: str) -> None:
         super().__init__(f"{name} holds work that is nowhere else", "\n".join(describe(guarded)), hint)
         self.guarded = guarded
 
-    def tell_saved(self, rescued: Rescued) -> None:
+    def tell_saved(self, rescued: SaveResult) -> None:
         """Say what is safe already, and why the rest is not."""
         lines = [self.detail, *(_why_not(risk) for risk in self.guarded.risks if rescued.saved)]
         self.detail = "\n".join([*filter(None, lines), f"Saved, and to be found: {rescued.words}"])
 
 
-def _why_not(risk: AtRisk) -> str:
+def _why_not(risk: Risk) -> str:
     """Why a copy has not got it, where that can be told."""
-    if risk.hazard is Hazard.IGNORED:
+    if risk.hazard is RiskKind.IGNORED:
         return "Ignored files are not saved."
     inner = [path for path in risk.examples if path.endswith("/")]
-    if risk.hazard is Hazard.UNTRACKED and inner:
+    if risk.hazard is RiskKind.UNTRACKED and inner:
         return f"Not saved, as a git repository of its own: {', '.join(inner)}"
     return ""
 
@@ -57,17 +58,17 @@ class Removed:
     """Why work that looks unpushed was not in the way."""
 
 
-class Removal:
+class RemovalService:
     """The guard before a removal. Thread-safe."""
 
     def __init__(
         self,
         *,
         store: Store,
-        look: Look,
+        look: CloneInspector,
         files: Files,
-        sessions: Sessions,
-        outward: Outward,
+        sessions: SessionService,
+        outward: SyncService,
         trash: Trash,
         data_dir: DataDir,
     ) -> None:
@@ -79,17 +80,17 @@ class Removal:
         self._trash = trash
         self._data_dir = data_dir
 
-    def guard(self, session_id: str) -> Guarded:
+    def check_unsaved(self, session_id: str) -> RemovalCheck:
         """What would be lost with the session. What cannot be told counts as unsaved."""
         session = self._find(session_id)
         if not self._files.holds_anything(Path(session.work_dir)):
-            return Guarded()
+            return RemovalCheck()
         trash = self._trash.too_full(Path(session.work_dir))
         return replace(self._guarded(session), trash=trash)
 
-    def guard_project(self, project_id: str) -> Guarded:
+    def guard_project(self, project_id: str) -> RemovalCheck:
         """What would be lost with all the project's sessions."""
-        found: list[AtRisk] = []
+        found: list[Risk] = []
         safe: list[str] = []
         for session in self._store.read().live_sessions(project_id):
             if self._files.has_clone(Path(session.work_dir)):
@@ -97,22 +98,22 @@ class Removal:
                 found += [replace(risk, session=session.name) for risk in guarded.risks]
                 safe += [f"{session.name}: {words}" for words in guarded.safe]
         trash = self._trash.too_full(self._data_dir.project(project_id))
-        return Guarded(risks=tuple(found), safe=tuple(safe), trash=trash)
+        return RemovalCheck(risks=tuple(found), safe=tuple(safe), trash=trash)
 
-    def _guarded(self, session: Session) -> Guarded:
+    def _guarded(self, session: Session) -> RemovalCheck:
         try:
             return self._look.guard(clone_of(session, self._data_dir))
         except RelayError as error:
             reason = f"{error.title}: {error.detail}" if error.detail else error.title
-            return Guarded(risks=(AtRisk(hazard=Hazard.UNKNOWN, count=1, reason=reason),))
+            return RemovalCheck(risks=(Risk(hazard=RiskKind.UNKNOWN, count=1, reason=reason),))
 
     def remove(
         self,
         session_id: str,
-        watch: Watch,
+        task: TaskContext,
         *,
         force: bool = False,
-        rescue: Rescue | None = None,
+        rescue: SaveMethod | None = None,
         bundle: Path | None = None,
     ) -> Removed:
         """Rescue what is asked for, then remove the session.
@@ -120,30 +121,30 @@ class Removal:
         Raises UnsavedWorkError, unless `force`, when work would still be lost: nothing is removed then.
         """
         self._sessions.check_removable(session_id)
-        rescued = self._outward.rescue(session_id, rescue, watch, bundle=bundle) if rescue else None
+        rescued = self._outward.rescue(session_id, rescue, task, bundle=bundle) if rescue else None
         safe: tuple[str, ...] = ()
         if not force:
-            watch.stage("Looking for unsaved work")
+            task.report("Looking for unsaved work")
             try:
                 safe = self.check(session_id, rescued.saved if rescued else frozenset()).safe
             except UnsavedWorkError as error:
                 if rescued:
                     error.tell_saved(rescued)
                 raise
-            watch.check()
-        self._sessions.remove(session_id, watch)
+            task.raise_if_cancelled()
+        self._sessions.remove(session_id, task)
         return Removed(rescued=rescued.words if rescued else "", safe=safe)
 
-    def check(self, session_id: str, saved: frozenset[Hazard] = frozenset()) -> Guarded:
+    def check(self, session_id: str, saved: frozenset[RiskKind] = frozenset()) -> RemovalCheck:
         """What was found, if nothing of it is in the way of a removal.
 
         Raises UnsavedWorkError when work would be lost that is not `saved`; ConflictError for the last session.
         A removal that has begun already is not asked about again.
         """
         self._sessions.check_removable(session_id)
-        if self._find(session_id).desired is Desired.REMOVED:
-            return Guarded()
-        guarded = self.guard(session_id)
+        if self._find(session_id).desired is DesiredState.REMOVED:
+            return RemovalCheck()
+        guarded = self.check_unsaved(session_id)
         left = tuple(risk for risk in guarded.risks if risk.hazard not in saved)
         if not left and guarded.trash:
             hint = "{|--force moves it there all the same; }relay purge --older-than 0 makes room first."
@@ -154,7 +155,7 @@ class Removal:
             "{Save it first, or remove it all the same|"
             "--keep or --bundle FILE saves it, --push what is committed; --force moves it to the trash}."
         )
-        if all(risk.hazard is Hazard.UNKNOWN for risk in left):
+        if all(risk.hazard is RiskKind.UNKNOWN for risk in left):
             hint = "relay cannot save what it cannot read: look in its shell{|; --force moves it to the trash}."
         elif saved:
             hint = "Commit in the session what is to stay, or {remove it all the same|add --force}."
@@ -165,3 +166,39 @@ class Removal:
         if session is None or session.deleted_at is not None:
             raise NotFoundError("That session is gone", session_id)
         return session
+
+
+_SHOWN = 3
+
+
+def describe(guarded: RemovalCheck) -> list[str]:
+    """A line for each kind of work at risk. Names in them were written by the session."""
+    return [f"{risk.session}: {_line(risk)}" if risk.session else _line(risk) for risk in guarded.risks]
+
+
+def _line(risk: Risk) -> str:
+    if risk.hazard is RiskKind.UNKNOWN:
+        return f"unknown: {risk.reason}"
+    what = _WORDS[risk.hazard](risk)
+    examples = list(risk.examples[:_SHOWN])
+    if risk.count > len(examples) > 0:
+        examples.append("…")
+    return f"{what}: {', '.join(examples)}" if examples else what
+
+
+def _counted(risk: Risk, one: str, more: str) -> str:
+    size = f", {format_size(risk.size)}" if risk.size is not None else ""
+    return f"{risk.count} {one if risk.count == 1 else more}{size}"
+
+
+def _on(risk: Risk) -> str:
+    return f" on {risk.branch}" if risk.branch else ""
+
+
+_WORDS = {
+    RiskKind.DIRTY: lambda risk: _counted(risk, "changed file", "changed files"),
+    RiskKind.UNTRACKED: lambda risk: _counted(risk, "untracked file", "untracked files"),
+    RiskKind.IGNORED: lambda risk: _counted(risk, "large ignored entry", "large ignored entries"),
+    RiskKind.STASHED: lambda risk: _counted(risk, "stash", "stashes"),
+    RiskKind.UNPUSHED: lambda risk: f"{_counted(risk, 'commit', 'commits')}{_on(risk)} that the upstream lacks",
+}

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relay_tui.errors import RelayError
+from relay_tui.domain.errors import RelayError
 
 if TYPE_CHECKING:
-    from relay_tui.services.ports import Runtime, Stats, StatsStream
+    from relay_tui.ports import Runtime, Stats, StatsStream
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class StatsFeed:
         reader = self._readers.get(session_id)
         return reader.history if reader is not None else ()
 
-    def trouble(self, session_id: str) -> RelayError | None:
+    def error(self, session_id: str) -> RelayError | None:
         """Why there are no readings of a session that is wanted."""
         reader = self._readers.get(session_id)
         return reader.error if reader is not None else None
@@ -152,7 +152,7 @@ class _Reader:
                     self._readings.append(stats)
                 ahead = max(ahead, stats.at - self._clock())
                 if self._alike < ALIKE:
-                    self._tell_of(ended=False)
+                    self._publish(ended=False)
                     continue
                 if self._clock() + ahead - stats.at < EVERY:  # none waits
                     self._closed.wait(NAP)
@@ -162,9 +162,9 @@ class _Reader:
         with self._lock:
             self._readings.clear()
         self._over = self._clock()
-        self._tell_of(ended=True)
+        self._publish(ended=True)
 
-    def _tell_of(self, *, ended: bool) -> None:
+    def _publish(self, *, ended: bool) -> None:
         if not self._closed.is_set():
             self._tell(ended)
 

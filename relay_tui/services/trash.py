@@ -10,13 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 from relay_tui.config import Config
-from relay_tui.errors import NotFoundError, RelayError
-from relay_tui.events import Bus, RecordsChanged
-from relay_tui.model import Records, Session
-from relay_tui.services.claims import Claims
-from relay_tui.services.ports import Files, Runtime, Store, TrashEntry
-from relay_tui.services.spec import format_size
-from relay_tui.services.watch import Watch
+from relay_tui.domain.errors import NotFoundError, RelayError
+from relay_tui.domain.events import EventBus, RecordsChanged
+from relay_tui.domain.models import Records, Session
+from relay_tui.ports import Files, Runtime, Store, TrashEntry
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.operation_locks import OperationLocks
+from relay_tui.text.format import format_size
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Remnant:
+class UndeletedPath:
     """What could not be deleted, and why."""
 
     path: str
@@ -32,12 +32,12 @@ class Remnant:
 
 
 @dataclass(frozen=True, slots=True)
-class Purged:
+class PurgeResult:
     """What a purge did: entries deleted, bytes freed, and what could not be deleted."""
 
     entries: int = 0
     freed: int = 0
-    left: tuple[Remnant, ...] = ()
+    left: tuple[UndeletedPath, ...] = ()
 
 
 class Trash:
@@ -49,8 +49,8 @@ class Trash:
         store: Store,
         files: Files,
         runtime: Runtime,
-        locks: Claims,
-        bus: Bus,
+        locks: OperationLocks,
+        bus: EventBus,
         config: Config,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -62,14 +62,14 @@ class Trash:
         self._config = config
         self._clock = clock
 
-    def purge(self, older_than_days: float | None, watch: Watch) -> Purged:
+    def purge(self, older_than_days: float | None, task: TaskContext) -> PurgeResult:
         """Delete for good what went to the trash that many days ago (None: whose retention has ended)."""
         days = self._config.trash_days if older_than_days is None else older_than_days
         due = [e for e in self._files.trash_entries() if e.condemned or self._age(e) >= days * DAY]
-        purged = Purged()
+        purged = PurgeResult()
         for number, entry in enumerate(due):
-            watch.check()
-            watch.stage("Purging", number / len(due), entry.name)
+            task.raise_if_cancelled()
+            task.report("Purging", number / len(due), entry.name)
             try:
                 with self._locks.hold(entry.name, "purging"):
                     purged = self._delete(entry, purged)
@@ -77,7 +77,7 @@ class Trash:
                 continue  # restored, or purged by another relay, since we looked
             except RelayError as error:
                 log.warning("%s stays in the trash: %s: %s", entry.path, error.title, error.detail)
-                purged = replace(purged, left=(*purged.left, Remnant(str(entry.path), _words(error))))
+                purged = replace(purged, left=(*purged.left, UndeletedPath(str(entry.path), _error_text(error))))
         self._forget_purged()
         return purged
 
@@ -88,7 +88,7 @@ class Trash:
         made = _moment(record.created_at) if record else 0.0
         return max(0.0, self._clock() - max(entry.moved_at, made))
 
-    def _delete(self, entry: TrashEntry, purged: Purged) -> Purged:
+    def _delete(self, entry: TrashEntry, purged: PurgeResult) -> PurgeResult:
         """By ourselves if we can; what belongs to other users by the engine, which may do more than we.
 
         What is on its way back stays. Nothing comes back once its deletion has begun: half of it may be gone.
@@ -97,12 +97,12 @@ class Trash:
         record = records.sessions.get(entry.name) or records.projects.get(entry.name)
         if record is not None and record.deleted_at is None:
             return purged
-        path = self._files.condemn(entry)
+        path = self._files.mark_for_deletion(entry)
         size = self._files.measure(path)
         if self._files.delete(path) or not (why := self._delete_for_us(path, records.sessions.get(entry.name))):
             return replace(purged, entries=purged.entries + 1, freed=purged.freed + size)
         freed = purged.freed + size - self._files.measure(path)
-        return replace(purged, freed=freed, left=(*purged.left, Remnant(str(path), why)))
+        return replace(purged, freed=freed, left=(*purged.left, UndeletedPath(str(path), why)))
 
     def _delete_for_us(self, path: Path, session: Session | None) -> str:
         """Why it is still there, or ''."""
@@ -111,7 +111,7 @@ class Trash:
             self._runtime.delete_tree(path, session.image if session else self._config.image)
         except RelayError as error:
             log.warning("%s cannot be deleted by the engine: %s: %s", path, error.title, error.detail)
-            why = f"{why}, and the engine could not help: {_words(error)}"
+            why = f"{why}, and the engine could not help: {_error_text(error)}"
         return "" if self._files.delete(path) else why
 
     def _forget_purged(self) -> None:
@@ -142,7 +142,7 @@ class Trash:
         return ""
 
 
-def _words(error: RelayError) -> str:
+def _error_text(error: RelayError) -> str:
     return f"{error.title}: {error.detail}" if error.detail else error.title
 
 

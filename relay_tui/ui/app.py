@@ -17,18 +17,19 @@ from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
-from relay_tui.memory import share_one_arena
+from relay_tui.memory import limit_malloc_arenas
 from relay_tui.services.relay import Relay
-from relay_tui.terminal import utf8_locale
-from relay_tui.ui import present
-from relay_tui.ui.actions import ACTIONS, BY_NAME, key_of
-from relay_tui.ui.colours import CALM, INK
-from relay_tui.ui.driver import TerminalDriver
-from relay_tui.ui.endings import on_ending
-from relay_tui.ui.log_actions import LogActions
-from relay_tui.ui.main_screen import MainScreen
-from relay_tui.ui.telling import Telling
-from relay_tui.ui.world import Bridge, WorldChanged, snapshot
+from relay_tui.terminal_info import utf8_locale
+from relay_tui.ui.event_bridge import EventBridge, StateChanged
+from relay_tui.ui.keys.actions import ACTIONS, BY_NAME, key_of
+from relay_tui.ui.log.controller import LogController
+from relay_tui.ui.main.screen import MainScreen
+from relay_tui.ui.presentation import formatting
+from relay_tui.ui.signals import exit_on_signals
+from relay_tui.ui.state import build_state
+from relay_tui.ui.textual_internals.driver import TerminalDriver
+from relay_tui.ui.theme import CALM, INK
+from relay_tui.ui.widgets.flash_bar import Telling
 
 SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waiting, at each step of a key's way
 HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
@@ -38,7 +39,7 @@ class RelayApp(Telling[int]):
     """Opens the main screen over relay; everything else is the screen's."""
 
     TITLE = "relay"
-    CSS_PATH = Path(__file__).with_name("panes.tcss")
+    CSS_PATH = Path(__file__).with_name("main") / "main.tcss"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = BY_NAME["command_palette"].keys
     theme: Reactive[str] = Reactive(CALM.name)
@@ -57,13 +58,13 @@ class RelayApp(Telling[int]):
         self.relay = relay
         wanted = relay.config.glyphs
         ascii_only = wanted == "ascii" or (wanted == "auto" and not utf8_locale())
-        self.glyphs = present.ASCII if ascii_only else present.UNICODE
-        self._bridge: Bridge | None = None
+        self.glyphs = formatting.ASCII if ascii_only else formatting.UNICODE
+        self._bridge: EventBridge | None = None
         self._typed_ahead: list[events.Key] | None = []
 
     def get_default_screen(self) -> MainScreen:
         """What the store has, in the size of the terminal: no other screen has to be made and styled before it."""
-        main = MainScreen(self.relay, self.glyphs, snapshot(self.relay))
+        main = MainScreen(self.relay, self.glyphs, build_state(self.relay))
         width, height = self.size
         for breakpoints, length in ((self.HORIZONTAL_BREAKPOINTS, width), (self.VERTICAL_BREAKPOINTS, height)):
             main.add_class([name for least, name in breakpoints or () if length >= least][-1])
@@ -72,11 +73,11 @@ class RelayApp(Telling[int]):
     def on_mount(self) -> None:
         """Paint what the store has; only then look at the world."""
         self.theme = self._choose_theme()
-        self.set_class(self.glyphs is present.ASCII, "-ascii")
-        self._bridge = Bridge(self.relay, self.screen.post_message)
+        self.set_class(self.glyphs is formatting.ASCII, "-ascii")
+        self._bridge = EventBridge(self.relay, self.screen.post_message)
         self.call_after_refresh(self._painted)
         if not self.is_headless:
-            on_ending(lambda code: self.exit(return_code=code))
+            exit_on_signals(lambda code: self.exit(return_code=code))
 
     async def on_event(self, event: events.Event) -> None:
         """Keys that come before all is there to take them wait for it."""
@@ -93,8 +94,8 @@ class RelayApp(Telling[int]):
         main = self.screen_stack[0]
         assert isinstance(main, MainScreen)
         if not self.is_headless:
-            share_one_arena()
-        await main.furnish()
+            limit_malloc_arenas()
+        await main.populate()
         typed, self._typed_ahead = self._typed_ahead or [], None
         for key in typed:
             self.post_message(key)
@@ -120,7 +121,7 @@ class RelayApp(Telling[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette holds the table of actions, and the themes."""
-        if isinstance(screen, LogActions):
+        if isinstance(screen, LogController):
             for action in ACTIONS:
                 if action.name not in {"command_palette", "quit", "back"} and screen.offered(action):
                     yield SystemCommand(
@@ -131,10 +132,10 @@ class RelayApp(Telling[int]):
 
     async def action_quit(self) -> None:
         """Leave; when something is under way, ask first."""
-        from relay_tui.ui.screens.question import Question  # the first paint needs no dialog
+        from relay_tui.ui.dialogs.confirm import ConfirmDialog  # the first paint needs no dialog
 
         jobs = self.relay.jobs.running()
-        if not jobs or isinstance(self.screen, Question):
+        if not jobs or isinstance(self.screen, ConfirmDialog):
             self.exit(0)
             return
         under_way = [("under way", "\n".join(job.title for job in jobs.values()))]
@@ -144,7 +145,7 @@ class RelayApp(Telling[int]):
                 self.exit(0)
 
         self.push_screen(
-            Question(
+            ConfirmDialog(
                 f"Quit, and interrupt what is under way? {key_of('retry')} goes on with it later.", under_way, "Quit"
             ),
             answered,
@@ -171,7 +172,7 @@ def run_screen(relay: Relay) -> int:
 
 def run_app(app: RelayApp) -> int:
     """Run it until it is left; answer the exit code."""
-    if app.glyphs is present.ASCII and sys.__stderr__ is not None:
+    if app.glyphs is formatting.ASCII and sys.__stderr__ is not None:
         codecs.register_error("relay-plain", _plain)
         sys.__stderr__.reconfigure(encoding="ascii", errors="relay-plain")
     sys.setswitchinterval(SWITCH)
@@ -182,4 +183,4 @@ def run_app(app: RelayApp) -> int:
     return app.return_code or 0
 
 
-__all__ = ["RelayApp", "WorldChanged", "run_app", "run_screen"]
+__all__ = ["RelayApp", "StateChanged", "run_app", "run_screen"]

@@ -6,12 +6,12 @@ import threading
 
 from relay_tui.services.demo import Demo
 from relay_tui.services.relay import Relay
-from relay_tui.ui import present
-from relay_tui.ui.actions import key_of
 from relay_tui.ui.app import RelayApp, run_app
-from relay_tui.ui.hints import Hints
-from relay_tui.ui.main_screen import MainScreen
-from relay_tui.ui.world import snapshot
+from relay_tui.ui.keys.actions import key_of
+from relay_tui.ui.main.screen import MainScreen
+from relay_tui.ui.presentation import formatting, projects
+from relay_tui.ui.state import build_state
+from relay_tui.ui.widgets.hints_panel import HintsPanel
 
 HINTS: tuple[tuple[str, str, str], ...] = (
     ("j k", "choose", "choose a session; below is its log"),
@@ -37,7 +37,7 @@ class DemoApp(RelayApp):
     async def on_ready(self) -> None:
         """Show the hints above the keys, and play."""
         main = next(screen for screen in self.screen_stack if isinstance(screen, MainScreen))
-        hints = Hints(self._words, HINTS, ascii_only=self.glyphs is present.ASCII)
+        hints = HintsPanel(self._words, HINTS, ascii_only=self.glyphs is formatting.ASCII)
         await main.mount(hints, before="#keys")
         threading.Thread(target=self._play, args=(main,), name="demo", daemon=True).start()
 
@@ -48,8 +48,8 @@ class DemoApp(RelayApp):
 
     def _show(self, main: MainScreen, session_id: str) -> None:
         """Begin at what runs, unless somebody went elsewhere meanwhile."""
-        if main.place == "projects" and main.projects.cursor_key in {None, present.ALL}:
-            main.world = snapshot(self.relay)  # the news of the session may not have come yet
+        if main.place == "projects" and main.projects.cursor_key in {None, projects.ALL}:
+            main.world = build_state(self.relay)  # the news of the session may not have come yet
             main.draw()
             main.select(session_id)
 

@@ -6,7 +6,7 @@ import io
 import json
 import sys
 
-from relay_tui.cli import commands
+from relay_tui.cli import main as cli_main
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
         out, err = io.BytesIO(), io.BytesIO()
         sys.stdout = io.TextIOWrapper(out, "utf-8", write_through=True)
         sys.stderr = io.TextIOWrapper(err, "utf-8", write_through=True)
-        code = commands.run(json.loads(line))
+        code = cli_main.run(json.loads(line))
         said = [stream.getvalue().decode("utf-8", "surrogateescape") for stream in (out, err)]
         answers.write(json.dumps([code, *said]) + "\n")
         answers.flush()

@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from changes_alone import alone, until
 from fakes_work import Work
 
-from relay_tui.ui.changes.diff import parse
-from relay_tui.work import Change, FileChange
+from relay_tui.domain.changes import ChangeKind, FileChange
+from relay_tui.ui.changes.diff_parser import parse_diff
 
 FILES, LINES = 2000, 100_000
 
@@ -32,11 +32,11 @@ async def measure() -> dict[str, float]:
     found: dict[str, float] = {}
     text = a_diff()
     began = time.perf_counter()
-    parse(text)
+    parse_diff(text)
     found["parse 100,000 lines"] = time.perf_counter() - began
     paths = ["big.py", *(f"src/package_{n % 40}/module_{n}.py" for n in range(FILES - 1))]
     files = tuple(
-        FileChange(path=path, change=Change.MODIFIED, added=n % 90, deleted=n % 7) for n, path in enumerate(paths)
+        FileChange(path=path, change=ChangeKind.MODIFIED, added=n % 90, deleted=n % 7) for n, path in enumerate(paths)
     )
     began = time.perf_counter()
     async with alone(Work(files=files, patches={"big.py": text, "": text}), (160, 45)) as (app, pilot, _):

@@ -14,11 +14,12 @@ from pathlib import Path
 from measure import Place, Row, make_repository, place, print_table, quick_wanted, rounds
 
 from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.git.look import confine, facts, pointers, status, view
-from relay_tui.adapters.git.look.adapter import Looker
-from relay_tui.services.facts import AT_ONCE
-from relay_tui.services.ports import Clone
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git.inspection import clone_status, lfs_files, worktree_status
+from relay_tui.adapters.git.inspection.adapter import GitInspector
+from relay_tui.adapters.git.untrusted import sandbox, snapshot
+from relay_tui.ports import SessionClone
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.clone_status import AT_ONCE
 
 SIZE = range(200, 2000)
 SESSIONS = 20
@@ -37,13 +38,13 @@ def main() -> None:
 def _one(here: Place, files: int, aim: float | None, count: int) -> None:
     """One session of so many files, with a dozen of them changed."""
     [clone] = _sessions(here, files, 1)
-    walls = confine.best()
+    walls = sandbox.best_sandbox()
     contestants: dict[str, Callable[[str], object]] = {
         "git status": lambda _: _plain(clone),
-        "facts, no walls": lambda _: _facts(clone, confine.Unconfined()),
-        "facts, bubblewrap": lambda _: _facts(clone, confine.Bubblewrap()),
+        "facts, no walls": lambda _: _facts(clone, sandbox.NoSandbox()),
+        "facts, bubblewrap": lambda _: _facts(clone, sandbox.Bubblewrap()),
     }
-    if isinstance(walls, confine.Landlock):
+    if isinstance(walls, sandbox.Landlock):
         contestants["facts, Landlock"] = lambda _: _facts(clone, walls)
     contestants["facts, first look"] = lambda _: _first(clone)
     seconds = rounds(contestants, count)
@@ -55,7 +56,7 @@ def _one(here: Place, files: int, aim: float | None, count: int) -> None:
 def _many(here: Place, count: int) -> None:
     """Twenty sessions, as many at once as relay looks at."""
     clones = _sessions(here, 500, SESSIONS)
-    look = Looker()
+    look = GitInspector()
 
     def all_of_them(_: str) -> None:
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -71,30 +72,30 @@ def _many(here: Place, count: int) -> None:
     print_table(f"Facts of {SESSIONS} sessions of 500 files; the aim is 1000 ms", rows)
 
 
-def _sessions(here: Place, files: int, count: int) -> list[Clone]:
+def _sessions(here: Place, files: int, count: int) -> list[SessionClone]:
     """Sessions of one project, each with a dozen changed files, its eye made as relay makes it."""
     root = here.root / f"look-{files}-{count}"
     root.mkdir()
     make_repository(root / "upstream.git", files, SIZE)
     git = GitAdapter()
-    git.clone_base(git.parse_source(str(root / "upstream.git")), root / "base.git", Watch())
+    git.clone_base(git.parse_source(str(root / "upstream.git")), root / "base.git", TaskContext())
     clones = []
     for number in range(count):
         tree = root / f"sessions/{number}"
         origin = str(root / "upstream.git")
-        git.clone_session(root / "base.git", tree, branch="main", new_branch="", origin=origin, watch=Watch())
-        clone = Clone(
+        git.clone_session(root / "base.git", tree, branch="main", new_branch="", origin=origin, task=TaskContext())
+        clone = SessionClone(
             session_id=str(number),
             work_dir=tree,
-            eye=root / f"eyes/{number}.git",
+            shadow_dir=root / f"eyes/{number}.git",
             base=root / "base.git",
             branch="main",
             base_branch="main",
         )
-        Looker().prepare(clone)
+        GitInspector().prepare(clone)
         _change(tree)
         _plain(clone)  # git writes down what it has read, here and in the eye
-        Looker().facts(clone)
+        GitInspector().facts(clone)
         clones.append(clone)
     return clones
 
@@ -106,20 +107,20 @@ def _change(tree: Path) -> None:
         (tree / f"new-{number}").write_text("new\n")
 
 
-def _plain(clone: Clone) -> None:
+def _plain(clone: SessionClone) -> None:
     command = (shutil.which("git") or "git", "-C", str(clone.work_dir), "status", "--porcelain=v2", "-z", "--branch")
     subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
 
 
-def _facts(clone: Clone, walls: confine.Confinement) -> None:
-    Looker(walls=walls).facts(clone)
+def _facts(clone: SessionClone, walls: sandbox.Sandbox) -> None:
+    GitInspector(walls=walls).facts(clone)
 
 
-def _first(clone: Clone) -> None:
+def _first(clone: SessionClone) -> None:
     """As a command does it, which has asked nothing before."""
-    for kept in (facts._commits, status._staged, pointers._pointers, view._followed):
+    for kept in (clone_status._commits, worktree_status._staged, lfs_files._pointers, snapshot._followed):
         kept.forget()
-    Looker().facts(clone)
+    GitInspector().facts(clone)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from measure import Place, Row, place, print_table, quick_wanted, relay_command, rounds
 
-from relay_tui import wiring
-from relay_tui.model import CloneState, Desired, Project, Session, SessionState, new_id, now
+from relay_tui.bootstrap import container
+from relay_tui.domain.models import CloneState, DesiredState, Project, Session, SessionState, new_id, now
 
 PROJECTS, SESSIONS = 20, 200
 ONE, RELAY = "one Static in a Textual app", "relay, 200 sessions of 20 projects"
@@ -45,7 +45,7 @@ _ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[P
 
 def fill(here: Place, projects: int, sessions: int, container_of: Callable[[Session], str]) -> None:
     """Put so many projects and sessions on record; those for which `container_of` answers an id run."""
-    relay = wiring.build(here.data)
+    relay = container.build_relay(here.data)
     stamp = now()
     with relay.store.transaction() as change:
         for number in range(projects):
@@ -63,7 +63,7 @@ def fill(here: Place, projects: int, sessions: int, container_of: Callable[[Sess
                 session = _session(project, index, here)
                 if container_id := container_of(session):
                     session = replace(
-                        session, container_id=container_id, state=SessionState.RUNNING, desired=Desired.RUNNING
+                        session, container_id=container_id, state=SessionState.RUNNING, desired=DesiredState.RUNNING
                     )
                 change.put(session)
 
@@ -84,7 +84,7 @@ def _session(project: Project, index: int, here: Place) -> Session:
         image="buildpack-deps:bookworm-scm",
         profile="default",
         work_dir=str(here.data / "projects" / project.id / "sessions" / key),
-        desired=Desired.STOPPED,
+        desired=DesiredState.STOPPED,
         state=SessionState.STOPPED,
         created_at=project.created_at,
         updated_at=project.created_at,

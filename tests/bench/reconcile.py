@@ -26,25 +26,25 @@ from measure import (
     run,
 )
 
-from relay_tui import wiring
-from relay_tui.adapters.files import DataFiles
-from relay_tui.adapters.store import TinyStore
+from relay_tui.adapters.filesystem.data_files import DataFiles
+from relay_tui.adapters.store import TinyDBStore
+from relay_tui.bootstrap import container
 from relay_tui.cli.output import table
-from relay_tui.model import CloneState, Desired, Project, Records, Session, SessionState, new_id, now
+from relay_tui.domain.models import CloneState, DesiredState, Project, Records, Session, SessionState, new_id, now
 from relay_tui.paths import DataDir
-from relay_tui.services import names
-from relay_tui.services.plan import plan
-from relay_tui.services.ports import Observed
-from relay_tui.services.watch import Watch
+from relay_tui.ports import ContainerState
+from relay_tui.ports.task import TaskContext
+from relay_tui.services import naming
+from relay_tui.services.reconcile.planner import plan
 
 PER_PROJECT = 50
 
 
-def fill(data: Path, count: int, *, clones: bool) -> TinyStore:
+def fill(data: Path, count: int, *, clones: bool) -> TinyDBStore:
     """A store with `count` stopped sessions, fifty a project, and if asked for what stands for their clones."""
     place = DataDir(data)
     place.prepare()
-    store = TinyStore(place.store)
+    store = TinyDBStore(place.store)
     with store.transaction() as change:
         for number in range(count):
             if number % PER_PROJECT == 0:
@@ -79,7 +79,7 @@ def _session(place: DataDir, project: Project, number: int) -> Session:
         image="buildpack-deps:bookworm-scm",
         profile="default",
         work_dir=str(place.session(project.id, session_id)),
-        desired=Desired.STOPPED,
+        desired=DesiredState.STOPPED,
         state=SessionState.STOPPED,
         created_at=now(),
         updated_at=now(),
@@ -91,23 +91,25 @@ def reconciling(here: Place, count: int, turns: int) -> None:
     data = here.root / f"reconcile-{count}"
     fill(data, count, clones=True)
     os.environ.update(here.environment)
-    relay = wiring.build(data)
-    assert relay.reconciler.carry_out_all(Watch()) == []
+    relay = container.build_relay(data)
+    assert relay.reconciler.carry_out_all(TaskContext()) == []
     records, disk = relay.store.read(), DataFiles(DataDir(data)).survey()
     running = Records(
         records.projects,
         {
-            s.id: replace(s, desired=Desired.RUNNING, state=SessionState.RUNNING, container_id=f"{s.id:>064}")
+            s.id: replace(s, desired=DesiredState.RUNNING, state=SessionState.RUNNING, container_id=f"{s.id:>064}")
             for s in records.sessions.values()
         },
     )
-    seen = [Observed(s.container_id, s.id, s.project_id, "running") for s in running.sessions.values()]
+    seen = [ContainerState(s.container_id, s.id, s.project_id, "running") for s in running.sessions.values()]
     assert plan(running, disk, seen, set()) == []
     taken = rounds(
         {
             "the plan alone, a running container each": lambda _: plan(running, disk, seen, set()),
-            "records, directories and engine, in process": lambda _: relay.reconciler.carry_out_all(Watch()),
-            "the same, the store read anew": lambda _: wiring.build(data).reconciler.carry_out_all(Watch()),
+            "records, directories and engine, in process": lambda _: relay.reconciler.carry_out_all(TaskContext()),
+            "the same, the store read anew": lambda _: container.build_relay(data).reconciler.carry_out_all(
+                TaskContext()
+            ),
             "relay reconcile": lambda _: run([*relay_command(), "--data-dir", str(data), "reconcile"]),
             "relay --version": lambda _: run([*relay_command(), "--version"]),
         },
@@ -127,7 +129,7 @@ def writing(here: Place, turns: int) -> None:
     print_table(f"Store and table, {turns} rounds", _rows(rounds(contestants, turns)))
 
 
-def _write(store: TinyStore) -> Callable[[str], float]:
+def _write(store: TinyDBStore) -> Callable[[str], float]:
     def write(_: str) -> float:
         session = next(iter(store.read().sessions.values()))
         began = perf_counter()
@@ -139,12 +141,12 @@ def _write(store: TinyStore) -> Callable[[str], float]:
 
 
 def _read(data: Path) -> Callable[[str], object]:
-    return lambda _: TinyStore(data / "store.json").read()
+    return lambda _: TinyDBStore(data / "store.json").read()
 
 
 def _print(records: Records) -> Callable[[str], object]:
     def cells(_: str) -> str:
-        rows = [(s.id, names.full_name(records, s), s.state, s.branch, s.image, "") for s in records.sessions.values()]
+        rows = [(s.id, naming.full_name(records, s), s.state, s.branch, s.image, "") for s in records.sessions.values()]
         return table(("ID", "SESSION", "STATE", "BRANCH", "IMAGE", ""), rows)
 
     return cells
@@ -163,8 +165,8 @@ def crowding(here: Place, relays: int, each: int) -> None:
     make_repository(source, 40, range(2_000, 8_000))
     done = crowd.together(here.environment, here.data, source, relays, each, timeout=3_000)
     os.environ.update(here.environment)
-    relay = wiring.build(here.data)
-    failed = [(step.words, error) for step, error in relay.reconciler.carry_out_all(Watch()) if error]
+    relay = container.build_relay(here.data)
+    failed = [(step.words, error) for step, error in relay.reconciler.carry_out_all(TaskContext()) if error]
     wrong = crowd.wrong_with(relay, done)
     total = sum(done.operations.values())
     refused = sum(sum(tally.refused.values()) for tally in done.tallies)

@@ -21,7 +21,7 @@ from statistics import median
 from first_content import ONE_WIDGET, fill, terminal_environment, until_shown
 from measure import IMAGE, TESTS, Place, Row, place, prepare_image, print_table, quick_wanted, relay_command, rounds
 
-from relay_tui.model import Session
+from relay_tui.domain.models import Session
 
 sys.path.insert(0, str(TESTS))
 from terminal_screen import TerminalScreen

@@ -30,11 +30,11 @@ from measure import (
     run_together,
 )
 
-from relay_tui import wiring
-from relay_tui.model import Project
-from relay_tui.services.drafts import NewSession
+from relay_tui.bootstrap import container
+from relay_tui.domain.models import Project
+from relay_tui.ports.task import TaskContext
 from relay_tui.services.relay import Relay
-from relay_tui.services.watch import Watch
+from relay_tui.services.sessions.drafts import NewSession
 
 WORKERS = min(os.cpu_count() or 1, 8)
 PARALLEL = 8
@@ -51,7 +51,7 @@ class Bench:
         self._base = here.root / f"{source.stem}-base.git"
         self._names = 0
         os.environ.update(here.environment)
-        self.relay: Relay = wiring.build(here.data)
+        self.relay: Relay = container.build_relay(here.data)
         command = ("project", "add", str(source), "--name", source.stem, "--image", IMAGE)
         run([*relay_command(), *command], here.environment)
         self._project: Project = next(p for p in self.relay.store.read().live_projects() if p.name == source.stem)
@@ -72,7 +72,7 @@ class Bench:
     def in_process(self, name: str) -> None:
         """The services alone, everything imported and the engine's connection open."""
         session = self.relay.sessions.register(NewSession(project=self._project.id, name=name))
-        self.relay.sessions.build(session.id, Watch())
+        self.relay.sessions.build(session.id, TaskContext())
 
     def raw(self, name: str) -> None:
         """What one would type for the same clone and the same container."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from relay_tui.adapters.demo.demo_dirs import DemoDirectories
 from relay_tui.adapters.demo.image import runnable_image
-from relay_tui.adapters.demo.repository import make_repository
-from relay_tui.adapters.demo.stages import Stages
+from relay_tui.adapters.demo.sample_project import make_repository
 
-__all__ = ["Stages", "make_repository", "runnable_image"]
+__all__ = ["DemoDirectories", "make_repository", "runnable_image"]

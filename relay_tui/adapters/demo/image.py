@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from relay_tui.adapters.engine.client import Engine
-from relay_tui.adapters.engine.create import DATA_DIR, SESSION
-from relay_tui.errors import EngineError
+from relay_tui.adapters.docker.client import EngineClient
+from relay_tui.adapters.docker.container_builder import DATA_DIR, SESSION
+from relay_tui.domain.errors import EngineError
 
 _SECONDS = 10
 _PROOF = ("python3", "-c", "import http.server, unittest")
@@ -18,12 +18,12 @@ def runnable_image(candidates: Sequence[str], data_dir: Path) -> str:
 
     What tries them carries the label of `data_dir`, so that it goes with it should this process be killed.
     """
-    engine = Engine()
+    engine = EngineClient()
     engine.greet()
     return next((image for image in dict.fromkeys(candidates) if image and _runs(engine, image, data_dir)), "")
 
 
-def _runs(engine: Engine, image: str, data_dir: Path) -> bool:
+def _runs(engine: EngineClient, image: str, data_dir: Path) -> bool:
     """Whether Python runs in a throw-away container of the image."""
     from docker.errors import NotFound
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from relay_tui.adapters.git import heads, process
-from relay_tui.adapters.git.base import clone_base
-from relay_tui.adapters.git.look.gitdir import open_clone
-from relay_tui.adapters.git.names import check_branch_name
-from relay_tui.adapters.git.session import clone_session
-from relay_tui.adapters.git.source import parse_source
-from relay_tui.model import Branch, Identity
-from relay_tui.services.ports import Source
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git import process, refs
+from relay_tui.adapters.git.clone.base_clone import clone_base
+from relay_tui.adapters.git.clone.session_clone import clone_session
+from relay_tui.adapters.git.clone.source import parse_source
+from relay_tui.adapters.git.refs import check_branch_name
+from relay_tui.adapters.git.untrusted.gitdir import open_clone
+from relay_tui.domain.models import Branch, Identity
+from relay_tui.ports import CloneSource
+from relay_tui.ports.task import TaskContext
 
 _MOST_WORKERS = 8  # more writers than this do not check out faster
 
@@ -24,7 +24,7 @@ class GitAdapter:
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
 
-    def parse_source(self, text: str) -> Source:
+    def parse_source(self, text: str) -> CloneSource:
         """Turn what was typed into a source: secrets split off, local paths absolute. Raises InvalidInputError."""
         return parse_source(text)
 
@@ -32,18 +32,18 @@ class GitAdapter:
         """Raise InvalidInputError, field 'branch', when git would refuse the name. Cheap: starts no process."""
         check_branch_name(name)
 
-    def clone_base(self, source: Source, target: Path, watch: Watch) -> str:
+    def clone_base(self, source: CloneSource, target: Path, task: TaskContext) -> str:
         """Make a bare clone of every head and tag at `target`; answer the default branch."""
-        return clone_base(source, target, watch)
+        return clone_base(source, target, task)
 
     def origin(self, base: Path) -> str:
         """Where a base clone came from; '' if it does not say."""
-        outcome = process.ask("config", f"--file={base / 'config'}", "--get", "remote.origin.url")
+        outcome = process.run_git_capture("config", f"--file={base / 'config'}", "--get", "remote.origin.url")
         return outcome.stdout.decode(errors="surrogateescape").removesuffix("\n")
 
     def default_branch(self, base: Path) -> str:
         """The head that HEAD points at, else main, master or the first; '' when there is none."""
-        return heads.default_head(base)
+        return refs.default_head(base)
 
     def branch_of(self, work_dir: Path) -> str:
         """The branch that a session's clone is on, read without git: the clone is hostile."""
@@ -52,19 +52,19 @@ class GitAdapter:
 
     def branches(self, base: Path) -> list[Branch]:
         """Every head of a base clone, the most recently committed first."""
-        return heads.branches(base)
+        return refs.branches(base)
 
     def clone_session(
-        self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, watch: Watch
+        self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, task: TaskContext
     ) -> list[str]:
         """Make an independent clone of `base` at `target`; answer what it came without, in words."""
         return clone_session(
-            base, target, branch=branch, new_branch=new_branch, origin=origin, workers=self._workers, watch=watch
+            base, target, branch=branch, new_branch=new_branch, origin=origin, workers=self._workers, task=task
         )
 
     def identity(self) -> Identity:
         """The host's user.name and user.email, as they hold outside any repository."""
-        outcome = process.ask("config", "-z", "--get-regexp", r"^user\.(name|email)$")
+        outcome = process.run_git_capture("config", "-z", "--get-regexp", r"^user\.(name|email)$")
         values = dict(
             entry.partition("\n")[::2] for entry in outcome.stdout.decode(errors="replace").split("\0") if entry
         )

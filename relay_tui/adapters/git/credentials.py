@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from relay_tui.services.ports import Source
+from relay_tui.ports import CloneSource
 
 _LONG = 8  # a user name of so many characters may be a token; shorter ones are words that errors may contain
 
 
 @dataclass(frozen=True, slots=True)
-class Loan:
+class GitCredentials:
     """What git gets: options for before its command, and descriptors to inherit."""
 
     options: tuple[str, ...] = ()
@@ -27,17 +27,17 @@ class Loan:
 
 
 @contextmanager
-def lend(source: Source) -> Iterator[Loan]:
+def provide_credentials(source: CloneSource) -> Iterator[GitCredentials]:
     """Within the block git can log in to `source`, and to nothing else; no helper of the user is told of it."""
     if not source.username and not source.password:
-        yield Loan()
+        yield GitCredentials()
         return
     descriptor = _memory(f"username={source.username}\npassword={source.password}\n".encode(errors="surrogateescape"))
     parts = urlsplit(source.url)
     scope = f"credential.{parts.scheme}://{parts.netloc}"
     helper = f'!f() {{ test "$1" = get && cat </dev/fd/{descriptor}; }}; f'
     try:
-        yield Loan(
+        yield GitCredentials(
             ("-c", "credential.helper=", "-c", f"{scope}.helper=", "-c", f"{scope}.helper={helper}"), (descriptor,)
         )
     finally:
@@ -56,7 +56,7 @@ def _memory(content: bytes) -> int:
     return reading
 
 
-def spellings(source: Source) -> tuple[str, ...]:
+def spellings(source: CloneSource) -> tuple[str, ...]:
     """Each way a secret of `source` could be written, longest first, for taking it out of what git says."""
     secrets = {source.password}
     if not source.password or len(source.username) >= _LONG:

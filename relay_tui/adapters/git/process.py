@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relay_tui.adapters.git.pace import Pace
-from relay_tui.errors import GitError
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git.throttle import ProgressThrottle
+from relay_tui.domain.errors import GitError
+from relay_tui.ports.task import TaskContext
 
 _KEPT = re.compile(
     r"^GIT_(SSL_.*|PROXY_.*|HTTP_.*|SSH_VARIANT|CONFIG_GLOBAL|CONFIG_SYSTEM|CONFIG_NOSYSTEM|ATTR_NOSYSTEM|EXEC_PATH)$"
@@ -66,7 +66,7 @@ def ssh_command() -> dict[str, str]:
     """GIT_SSH_COMMAND: the user's own ssh in batch mode, which fails where it would have asked."""
     command = os.environ.get("GIT_SSH_COMMAND", "")
     if not command:
-        command = ask("config", "--get", "core.sshCommand").stdout.decode(errors="replace").strip()
+        command = run_git_capture("config", "--get", "core.sshCommand").stdout.decode(errors="replace").strip()
     if not command:
         command = shlex.quote(os.environ.get("GIT_SSH", "") or "ssh")
     return {"GIT_SSH_COMMAND": f"{command} -o BatchMode=yes -o ConnectTimeout=20"}
@@ -76,7 +76,7 @@ Start = Callable[[Sequence[str], Mapping[str, str], Sequence[int]], "subprocess.
 """Starts a command line in an environment with these file descriptors passed on."""
 
 
-def start(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+def spawn_git(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """Start git at once, before anything slow is imported."""
     return subprocess.Popen(
         command,
@@ -90,7 +90,7 @@ def start(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int
     )
 
 
-def ask(*arguments: str) -> Outcome:
+def run_git_capture(*arguments: str) -> Outcome:
     """Run a short local git command to its end. Raises GitError only when there is no git."""
     _require_git()
     done = subprocess.run(
@@ -105,29 +105,29 @@ def ask(*arguments: str) -> Outcome:
     return Outcome(done.returncode, done.stdout, tuple(done.stderr.decode(errors="replace").splitlines()))
 
 
-def work(
+def run_git(
     arguments: Sequence[str],
-    watch: Watch,
+    task: TaskContext,
     env: Mapping[str, str],
     *,
     pass_fds: Sequence[int] = (),
     prefix: str = "",
-    begin: Start = start,
+    begin: Start = spawn_git,
 ) -> Outcome:
     """Run a long git command: its progress goes to the watch, stage names after `prefix`. Raises CancelledError."""
-    watch.check()
+    task.raise_if_cancelled()
     _require_git()
     process = begin(("git", *arguments), env, pass_fds)
     group = _Group(process)
     try:
-        with watch.on_cancel(group.end):
-            lines = _read(process, Pace(watch) if watch.followed else None, prefix)
-            if watch.cancelled:
+        with task.on_cancel(group.end):
+            lines = _read(process, ProgressThrottle(task) if task.has_listener else None, prefix)
+            if task.cancelled:
                 group.signal(signal.SIGKILL)  # what the leader left behind
             process.wait()
     finally:
         group.close()
-    watch.check()
+    task.raise_if_cancelled()
     return Outcome(process.returncode, b"", lines)
 
 
@@ -165,7 +165,7 @@ class _Group:
             self._process.stderr.close()
 
 
-def _read(process: subprocess.Popen[bytes], pace: Pace | None, prefix: str) -> tuple[str, ...]:
+def _read(process: subprocess.Popen[bytes], pace: ProgressThrottle | None, prefix: str) -> tuple[str, ...]:
     """Hand progress on if there is a pace for it, keep the other lines, until git closes its stderr or is dead."""
     assert process.stderr is not None
     descriptor = process.stderr.fileno()
@@ -188,9 +188,9 @@ def _read(process: subprocess.Popen[bytes], pace: Pace | None, prefix: str) -> t
             if pace is None:
                 continue
             if parse is None:
-                from relay_tui.adapters.git.progress import Stages  # GitPython: only when there is progress to read
+                from relay_tui.adapters.git.progress import ProgressParser
 
-                parse = Stages(pace, prefix).new_message_handler()
+                parse = ProgressParser(pace, prefix).new_message_handler()
             parse(line)
         if not chunk:
             break

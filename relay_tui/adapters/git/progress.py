@@ -6,7 +6,7 @@ import re
 
 from git import RemoteProgress
 
-from relay_tui.adapters.git.pace import Pace
+from relay_tui.adapters.git.throttle import ProgressThrottle
 
 _NAMES = {
     RemoteProgress.COUNTING: "Counting on the remote side",
@@ -28,10 +28,10 @@ _OTHER = re.compile(r"^(Updating files|Filtering content|Downloading LFS objects
 _DECIMALS = re.compile(r"(\d+\.\d)\d\b")
 
 
-class Stages(RemoteProgress):
+class ProgressParser(RemoteProgress):
     """GitPython's parser, reporting to a Pace in relay's words."""
 
-    def __init__(self, pace: Pace, prefix: str = "") -> None:
+    def __init__(self, pace: ProgressThrottle, prefix: str = "") -> None:
         super().__init__()
         self._pace = pace
         self._prefix = prefix

@@ -17,33 +17,34 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from relay_tui.adapters import durable
-from relay_tui.adapters.engine.logs import engine_time
-from relay_tui.adapters.engine.people import git_config
-from relay_tui.adapters.files import DataFiles
-from relay_tui.adapters.process import alive, client, closed, conversation, ends, people, sandbox
-from relay_tui.adapters.process.client import place_of
-from relay_tui.adapters.process.closed import Closed
-from relay_tui.adapters.process.lines import Lines, Stamp
-from relay_tui.adapters.process.listeners import announce
-from relay_tui.adapters.process.place import PREFIX, Place, read, write
-from relay_tui.adapters.process.pressure import circumstance
+from relay_tui.adapters.filesystem import atomic
+from relay_tui.adapters.filesystem.data_files import DataFiles
+from relay_tui.adapters.linux import procfs
+from relay_tui.adapters.linux.oom import kill_reason
+from relay_tui.adapters.process import attach, control_client, environment, hidden_paths, sandbox, session_dir
+from relay_tui.adapters.process.change_notifier import notify
+from relay_tui.adapters.process.control_client import place_of
+from relay_tui.adapters.process.hidden_paths import HiddenPaths
+from relay_tui.adapters.process.log_lines import ProcessLineReader, Timestamper
+from relay_tui.adapters.process.session_dir import PREFIX, SessionDir, read, write
 from relay_tui.adapters.process.streams import ProcessEvents, ProcessLines, ProcessLog, directories
-from relay_tui.errors import ConflictError, EngineError, NotFoundError
-from relay_tui.hidden import expanded, opened_by
+from relay_tui.adapters.runtime_common.log_lines import engine_time
+from relay_tui.domain.errors import ConflictError, EngineError, NotFoundError
+from relay_tui.domain.models import git_config
 from relay_tui.paths import DataDir
-from relay_tui.services.ports import (
-    Answer,
+from relay_tui.ports import (
     ContainerSpec,
+    ContainerState,
     EventStream,
+    ExecResult,
     Isolation,
     LineStream,
     LogStream,
-    Observed,
     RunEnd,
     StatsStream,
 )
-from relay_tui.services.watch import Watch
+from relay_tui.ports.task import TaskContext
+from relay_tui.sandbox_policy import expanded, exposes_hidden
 
 GRACE = 10.0
 """Seconds between asking a command to end and making it."""
@@ -77,7 +78,9 @@ class ProcessRuntime:
         try:
             self._data_dir.not_isolated.touch(mode=0o600)
         except OSError as error:
-            raise durable.refused(error, "That you agreed cannot be kept", self._data_dir.not_isolated) from error
+            raise atomic.filesystem_error(
+                error, "That you agreed cannot be kept", self._data_dir.not_isolated
+            ) from error
 
     @property
     def sandbox(self) -> sandbox.Sandbox:
@@ -87,31 +90,31 @@ class ProcessRuntime:
                 self._sandbox = sandbox.probe(self._data_dir.root)
             return self._sandbox
 
-    def create(self, spec: ContainerSpec, watch: Watch) -> str:
+    def create(self, spec: ContainerSpec, task: TaskContext) -> str:
         """Put on disk what is to run; answer its id. Nothing runs yet. The log and home of an earlier one go."""
-        watch.stage("Preparing")
+        task.report("Preparing")
         session_id = spec.labels["relay.session"]
         process_id = PREFIX + session_id
         self.remove(process_id)
-        place = Place(self._root / session_id)
+        place = SessionDir(self._root / session_id)
         try:
             for directory in (self._root, place.root, place.log, place.home):
                 directory.mkdir(mode=0o700, exist_ok=True)
             (place.home / ".gitconfig").write_text(git_config(spec.identity, ""))
             write(place.spec, self._order(spec, place))
         except OSError as error:
-            raise durable.refused(error, "The process cannot be prepared", place.root) from error
-        announce(self._root, session_id)
+            raise atomic.filesystem_error(error, "The process cannot be prepared", place.root) from error
+        notify(self._root, session_id)
         return process_id
 
-    def _order(self, spec: ContainerSpec, place: Place) -> dict[str, Any]:
+    def _order(self, spec: ContainerSpec, place: SessionDir) -> dict[str, Any]:
         return {
             "session_id": spec.labels["relay.session"],
             "project_id": spec.labels["relay.project"],
             "name": spec.name,
             "argv": list(spec.command),
             "tty": spec.tty and bool(spec.command),
-            "env": people.environment(place.home, spec.env),
+            "env": environment.environment(place.home, spec.env),
             "cwd": str(spec.workspace.resolve()),
             "isolated": spec.isolated,
             "network": spec.network != "none",
@@ -126,9 +129,11 @@ class ProcessRuntime:
             if _runs(state):
                 return
             if state.get("token"):
-                alive.kill_marked(str(state["token"]))
+                procfs.kill_marked(str(state["token"]))
             for left in reversed(range(sandbox.TRIES)):
-                kept_closed = closed.find(self._data_dir.root, (place.root.resolve(), Path(spec["cwd"])))
+                kept_closed = hidden_paths.find_hidden_paths(
+                    self._data_dir.root, (place.root.resolve(), Path(spec["cwd"]))
+                )
                 order = {"wrap": self._wrap(place, spec, kept_closed), "token": secrets.token_hex(16)}
                 said = self._spawn(place, order)
                 if said.keys() & {"started", "already"}:
@@ -136,7 +141,7 @@ class ProcessRuntime:
                 if not left or not order["wrap"] or kept_closed.is_there():
                     raise self._refusal(place, said)
 
-    def _wrap(self, place: Place, spec: Mapping[str, Any], kept_closed: Closed) -> list[str] | None:
+    def _wrap(self, place: SessionDir, spec: Mapping[str, Any], kept_closed: HiddenPaths) -> list[str] | None:
         """The sandbox's command; None if the session was made without one. Never less isolated than it was made."""
         if not spec["isolated"]:
             return None
@@ -145,7 +150,7 @@ class ProcessRuntime:
             raise EngineError("Its sandbox cannot be made", self.sandbox.words, hint)
         readable = [str(path) for path in spec.get("readable", ())]
         for path in readable:
-            if opened := opened_by(path, self._data_dir.root):
+            if opened := exposes_hidden(path, self._data_dir.root):
                 hint = "Take it out of the profile's readable, then {retry} goes on."
                 raise ConflictError(f"The session would be shown {opened}", f"By '{path}' of its profile.", hint)
         self._files.delete(place.tmp)  # fresh each time, as after a boot: what lay there may be a trap for mounts
@@ -161,9 +166,9 @@ class ProcessRuntime:
             readable=[expanded(path) for path in readable],
         )
 
-    def _spawn(self, place: Place, order: Mapping[str, Any]) -> dict[str, Any]:
+    def _spawn(self, place: SessionDir, order: Mapping[str, Any]) -> dict[str, Any]:
         """Start a supervisor and hear whether its command started."""
-        main = Path(__file__).with_name("__main__.py")
+        main = Path(__file__).parent / "supervisor" / "__main__.py"
         command = (sys.executable, "-I", "-S", str(main), str(place.root.resolve()))
         try:
             done = subprocess.run(
@@ -171,15 +176,15 @@ class ProcessRuntime:
                 cwd="/", env={"LANG": "C.UTF-8"}, start_new_session=True, check=False, timeout=_START_SECONDS,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise client.silent(f"Nothing came for {_START_SECONDS:.0f} seconds.") from error
+            raise control_client.no_reply_error(f"Nothing came for {_START_SECONDS:.0f} seconds.") from error
         except OSError as error:
             raise EngineError(_NOT_STARTED, str(error), "Try again.") from error
         said = json.loads(done.stdout or b"{}")
         return said if isinstance(said, dict) else {}
 
-    def _refusal(self, place: Place, said: Mapping[str, Any]) -> Exception:
+    def _refusal(self, place: SessionDir, said: Mapping[str, Any]) -> Exception:
         if said.get("errno"):
-            return durable.refused(OSError(said["errno"], os.strerror(said["errno"])), _NOT_STARTED, place.root)
+            return atomic.filesystem_error(OSError(said["errno"], os.strerror(said["errno"])), _NOT_STARTED, place.root)
         words = str(said.get("words") or "")
         if not words:
             with suppress(OSError):
@@ -192,9 +197,9 @@ class ProcessRuntime:
         place, _ = self._known(process_id)
         self._stop(place, GRACE)
 
-    def _stop(self, place: Place, grace: float) -> None:
+    def _stop(self, place: SessionDir, grace: float) -> None:
         state = read(place.state) or {}
-        line = client.call(place, {"do": "stop", "grace": grace})
+        line = control_client.call(place, {"do": "stop", "grace": grace})
         if line is not None:
             with line:
                 line.settimeout(grace + _OVERDUE)
@@ -208,7 +213,7 @@ class ProcessRuntime:
             while _runs(state) and time.monotonic() < deadline:
                 time.sleep(0.01)
         if state.get("token"):
-            alive.end_marked(str(state["token"]), grace)
+            procfs.terminate_marked(str(state["token"]), grace)
 
     def remove(self, process_id: str) -> None:
         """Kill it, and delete its log and home; fine if it is gone."""
@@ -222,22 +227,22 @@ class ProcessRuntime:
                 str(place.root),
                 "Delete them by hand. Then {retry} goes on.",
             )
-        announce(self._root, place.root.name)
+        notify(self._root, place.root.name)
 
-    def inspect(self, process_id: str) -> Observed:
+    def inspect(self, process_id: str) -> ContainerState:
         """How it is now."""
         place, spec = self._known(process_id)
         return _observed(place, spec, read(place.state))
 
-    def ends(self, process_id: str, since: str) -> list[RunEnd]:
+    def run_history(self, process_id: str, since: str) -> list[RunEnd]:
         """How its last few runs ended, those later than `since`."""
         place, _ = self._known(process_id)
-        return ends.later(read(place.state), Stamp()(_moment(since)).decode())
+        return session_dir.runs_since(read(place.state), Timestamper()(_moment(since)).decode())
 
-    def wait(self, process_id: str, seconds: float) -> Observed:
+    def wait(self, process_id: str, seconds: float) -> ContainerState:
         """How it is once it ended, or after `seconds` at the latest."""
         place, _ = self._known(process_id)
-        line = client.call(place, {"do": "wait"})
+        line = control_client.call(place, {"do": "wait"})
         if line is not None:
             with line:
                 line.settimeout(max(seconds, 0.001))
@@ -245,11 +250,11 @@ class ProcessRuntime:
                     line.recv(1)
         return self.inspect(process_id)
 
-    def observe(self) -> list[Observed]:
+    def list_containers(self) -> list[ContainerState]:
         """Every process of this data dir's sessions."""
         found = []
         for directory in directories(self._root):
-            place = Place(directory)
+            place = SessionDir(directory)
             spec = read(place.spec)
             if spec is not None:
                 found.append(_observed(place, spec, read(place.state)))
@@ -271,12 +276,12 @@ class ProcessRuntime:
     ) -> LineStream:
         """Its output as lines with their times: of the last `tail` those from `since` to `until`, both included."""
         place, spec = self._known(process_id)
-        lines = Lines(tty=bool(spec["tty"]), since=_moment(since), until=_moment(until))
+        lines = ProcessLineReader(tty=bool(spec["tty"]), since=_moment(since), until=_moment(until))
         return ProcessLines(place, lines, follow=follow, tail=tail, since=_moment(since))
 
     def stats(self, process_id: str) -> StatsStream:
         """What all its processes together take of the machine, about once a second; ends when they do."""
-        from relay_tui.adapters.process.usage import ProcessStats
+        from relay_tui.adapters.process.stats import ProcessStats
 
         place, _ = self._running(process_id)
         return ProcessStats(int((read(place.state) or {}).get("pid", 0)))
@@ -286,7 +291,7 @@ class ProcessRuntime:
         del image
         shutil.rmtree(path, ignore_errors=True)
 
-    def take_back(self, path: Path, image: str) -> None:
+    def reclaim_ownership(self, path: Path, image: str) -> None:
         """Nothing to do: a process gives nothing away, for it may not change owners."""
 
     def attach(self, process_id: str) -> None:
@@ -294,26 +299,28 @@ class ProcessRuntime:
         place, spec = self._running(process_id)
         if not spec["argv"]:
             raise ConflictError("There is nothing to attach to: the session idles", "", "{shell} opens a shell in it.")
-        conversation.attach(place, str(spec["name"]), tty=bool(spec["tty"]))
+        attach.attach(place, str(spec["name"]), tty=bool(spec["tty"]))
 
     def run(self, process_id: str, command: Sequence[str]) -> int:
         """Run `command` beside it with the caller's standard streams (() is a login shell); answer the exit code."""
         place, _ = self._running(process_id)
-        return conversation.run(place, list(command) or people.login_shell())
+        return attach.run(place, list(command) or environment.login_shell())
 
-    def ask(self, process_id: str, command: Sequence[str], watch: Watch, *, given: Path | None = None) -> Answer:
+    def exec_capture(
+        self, process_id: str, command: Sequence[str], task: TaskContext, *, given: Path | None = None
+    ) -> ExecResult:
         """Run `command` beside it to its end; `given` is a file for its stdin. Cancelled, the command is killed."""
         place, _ = self._running(process_id)
-        return conversation.ask(place, command, watch, given)
+        return attach.exec_capture(place, command, task, given)
 
-    def _known(self, process_id: str) -> tuple[Place, dict[str, Any]]:
+    def _known(self, process_id: str) -> tuple[SessionDir, dict[str, Any]]:
         place = place_of(self._root, process_id)
         spec = read(place.spec)
         if spec is None:
             raise NotFoundError("The process is gone", process_id)
         return place, spec
 
-    def _running(self, process_id: str) -> tuple[Place, dict[str, Any]]:
+    def _running(self, process_id: str) -> tuple[SessionDir, dict[str, Any]]:
         place, spec = self._known(process_id)
         seen = _observed(place, spec, read(place.state))
         if seen.status != "running":
@@ -338,11 +345,11 @@ def _one_at_a_time(directory: Path) -> Iterator[None]:
 
 def _runs(state: Mapping[str, Any]) -> bool:
     """Whether the supervisor that wrote this still lives: another process may have its pid by now."""
-    alive_now = alive.is_alive(state.get("pid"), state.get("start"), state.get("boot"))
+    alive_now = procfs.is_alive(state.get("pid"), state.get("start"), state.get("boot"))
     return state.get("status") == "running" and alive_now
 
 
-def _observed(place: Place, spec: Mapping[str, Any], state: Mapping[str, Any] | None) -> Observed:
+def _observed(place: SessionDir, spec: Mapping[str, Any], state: Mapping[str, Any] | None) -> ContainerState:
     """A supervisor that is gone without a word was killed, or the machine went down."""
     status, code, lost = "created", None, False
     if state is not None:
@@ -350,8 +357,8 @@ def _observed(place: Place, spec: Mapping[str, Any], state: Mapping[str, Any] | 
         if status == "running" and not _runs(state):
             status, code, lost = "exited", None, True
     state = state or {}
-    token = str(state.get("token") or "") if lost and state.get("boot") == alive.boot() else ""
-    return Observed(
+    token = str(state.get("token") or "") if lost and state.get("boot") == procfs.boot() else ""
+    return ContainerState(
         container_id=PREFIX + place.root.name,
         session_id=str(spec.get("session_id", "")),
         project_id=str(spec.get("project_id", "")),
@@ -363,6 +370,6 @@ def _observed(place: Place, spec: Mapping[str, Any], state: Mapping[str, Any] | 
         signal=str(state.get("signal") or ""),
         isolated=bool(spec.get("isolated")),
         lost=lost,
-        left=len(alive.left_of(token, place.root.resolve())) if token else 0,
-        circumstance=circumstance(state, lost=lost),
+        left=len(procfs.find_survivors(token, place.root.resolve())) if token else 0,
+        circumstance=kill_reason(state, lost=lost),
     )

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from relay_tui import hidden
-from relay_tui.adapters import landlock
-from relay_tui.adapters.process import closed, launch
-from relay_tui.adapters.process.closed import Closed, is_there
-from relay_tui.services.ports.machine import Said
+from relay_tui import sandbox_policy
+from relay_tui.adapters.linux import landlock
+from relay_tui.adapters.process import hidden_paths
+from relay_tui.adapters.process.hidden_paths import HiddenPaths, is_there
+from relay_tui.adapters.process.supervisor import launcher as launcher_module
+from relay_tui.ports.host import CommandResult
 
 INSTALL = "Install it: sudo apt-get install bubblewrap."
 _SHOWN_OF_RELAY = "/run/relay"
@@ -47,7 +48,7 @@ _NEWER = ("--disable-userns", "--size", str(64 << 20), "--tmpfs", "/dev/shm")
 """What only newer versions know, to come behind --dev."""
 
 
-Run = Callable[[Sequence[str]], Said]
+Run = Callable[[Sequence[str]], CommandResult]
 """Runs a command to its end. Raises OSError, subprocess.TimeoutExpired."""
 
 
@@ -65,12 +66,12 @@ class Sandbox:
     """Whether its version knows how to forbid further namespaces and to bound what memory /dev/shm takes."""
 
 
-def _run(command: Sequence[str]) -> Said:
+def _run(command: Sequence[str]) -> CommandResult:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_SECONDS, check=False, text=True,
         errors="replace",
     )  # fmt: skip
-    return Said(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 def probe(data_dir: Path, run: Run = _run) -> Sandbox:
@@ -85,8 +86,8 @@ def probe(data_dir: Path, run: Run = _run) -> Sandbox:
             done = _prove(found, data_dir, run)
         except (OSError, subprocess.TimeoutExpired) as error:
             return Sandbox(False, f"bubblewrap does not run: {error}", "See whether it runs by hand: bwrap --version.")
-        if done.code == 0 and done.out.startswith(launch.HELD):
-            return found if launch.SCOPED in done.out else replace(found, gap=_GAP)
+        if done.code == 0 and done.out.startswith(launcher_module.HELD):
+            return found if launcher_module.SCOPED in done.out else replace(found, gap=_GAP)
         said = done.err.strip() or f"exit code {done.code}"
     hint = (
         "The kernel may forbid user namespaces to ordinary users: sysctl kernel.apparmor_restrict_unprivileged_userns."
@@ -94,14 +95,14 @@ def probe(data_dir: Path, run: Run = _run) -> Sandbox:
     return Sandbox(False, f"bubblewrap does not work here: {said}", hint)
 
 
-def _prove(sandbox: Sandbox, data_dir: Path, run: Run) -> Said:
+def _prove(sandbox: Sandbox, data_dir: Path, run: Run) -> CommandResult:
     """Run the launcher, and nothing else, in a sandbox with everything closed that is for sessions."""
     with tempfile.TemporaryDirectory(prefix="relay-") as scratch:
         own = Path(scratch).resolve()
         for left in reversed(range(TRIES)):
-            found = closed.find(data_dir, (own,))
+            found = hidden_paths.find_hidden_paths(data_dir, (own,))
             command = wrap(sandbox, found, clone=own, home=own, tmp=own, network=False)
-            done = run((*command, launch.PROVE))
+            done = run((*command, launcher_module.PROVE))
             if not done.code or not left or found.is_there():
                 break
         return done
@@ -125,7 +126,7 @@ def _frame(sandbox: Sandbox, *, network: bool) -> list[str]:
 
 def wrap(
     sandbox: Sandbox,
-    closed: Closed,
+    closed: HiddenPaths,
     *,
     clone: Path,
     home: Path,
@@ -154,17 +155,17 @@ def wrap(
         command += _show(path, closed)
     for path in (clone, home):
         command += ["--bind", str(path), str(path)]
-    for module in (launch, landlock):
+    for module in (launcher_module, landlock):
         source = Path(str(module.__file__)).resolve()
         command += ["--ro-bind", str(source), f"{_SHOWN_OF_RELAY}/{source.name}"]
     for place in closed.directories:
         if str(place) not in ("/tmp", "/var/tmp"):
             command += ["--remount-ro", str(place)]
-    launcher = f"{_SHOWN_OF_RELAY}/{Path(launch.__file__).name}"
+    launcher = f"{_SHOWN_OF_RELAY}/{Path(launcher_module.__file__).name}"
     return [*command, "--chdir", "/", "--", str(python), "-I", "-S", launcher]
 
 
-def _show(path: Path, closed: Closed) -> Iterator[str]:
+def _show(path: Path, closed: HiddenPaths) -> Iterator[str]:
     """Options that show a closed path read-only: where it really lies, and where a link says so; its secrets empty."""
     if not is_there(path):
         return
@@ -172,5 +173,5 @@ def _show(path: Path, closed: Closed) -> Iterator[str]:
     for seen in dict.fromkeys((real, path.parent.resolve() / path.name)):
         if closed.holds(seen) or seen in closed.files:
             yield from ("--ro-bind", str(real), str(seen))
-            for secret in hidden.masked_in(path):
+            for secret in sandbox_policy.files_to_mask(path):
                 yield from ("--ro-bind", "/dev/null", str(seen / secret.resolve().relative_to(real)))

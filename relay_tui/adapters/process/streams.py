@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from relay_tui.adapters.process import alive, client, ends, listeners
-from relay_tui.adapters.process.journal import STDERR, Entry, Reader
-from relay_tui.adapters.process.lines import Lines, Stamp
-from relay_tui.adapters.process.place import LISTENERS, Place, read
-from relay_tui.errors import EngineError
-from relay_tui.services.ports import LogBatch, LogChunk
+from relay_tui.adapters.linux import procfs
+from relay_tui.adapters.process import change_notifier, control_client, session_dir
+from relay_tui.adapters.process.log_lines import ProcessLineReader, Timestamper
+from relay_tui.adapters.process.session_dir import LISTENERS, SessionDir, read
+from relay_tui.adapters.process.supervisor.journal import STDERR, Entry, Reader
+from relay_tui.domain.errors import EngineError
+from relay_tui.domain.log_batch import LogBatch
+from relay_tui.ports import LogChunk
 
 _READ = 1 << 16
 
@@ -24,12 +26,12 @@ _READ = 1 << 16
 class ProcessLog:
     """A command's output; fulfils LogStream."""
 
-    def __init__(self, place: Place, *, follow: bool, tail: int | None, since: int, timestamps: bool) -> None:
+    def __init__(self, place: SessionDir, *, follow: bool, tail: int | None, since: int, timestamps: bool) -> None:
         self._place = place
-        self._stamp = Stamp()
+        self._stamp = Timestamper()
         self._opened = self._stamp(time.time_ns()).decode()
         # connected before the log is read: nothing comes in between unseen
-        self._line = client.call(place, {"do": "follow"}) if follow else None
+        self._line = control_client.call(place, {"do": "follow"}) if follow else None
         self._reader = Reader(place.log, tail=tail, since=since, follow=follow)
         self._stamped: set[int] | None = set() if timestamps else None  # streams in the midst of a line
         self._closed = threading.Event()
@@ -68,7 +70,7 @@ class ProcessLog:
 
     def _is_next(self, entry: Entry) -> bool:
         """Whether a run has ended since this was opened, and the entry is of one after it."""
-        ended = ends.later(read(self._place.state), self._opened)
+        ended = session_dir.runs_since(read(self._place.state), self._opened)
         return bool(ended) and self._stamp(entry.time).decode() > ended[0].at
 
     def _with_times(self, entry: Entry, within: set[int]) -> bytes:
@@ -88,13 +90,15 @@ class ProcessLog:
         """End it, and an iteration that waits in another thread."""
         self._closed.set()
         if self._line is not None:
-            client.hang_up(self._line)
+            control_client.close_connection(self._line)
 
 
 class ProcessLines(ProcessLog):
     """The same as lines; fulfils LineStream."""
 
-    def __init__(self, place: Place, lines: Lines, *, follow: bool, tail: int | None, since: int) -> None:
+    def __init__(
+        self, place: SessionDir, lines: ProcessLineReader, *, follow: bool, tail: int | None, since: int
+    ) -> None:
         super().__init__(place, follow=follow, tail=tail, since=since, timestamps=False)
         self._lines = lines
 
@@ -143,7 +147,7 @@ class ProcessEvents:
         self._root = root
         self._name = f"{os.getpid()}-{time.monotonic_ns()}"
         try:
-            self._ear = listeners.listen(root, self._name)
+            self._ear = change_notifier.listen(root, self._name)
         except OSError as error:
             raise EngineError(
                 "Processes cannot be watched", str(error), f"See whether {root} can be written."
@@ -155,11 +159,11 @@ class ProcessEvents:
             self._watch(directory.name)
 
     def _watch(self, session_id: str) -> None:
-        state = read(Place(self._root / session_id).state) or {}
+        state = read(SessionDir(self._root / session_id).state) or {}
         pid = state.get("pid")
         if state.get("status") != "running" or session_id in self._watched.values():
             return
-        if isinstance(pid, int) and alive.is_alive(pid, state.get("start"), state.get("boot")):
+        if isinstance(pid, int) and procfs.is_alive(pid, state.get("start"), state.get("boot")):
             with suppress(OSError):
                 self._watched[os.pidfd_open(pid)] = session_id
 

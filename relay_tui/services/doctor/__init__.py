@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay_tui.services.doctor.doctor import Doctor
-from relay_tui.services.doctor.examination import Tell
-from relay_tui.services.doctor.findings import Check, Finding, Verdict
+from relay_tui.services.doctor.results import Check, CheckResult, CheckStatus
+from relay_tui.services.doctor.runner import Tell
 
-__all__ = ["Check", "Doctor", "Finding", "Tell", "Verdict"]
+__all__ = ["Check", "CheckResult", "CheckStatus", "Doctor", "Tell"]

@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from relay_tui.config import Config
-from relay_tui.errors import RelayError
-from relay_tui.model import Project, Records
+from relay_tui.domain.errors import RelayError
+from relay_tui.domain.models import Project, Records
 from relay_tui.paths import DataDir
-from relay_tui.services.doctor import around, place, tools
-from relay_tui.services.doctor.engine import LOST, Choose, EngineLook
-from relay_tui.services.doctor.examination import ALL, Tell, examine
-from relay_tui.services.doctor.findings import Check, Finding
-from relay_tui.services.plan import Step
-from relay_tui.services.ports import Store
-from relay_tui.services.ports.machine import Machine
-from relay_tui.services.runtimes import DOCKER
-from relay_tui.services.watch import Watch
-from relay_tui.terminal import Terminal
+from relay_tui.ports import Store
+from relay_tui.ports.host import Host
+from relay_tui.ports.task import TaskContext
+from relay_tui.services.doctor import storage_checks, system_checks
+from relay_tui.services.doctor.engine_checks import LOST, Choose, EngineChecks
+from relay_tui.services.doctor.results import Check, CheckResult
+from relay_tui.services.doctor.runner import ALL, Tell, run_checks
+from relay_tui.services.reconcile.planner import Step
+from relay_tui.services.runtime_router import DOCKER
+from relay_tui.terminal_info import TerminalInfo
 
 _QUICK = 5.0
 _ENGINE = 14.0
@@ -42,7 +42,7 @@ class Doctor:
     would run on, `confinement` what stands around the host's git.
     """
 
-    machine: Machine
+    machine: Host
     store: Store
     place: DataDir
     config: Config
@@ -51,40 +51,44 @@ class Doctor:
     choose: Choose
     confinement: Callable[[], str]
 
-    def checks(self, terminal: Terminal, patience: float = ALL) -> list[Check]:
+    def checks(self, terminal: TerminalInfo, patience: float = ALL) -> list[Check]:
         """Everything that there is to look at here, the remotes last; no look gets more than `patience` seconds."""
         records = self._records()
         around = self._around(records, terminal, patience)
         groups = (around, self._tools(records), self._kept(records), self._remotes(records))
         return [replace(check, seconds=min(check.seconds, patience)) for group in groups for check in group]
 
-    def examine(self, checks: Sequence[Check], tell: Tell, watch: Watch, seconds: float = ALL) -> list[Finding]:
+    def examine(
+        self, checks: Sequence[Check], tell: Tell, task: TaskContext, seconds: float = ALL
+    ) -> list[CheckResult]:
         """Look at all of it side by side; `tell` hears each result as it comes. Raises CancelledError."""
-        return examine(checks, tell, watch, seconds)
+        return run_checks(checks, tell, task, seconds)
 
-    def _around(self, records: Records, terminal: Terminal, patience: float) -> Iterator[Check]:
+    def _around(self, records: Records, terminal: TerminalInfo, patience: float) -> Iterator[Check]:
         machine, profiles = self.machine, tuple(self.config.profiles.values())
         needed = any(session.runtime == DOCKER and session.container_id for session in records.live_sessions())
-        engine = EngineLook(machine, profiles, needed=needed, patience=min(_GREETING, patience * 0.75))
+        engine = EngineChecks(machine, profiles, needed=needed, patience=min(_GREETING, patience * 0.75))
         restart = "sudo systemctl restart docker"
-        yield Check("engine", lambda _: engine.look(), _ENGINE, restart, loss=LOST)
-        sandbox, proof = partial(tools.bubblewrap, machine), "bwrap --ro-bind / / true   # says why"
+        yield Check("engine", lambda _: engine.check(), _ENGINE, restart, loss=LOST)
+        sandbox, proof = partial(system_checks.bubblewrap, machine), "bwrap --ro-bind / / true   # says why"
         yield Check("bubblewrap", sandbox, _QUICK, proof, leans_on=("data dir",))
-        yield Check("confinement", lambda _: around.confinement(self.confinement()), _QUICK, "bwrap --version")
+        yield Check("confinement", lambda _: system_checks.confinement(self.confinement()), _QUICK, "bwrap --version")
         runtimes = partial(engine.runtimes, records, self.choose)
         yield Check("runtimes", lambda _: runtimes(), _QUICK, after="engine", leans_on=("data dir",))
-        yield Check("terminal", lambda _: around.terminal(terminal))
-        yield Check("locale", lambda _: around.locale(terminal))
+        yield Check("terminal", lambda _: system_checks.terminal(terminal))
+        yield Check("locale", lambda _: system_checks.locale(terminal))
 
     def _tools(self, records: Records) -> Iterator[Check]:
         machine = self.machine
         over_ssh = any(_OVER_SSH.match(project.source) for project in records.live_projects())
         git_hangs = "type git   # what hangs is the first git in $PATH"
-        yield Check("git", partial(tools.git, machine), _QUICK, git_hangs, loss="git does not answer")
-        yield Check("git identity", partial(tools.identity, machine), _QUICK, git_hangs, leans_on=("git",))
-        yield Check("git-lfs", partial(tools.git_lfs, machine), _QUICK, "sudo apt-get install --reinstall git-lfs")
-        yield Check("tmux", partial(tools.tmux, machine), _QUICK, "sudo apt-get install --reinstall tmux")
-        agent = partial(tools.ssh_agent, machine, needed=over_ssh)
+        yield Check("git", partial(system_checks.git, machine), _QUICK, git_hangs, loss="git does not answer")
+        yield Check("git identity", partial(system_checks.identity, machine), _QUICK, git_hangs, leans_on=("git",))
+        yield Check(
+            "git-lfs", partial(system_checks.git_lfs, machine), _QUICK, "sudo apt-get install --reinstall git-lfs"
+        )
+        yield Check("tmux", partial(system_checks.tmux, machine), _QUICK, "sudo apt-get install --reinstall tmux")
+        agent = partial(system_checks.ssh_agent, machine, needed=over_ssh)
         yield Check("ssh agent", agent, _QUICK, 'eval "$(ssh-agent)" && ssh-add')
 
     def _kept(self, records: Records) -> Iterator[Check]:
@@ -93,13 +97,13 @@ class Doctor:
         fuser = f"fuser -v {root / 'store.lock'}   # who holds it"
         config = f"ls -l {self.config.path}   # no file relay can read, or on a file system that hangs"
         lost, disk = "the data dir does not answer", ("data dir",)
-        yield Check("data dir", lambda _: place.data_dir(machine, self.place), _QUICK, mounted, loss=lost)
-        yield Check("disk", lambda _: place.disk(machine, self.place), _QUICK, mounted, leans_on=disk)
-        yield Check("config", lambda _: place.config(self.config.path), _QUICK, config)
+        yield Check("data dir", lambda _: storage_checks.data_dir(machine, self.place), _QUICK, mounted, loss=lost)
+        yield Check("disk", lambda _: storage_checks.disk(machine, self.place), _QUICK, mounted, leans_on=disk)
+        yield Check("config", lambda _: storage_checks.config(self.config.path), _QUICK, config)
         lost = "the store does not answer"
-        yield Check("store", lambda _: place.store(self.store, self.place), _QUICK, fuser, lost, leans_on=disk)
-        yield Check("locks", lambda _: place.locks(machine, records), _QUICK, mounted, leans_on=disk)
-        orphans = partial(place.orphans, self.plan, self.unseen)
+        yield Check("store", lambda _: storage_checks.store(self.store, self.place), _QUICK, fuser, lost, leans_on=disk)
+        yield Check("locks", lambda _: storage_checks.locks(machine, records), _QUICK, mounted, leans_on=disk)
+        orphans = partial(storage_checks.orphans, self.plan, self.unseen)
         needs = ("engine", "data dir", "store")
         yield Check("orphans", lambda _: orphans(), _ORPHANS, "relay reconcile --dry-run", leans_on=needs)
 
@@ -115,8 +119,8 @@ class Doctor:
             loss = f"{host} gives no answer" if host else ""
             yield Check(name, self._remote(project), _REMOTE, ask, loss, leans_on=leans_on)
 
-    def _remote(self, project: Project) -> Callable[[Watch], Finding]:
-        return lambda watch: tools.remote(self.machine, watch, project.name, project.source)
+    def _remote(self, project: Project) -> Callable[[TaskContext], CheckResult]:
+        return lambda task: system_checks.remote(self.machine, task, project.name, project.source)
 
     def _records(self) -> Records:
         """The records, or none if they cannot be read soon: what is wrong with them is the store's own finding."""

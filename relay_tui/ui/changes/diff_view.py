@@ -16,14 +16,14 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from relay_tui.text import ascii_only, clean_block
-from relay_tui.ui.changes.diff import Diff, Kind, Line
-from relay_tui.ui.changes.drawing import Drawing, Drawn
+from relay_tui.text.sanitize import clean_block, to_ascii
+from relay_tui.ui.changes.diff_parser import Diff, DiffLine, LineKind
+from relay_tui.ui.changes.diff_renderer import DiffRenderer, RenderedLine
 
 _SIDEWAYS = 8
 _MOST = 500  # pieces of each sort that are styled in a line: a hostile one would have thousands
 _NARROW = 70  # with fewer cells one column of numbers is shown instead of two
-_LOOKS = {Kind.SAME: "same", Kind.ADDED: "added", Kind.DELETED: "deleted", Kind.META: "meta"}
+_LOOKS = {LineKind.SAME: "same", LineKind.ADDED: "added", LineKind.DELETED: "deleted", LineKind.META: "meta"}
 
 
 class DiffView(ScrollView, can_focus=True):
@@ -91,7 +91,7 @@ class DiffView(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._ascii = ascii_only
         self._diff = Diff()
-        self._drawing = Drawing(self._diff, plain=ascii_only)
+        self._drawing = DiffRenderer(self._diff, plain=ascii_only)
         self._words = ""
         self._strips: LRUCache[tuple[int, bool], Strip] = LRUCache(1024)
         self._hunk = -1
@@ -118,7 +118,7 @@ class DiffView(ScrollView, can_focus=True):
         """Show another diff from its beginning; `keep`: it is the same one looked at again, so the place stays."""
         top = self.scroll_offset.y if keep else 0
         self._diff, self._words = diff, ""
-        self._drawing = Drawing(diff, plain=self._ascii)
+        self._drawing = DiffRenderer(diff, plain=self._ascii)
         self._strips.clear()
         highest = max((max(line.old, line.new) for line in _samples(diff)), default=1)
         self._digits = max(3, len(str(highest)))
@@ -131,7 +131,7 @@ class DiffView(ScrollView, can_focus=True):
     def say(self, words: str) -> None:
         """Show words instead of a diff."""
         self._diff, self._words = Diff(), words
-        self._drawing = Drawing(self._diff, plain=self._ascii)
+        self._drawing = DiffRenderer(self._diff, plain=self._ascii)
         self._hunk = -1
         self._strips.clear()
         self.virtual_size = Size(0, 0)
@@ -264,8 +264,8 @@ class DiffView(ScrollView, can_focus=True):
         if whole is None:
             whole = self._strips[key] = self._draw(number, here)
         line = self._diff.lines[number]
-        ground = self._style(_LOOKS.get(line.kind, "file" if line.kind is Kind.FILE else "same"))
-        if line.kind is Kind.FILE:
+        ground = self._style(_LOOKS.get(line.kind, "file" if line.kind is LineKind.FILE else "same"))
+        if line.kind is LineKind.FILE:
             return whole.crop_extend(0, width, ground)
         gutter = whole.crop(0, self._gutter)
         text = whole.crop(self._gutter + scroll_x, self._gutter + scroll_x + max(0, width - self._gutter))
@@ -274,21 +274,21 @@ class DiffView(ScrollView, can_focus=True):
     def _draw(self, number: int, here: bool) -> Strip:
         """A line as wide as it is."""
         line, drawn = self._diff.lines[number], self._drawing.line(number)
-        if line.kind is Kind.FILE:
+        if line.kind is LineKind.FILE:
             return Strip([Segment(f" {self._shown(drawn.text)} ", self._style("file"))])
         bar = Segment(("|" if self._ascii else "▎") if here else " ", self._style("here"))
-        if line.kind is Kind.HUNK:
+        if line.kind is LineKind.HUNK:
             return self._hunk_strip(number, drawn, bar)
-        if line.kind is Kind.META:
+        if line.kind is LineKind.META:
             meta = self._style("meta")
             return Strip([bar, Segment(" " * (self._gutter - 1), meta), Segment(self._shown(drawn.text), meta)])
         look = _LOOKS[line.kind]
         numbers = Segment(self._numbers(line), self._style(look, "numbers"))
-        sign = {Kind.ADDED: "+", Kind.DELETED: "-"}.get(line.kind, " ")
+        sign = {LineKind.ADDED: "+", LineKind.DELETED: "-"}.get(line.kind, " ")
         signed = Segment(f" {sign} ", self._style(look, f"{look}-sign") if sign != " " else self._style(look))
         return Strip([bar, numbers, signed, *self._text(drawn, look)])
 
-    def _hunk_strip(self, number: int, drawn: Drawn, bar: Segment) -> Strip:
+    def _hunk_strip(self, number: int, drawn: RenderedLine, bar: Segment) -> Strip:
         first = self._diff.lines[number + 1] if number + 1 < len(self._diff.lines) else None
         at = (first.new or first.old) if first is not None else 0
         dots = "." if self._ascii else "⋯"
@@ -296,13 +296,13 @@ class DiffView(ScrollView, can_focus=True):
         words = self._shown(drawn.text) or (f"line {at}" if at else "")
         return Strip([bar, Segment(pad + words, self._style("hunk"))])
 
-    def _numbers(self, line: Line) -> str:
+    def _numbers(self, line: DiffLine) -> str:
         old, new = (str(number or "") for number in (line.old, line.new))
         if self._narrow:
             return (new or old).rjust(self._digits)
         return f"{old.rjust(self._digits)} {new.rjust(self._digits)}"
 
-    def _text(self, drawn: Drawn, look: str) -> Iterable[Segment]:
+    def _text(self, drawn: RenderedLine, look: str) -> Iterable[Segment]:
         """The text in pieces of one style: syntax, on it the words that changed, on those what was spelled out."""
         text = drawn.text
         if not (drawn.marked or drawn.pieces or drawn.odd):
@@ -326,7 +326,7 @@ class DiffView(ScrollView, can_focus=True):
         return [*segments, Segment(self._shown(text[start:]), self._style(look))]
 
     def _shown(self, text: str) -> str:
-        return ascii_only(text) if self._ascii else text
+        return to_ascii(text) if self._ascii else text
 
     def _style(self, *names: str) -> Style:
         return self.get_visual_style(*(f"diff-view--{name}" for name in names)).rich_style
@@ -341,7 +341,7 @@ class DiffView(ScrollView, can_focus=True):
         return Strip([Segment("  " + self._shown(lines[at]), look)]).adjust_cell_length(width, look)
 
 
-def _samples(diff: Diff) -> Iterable[Line]:
+def _samples(diff: Diff) -> Iterable[DiffLine]:
     """The last line of each hunk: none has higher numbers."""
     for hunk in range(len(diff.hunks)):
         lines = diff.hunk_lines(hunk)

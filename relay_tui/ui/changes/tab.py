@@ -15,33 +15,32 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from relay_tui.errors import Fault, NotComparableError, RelayError
-from relay_tui.model import Session
-from relay_tui.text import ascii_only, clean, clean_block
-from relay_tui.ui.actions import key_of
-from relay_tui.ui.bars import TONES
-from relay_tui.ui.changes.diff import Diff, parse
+from relay_tui.domain.changes import ChangeSet, DiffBase, FileChange, Patch
+from relay_tui.domain.errors import Fault, NotComparableError, RelayError
+from relay_tui.domain.models import Session
+from relay_tui.text.sanitize import clean, clean_block, to_ascii
+from relay_tui.ui.changes.diff_parser import Diff, parse_diff
 from relay_tui.ui.changes.diff_view import DiffView
-from relay_tui.ui.changes.files import AGAINST, ALL, COLUMNS, file_rows, nothing, summary, told
-from relay_tui.ui.columns import Tone
-from relay_tui.ui.hint_words import hint_words
-from relay_tui.ui.row_table import RowTable
-from relay_tui.work import Against, Changes, FileChange, Patch
+from relay_tui.ui.changes.file_list import AGAINST, ALL, COLUMNS, describe_file, empty_text, file_rows, summary
+from relay_tui.ui.keys.actions import key_of
+from relay_tui.ui.presentation.columns import Tone
+from relay_tui.ui.presentation.formatting import TONES, format_hint
+from relay_tui.ui.widgets.table.table import KeyedTable
 
 SETTLE = 0.12  # seconds the cursor rests on a session or a file before git is asked
 SIDE_BY_SIDE = 100  # cells from which the list stands beside the diff
-_ORDER = tuple(Against)
+_ORDER = tuple(DiffBase)
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class ChangesOf(Protocol):
     """Where changes come from. Both take their time, and raise RelayError where nothing can be said."""
 
-    def changes(self, session_id: str, against: Against) -> Changes:
+    def changes(self, session_id: str, against: DiffBase) -> ChangeSet:
         """The changed files of a session."""
         ...
 
-    def patch(self, session_id: str, against: Against, path: str = "") -> Patch:
+    def patch(self, session_id: str, against: DiffBase, path: str = "") -> Patch:
         """The diff of one of them, or with '' of all."""
         ...
 
@@ -74,9 +73,9 @@ class ChangesTab(Vertical):
         self._source = source
         self._ascii = plain
         self._session: Session | None = None
-        self._against = Against.HEAD
-        self._changes: Changes | None = None
-        self._shown: tuple[str, Against, str] | None = None
+        self._against = DiffBase.HEAD
+        self._changes: ChangeSet | None = None
+        self._shown: tuple[str, DiffBase, str] | None = None
         self._seen: object = None
         self._settling: dict[str, Timer] = {}
         self._asked = 0
@@ -85,15 +84,15 @@ class ChangesTab(Vertical):
         """One line about all of it, the list, the diff."""
         yield Static(id="against", markup=False)
         with Container(id="changed"):
-            yield RowTable(COLUMNS, ascii=self._ascii, show_header=False, id="files")
+            yield KeyedTable(COLUMNS, ascii=self._ascii, show_header=False, id="files")
             yield DiffView(ascii_only=self._ascii, id="diff")
 
     # --- the parts ---
 
     @property
-    def files(self) -> RowTable:
+    def files(self) -> KeyedTable:
         """The list."""
-        return self.query_one("#files", RowTable)
+        return self.query_one("#files", KeyedTable)
 
     @property
     def view(self) -> DiffView:
@@ -173,7 +172,7 @@ class ChangesTab(Vertical):
             if asked == self._asked:
                 self._take(changes)
 
-    def _take(self, changes: Changes) -> None:
+    def _take(self, changes: ChangeSet) -> None:
         """Show the files; the cursor stays on its file."""
         session = self._session
         if session is None:
@@ -187,7 +186,7 @@ class ChangesTab(Vertical):
         self.files.set_rows(rows)
         if not rows:
             self._shown = None
-            self.view.say(nothing(changes, session.base_branch))
+            self.view.say(empty_text(changes, session.base_branch))
             if had_focus:
                 self.screen.set_focus(self.view)
             return
@@ -200,7 +199,7 @@ class ChangesTab(Vertical):
         self._changes, self._shown = None, None
         self._entitle(*title)
         self.files.set_rows([])
-        parts = [clean(fault.title), clean_block(fault.detail), hint_words(fault.hint), closing]
+        parts = [clean(fault.title), clean_block(fault.detail), format_hint(fault.hint), closing]
         self._say("\n\n".join(filter(None, parts)))
 
     def _say(self, words: str) -> None:
@@ -208,18 +207,18 @@ class ChangesTab(Vertical):
         self.view.say(words)
 
     def _entitle(self, *spans: tuple[str, Tone]) -> None:
-        shown = ascii_only if self._ascii else str
+        shown = to_ascii if self._ascii else str
         self.query_one("#against", Static).update(Content.assemble(*((shown(text), TONES[t]) for text, t in spans)))
 
     # --- one file ---
 
-    @on(RowTable.CursorMoved, "#files")
+    @on(KeyedTable.CursorMoved, "#files")
     def file_moved(self) -> None:
         """The diff follows the list, once the cursor rests."""
         if self._changes is not None:
             self._soon(self._look_at_file)
 
-    @on(RowTable.RowChosen, "#files")
+    @on(KeyedTable.RowChosen, "#files")
     def file_chosen(self) -> None:
         """On to its diff."""
         self._focus_diff()
@@ -230,32 +229,32 @@ class ChangesTab(Vertical):
             return
         self.run_worker(self._looking_at(session, changes, key), group="patch", exclusive=True)
 
-    async def _looking_at(self, session: Session, changes: Changes, path: str) -> None:
+    async def _looking_at(self, session: Session, changes: ChangeSet, path: str) -> None:
         about = (session.id, changes.against, path)
         file = next((file for file in changes.files if file.path == path), None)
         if self._shown != about:
             self.view.say("…")
         try:
             patch = await asyncio.to_thread(self._source.patch, session.id, changes.against, path)
-            diff = await asyncio.to_thread(parse, patch.text)
+            diff = await asyncio.to_thread(parse_diff, patch.text)
         except RelayError as error:
             if self._is_still(about):
                 fault = error.fault
                 self._shown = None
-                self.view.say("\n".join([*map(clean, (fault.title, fault.detail)), "", hint_words(fault.hint)]))
+                self.view.say("\n".join([*map(clean, (fault.title, fault.detail)), "", format_hint(fault.hint)]))
             return
         if self._is_still(about):
             keep = self._shown == about
             self._shown = about
             self._show_diff(diff, file, patch, keep=keep)
 
-    def _is_still(self, about: tuple[str, Against, str]) -> bool:
+    def _is_still(self, about: tuple[str, DiffBase, str]) -> bool:
         session, key = self._session, self.files.cursor_key
         return session is not None and about == (session.id, self._against, key)
 
     def _show_diff(self, diff: Diff, file: FileChange | None, patch: Patch, *, keep: bool) -> None:
         if file is not None and not diff.hunks:
-            self.view.say(told(file))
+            self.view.say(describe_file(file))
         elif keep and diff == self.view.diff:
             return
         else:

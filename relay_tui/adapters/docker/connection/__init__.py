@@ -1,0 +1,1 @@
+"""Connection to the engine: address, TLS, HTTP streams, diagnosis of an unreachable engine."""

@@ -1,0 +1,232 @@
+"""Why an engine does not answer, and the command that mends just that."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import shlex
+import shutil
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from relay_tui.adapters.docker.connection.address import DEFAULT, THE_DEFAULT, Address
+from relay_tui.domain.errors import EngineUnreachableError, UnreachableReason
+
+TITLE = "The engine does not answer"
+INSTALL = 'sudo apt-get install docker.io && sudo usermod -aG docker "$USER"   # then log in again'
+_SYSTEMD = Path("/run/systemd/system")
+_SBIN = ":/usr/local/sbin:/usr/sbin:/sbin"
+_USUAL = Path(DEFAULT.removeprefix("unix://"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Diagnosis:
+    silence: UnreachableReason
+    words: str
+    mend: str
+
+
+def unreachable_error(
+    cause: Exception, address: Address | None, environ: Mapping[str, str] = os.environ
+) -> EngineUnreachableError:
+    """The error for what went wrong at `address`: the system's words, what they mean here, and what mends it."""
+    url = address.url if address else "the engine"
+    why = (
+        _why(cause, address, environ)
+        if address
+        else _Diagnosis(UnreachableReason.UNKNOWN, "Nobody knows why", "docker info")
+    )
+    return EngineUnreachableError(
+        TITLE,
+        f"{url}: {_cause_text(cause)}",
+        f"{why.words}: {why.mend}",
+        silence=why.silence,
+        why=why.words,
+        mend=why.mend,
+    )
+
+
+def _why(cause: Exception, address: Address, environ: Mapping[str, str]) -> _Diagnosis:
+    here = _LocalEngine(address, environ)
+    if isinstance(cause, ssl.SSLError):
+        look = 'ls -l "${DOCKER_CERT_PATH:-$HOME/.docker}"   # ca.pem, cert.pem, key.pem'
+        return _Diagnosis(
+            UnreachableReason.ASTRAY, f"The certificates of {address.origin} do not fit the engine's", look
+        )
+    if not address.local:
+        words = f"relay needs an engine on this machine, and {address.origin} names one on {address.host}"
+        return _Diagnosis(UnreachableReason.REMOTE, words, here.undo)
+    if isinstance(cause, socket.gaierror):
+        return _Diagnosis(UnreachableReason.ASTRAY, f"{address.origin} names a host that nobody knows", here.undo)
+    if isinstance(cause, TimeoutError):
+        return _Diagnosis(UnreachableReason.MUTE, "Something listens there and never answers", here.restart)
+    if address.scheme != "unix" and not isinstance(cause, ConnectionResetError):
+        return _Diagnosis(UnreachableReason.ASTRAY, f"No engine listens where {address.origin} says", here.undo)
+    number = cause.errno if isinstance(cause, OSError) else None
+    if number in (errno.EACCES, errno.EPERM):
+        return _forbidden(here)
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        return _missing(here)
+    if number == errno.ECONNREFUSED:
+        return _Diagnosis(
+            UnreachableReason.STOPPED, f"{here.engine} has ended and left its socket behind", here.restart
+        )
+    if isinstance(cause, HTTPException) or "HTTP" in str(cause):
+        return _Diagnosis(UnreachableReason.ASTRAY, "What answers there is no engine", here.undo)
+    return _Diagnosis(UnreachableReason.STOPPED, f"{here.engine} ended before it answered", here.restart)
+
+
+def _missing(here: _LocalEngine) -> _Diagnosis:
+    """There is no such socket."""
+    other = next((path for path in here.own_sockets if path.is_socket()), None)
+    if here.is_usual:
+        if other is not None:
+            words, mend = "Your own engine runs, and nothing says to use it", f"export DOCKER_HOST=unix://{other}"
+            return _Diagnosis(UnreachableReason.ASTRAY, words, mend)
+        if here.rootless_is_set_up:
+            return _Diagnosis(UnreachableReason.STOPPED, "Rootless docker is set up and not started", here.start_own)
+        if here.has("dockerd"):
+            return _Diagnosis(UnreachableReason.STOPPED, "Docker is installed and not started", here.start)
+        return _Diagnosis(UnreachableReason.MISSING, "No container engine is installed", INSTALL)
+    if here.is_own:
+        words = f"{here.engine}, which {here.origin} names, is not started"
+        return _Diagnosis(UnreachableReason.STOPPED, words, here.start_own)
+    return _Diagnosis(UnreachableReason.ASTRAY, f"There is no socket where {here.origin} says", here.undo)
+
+
+def _forbidden(here: _LocalEngine) -> _Diagnosis:
+    """There is a socket, and it is not for this user."""
+    path = Path(here.address.path)
+    try:
+        group = path.stat().st_gid
+    except OSError:  # not even to be looked at: it lies in somebody's private directory
+        return _Diagnosis(UnreachableReason.FORBIDDEN, f"The directory of {path} is not yours to enter", here.undo)
+    if not here.is_usual and not here.is_system:
+        return _Diagnosis(UnreachableReason.FORBIDDEN, f"The socket that {here.origin} names is not yours", here.undo)
+    name = _group_name(group)
+    if name in {"", "root"}:
+        mend = f'sudo groupadd -f docker && sudo usermod -aG docker "$USER" && {here.restart}   # then log in again'
+        return _Diagnosis(UnreachableReason.FORBIDDEN, "The engine's socket is for root alone", mend)
+    if name in _groups_to_come():
+        words = f"You joined the group {name} after this log-in began"
+        return _Diagnosis(UnreachableReason.FORBIDDEN, words, f"newgrp {name}   # or log in again")
+    mend = f'sudo usermod -aG {name} "$USER"   # then log in again'
+    return _Diagnosis(
+        UnreachableReason.FORBIDDEN, f"The engine's socket is for the group {name}, which you are not in", mend
+    )
+
+
+@dataclass(frozen=True)
+class _LocalEngine:
+    """What is on this machine around the address."""
+
+    address: Address
+    environ: Mapping[str, str]
+
+    @property
+    def origin(self) -> str:
+        return self.address.origin
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether nothing names another socket than the usual one."""
+        return self.origin == THE_DEFAULT or Path(self.address.path) in {_USUAL, Path("/run/docker.sock")}
+
+    @property
+    def is_system(self) -> bool:
+        """Whether the machine's own services would listen there."""
+        return self.address.path.startswith(("/run/", "/var/run/")) and not self.is_own
+
+    @property
+    def _run(self) -> Path:
+        return Path(self.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+
+    @property
+    def own_sockets(self) -> tuple[Path, ...]:
+        """Where a rootless engine of this user listens."""
+        return (self._run / "docker.sock", self._run / "podman/podman.sock")
+
+    @property
+    def is_own(self) -> bool:
+        return Path(self.address.path) in self.own_sockets
+
+    @property
+    def _podman(self) -> bool:
+        return "podman" in self.address.path
+
+    @property
+    def engine(self) -> str:
+        if not self.is_own:
+            return "The engine"
+        return "Podman" if self._podman else "Rootless docker"
+
+    @property
+    def rootless_is_set_up(self) -> bool:
+        config = Path(self.environ.get("XDG_CONFIG_HOME") or Path(self.environ.get("HOME") or "/") / ".config")
+        return (config / "systemd/user/docker.service").is_file()
+
+    def has(self, program: str) -> bool:
+        """Whether it is installed; daemons lie where an ordinary $PATH does not look."""
+        return shutil.which(program, path=f"{self.environ.get('PATH', os.defpath)}{_SBIN}") is not None
+
+    @property
+    def undo(self) -> str:
+        """Names no other engine any more."""
+        if self.origin == "$DOCKER_HOST":
+            return "unset DOCKER_HOST"
+        if self.origin == THE_DEFAULT:
+            return self.start
+        return "unset DOCKER_CONTEXT" if self.environ.get("DOCKER_CONTEXT") else "docker context use default"
+
+    @property
+    def start(self) -> str:
+        return "sudo systemctl start docker" if _SYSTEMD.is_dir() else "sudo service docker start"
+
+    @property
+    def start_own(self) -> str:
+        unit = "podman.socket" if self._podman else "docker"
+        if _SYSTEMD.is_dir():
+            return f"systemctl --user start {unit}"
+        return "podman system service --time 0 &" if self._podman else "dockerd-rootless.sh &"
+
+    @property
+    def restart(self) -> str:
+        """Begins it anew, wherever it listens."""
+        if self.is_own:
+            return self.start_own.replace(" start ", " restart ")
+        if self.is_usual or self.is_system:
+            return self.start.replace(" start", " restart")
+        return f"{self.undo}   # sudo ss -xlp | grep {shlex.quote(self.address.path)} says who listens there"
+
+
+def _group_name(number: int) -> str:
+    with suppress(KeyError):
+        return grp.getgrgid(number).gr_name
+    return ""
+
+
+def _groups_to_come() -> set[str]:
+    """Those that this user is in by the account database, and this process is not."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return set()
+    own = {os.getegid(), *os.getgroups()}
+    return {group.gr_name for group in grp.getgrall() if user in group.gr_mem and group.gr_gid not in own}
+
+
+def _cause_text(cause: Exception) -> str:
+    if isinstance(cause, ssl.SSLError):
+        return str(cause)
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror[:1].lower() + cause.strerror[1:]
+    return str(cause)

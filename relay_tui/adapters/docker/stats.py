@@ -1,0 +1,106 @@
+"""The engine's readings of a container, and the rates that lie between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from relay_tui.adapters.docker.client import EngineClient
+from relay_tui.adapters.docker.connection.http_stream import HttpStream
+from relay_tui.ports.runtime import Stats
+
+Message = Mapping[str, Any]
+_NEVER = "0001-"  # what Go writes for a time that never was
+_UNLIMITED = 1 << 60  # bytes: cgroups write an absurd number where there is no limit
+_FREE_FIRST = ("inactive_file", "total_inactive_file")  # page cache, of cgroup 2 and of cgroup 1
+
+
+class EngineStats:
+    """A container's readings; fulfils StatsStream."""
+
+    def __init__(self, engine: EngineClient, stream: HttpStream, cpus: float | None) -> None:
+        self._engine = engine
+        self._stream = stream
+        self._cpus = cpus
+
+    def __iter__(self) -> Iterator[Stats]:
+        before: Message | None = None
+        with self._stream, self._engine.translated("The readings of the container cannot be had"):
+            for message in self._stream.messages():
+                if not is_reading(message):
+                    return  # the engine goes on sending zeros for a container that has ended
+                yield reading(message, before, self._cpus)
+                before = message
+
+    def close(self) -> None:
+        """End it, and an iteration that waits in another thread."""
+        self._stream.close()
+
+
+def cpus_allowed(host_config: Message) -> float | None:
+    """The CPUs that a container's configuration allows it; None: all."""
+    if nano := host_config.get("NanoCpus"):
+        return float(nano) / 1e9
+    quota, period = host_config.get("CpuQuota") or 0, host_config.get("CpuPeriod") or 100_000
+    return quota / period if quota > 0 else None
+
+
+def is_reading(message: Message) -> bool:
+    """Whether it tells of a container that runs."""
+    return not str(message.get("read", _NEVER)).startswith(_NEVER) and bool(message.get("memory_stats"))
+
+
+def reading(message: Message, before: Message | None, cpus: float | None) -> Stats:
+    """One of the engine's messages as Stats; rates are since the message before it."""
+    at = _moment(message)
+    seconds = at - _moment(before) if before is not None else 0.0
+    memory, pids = message.get("memory_stats") or {}, message.get("pids_stats") or {}
+    return Stats(
+        at=at,
+        cpu=_rate(_cpu(message), _cpu(before), seconds * 1e9),
+        cpus=cpus or message.get("cpu_stats", {}).get("online_cpus"),
+        memory=_used(memory),
+        memory_limit=_limit(memory.get("limit")),
+        pids=pids.get("current"),
+        pids_limit=_limit(pids.get("limit")),
+        received=_rate(_network(message, "rx_bytes"), _network(before, "rx_bytes"), seconds),
+        sent=_rate(_network(message, "tx_bytes"), _network(before, "tx_bytes"), seconds),
+    )
+
+
+def _moment(message: Message) -> float:
+    """Its time in seconds since 1970; the engine writes nanoseconds, which datetime does not read."""
+    head, _, fraction = str(message["read"]).rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{head}+00:00").timestamp() + float(f"0.{fraction or 0}")
+
+
+def _rate(now: float | None, before: float | None, over: float) -> float | None:
+    if now is None or before is None or over <= 0:
+        return None
+    return max(0.0, now - before) / over
+
+
+def _cpu(message: Message | None) -> float | None:
+    """Nanoseconds of CPU time so far."""
+    used = ((message or {}).get("cpu_stats") or {}).get("cpu_usage") or {}
+    total: float | None = used.get("total_usage")
+    return total
+
+
+def _used(memory: Message) -> int | None:
+    usage: int | None = memory.get("usage")
+    if usage is None:
+        return None
+    detail = memory.get("stats") or {}
+    free = next((detail[name] for name in _FREE_FIRST if name in detail), 0)
+    return max(0, usage - free)
+
+
+def _limit(limit: int | None) -> int | None:
+    return limit if limit and limit < _UNLIMITED else None
+
+
+def _network(message: Message | None, counter: str) -> float | None:
+    networks = (message or {}).get("networks")
+    return None if networks is None else sum(network.get(counter, 0) for network in networks.values())

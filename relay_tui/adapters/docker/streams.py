@@ -1,0 +1,155 @@
+"""Output and events as streams that another thread can end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+from relay_tui.adapters.docker.client import EngineClient
+from relay_tui.adapters.docker.connection.http_stream import HttpStream
+from relay_tui.adapters.docker.container_builder import SESSION
+from relay_tui.adapters.runtime_common.log_lines import FramedLines, TerminalLines, _stamp, engine_time
+from relay_tui.domain.log_batch import LogBatch
+from relay_tui.ports import LogChunk, RunEnd
+
+_HEADER = 8
+
+
+_STREAMS = ("stdin", "stdout", "stderr", "stderr")
+
+
+_ENDS = ("die", "died")
+
+
+_CHANGES = frozenset(
+    {"create", "start", "restart", "die", "died", "stop", "oom", "pause", "unpause", "destroy", "remove"}
+)
+
+
+class FrameDecoder:
+    """Takes apart the engine's multiplexed output: a stream number, three zeros, a length, the bytes."""
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._stream = 1
+        self._left = 0
+
+    def feed(self, data: bytes) -> list[LogChunk]:
+        """What the bytes hold, neighbours of one stream put together; what is incomplete waits for more."""
+        chunks: list[LogChunk] = []
+        pieces: list[memoryview] = []
+        stream = self._stream
+        view, at, end = memoryview(data), 0, len(data)
+        while at < end:
+            if self._left:
+                if self._stream != stream and pieces:
+                    chunks.append(LogChunk(_STREAMS[stream], b"".join(pieces)))
+                    pieces = []
+                stream = self._stream
+                taken = min(self._left, end - at)
+                pieces.append(view[at : at + taken])
+                self._left -= taken
+                at += taken
+                continue
+            wanted = _HEADER - len(self._header)
+            self._header += view[at : at + wanted]
+            at += wanted
+            if len(self._header) == _HEADER:
+                self._stream = min(self._header[0], len(_STREAMS) - 1)
+                self._left = int.from_bytes(self._header[4:], "big")
+                self._header = b""
+        if pieces:
+            chunks.append(LogChunk(_STREAMS[stream], b"".join(pieces)))
+        return chunks
+
+
+class EngineLog:
+    """A container's output; fulfils LogStream."""
+
+    def __init__(self, engine: EngineClient, stream: HttpStream, *, tty: bool) -> None:
+        self._engine = engine
+        self._stream = stream
+        self._tty = tty
+
+    def __iter__(self) -> Iterator[LogChunk]:
+        frames = FrameDecoder()
+        with self._stream, self._engine.translated("The log cannot be read"):
+            while data := self._stream.recv():
+                if self._tty:
+                    yield LogChunk("stdout", data)
+                else:
+                    yield from frames.feed(data)
+
+    def close(self) -> None:
+        """End it, and an iteration that waits in another thread."""
+        self._stream.close()
+
+
+class EngineLines:
+    """A container's output as lines; fulfils LineStream."""
+
+    def __init__(self, engine: EngineClient, stream: HttpStream, *, tty: bool) -> None:
+        self._engine = engine
+        self._stream = stream
+        self._lines = TerminalLines() if tty else FramedLines()
+
+    def __iter__(self) -> Iterator[LogBatch]:
+        with self._stream, self._engine.translated("The log cannot be read"):
+            while data := self._stream.recv():
+                batch = self._lines.feed(data)
+                if batch or self._lines.begun():
+                    yield batch
+            if not self._stream.closed and (batch := self._lines.finish()):
+                yield batch
+
+    def begun(self) -> LogBatch:
+        """The lines whose ends have not come."""
+        return self._lines.begun()
+
+    def close(self) -> None:
+        """End it, and an iteration that waits in another thread."""
+        self._stream.close()
+
+
+class EngineEvents:
+    """Ids of sessions whose container changed; fulfils EventStream."""
+
+    def __init__(self, engine: EngineClient, stream: HttpStream) -> None:
+        self._engine = engine
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[str]:
+        with self._stream:
+            with self._engine.translated("The engine's events cannot be read"):
+                for event in self._stream.messages():
+                    session = event.get("Actor", {}).get("Attributes", {}).get(SESSION)
+                    if session and event.get("Action", event.get("status", "")) in _CHANGES:
+                        yield session
+            if not self._stream.closed:
+                raise self._engine.unreachable(ConnectionResetError("the connection ended"))
+
+    def close(self) -> None:
+        """End it, and an iteration that waits in another thread."""
+        self._stream.close()
+
+
+def run_history(engine: EngineClient, container_id: str, since: str) -> list[RunEnd]:
+    """How a container's runs ended later than `since`, the oldest first."""
+    asked = engine_time(since)
+    filters = {"type": ["container"], "container": [container_id], "event": ["start", *_ENDS]}
+    params = {"filters": json.dumps(filters), "since": asked, "until": f"{time.time():.9f}"}
+    title = "The engine's events cannot be read"
+    found: list[RunEnd] = []
+    began = ""
+    with engine.stream(title, "GET", "/events", params=params) as stream, engine.translated(title):
+        for event in stream.messages():
+            moment, facts = int(event.get("timeNano") or 0), event.get("Actor", {}).get("Attributes", {})
+            if moment <= int(asked.replace(".", "")):
+                continue
+            if event.get("Action", event.get("status", "")) not in _ENDS:
+                began = _stamp(moment)
+                continue
+            code = str(facts.get("exitCode") or facts.get("containerExitCode") or "")
+            found.append(RunEnd(_stamp(moment), int(code) if code.isdigit() else None, began))
+    return found

@@ -1,0 +1,129 @@
+"""Who runs in a container: a uid and gid with a name, a home and a git identity, whatever the image knows."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+
+from relay_tui.domain.errors import EngineError
+from relay_tui.domain.models import Identity
+
+_LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+
+
+_NO_HOMES = ("", "/", "/workspace", "/nonexistent", "/dev/null")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """An image's passwd, group and shells, as their text."""
+
+    passwd: str = ""
+    group: str = ""
+    shells: str = ""
+
+    def user(self, wanted: str) -> list[str] | None:
+        """The passwd entry with this name or uid, its seven fields."""
+        return _entry(self.passwd, wanted, 7)
+
+    def group_entry(self, wanted: str) -> list[str] | None:
+        """The group entry with this name or gid, its four fields."""
+        return _entry(self.group, wanted, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerUser:
+    """Whoever runs in the container. `passwd` and `group` are new texts of the files, None when they can stay."""
+
+    uid: int
+    gid: int
+    name: str
+    home: str
+    passwd: str | None
+    group: str | None
+
+
+def host_uid_gid(*, rootless: bool) -> tuple[int, int]:
+    """The uid and gid in a container whose files belong to relay's user outside: root's in a rootless engine."""
+    return (0, 0) if rootless else (os.getuid(), os.getgid())
+
+
+def resolve(wanted: str, accounts: Accounts, *, home: str, image_home: str, identity: Identity) -> ContainerUser:
+    """Find 'name', 'uid', 'uid:gid' ('' is root) among the image's accounts, or add what is missing there.
+
+    `home` is one that the profile insists on, `image_home` one that the image asks for.
+    """
+    user, _, group = (wanted or "0").partition(":")
+    entry = accounts.user(user)
+    if entry is None and not user.isdecimal():
+        raise EngineError(
+            f"The image has no user {user!r}", "", "Give the profile a user of the image's, a uid, or uid:gid."
+        )
+    uid = int(entry[2]) if entry else int(user)
+    gid = _gid(group, accounts) if group else int(entry[3]) if entry else 0
+    name = entry[0] if entry else _free_name(uid, accounts)
+    home = home or _home(entry, image_home, name)
+    passwd = None if entry else _add_passwd_entry(accounts, name, uid, gid, home, identity)
+    return ContainerUser(uid, gid, name, home, passwd, _with_group(accounts, name, gid))
+
+
+def profile_script(path: str) -> str:
+    """A profile.d script that gives a login shell the image's PATH back, which most /etc/profile set anew."""
+    quoted = "'" + path.replace("'", "'\\''") + "'"
+    return f'case ":$PATH:" in *:{quoted}:*) ;; *) PATH={quoted}"${{PATH:+:$PATH}}"; export PATH ;; esac\n'
+
+
+def _entry(text: str, wanted: str, fields: int) -> list[str] | None:
+    column = 2 if wanted.isdecimal() else 0
+    for line in text.splitlines():
+        parts = line.split(":")
+        if len(parts) == fields and parts[column] == wanted and parts[2].isdecimal():
+            return parts
+    return None
+
+
+def _gid(group: str, accounts: Accounts) -> int:
+    entry = accounts.group_entry(group)
+    if entry is not None:
+        return int(entry[2])
+    if not group.isdecimal():
+        raise EngineError(f"The image has no group {group!r}", "", "Give the profile a gid, or a group of the image's.")
+    return int(group)
+
+
+def _free_name(uid: int, accounts: Accounts) -> str:
+    login = ""
+    if uid == os.getuid():
+        with suppress(KeyError):
+            login = pwd.getpwuid(uid).pw_name
+    names = [name for name in (login, "relay", f"relay{uid}") if _LOGIN.fullmatch(name)]
+    return next(name for name in (*names, f"u{uid}") if accounts.user(name) is None)
+
+
+def _home(entry: list[str] | None, image_home: str, name: str) -> str:
+    if image_home.startswith("/") and image_home.rstrip("/") not in _NO_HOMES:
+        return image_home.rstrip("/")
+    known = entry[5].rstrip("/") if entry else ""
+    if known == "/root" or known.startswith(("/root/", "/home/")):
+        return known
+    return f"/home/{name}"
+
+
+def _add_passwd_entry(accounts: Accounts, name: str, uid: int, gid: int, home: str, identity: Identity) -> str:
+    shell = "/bin/bash" if "/bin/bash" in accounts.shells.split() else "/bin/sh"
+    real_name = "".join(" " if character in ":,\n\r" else character for character in identity.name).strip()
+    return f"{_closed(accounts.passwd)}{name}:x:{uid}:{gid}:{real_name}:{home}:{shell}\n"
+
+
+def _with_group(accounts: Accounts, name: str, gid: int) -> str | None:
+    if accounts.group_entry(str(gid)) is not None:
+        return None
+    free = next(word for word in (name, "relay", f"relay{gid}", f"g{gid}") if accounts.group_entry(word) is None)
+    return f"{_closed(accounts.group)}{free}:x:{gid}:\n"
+
+
+def _closed(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"

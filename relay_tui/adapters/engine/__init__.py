@@ -1,5 +1,0 @@
-"""The container engine behind the Runtime port: whatever speaks Docker's API, here or far away."""
-
-from relay_tui.adapters.engine.runtime import DockerRuntime
-
-__all__ = ["DockerRuntime"]

@@ -1,0 +1,1 @@
+"""Atomic writes, data files, directory trees, file locks."""

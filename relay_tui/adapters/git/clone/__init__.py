@@ -1,0 +1,1 @@
+"""Make base clones and session clones."""

@@ -1,0 +1,75 @@
+"""Speaking with the upstream, with the host's own credentials; bringing a base up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from relay_tui.adapters.git import process
+from relay_tui.adapters.git.credentials import provide_credentials, spellings
+from relay_tui.adapters.git.errors import git_error, wants_login
+from relay_tui.adapters.git.transfer import commits, trusted_git
+from relay_tui.ports import CloneSource
+from relay_tui.ports.task import TaskContext
+
+_PATIENCE = (
+    *("-c", "http.lowSpeedLimit=1000"),  # bytes a second …
+    *("-c", "http.lowSpeedTime=60"),  # … for a minute: the server is gone
+)
+_MIRRORED = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+_COUNTED = 20  # branches whose new commits are counted; more take too long
+
+
+def run_remote_command(base: Path, arguments: Sequence[str], source: CloneSource, task: TaskContext) -> process.Outcome:
+    """Run a git command that speaks with the upstream. Its failure is the caller's to explain."""
+    outcome: process.Outcome | None = None
+    if source.username and not source.password:
+        # Either a token, or a name whose password a helper of the user knows: a helper finds it by the host alone.
+        outcome = _once(base, arguments, CloneSource(source.url), task)
+    if outcome is None or (outcome.code and wants_login(outcome)):
+        outcome = _once(base, arguments, source, task)
+    return outcome
+
+
+def _once(base: Path, arguments: Sequence[str], source: CloneSource, task: TaskContext) -> process.Outcome:
+    extra = {} if source.url.startswith(("http://", "https://")) else process.ssh_command()
+    env = process.environment("https:http:ssh:git:file", extra)
+    with provide_credentials(source) as loan:
+        command = (*trusted_git.STRICT, *_PATIENCE, *loan.options, f"--git-dir={base}", *arguments)
+        return process.run_git(command, task, env, pass_fds=loan.descriptors)
+
+
+def fetch(base: Path, source: CloneSource, task: TaskContext) -> list[str]:
+    """Make the base's heads and tags those of its upstream; answer what changed, a line for each branch.
+
+    Objects stay, also of branches that were rewritten or are gone: relay collects no garbage in a base.
+    """
+    task.raise_if_cancelled()
+    task.report("Connecting")
+    options = ("--prune", "--progress", "--no-tags", "--no-auto-gc", "--no-recurse-submodules", "--no-write-fetch-head")
+    with trusted_git.lock_heads(base, task):
+        before = trusted_git.refs(base, "refs/heads/")
+        outcome = run_remote_command(base, ("fetch", *options, "--", source.url, *_MIRRORED), source, task)
+        if outcome.code:
+            raise git_error(outcome, "The upstream cannot be fetched", spellings(source))
+        after = trusted_git.refs(base, "refs/heads/")
+    return _changes(base, before, after)
+
+
+def _changes(base: Path, before: dict[str, str], after: dict[str, str]) -> list[str]:
+    lines = []
+    moved = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
+    for number, name in enumerate(moved):
+        branch = name.removeprefix("refs/heads/")
+        if name not in before:
+            lines.append(f"{branch}: new branch")
+        elif name not in after:
+            lines.append(f"{branch}: gone")
+        elif number >= _COUNTED:
+            lines.append(f"{branch}: moved")
+        elif commits.is_ancestor(base, before[name], after[name]):
+            new = commits.count(base, f"{before[name]}..{after[name]}")
+            lines.append(f"{branch}: {new} new {'commit' if new == 1 else 'commits'}")
+        else:
+            lines.append(f"{branch}: rewritten")
+    return lines

@@ -1,0 +1,1 @@
+"""Read a clone that may be hostile. Nothing in it is executed, followed or believed."""

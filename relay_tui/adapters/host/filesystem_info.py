@@ -1,0 +1,68 @@
+"""Directories and the file systems below them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from relay_tui.adapters.filesystem.atomic import filesystem_error
+from relay_tui.domain.errors import NotFoundError
+from relay_tui.ports.host import FilesystemInfo
+
+_NETWORK = {
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs", "ocfs2"),
+    *("fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.glusterfs", "fuse.cephfs", "virtiofs", "davfs"),
+}
+_PROOF = b"relay was here" * 300
+
+
+def filesystem_info(path: Path) -> FilesystemInfo:
+    """What there is to know of a directory. Raises FileSystemError; NotFoundError when it is not there."""
+    try:
+        stat, room = path.stat(), os.statvfs(path)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{path} is not there", hint="It is made when relay opens it.") from error
+    except OSError as error:
+        raise filesystem_error(error, f"{path} cannot be looked at", path) from error
+    kind = _kind(path)
+    return FilesystemInfo(
+        mode=stat.st_mode & 0o7777,
+        mine=stat.st_uid == os.getuid(),
+        total=room.f_blocks * room.f_frsize,
+        free=room.f_bavail * room.f_frsize,
+        kind=kind,
+        network=kind in _NETWORK,
+    )
+
+
+def check_writable(directory: Path) -> None:
+    """Write, sync, lock and remove a small file there. Raises FileSystemError."""
+    path = directory / f".relay-doctor-{os.getpid()}"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            path.unlink()
+            if os.write(descriptor, _PROOF) < len(_PROOF):
+                os.write(descriptor, _PROOF)  # the rest does not fit: this says why
+            os.fsync(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise filesystem_error(error, f"{directory} cannot be written", path) from error
+
+
+def _kind(path: Path) -> str:
+    """The type of the file system that `path` lies on, 'an unknown file system' where nobody says."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return "an unknown file system"
+    real, found, kind = path.resolve(), Path(), "an unknown file system"
+    for line in lines:
+        before, _, after = line.partition(b" - ")
+        point = Path(before.split()[4].decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape"))
+        if real.is_relative_to(point) and len(point.parts) >= len(found.parts):  # the last mounted lies on top
+            found, kind = point, after.split()[0].decode(errors="replace")
+    return kind

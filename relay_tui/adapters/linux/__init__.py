@@ -1,0 +1,1 @@
+"""Linux kernel interfaces: Landlock, procfs, out-of-memory counters."""

@@ -1,0 +1,112 @@
+"""Which process is meant: a pid alone may be another's by now, so it counts only with the moment it began."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+MARK = "RELAY_RUN"
+"""The variable that tells the processes of one run from all others."""
+
+
+def boot() -> str:
+    """This boot of the machine: start times are counted from it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def start_time(pid: int) -> int | None:
+    """When a process began, in the kernel's ticks since boot; None if there is none, or only its zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def is_alive(pid: object, start: object, booted: object) -> bool:
+    """Whether the process that had this pid when it began at `start` in that boot still runs."""
+    return isinstance(pid, int) and pid > 0 and booted == boot() and start is not None and start_time(pid) == start
+
+
+def descendants(root: int) -> list[int]:
+    """Every process below `root`, by the parents that the kernel tells of; zombies too."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents():
+        children.setdefault(parent, []).append(pid)
+    found: list[int] = []
+    waiting = [root]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    for pid in _pids():
+        with suppress(OSError):
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+            yield pid, int(stat[stat.rindex(b")") + 2 :].split()[1])
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def marked(token: str) -> list[int]:
+    """Our own user's processes that carry a run's mark in the environment they began with."""
+    wanted = f"{MARK}={token}".encode()
+    found = []
+    for pid in _pids():
+        with suppress(OSError):
+            if pid != os.getpid() and wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
+    return found
+
+
+def find_survivors(token: str, directory: Path) -> list[int]:
+    """What outlived the supervisor of a run and its launcher, that began with that directory for an argument.
+
+    As long as the launcher lives, it is about to end them itself.
+    """
+    found = [pid for pid in marked(token) if start_time(pid) is not None]
+    return [] if found and _is_argument(os.fsencode(directory)) else found
+
+
+def _is_argument(words: bytes) -> bool:
+    for pid in _pids():
+        with suppress(OSError):
+            if words in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") and start_time(pid) is not None:
+                return True
+    return False
+
+
+def terminate_marked(token: str, grace: float) -> None:
+    """Ask what is left of a run to end, then kill it."""
+    for pid in marked(token):
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
+    deadline = time.monotonic() + grace
+    while time.monotonic() < deadline and any(start_time(pid) is not None for pid in marked(token)):
+        time.sleep(0.02)
+    kill_marked(token)
+
+
+def kill_marked(token: str) -> None:
+    """Kill what is left of a run whose supervisor is gone. What wiped its environment is not found."""
+    for _ in range(50):  # what forks while we look is found by the next look
+        left = [pid for pid in marked(token) if start_time(pid) is not None]
+        if not left:
+            return
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,354 @@
+"""The caller's terminal, lent to a session's command or to a program run beside it."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relay_tui.adapters.process import control_client
+from relay_tui.adapters.process.session_dir import SessionDir
+from relay_tui.adapters.process.supervisor.supervisor import set_size
+from relay_tui.adapters.runtime_common import stdio_bridge
+from relay_tui.adapters.runtime_common.terminal_modes import TerminalModes
+from relay_tui.ports import ExecResult
+from relay_tui.ports.task import TaskContext
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_READ = 1 << 16
+_MOST_KEPT = 256 << 10
+_KILLED, _BROKEN_PIPE = 137, 141
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """A connection on which nothing was read ahead."""
+
+    socket: socket.socket
+
+    def take_ahead(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+def attach(place: SessionDir, name: str, *, tty: bool) -> None:
+    """Show what the command says, and let it have what is typed if it has a terminal; ctrl-q leaves."""
+    line = control_client.call(place, {"do": "attach"})
+    if line is None:
+        raise control_client.not_running_error()
+    modes = TerminalModes()
+
+    def show(data: bytes) -> None:
+        modes.feed(data)
+        stdio_bridge.write_all(_STDOUT, data)
+
+    with ExitStack() as stack:
+        stack.enter_context(line)
+        talk = stdio_bridge.StdioBridge(_Raw(line), show, _STDIN)
+        if _is_terminal():
+            _say(f"attached to {name} · ctrl-q leaves it running")
+            stack.callback(_restore, modes)
+            stack.enter_context(stdio_bridge.raw_terminal(_STDIN) if tty else stdio_bridge.line_terminal(_STDIN))
+            talk.leave = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C
+            if tty:
+                resize = stdio_bridge.watch_window_size(
+                    lambda rows, columns: control_client.resize(place, rows, columns), redraw=True
+                )
+                talk.size = stack.enter_context(resize)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            talk.run()
+
+
+def run(place: SessionDir, command: Sequence[str]) -> int:
+    """Run a program where the session's command runs; answer its exit code as a shell would."""
+    modes = TerminalModes()
+    with ExitStack() as stack:
+        talk = _Terminal(modes) if _is_terminal() else _Pipes(_STDIN if _is_piped(_STDIN) else None)
+        stack.callback(talk.close)
+        request = {"do": "exec", "argv": list(command), "tty": talk.tty, "env": talk.variables()}
+        line = control_client.call(place, request, talk.theirs)
+        talk.close_theirs()
+        if line is None:
+            raise control_client.not_running_error()
+        stack.enter_context(line)
+        answers = control_client.ReplyReader(line)
+        said = answers.first()
+        if said is None or "started" not in said:
+            talk.complain(str((said or {}).get("words", "")))
+            return _code(said)
+        if isinstance(talk, _Terminal):
+            talk.lend(answers.lent)
+            stack.callback(_restore, modes)
+            stack.enter_context(stdio_bridge.raw_terminal(_STDIN))
+            talk.size = stack.enter_context(stdio_bridge.watch_window_size(talk.resize, redraw=False))
+        try:
+            return _converse(line, answers, talk)
+        except BrokenPipeError:
+            return _BROKEN_PIPE
+
+
+def exec_capture(place: SessionDir, command: Sequence[str], task: TaskContext, given: Path | None) -> ExecResult:
+    """Run a program to its end with a file for its stdin; answer its code and the last of what it wrote."""
+    with ExitStack() as stack:
+        source = None if given is None else os.open(given, os.O_RDONLY | os.O_CLOEXEC)
+        if source is not None:
+            stack.callback(os.close, source)
+        talk = _Kept(source)
+        stack.callback(talk.close)
+        line = control_client.call(place, {"do": "exec", "argv": list(command), "tty": False, "env": {}}, talk.theirs)
+        talk.close_theirs()
+        if line is None:
+            raise control_client.not_running_error()
+        stack.enter_context(line)
+        with task.on_cancel(lambda: control_client.close_connection(line)):
+            answers = control_client.ReplyReader(line)
+            said = answers.first()
+            if said is None or "started" not in said:
+                talk.complain(str((said or {}).get("words", "")))
+                code = _code(said)
+            else:
+                code = _converse(line, answers, talk)
+        task.raise_if_cancelled()
+        return ExecResult(code, bytes(talk.out), bytes(talk.err))
+
+
+class _StdioEndpoints:
+    """The ends of a program's standard streams: ours, and the ones that are sent to it and then closed here."""
+
+    tty = False
+
+    def __init__(
+        self, theirs: list[int], outputs: dict[int, Callable[[bytes], None]], feed: int | None, source: int = _STDIN
+    ) -> None:
+        self._source = source
+        self.theirs = theirs
+        self.outputs = outputs
+        self.feed = feed
+        self.typed = b""
+        self.stdin: int | None = source if feed is not None else None
+        self.size: stdio_bridge.WindowSizeSync | None = None
+        for descriptor in {*outputs, *([] if feed is None else [feed])}:
+            os.set_blocking(descriptor, False)
+
+    def variables(self) -> dict[str, str]:
+        """What of our environment the program is to have."""
+        return {}
+
+    def resize(self, rows: int, columns: int) -> bool:
+        """Nothing has a size here."""
+        return bool(rows and columns)
+
+    def complain(self, words: str) -> None:
+        """Say why there is no program, where it would have complained itself."""
+        stdio_bridge.write_all(_STDERR, f"{words}\n".encode() if words else b"")
+
+    def close_theirs(self) -> None:
+        """Once they are sent: a copy kept open would keep their end from being seen."""
+        for descriptor in self.theirs:
+            os.close(descriptor)
+        self.theirs = []
+
+    def take(self, descriptor: int) -> bool:
+        """Show what the program said; False if there is nothing more for now."""
+        try:
+            data = os.read(descriptor, _READ)
+        except BlockingIOError:
+            return False
+        except OSError:  # nobody holds the terminal's other end
+            data = b""
+        if data:
+            self.outputs[descriptor](data)
+            return True
+        del self.outputs[descriptor]
+        if descriptor != self.feed:
+            os.close(descriptor)
+        return False
+
+    def read(self) -> None:
+        """Take in what was typed or piped."""
+        try:
+            self.typed = os.read(self._source, _READ)
+        except OSError:
+            self.typed = b""
+        if self.typed:
+            self.give()
+            return
+        self.stdin = None
+        self.end_of_input()
+
+    def give(self) -> None:
+        """Hand on as much of it as the program takes."""
+        if self.feed is None:
+            return
+        try:
+            self.typed = self.typed[os.write(self.feed, self.typed) :]
+        except BlockingIOError:
+            return
+        except OSError:  # it reads no more
+            self.typed, self.stdin = b"", None
+
+    def end_of_input(self) -> None:
+        """There is no more to hand on."""
+        if self.feed is not None and self.feed not in self.outputs:
+            os.close(self.feed)
+            self.feed = None
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.close_theirs()
+        for descriptor in {*self.outputs, *([] if self.feed is None else [self.feed])}:
+            os.close(descriptor)
+        self.outputs, self.feed = {}, None
+
+
+class _Terminal(_StdioEndpoints):
+    """A terminal of the program's own; never ours, into which it could type."""
+
+    tty = True
+
+    def __init__(self, modes: TerminalModes) -> None:
+        super().__init__([], {}, None)
+        self._modes = modes
+        self._master = -1
+
+    def lend(self, descriptors: list[int]) -> None:
+        """Take the terminal that was made for the program."""
+
+        def show(data: bytes) -> None:
+            self._modes.feed(data)
+            stdio_bridge.write_all(_STDOUT, data)
+
+        for self._master in descriptors:
+            os.set_blocking(self._master, False)
+            self.outputs[self._master], self.feed, self.stdin = show, self._master, _STDIN
+
+    def variables(self) -> dict[str, str]:
+        """What our terminal is."""
+        return {name: value for name in ("TERM", "COLORTERM") if (value := os.environ.get(name))}
+
+    def resize(self, rows: int, columns: int) -> bool:
+        """As large as ours."""
+        set_size(self._master, rows, columns)
+        return True
+
+
+class _Pipes(_StdioEndpoints):
+    """Pipes of the program's own; never our files, which it could open anew for writing."""
+
+    def __init__(self, source: int | None) -> None:
+        out, err = os.pipe(), os.pipe()
+        outputs: dict[int, Callable[[bytes], None]] = {out[0]: self.hear_out, err[0]: self.hear_err}
+        feed = None
+        if source is not None:
+            stdin, feed = os.pipe()
+        else:
+            stdin = os.open("/dev/null", os.O_RDONLY)
+        super().__init__([stdin, out[1], err[1]], outputs, feed, source or _STDIN)
+
+    def hear_out(self, data: bytes) -> None:
+        """What it says goes where what we say goes."""
+        stdio_bridge.write_all(_STDOUT, data)
+
+    def hear_err(self, data: bytes) -> None:
+        """What it complains of, too."""
+        stdio_bridge.write_all(_STDERR, data)
+
+
+class _Kept(_Pipes):
+    """Pipes whose last bytes are kept instead of shown."""
+
+    def __init__(self, source: int | None) -> None:
+        self.out = bytearray()
+        self.err = bytearray()
+        super().__init__(source)
+
+    def hear_out(self, data: bytes) -> None:
+        """Keep the last of it."""
+        self.out = (self.out + data)[-_MOST_KEPT:]
+
+    def hear_err(self, data: bytes) -> None:
+        """Keep the last of it."""
+        self.err = (self.err + data)[-_MOST_KEPT:]
+
+    def complain(self, words: str) -> None:
+        """As its own complaints."""
+        self.hear_err(words.encode())
+
+
+def _converse(line: socket.socket, answers: control_client.ReplyReader, talk: _StdioEndpoints) -> int:
+    """Carry bytes until the program has ended and everything it said is shown."""
+    while True:
+        ready = _poll(line, talk, wait=not answers.waiting)
+        if talk.size is not None and talk.size.due(set(ready)):
+            talk.size.apply()
+        for descriptor in [d for d in talk.outputs if ready.get(d, 0) & ~select.POLLOUT]:
+            talk.take(descriptor)
+        if talk.feed is not None and ready.get(talk.feed, 0) & select.POLLOUT:
+            talk.give()
+        elif talk.stdin is not None and talk.stdin in ready:
+            talk.read()
+        if answers.waiting or line.fileno() in ready:
+            said = answers.next()
+            if said is None or "started" not in said:
+                if said is not None and "failed" in said:
+                    talk.complain(str(said.get("words", "")))
+                for descriptor in list(talk.outputs):
+                    while talk.take(descriptor):
+                        pass
+                return _code(said)
+
+
+def _poll(line: socket.socket, talk: _StdioEndpoints, *, wait: bool) -> dict[int, int]:
+    poller = select.poll()
+    wanted = dict.fromkeys([line.fileno(), *talk.outputs], select.POLLIN)
+    if talk.typed and talk.feed is not None:
+        wanted[talk.feed] = wanted.get(talk.feed, 0) | select.POLLOUT
+    elif talk.stdin is not None:
+        wanted[talk.stdin] = select.POLLIN
+    timeout = None
+    if talk.size is not None:
+        wanted[talk.size.changed] = select.POLLIN
+        timeout = talk.size.wait()
+    for descriptor, events in wanted.items():
+        poller.register(descriptor, events)
+    return dict(poller.poll(timeout if wait else 0))
+
+
+def _code(said: dict[str, Any] | None) -> int:
+    if said is None:  # the session ended, and the program with it
+        return _KILLED
+    code = said.get("code")
+    if not isinstance(code, int):
+        return 1
+    return 128 - code if code < 0 else code
+
+
+def _restore(modes: TerminalModes) -> None:
+    if undo := modes.undo():
+        with suppress(OSError):
+            stdio_bridge.write_all(_STDOUT, undo)
+
+
+def _say(words: str) -> None:
+    sys.stdout.flush()
+    encoded = words.encode(sys.stdout.encoding or "ascii", errors="replace").replace(b" ? ", b" - ")
+    with suppress(OSError):
+        stdio_bridge.write_all(_STDOUT, b"\x1b[2m" + encoded + b"\x1b[0m\r\n")
+
+
+def _is_terminal() -> bool:
+    return os.isatty(_STDIN) and os.isatty(_STDOUT)
+
+
+def _is_piped(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return not os.isatty(descriptor)

@@ -1,0 +1,139 @@
+"""relay's side of a conversation with a supervisor."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from relay_tui.adapters.process.session_dir import SessionDir, SocketDir
+from relay_tui.adapters.process.supervisor.control_server import MOST_ORDER
+from relay_tui.adapters.process.supervisor.launcher import receive
+from relay_tui.domain.errors import ConflictError, EngineError
+
+_ANSWER_SECONDS = 15.0
+"""For what a supervisor says at once, unless the machine is very busy, or the supervisor is stopped or broken."""
+_CONNECT_SECONDS = 5.0
+_READ = 1 << 16
+
+
+def connect(place: SessionDir) -> socket.socket | None:
+    """A connection to the session's supervisor; None if there is none: then the command has ended, or never began."""
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    line.settimeout(_CONNECT_SECONDS)
+    try:
+        with SocketDir(place.root) as near:
+            line.connect(near(place.socket_name))
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        line.close()
+        return None
+    except OSError as error:
+        line.close()
+        raise no_reply_error(str(error)) from error
+    return line
+
+
+def call(place: SessionDir, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> socket.socket | None:
+    """A connection on which `request` has been made; None as connect() says."""
+    line = connect(place)
+    if line is None:
+        return None
+    data = json.dumps(request).encode() + b"\n"
+    if len(data) > MOST_ORDER:
+        line.close()
+        raise EngineError("The command is too long", f"{len(data)} bytes with its environment.", "Put it in a file.")
+    try:
+        sent = socket.send_fds(line, [data], list(descriptors)) if descriptors else line.send(data)
+        line.sendall(data[sent:])
+        line.settimeout(None)
+    except TimeoutError as error:
+        line.close()
+        raise no_reply_error("It takes no request.") from error
+    except OSError:  # it ended this very moment
+        line.close()
+        return None
+    return line
+
+
+def no_reply_error(detail: str) -> EngineError:
+    """What to say when a supervisor is there and says nothing."""
+    return EngineError("The session's supervisor does not answer", detail, "Stop the session.")
+
+
+def not_running_error() -> ConflictError:
+    """What to say when a session's supervisor is gone."""
+    return ConflictError("The session is not running", "Its process has ended.", "Start it first.")
+
+
+class ReplyReader:
+    """The JSON lines that come on a connection."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._heard = b""
+        self.lent: list[int] = []
+        """Descriptors that came with what was said."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether one was read already, with the one before it: then the connection has nothing more to read."""
+        return b"\n" in self._heard
+
+    def first(self) -> dict[str, Any] | None:
+        """The next one, due at once; None when the connection ends. Raises EngineError when it does not come."""
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while not self.waiting:
+            self._line.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                if not self._read():
+                    return None
+            except TimeoutError as error:
+                raise no_reply_error(f"Nothing came for {_ANSWER_SECONDS:.0f} seconds.") from error
+            finally:
+                self._line.settimeout(None)
+        return self.next()
+
+    def next(self) -> dict[str, Any] | None:
+        """The next one; None when the connection ends."""
+        while not self.waiting:
+            if not self._read():
+                return None
+        words, _, self._heard = self._heard.partition(b"\n")
+        said = json.loads(words)
+        return said if isinstance(said, dict) else {}
+
+    def _read(self) -> bool:
+        """Read more; False when the connection ends. Raises TimeoutError."""
+        try:
+            data, lent = receive(self._line, _READ)
+        except TimeoutError:
+            raise
+        except OSError:
+            return False
+        self.lent += lent
+        self._heard += data
+        return bool(data)
+
+
+def resize(place: SessionDir, rows: int, columns: int) -> bool:
+    """Tell the command's terminal its size; False if there is nobody to tell."""
+    line = call(place, {"do": "resize", "rows": rows, "columns": columns})
+    if line is None:
+        return False
+    with line:
+        return ReplyReader(line).first() is not None
+
+
+def close_connection(line: socket.socket) -> None:
+    """End a connection, also for a thread that waits on it."""
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def place_of(root: Path, process_id: str) -> SessionDir:
+    """The directory of the process that services know by that id."""
+    return SessionDir(root / process_id.partition("-")[2])

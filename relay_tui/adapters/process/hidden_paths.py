@@ -1,0 +1,157 @@
+"""What a session's sandbox keeps closed: looked for on this machine at each start, by name and by rule.
+
+By name: every home, relay's data dir, what relay_tui.hidden lists. By rule: the sockets of whatever listens here, and,
+for root, who may read everything, what the machine keeps from its ordinary users.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay_tui import sandbox_policy
+
+_UNIX_SOCKETS = Path("/proc/net/unix")
+_PRIVATE = (("/etc", 99), ("/usr/local/etc", 99), ("/var", 1), ("/var/lib", 3), ("/var/cache", 3), ("/var/log", 3))
+"""Where root's own files are looked for, and how deep."""
+_FILES_DEEP = 2
+"""How deep files are looked for below the others: further down the directories alone, of which there are few."""
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenPaths:
+    """Real paths, none within another: directories that an empty one takes the place of, files that are empty."""
+
+    directories: tuple[Path, ...]
+    files: tuple[Path, ...]
+
+    def holds(self, path: Path) -> bool:
+        """Whether it lies in a directory that is closed."""
+        return any(path.is_relative_to(place) for place in self.directories)
+
+    def is_there(self) -> bool:
+        """Whether all of it still is: a socket may have gone since it was found, and nothing can lie over it then."""
+        return all(_is_dir(path) for path in self.directories) and all(is_there(path) for path in self.files)
+
+
+def find_hidden_paths(data_dir: Path, own: Sequence[Path]) -> HiddenPaths:
+    """What is to be closed now. What lies below `own` is the session's, and stays."""
+    places = (
+        {Path(name) for name in sandbox_policy.ROOTS}
+        | set(sandbox_policy.homes())
+        | set(sandbox_policy.secrets_of_homes())
+        | {data_dir}
+    )
+    places |= set(sandbox_policy.named_secrets())
+    if os.getuid() == 0:
+        places |= {Path(name) for name in (*sandbox_policy.SECRETS_OF_ROOT, *sandbox_policy.DIRECTORIES_OF_ROOT)}
+        places |= set(Path("/etc/ssh").glob("ssh_host_*_key"))
+        for name, depth in _PRIVATE:
+            places |= set(private(name, depth))
+    places |= set(_sockets(own))
+    real = sorted(
+        place
+        for place in {place.resolve() for place in places if is_there(place)}
+        if not sandbox_policy.is_system_path(place)
+    )
+    directories: list[Path] = []
+    for place in real:  # outer ones come first
+        if _is_dir(place) and not any(place.is_relative_to(other) for other in directories):
+            directories.append(place)
+    files = [p for p in real if not _is_dir(p) and not any(p.is_relative_to(other) for other in directories)]
+    return HiddenPaths(tuple(directories), tuple(files))
+
+
+def private(root: str, depth: int) -> Iterator[Path]:
+    """Files and directories below a directory that others than their owner and its group may not read."""
+    try:
+        entries = os.scandir(root)
+    except OSError:
+        return
+    with entries:
+        for entry in entries:
+            is_directory = entry.is_dir(follow_symlinks=False)
+            if not is_directory and (depth < _FILES_DEEP or not entry.is_file(follow_symlinks=False)):
+                continue
+            with suppress(OSError):
+                mode = entry.stat(follow_symlinks=False).st_mode
+                if not mode & stat.S_IROTH or (is_directory and not mode & stat.S_IXOTH):
+                    yield Path(entry.path)
+                elif is_directory and depth > 1:
+                    yield from private(entry.path, depth - 1)
+
+
+def _sockets(own: Sequence[Path]) -> Iterator[Path]:
+    """The engine's, and every one that something listens on; its directory, if there is nothing but sockets in it.
+
+    A directory stays closed also to a socket that is made in it later.
+    """
+    from relay_tui.adapters.docker.connection import address
+
+    for path in {*listening(), *address.sockets()}:
+        with suppress(OSError, RuntimeError):
+            real = path.resolve()
+            if stat.S_ISSOCK(real.stat().st_mode) and not _within(real, own):
+                yield real.parent if _only_sockets(real.parent) else real
+
+
+def listening() -> Iterator[Path]:
+    """The paths of all sockets that the kernel tells of, as far as they are known."""
+    nearby: dict[str, str] = {}
+    for line in _lines():
+        inode, name = (*line.split(None, 7)[6:], "", "")[:2]
+        if name.startswith("/") and not name.startswith("/proc/"):
+            yield Path(name)
+        elif name and not name.startswith(("/", "@")):
+            nearby[f"socket:[{inode}]"] = name
+    if nearby:
+        yield from _in_their_directories(nearby)
+
+
+def _lines() -> list[str]:
+    try:
+        return _UNIX_SOCKETS.read_text(errors="surrogateescape").split("\n")[1:]
+    except OSError:
+        return []
+
+
+def _in_their_directories(nearby: dict[str, str]) -> Iterator[Path]:
+    """Those bound by a name that counts from the directory of whoever holds them."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            for descriptor in (process / "fd").iterdir():
+                if name := nearby.get(str(descriptor.readlink()), ""):
+                    yield (process / "cwd").readlink() / name
+
+
+def _only_sockets(directory: Path) -> bool:
+    """Whether there is nothing but sockets in it, and the notes that their owners leave beside them."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if not stat.S_ISSOCK(mode) and not entry.name.endswith((".pid", ".lock")):
+                return False
+    return True
+
+
+def _within(path: Path, places: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(place) for place in places)
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """Whether it is there for us: what is closed to us is closed to a session too."""
+    try:
+        return path.exists()
+    except (OSError, RuntimeError):
+        return False

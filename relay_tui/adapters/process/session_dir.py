@@ -1,0 +1,161 @@
+"""Where one session's process keeps what it is: its directory below the data dir, read and written whole."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relay_tui.ports import RunEnd
+
+PREFIX = "process-"
+"""Begins the id by which services know a session's process, where a container's is a hash."""
+
+
+_ROOM = 8192
+
+
+LISTENERS = ".listeners"
+"""Holds the sockets of relays that want to hear of changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDir:
+    """The directory of one session's process; it lives as long as a container would: its log and home go with it."""
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        """What is to run; written once, when it is created."""
+        return self.root / "spec.json"
+
+    @property
+    def state(self) -> Path:
+        """What runs or ran; written by its supervisor alone."""
+        return self.root / "state.json"
+
+    @property
+    def log(self) -> Path:
+        """The directory of the log's segments."""
+        return self.root / "log"
+
+    @property
+    def home(self) -> Path:
+        """The command's own HOME."""
+        return self.root / "home"
+
+    @property
+    def tmp(self) -> Path:
+        """The command's own /tmp, where it is isolated."""
+        return self.root / "tmp"
+
+    @property
+    def lock(self) -> Path:
+        """Held by its supervisor as long as that lives."""
+        return self.root / "lock"
+
+    @property
+    def complaints(self) -> Path:
+        """What the supervisor said when it broke: empty."""
+        return self.root / "supervisor.err"
+
+    @property
+    def socket_name(self) -> str:
+        """The supervisor's socket, to be reached through near(): its path may be too long for an address."""
+        return "sock"
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None if there is no such file, or nothing whole in it."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write(path: Path, values: dict[str, Any], *, kept: bool = False) -> None:
+    """Make `values` the content of a file (0600), whole or not at all; on a full disk in the room that was `kept` for
+    them by keep_room(). Raises OSError.
+    """
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    data = json.dumps(values).encode()
+    try:
+        try:
+            _fill(staged, data, os.O_CREAT | os.O_TRUNC)
+        except OSError as error:
+            if not kept or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            _spare(path).rename(staged)
+            _fill(staged, data, 0)
+        staged.replace(path)
+    finally:
+        with suppress(OSError):
+            staged.unlink()
+
+
+def reserve_space(path: Path) -> None:
+    """Take the blocks from the disk already that write() may need when it is full. Raises OSError."""
+    descriptor = os.open(_spare(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, _ROOM)
+    finally:
+        os.close(descriptor)
+
+
+def _spare(path: Path) -> Path:
+    return path.with_name(f".{path.name}.spare")
+
+
+def _fill(path: Path, data: bytes, flags: int) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | flags, 0o600), "wb") as file:
+        file.write(data)
+        file.truncate()
+
+
+class SocketDir:
+    """Addresses of sockets in a directory, however long its path: an address has room for 107 bytes only."""
+
+    def __init__(self, directory: Path) -> None:
+        self._descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> SocketDir:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def __call__(self, name: str) -> str:
+        """The address of the socket called `name`."""
+        return f"/proc/self/fd/{self._descriptor}/{name}"
+
+
+KEPT = 8
+"""Ends that are remembered: of runs so short that nobody saw them."""
+
+
+def carry_over_history(state: Mapping[str, Any] | None, by: str = "") -> list[dict[str, Any]]:
+    """The ends that the record of a new run takes over. `by`: when a run must have ended that left no word."""
+    if state is None:
+        return []
+    before = [end for end in state.get("before") or [] if isinstance(end, dict)]
+    if state.get("started_at"):
+        at = state.get("finished_at") or by
+        before.append({"began": state["started_at"], "at": at, "exit_code": state.get("exit_code")})
+    return before[-KEPT:]
+
+
+def runs_since(state: Mapping[str, Any] | None, since: str) -> list[RunEnd]:
+    """Those of them later than `since`, a time as the state has it."""
+    found = []
+    for end in carry_over_history(state):
+        at, began, code = str(end.get("at") or ""), str(end.get("began") or ""), end.get("exit_code")
+        if at > since:
+            found.append(RunEnd(at, code if isinstance(code, int) else None, began if began > since else ""))
+    return found

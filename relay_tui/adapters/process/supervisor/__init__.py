@@ -1,0 +1,1 @@
+"""Supervisor of one process session: started by path, outlives relay."""

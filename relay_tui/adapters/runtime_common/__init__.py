@@ -1,0 +1,1 @@
+"""Parts that the Docker runtime and the process runtime share."""

@@ -1,0 +1,1 @@
+"""Build the object graph: services with their adapters."""

@@ -1,0 +1,102 @@
+"""`relay config …` and `relay profile …`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import click
+
+from relay_tui.cli.context import CommandContext, command
+from relay_tui.cli.output import listing, table
+from relay_tui.config import Profile
+from relay_tui.services.sessions.container_spec import relaxed_hardening
+from relay_tui.text.format import format_size
+
+
+@click.group()
+def config() -> None:
+    """relay's configuration."""
+
+
+@config.command()
+@command
+def path(desk: CommandContext) -> None:
+    """Print where the configuration file is, or would be."""
+    if desk.output.as_json:
+        desk.output.document({"path": str(desk.relay.config.path), "exists": desk.relay.config.path.exists()})
+    desk.output.say(str(desk.relay.config.path))
+
+
+@config.command()
+@command
+def show(desk: CommandContext) -> None:
+    """Print the configuration in effect."""
+    found = desk.relay.config
+    values = {
+        "path": str(found.path),
+        "image": found.image,
+        "profile": found.profile,
+        "glyphs": found.glyphs,
+        "theme": found.theme,
+        "data_dir": str(desk.relay.data_dir.root),
+    }
+    if desk.output.as_json:
+        desk.output.document(
+            values | {"profiles": {name: _document(p) for name, p in found.profiles.items()}, "keys": dict(found.keys)}
+        )
+    own = ", ".join(f"{name} = {keys}" for name, keys in found.keys.items())
+    desk.output.say(listing(values | {"profiles": ", ".join(found.profiles)} | ({"keys": own} if own else {})))
+
+
+@click.group()
+def profile() -> None:
+    """Named recipes for containers, from config.toml."""
+
+
+@profile.command("list")
+@command
+def list_(desk: CommandContext) -> None:
+    """List the profiles."""
+    profiles = [desk.relay.config.find_profile(name) for name in desk.relay.sessions.profile_names()]
+    if desk.output.as_json:
+        desk.output.document([_document(p) for p in profiles])
+        return
+    rows = [
+        (p.name, p.image or "-", " ".join(p.command) or "idle", "; ".join(relaxed_hardening(p)) or "hardened")
+        for p in profiles
+    ]
+    desk.output.say(table(("NAME", "IMAGE", "COMMAND", "HARDENING"), rows))
+
+
+@profile.command("show")
+@click.argument("name", metavar="PROFILE")
+@command
+def show_profile(desk: CommandContext, name: str) -> None:
+    """Show a profile as it takes effect."""
+    found = desk.relay.config.find_profile(name)
+    if desk.output.as_json:
+        desk.output.document(_document(found))
+        return
+    values = {key: format_value(key, value) for key, value in _document(found).items()}
+    desk.output.say(listing(values | {"loosened": "; ".join(relaxed_hardening(found))}))
+
+
+def _document(found: Profile) -> dict[str, object]:
+    values = {item.name: getattr(found, item.name) for item in fields(found)}
+    return values | {
+        "env": dict(found.env),
+        "command": list(found.command),
+        "capabilities": list(found.capabilities),
+        "readable": list(found.readable),
+        "loosened": relaxed_hardening(found),
+    }
+
+
+def format_value(key: str, value: object) -> str:
+    if key == "memory" and isinstance(value, int):
+        return format_size(value)
+    if isinstance(value, dict):
+        return " ".join(f"{name}={item}" for name, item in value.items())
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)

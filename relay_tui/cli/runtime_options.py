@@ -1,0 +1,50 @@
+"""What a session runs on, as the command line asks for it and tells of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from relay_tui.cli.context import CommandContext
+from relay_tui.domain.errors import NeedsConsentError
+from relay_tui.services.runtime_router import KINDS, NOT_ISOLATED, PROCESS, RuntimeChoice
+from relay_tui.text import sanitize
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def on_runtime(function: F) -> F:
+    """The two options that say what sessions run on."""
+    runtime = click.option(
+        "--runtime",
+        type=click.Choice(KINDS),
+        default=None,
+        callback=lambda _context, _option, value: value or "",
+        help="What it runs on; auto is the engine when it answers, else a process [the profile's].",
+    )
+    bare = click.option("--not-isolated", is_flag=True, help="Agree that a process runs without a sandbox.")
+    return runtime(bare(function))
+
+
+def agreed(not_isolated: bool) -> str:
+    """What the options agree to."""
+    return NOT_ISOLATED if not_isolated else ""
+
+
+def ask_for_consent(desk: CommandContext, question: NeedsConsentError) -> str:
+    """Ask at the terminal; answer what was agreed to. Without a terminal, raise the question."""
+    if desk.output.as_json or not sys.stdin.isatty():
+        raise question
+    words = f"{sanitize.clean(question.title)}.\n{sanitize.clean_block(question.detail)}"
+    click.confirm(f"{words}\nMake it all the same?", abort=True, err=True)
+    return question.consent
+
+
+def print_runtime_choice(desk: CommandContext, choice: RuntimeChoice) -> None:
+    """Say on stderr what was chosen, where it was not asked for."""
+    if choice.runtime == PROCESS and choice.why and not desk.output.as_json:
+        kind = "in a sandbox" if choice.isolated else "not isolated"
+        click.echo(f"note: it runs as a process, {kind}: {sanitize.clean(choice.why)}", err=True)

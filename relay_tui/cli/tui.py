@@ -1,0 +1,43 @@
+"""From the command line into the screen."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+from relay_tui.bootstrap import container
+from relay_tui.bootstrap import log_file as file_logging
+from relay_tui.config import Config
+from relay_tui.domain.errors import RelayError
+from relay_tui.domain.hints import render_for_cli
+from relay_tui.paths import log_file
+
+
+def load_keymap(config: Config) -> None:
+    """Have the keys be the person's own. Raises ConfigError."""
+    if config.keys:
+        from relay_tui.ui.keys import actions
+        from relay_tui.ui.keys.keymap import with_own
+
+        actions.use(with_own(actions.ACTIONS, config.keys, config.path))
+
+
+def run_tui(data_dir: Path | None, *, debug: bool = False) -> int:
+    """Run the TUI over `data_dir`; answer the exit code."""
+    gc.disable()
+    try:
+        relay = container.build_relay(data_dir)
+        relay.store.read()
+        load_keymap(relay.config)
+    except RelayError as error:
+        words = (f"relay: {error.title}", error.detail, render_for_cli(error.hint))
+        sys.stderr.write("\n".join(filter(None, words)) + "\n")
+        return error.exit_code
+    file_logging.log_to_file(debug=debug)
+    from relay_tui.ui.app import run_screen
+
+    code = run_screen(relay)
+    if debug:
+        sys.stderr.write(f"relay: its own log is {log_file()}\n")
+    return code

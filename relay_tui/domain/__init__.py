@@ -1,0 +1,1 @@
+"""Frozen values, events and errors. Imports nothing of relay but `text`."""

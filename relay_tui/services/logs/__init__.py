@@ -1,0 +1,1 @@
+"""Log feeds of one container or of several merged."""

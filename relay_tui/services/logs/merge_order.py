@@ -1,0 +1,186 @@
+"""Puts the lines of several logs into one order: by time, within a window, and never a line dropped.
+
+Within one log, lines that go back in time by less than a second change places: its two streams are stamped separately.
+Where a clock was set back they stay as they came.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from relay_tui.domain.log_batch import CONTINUED, EMPTY_BATCH, NOTICE, STREAM_BITS, TIMELESS, LogBatch, pack_times
+from relay_tui.services.logs.resume import comparable, seconds
+from relay_tui.text.ansi import HOME
+
+SWAP = 1.0  # seconds by which a line of a log can be older than the one before it and go before it
+
+
+_BEHIND = b"~"  # makes a moment later than itself, and no later than the next one
+
+
+_HOME = HOME.encode()
+
+
+_MOVES = re.compile(rb"[\r\b\x1b\x9b]")  # with which a line can go back and overwrite itself
+
+
+class Line(NamedTuple):
+    """A line as it is ordered: by its moment, then by its log, then as it came."""
+
+    moment: bytes
+    log: int
+    number: int
+    time: bytes
+    text: bytes
+    flags: int
+
+
+class Timeline:
+    """Gives the lines of one log their places. A line without a time follows the one before it.
+
+    A notice without one that has none before it stands behind all other logs' lines.
+
+    What carries on a line has that one's moment: others of the meantime stand behind it.
+    """
+
+    def __init__(self, log: int) -> None:
+        self._log = log
+        self._number = 0
+        self._begun: dict[int, bytes] = {}  # by stream, the moment of the line that pieces carry on
+        self.last = b""
+        """The moment of the latest line."""
+        self.stuck = False
+        """Whether lines are much older than those before them, and stay behind them."""
+
+    def lines(self, batches: Iterable[LogBatch]) -> list[Line]:
+        """The batches' lines, each with its place."""
+        result: list[Line] = []
+        for batch in batches:
+            flags = batch.flags
+            for index in range(len(batch)):
+                time, text = batch.parts(index)
+                flag = flags[index] if time else flags[index] | TIMELESS
+                if flag & CONTINUED:
+                    moment = self._begun.get(flag & STREAM_BITS, self.last)
+                else:
+                    moment = comparable(time) if time else self.last or (_BEHIND if flag & NOTICE else b"")
+                    if moment < self.last and _far(moment, self.last):
+                        moment, self.stuck = self.last, True
+                    self._begun[flag & STREAM_BITS] = moment
+                self._number += 1
+                result.append(Line(moment, self._log, self._number, time, text, flag))
+                self.last = max(moment, self.last) if time else self.last
+        return result
+
+    def notice(self, words: str, after: bytes = b"") -> Line:
+        """A line of relay's own behind everything so far, and behind the moment `after`."""
+        self._number += 1
+        self.last = max(self.last, after)
+        return Line(self.last + _BEHIND, self._log, self._number, b"", words.encode(), NOTICE | TIMELESS)
+
+    def forget(self) -> None:
+        """Nothing of before waits any more: go by the time alone."""
+        self.last, self.stuck = b"", False
+
+
+def _far(one: bytes, other: bytes) -> bool:
+    """Whether two moments are further apart than lines of one log change places over."""
+    if one[:19] == other[:19]:
+        return False
+    first, second = seconds(one), seconds(other)
+    return first is None or second is None or abs(first - second) > SWAP
+
+
+class ReorderWindow:
+    """Lines that wait a moment for those of other logs that were written before them, and come later."""
+
+    def __init__(self, hold: float) -> None:
+        self._hold = hold
+        self._lines: list[Line] = []
+        self._waits: deque[tuple[float, Line]] = deque()
+        self.size = 0
+        """Bytes of text that wait."""
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @property
+    def last(self) -> bytes:
+        """The latest moment of those that wait; b"" if none does."""
+        return self._lines[-1].moment if self._lines else b""
+
+    def add(self, lines: Sequence[Line], now: float) -> None:
+        """Take in what came at `now`."""
+        if lines:
+            self._lines += lines
+            self._lines.sort()
+            self._waits.append((now, max(lines)))
+            self.size += sum(len(line.text) for line in lines)
+
+    def due(self, now: float) -> list[Line]:
+        """The lines that have waited long enough, and whatever goes before them."""
+        end = 0
+        while self._waits and self._waits[0][0] <= now - self._hold:
+            end = max(end, bisect_right(self._lines, self._waits.popleft()[1]))
+        due = self._lines[:end]
+        del self._lines[:end]
+        self.size -= sum(len(line.text) for line in due)
+        return due
+
+
+def with_source(lines: Sequence[Line], labels: Mapping[int, bytes], before: int = 0) -> LogBatch:
+    """The lines behind the labels of their logs; `before` is the log of the line before them.
+
+    What carries on a line that was too long has no label of its own, if it stands behind it: it is one line. Elsewhere
+    it has no time: that one's is when the line began, and lines of the meantime stand before it.
+    """
+    pieces: list[bytes] = []
+    flags = bytearray()
+    names = array("I")
+    for line in lines:
+        apart = not line.flags & CONTINUED or line.log != before
+        label = labels.get(line.log, b"") if apart else b""
+        if label and _MOVES.search(line.text):
+            label += _HOME  # a carriage return goes back to the line's own beginning, not into the name
+        flag = line.flags | TIMELESS if line.flags & CONTINUED and apart else line.flags
+        head = b"" if flag & TIMELESS else line.time + b" "
+        pieces.append(head + label + line.text)
+        flags.append(flag)
+        names.append(len(label))
+        before = line.log
+    return pack_times(pieces, bytes(flags), array("I", (line.log for line in lines)), names)
+
+
+class PartialLine:
+    """What one log has begun, on any clock that runs evenly."""
+
+    def __init__(self, hold: float) -> None:
+        self._hold = hold
+        self._came: float | None = None
+        self._ended: float | None = None
+        self.shown: LogBatch = EMPTY_BATCH
+        """What is to be seen of it now."""
+
+    def update(self, lines: LogBatch, now: float) -> None:
+        """These are begun now."""
+        if lines:
+            self._ended = None
+            self._came = now if self._came is None else self._came
+            if now - self._came >= self._hold:
+                self.shown = lines
+            return
+        self._came = None
+        if self.shown:
+            self._ended = now if self._ended is None else self._ended
+            if now - self._ended >= self._hold:
+                self.shown, self._ended = EMPTY_BATCH, None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it will be seen otherwise by and by."""
+        return self._ended is not None or (self._came is not None and not self.shown)

@@ -1,0 +1,307 @@
+"""The logs of several sessions as one, by time, each line with its session's name.
+
+One daemon thread gathers what the logs' own threads have read, has it wait for a moment in a window, and puts it in
+order. Sessions may join while it is open, and go; a log that ended goes on when its session runs again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from relay_tui.domain.log_batch import EMPTY_BATCH, LogBatch
+from relay_tui.services.logs.feed import ROOM, LogFeed, Rest, no_pause
+from relay_tui.services.logs.merge_order import Line, PartialLine, ReorderWindow, Timeline, with_source
+from relay_tui.services.logs.merged_history import HistoryCursor, MergedHistory
+from relay_tui.services.logs.resume import comparable, rfc3339
+from relay_tui.services.logs.source import LogSource, OlderLines
+from relay_tui.services.logs.status import LogStatus
+
+HOLD = 0.2  # seconds that a line waits for earlier ones: more than one log lags behind another
+TICK = 0.05  # seconds between looks at what came
+QUIET = 0.3  # seconds without a line after which the beginnings are there
+PATIENCE = 2.0  # seconds after which they are taken to be there all the same
+MOST = 64
+"""How many logs are followed at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSourceSpec:
+    """One of the logs: a session's id, its container, and what stands before its lines.
+
+    `opening` is another one each time that there may be more after an end.
+    """
+
+    session_id: str
+    container_id: str
+    label: bytes = b""
+    opening: str = ""
+
+
+class _SourceReader:
+    """One log among the others."""
+
+    def __init__(self, number: int, voice: LogSourceSpec, feed: LogFeed, joined: str, hold: float) -> None:
+        self.number = number
+        self.voice = voice
+        self.feed = feed
+        self.opening = voice.opening
+        self.status = LogStatus()
+        self.order = Timeline(number)
+        self.begun = PartialLine(hold)
+        self.reach = HistoryCursor(number, voice.container_id, joined)
+        self.gone = False
+        self.parting = ""  # the words it leaves with
+        self._stuck_at: float | None = None
+
+    def take(self) -> list[LogBatch]:
+        """What was read since."""
+        batches = self.feed.drain()
+        self.reach.came(batches)
+        return batches
+
+    def unlock(self, now: float, after: float) -> None:
+        """A while after its clock was set back, nothing of before waits any more: from there on it goes by its time."""
+        if not self.order.stuck:
+            self._stuck_at = None
+        elif self._stuck_at is None:
+            self._stuck_at = now
+        elif now - self._stuck_at > after:
+            self.order.forget()
+
+    def resume(self) -> None:
+        """Look for more where there may be: the session runs again, or did."""
+        if self.voice.opening != self.opening:
+            self.opening = self.voice.opening
+            self.feed.resume()
+
+
+class MergedLogFeed:
+    """Follows them all.
+
+    `wake` is called in another thread when there is something to drain, and so is `rest`, which tells for how many
+    seconds reading is to rest.
+    """
+
+    def __init__(
+        self,
+        source: LogSource,
+        voices: Sequence[LogSourceSpec],
+        wake: Callable[[], None],
+        *,
+        tail: int,
+        since: str = "",
+        rest: Rest = no_pause,
+        hold: float = HOLD,
+        quiet: float = QUIET,
+    ) -> None:
+        self._source = source
+        self._wake = wake
+        self._tail = tail
+        self._since = since
+        self._rest = rest
+        self._quiet = quiet
+        self._hold = hold
+        self._window = ReorderWindow(hold)
+        self._past = MergedHistory(source, since)
+        self._parts: dict[str, _SourceReader] = {}  # by container
+        self._room = ROOM // max(1, min(MOST, len(voices)))  # bytes of each that are read ahead
+        self._labels: dict[int, bytes] = {}
+        self._began = rfc3339(time.time())  # on this machine's clock, which the engine's is or is near
+        self._open = False
+        self._numbers = 0
+        self._shown_last = 0  # the log of the line that was given out last
+        self._latest = b""
+        self._closed = threading.Event()
+        self._stirred = threading.Event()
+        self._lock = threading.Condition()
+        self._ready: list[LogBatch] = []
+        self._begun = EMPTY_BATCH
+        self._size = 0
+        self.follow(voices)
+        threading.Thread(target=self._run, name="joint log", daemon=True).start()
+
+    # --- whose logs ---
+
+    def follow(self, voices: Sequence[LogSourceSpec]) -> None:
+        """Follow these from now on: those that are new join, those that are missing go, those that run again go on."""
+        wanted = {voice.container_id: voice for voice in voices}
+        sessions = {voice.session_id for voice in voices}
+        with self._lock:
+            for container_id, part in self._parts.items():
+                if container_id not in wanted and not part.gone and not part.parting:
+                    again = part.voice.session_id in sessions
+                    part.parting = "── goes on in a new container ──" if again else "── removed ──"
+            for voice in voices:
+                known = self._parts.get(voice.container_id)
+                if known is not None:
+                    if voice.opening != known.voice.opening:
+                        known.feed.retry()
+                    known.voice, known.parting, known.gone = voice, "", False
+                    self._labels[known.number] = voice.label
+                elif sum(not part.gone for part in self._parts.values()) < MOST and not self._closed.is_set():
+                    self._join(voice)
+        self._stirred.set()
+
+    def _join(self, voice: LogSourceSpec) -> None:
+        self._numbers += 1
+        joined = max(self._began, self._since) if self._open else ""
+        feed = self._source.follow(
+            voice.container_id,
+            self._stirred.set,
+            tail=self._tail,
+            since=joined or self._since,
+            room=self._room,
+            rest=self._rest,
+        )
+        part = _SourceReader(self._numbers, voice, feed, joined, self._hold)
+        self._parts[voice.container_id] = part
+        self._labels[part.number] = voice.label
+        self._past.add(part.reach)
+
+    def _present(self) -> list[_SourceReader]:
+        with self._lock:
+            return list(self._parts.values())
+
+    def __len__(self) -> int:
+        return sum(not part.gone for part in self._present())
+
+    @property
+    def ended(self) -> int:
+        """How many of the logs have ended."""
+        return sum(part.feed.status.ended for part in self._present() if not part.gone)
+
+    @property
+    def connection(self) -> str:
+        """'' while all is well, 'reconnecting' while one of them does, 'ended' when all have."""
+        parts = [part for part in self._present() if not part.gone]
+        if any(part.feed.status.word == "reconnecting" for part in parts):
+            return "reconnecting"
+        return "ended" if parts and all(part.feed.status.ended for part in parts) else ""
+
+    # --- gathering ---
+
+    def _run(self) -> None:
+        if not self._begin():
+            return
+        while True:
+            if not len(self._window):
+                self._stirred.wait()
+            with self._lock:
+                self._lock.wait_for(lambda: self._size < ROOM or self._closed.is_set())
+            if self._closed.wait(max(TICK, self._rest())):
+                return
+            self._stirred.clear()
+            changed = sum(self._gather(part) for part in self._present())
+            due = self._window.due(time.monotonic())
+            if self._begin_lines() or due or changed:
+                self._give(due)
+
+    def _begin(self) -> bool:
+        """Wait for the beginnings of all, and give them out in one order; False if closed before."""
+        began = came = time.monotonic()
+        while True:
+            if self._closed.wait(TICK / 2):
+                return False
+            now = time.monotonic()
+            parts = self._present()
+            for part in parts:
+                if self._may_be_whole(part) and (batches := part.take()):
+                    came = came if self._heard(part) else now
+                    part.reach.keep(part.order.lines(batches))
+            if all(map(self._heard, parts)) or now - came > self._quiet or now - began > PATIENCE:
+                break
+        with self._lock:
+            self._open = True
+        for part in parts:
+            if part.feed.status.ended:  # so all that was read of it is there
+                part.status = part.feed.status
+                part.reach.keep(part.order.lines(part.take()))
+        self._give(self._past.recent({part.number for part in parts if self._may_be_whole(part)}))
+        self._stirred.set()
+        return True
+
+    def _heard(self, part: _SourceReader) -> bool:
+        """Whether what it wrote before is there: it ended, that is enough, or it is at what it writes now."""
+        if part.feed.status.ended or not self._may_be_whole(part):
+            return True
+        return part.order.last >= comparable(self._began.encode())
+
+    def _may_be_whole(self, part: _SourceReader) -> bool:
+        """Whether so few of its recent lines came that they can be all."""
+        return part.reach.held < self._tail and part.reach.size < self._room
+
+    def _gather(self, part: _SourceReader) -> bool:
+        """Have what came wait in the window; answer whether it goes another way than before."""
+        now = time.monotonic()
+        status = part.feed.status
+        part.unlock(now, 2 * self._hold)
+        if self._window.size < ROOM:
+            self._window.add(part.order.lines(part.take()), now)
+        else:
+            self._stirred.set()  # once there is room again
+        changed = status != part.status
+        part.status = status
+        if part.parting:
+            self._say(part, part.parting, now)
+            part.parting, part.gone = "", True
+            return True
+        part.resume()
+        return changed
+
+    def _begin_lines(self) -> bool:
+        """Have the lines shown whose ends have not come; answer whether they are others than before."""
+        now, lines = time.monotonic(), []
+        for part in self._present():
+            part.begun.update(part.feed.begun, now)
+            if part.begun.waits:
+                self._stirred.set()
+            lines += Timeline(part.number).lines([part.begun.shown])
+        begun, before = with_source(lines, self._labels), self._begun
+        self._begun = begun if lines else EMPTY_BATCH
+        return self._begun.data != before.data
+
+    def _say(self, part: _SourceReader, words: str, now: float) -> None:
+        """Add a line about a log behind everything that came."""
+        self._window.add([part.order.notice(words, max(self._window.last, self._latest))], now)
+
+    def _give(self, lines: Sequence[Line]) -> None:
+        if lines:
+            batch = with_source(lines, self._labels, self._shown_last)
+            self._shown_last = lines[-1].log
+            self._latest = max(self._latest, lines[-1].moment.rstrip(b"~"))
+            with self._lock:
+                self._ready.append(batch)
+                self._size += len(batch.data)
+        if not self._closed.is_set():
+            self._wake()
+
+    # --- what the screen asks for ---
+
+    def drain(self) -> list[LogBatch]:
+        """Everything put in order since the last drain."""
+        with self._lock:
+            ready, self._ready, self._size = self._ready, [], 0
+            self._lock.notify_all()
+        return ready
+
+    @property
+    def begun(self) -> LogBatch:
+        """The lines whose ends have not come, behind their labels; they come once more, whole."""
+        return self._begun
+
+    def older(self, wanted: int) -> OlderLines:
+        """Lines before those that were given out first, in one order; blocks. Raises RelayError."""
+        lines, complete = self._past.older(wanted)
+        return OlderLines([with_source(lines, self._labels)] if lines else [], complete)
+
+    def close(self) -> None:
+        """Stop following; `wake` is not called any more."""
+        with self._lock:
+            self._closed.set()
+            self._lock.notify_all()
+        self._stirred.set()
+        for part in self._present():
+            part.feed.close()

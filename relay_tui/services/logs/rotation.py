@@ -1,0 +1,97 @@
+"""Leaves out what the engine tells twice: when it rotates a log that is followed, it reads some of it once more.
+
+`docker logs -f` shows those lines twice: up to a whole file of them, where the container writes fast. A line is taken
+for a repetition only where it cannot be another one: its stream had come further already, and one of the same bytes and
+the same nanosecond came not long before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from relay_tui.domain.log_batch import CONTINUED, NOTICE, STDERR, STDOUT, STREAM_BITS, TIMELESS, LogBatch
+
+_TIME = 30  # characters of a time to the nanosecond, in UTC; engines that write others are left alone
+_ORDINARY = frozenset({STDOUT, STDERR})
+_MOST = 2_000  # readings that are kept, however little came with each: who reads as it comes is told little twice
+
+
+class RotationDuplicateFilter:
+    """Knows how far each stream has come, and what it said: so many bytes of it, which a screen mostly has anyhow."""
+
+    def __init__(self, room: int) -> None:
+        self._past: deque[LogBatch] = deque()
+        self._size, self._room = 0, room
+        self._known: set[tuple[int, bytes]] = set()  # lines that may come once more, while any do
+        self._latest: dict[int, bytes] = {}
+        self._within: set[int] = set()  # streams that tell once more what was told
+        self._whole: set[int] = set()  # streams whose last line was left out, and what carries it on with it
+
+    def drop_duplicates(self, batch: LogBatch) -> LogBatch:
+        """The batch without lines that were in those before it, too."""
+        left = self._without(batch)
+        if left:
+            self._past.append(left)
+            self._size += len(left.data)
+        while self._size > self._room or len(self._past) > _MOST:
+            self._size -= len(self._past.popleft().data)
+        return left
+
+    def _without(self, batch: LogBatch) -> LogBatch:
+        data = batch.data
+        timed = next((i for i, flag in enumerate(batch.flags) if not flag & TIMELESS), None)
+        precise = timed is not None and data.startswith(b"Z ", batch.starts[timed] + _TIME - 1)
+        if not precise and not self._whole:
+            return batch
+        times = [data[start : start + _TIME] for start in batch.starts]
+        if not self._within and not self._whole and self._goes_on(times, batch.flags):
+            return batch
+        if not self._known:
+            self._known = _lines(self._past, min(times))
+        left = self._sifted(batch, times, self._known)
+        if not self._within and not self._whole:
+            self._known = set()
+        return left
+
+    def _goes_on(self, times: list[bytes], flags: bytes) -> bool:
+        """Whether no stream goes back in time."""
+        latest = dict(self._latest)
+        for time, flag in zip(times, flags, strict=True):
+            if flag in _ORDINARY:
+                if time < latest.get(flag, b""):
+                    return False
+                latest[flag] = time
+        self._latest = latest
+        return True
+
+    def _sifted(self, batch: LogBatch, times: list[bytes], known: set[tuple[int, bytes]]) -> LogBatch:
+        kept: list[int] = []
+        for index, (time, flag) in enumerate(zip(times, batch.flags, strict=True)):
+            stream = flag & STREAM_BITS
+            if flag & CONTINUED and stream in self._whole:
+                continue
+            if flag & (CONTINUED | TIMELESS) or stream == NOTICE:
+                kept.append(index)
+                continue
+            line = stream, batch.data[batch.starts[index] : batch.ends[index]]
+            latest = self._latest.get(stream, b"")
+            if line in known and (time < latest or (time == latest and stream in self._within)):
+                self._within.add(stream)
+                self._whole.add(stream)
+                continue
+            self._within.discard(stream)
+            self._whole.discard(stream)
+            self._latest[stream] = time
+            known.add(line)
+            kept.append(index)
+        return batch if len(kept) == len(batch) else batch.only(kept)
+
+
+def _lines(batches: Iterable[LogBatch], since: bytes) -> set[tuple[int, bytes]]:
+    return {
+        (flag, batch.data[start:end])
+        for batch in batches
+        for start, end, flag in zip(batch.starts, batch.ends, batch.flags, strict=True)
+        if flag in _ORDINARY and batch.data[start : start + _TIME] >= since
+    }

@@ -1,0 +1,108 @@
+"""How a log is, and what relay says in it about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from relay_tui.domain.errors import RelayError
+from relay_tui.ports import ContainerState, RunEnd
+from relay_tui.services.logs.resume import comparable
+from relay_tui.text.sanitize import clean
+
+ENDED = "── ended ──"
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """How a feed is: following, trying to reach the engine again, or ended, with an exit code or an error."""
+
+    word: str = "following"
+    exit_code: int | None = None
+    error: RelayError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more comes by itself."""
+        return self.word == "ended"
+
+
+def end_notice(status: LogStatus) -> str:
+    """That a log has ended, and with what exit code or error."""
+    if status.error is not None:
+        return f"── {clean(status.error.title)} {clean(status.error.detail)}".strip()
+    if status.exit_code is not None:
+        return f"── ended, exit code {status.exit_code} ──"
+    return ENDED
+
+
+def ending_before(end: RunEnd) -> str:
+    """That a run has ended, told behind lines of the next one: with its time, so that none takes that one for over."""
+    when = ""
+    with suppress(ValueError):
+        when = f" at {datetime.fromisoformat(end.at).astimezone():%H:%M:%S}"
+    code = f", exit code {end.exit_code}" if end.exit_code is not None else ""
+    return f"── the run before ended{when}{code} ──"
+
+
+class RunTracker:
+    """The run that is followed, and how far the ends are told. `now` is when the log is opened, RFC 3339."""
+
+    def __init__(self, now: str) -> None:
+        self.since = now
+        """Ends that are not later are told, or are none of this log's."""
+        self.came = False
+        """Whether lines came since an end was told."""
+        self._began = ""  # when the run began that is followed, once it is known
+        self._told = False  # whether its end is told
+        self._last = ("", "")  # when that was, and in what words
+
+    def another(self, seen: ContainerState) -> bool:
+        """Whether it is seen in another run than the one that is followed."""
+        if not seen.started_at or self._began:
+            return bool(seen.started_at) and seen.started_at != self._began
+        return _later(seen.started_at, self.since)
+
+    def untold(self, ends: Iterable[RunEnd], seen: ContainerState) -> list[RunEnd]:
+        """Those of runs before the one it is seen in that are not told."""
+        past = [end for end in ends if not end.began or _later(seen.started_at, end.began)]
+        return [end for end in past if end.began or not self._told]
+
+    def own_run_notice(self, ends: Iterable[RunEnd], seen: ContainerState) -> str:
+        """When the run ended that it is seen in; '' where they do not tell."""
+        return next((end.at for end in ends if end.began and not _later(seen.started_at, end.began)), "")
+
+    def report(self, end: RunEnd) -> None:
+        """That end is told."""
+        self.since, self._told = max(self.since, end.at, key=_moment), False
+
+    def follow(self, seen: ContainerState) -> None:
+        """The run it is seen in is followed from now on; the ends of those before it are told."""
+        self.since = max(self.since, seen.started_at, key=_moment)
+        self._began, self._told = seen.started_at, False
+
+    def over(self, seen: ContainerState) -> bool:
+        """Whether the end of the run it is seen in is told."""
+        return self._told and bool(seen.finished_at) and self._last[0] == seen.finished_at
+
+    def end(self, words: str, seen: ContainerState | None) -> bool:
+        """The run that is followed has ended. Answer whether that is news: else it was looked at once more in vain."""
+        at = seen.finished_at if seen is not None else ""
+        before, said = self._last
+        news = not self._told or self.came or (at not in ("", before)) or words not in (said, ENDED)
+        if seen is not None and seen.started_at:
+            self._began = seen.started_at
+        if news:
+            self._told, self._last, self.came = True, (at, words), False
+            self.since = max(self.since, at, key=_moment)
+        return news
+
+
+def _moment(time: str) -> bytes:
+    return comparable(time.encode())
+
+
+def _later(time: str, other: str) -> bool:
+    return _moment(time) > _moment(other)

@@ -1,0 +1,1 @@
+"""Compare records, directories and containers, and complete what is unfinished."""

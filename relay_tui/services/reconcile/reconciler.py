@@ -1,0 +1,173 @@
+"""Carries out a plan: whatever a killed relay, a lost engine or another tool left behind is finished or said."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from relay_tui.domain.errors import NotFoundError, RelayError
+from relay_tui.domain.events import EventBus, RecordsChanged
+from relay_tui.domain.models import Records, Session
+from relay_tui.ports import Files, Runtime, Store
+from relay_tui.ports.task import TaskContext
+from relay_tui.services import runtime_router
+from relay_tui.services.operation_locks import OperationLocks
+from relay_tui.services.projects import ProjectService
+from relay_tui.services.reconcile.planner import ASKS, BASE_GONE, Step, StepKind, plan
+from relay_tui.services.sessions import observation
+from relay_tui.services.sessions.service import SessionService
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Compares records, directories and containers, and moves what is observed toward what is desired."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        files: Files,
+        runtime: Runtime,
+        locks: OperationLocks,
+        bus: EventBus,
+        projects: ProjectService,
+        sessions: SessionService,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._runtime = runtime
+        self._locks = locks
+        self._bus = bus
+        self._projects = projects
+        self._sessions = sessions
+        self.unseen: frozenset[str] = frozenset()
+        """The runtimes that did not answer when the last plan was made, and that some session is on."""
+
+    def plan(self) -> list[Step]:
+        """The steps that are due now, in order. A runtime that does not answer only hides what is its own.
+
+        What another relay changed while we looked is left to it: we saw half of it before and half afterwards.
+        """
+        before = self._store.read()
+        sight = runtime_router.survey(self._runtime)
+        disk = self._files.survey()
+        records = self._store.read()
+        self.unseen = sight.unseen & {session.runtime for session in records.live_sessions()}
+        ids = {*records.projects, *records.sessions, *disk.bases, *disk.clones, *disk.clones.values()}
+        busy = {found for found in ids if self._locks.holder(found)} | _changed(before, records)
+        return plan(records, disk, sight.seen, busy, sight.unseen)
+
+    def note(self) -> None:
+        """Bring the rows up to date with what can be seen, and do nothing else."""
+        for step in self.plan():
+            if step.act is StepKind.NOTE:
+                self.carry_out(step, TaskContext())
+
+    def carry_out(self, step: Step, task: TaskContext) -> None:
+        """Take one step. Steps that only a person decides on are left alone, and those that came too late."""
+        if step.act in ASKS:
+            return
+        if step.about is not None:
+            present = self._store.read().sessions.get(step.subject)
+            if present is None or not _as_planned(present, step):
+                log.info("left alone: %s: somebody's word is newer", step.words)
+                return
+        log.info("reconcile: %s (%s)", step.words, step.act)
+        self._acts()[step.act](step, task)
+
+    def _acts(self) -> dict[StepKind, Callable[[Step, TaskContext], object]]:
+        return {
+            StepKind.FINISH_CLONE: lambda step, task: self._build(self._projects.clone(step.subject, task).id, task),
+            StepKind.FIRST_SESSION: lambda step, task: self._build(self._projects.first_session(step.subject).id, task),
+            StepKind.BASE_GONE: lambda step, _: self._projects.say_base_gone(step.subject, BASE_GONE),
+            StepKind.FINISH_PROJECT_REMOVAL: lambda step, task: self._projects.remove(step.subject, task),
+            StepKind.FINISH_REMOVAL: lambda step, task: self._sessions.remove(step.subject, task, last=True),
+            StepKind.BRING_BACK: lambda step, _: self._projects.bring_back(step.subject),
+            StepKind.BUILD: lambda step, task: self._build(step.subject, task),
+            StepKind.STOP: lambda step, task: self._sessions.stop(step.subject, task),
+            StepKind.NOTE: lambda step, _: self._note(step),
+            StepKind.END_LEFT: lambda step, _: self._end_left(step.subject, step.container_id),
+            StepKind.ADOPT_CONTAINER: lambda step, _: self._sessions.adopt_container(step.subject, step.container_id),
+            StepKind.REMOVE_CONTAINER: lambda step, _: self._remove_container(step.subject),
+            StepKind.CLEAR_PARTIAL: lambda step, _: self._files.delete(Path(step.subject)),
+        }
+
+    def _build(self, session_id: str, task: TaskContext) -> None:
+        self._sessions.build(session_id, task)
+
+    def _note(self, step: Step) -> None:
+        """Write what was observed on the session's row, with its container's last words."""
+        update = step.update
+        if update is None:
+            return
+        if update.reason is not None and step.container_id and not update.reason.detail:
+            words = self._sessions.tail_excerpt(step.container_id)
+            update = replace(update, reason=replace(update.reason, detail=words))
+        with self._store.transaction() as change:
+            present = change.records.sessions.get(step.subject)
+            if present is None or not _as_planned(present, step):
+                return  # somebody's word is newer
+            change.put(observation.apply(present, update))
+        self._bus.publish(RecordsChanged())
+
+    def _end_left(self, session_id: str, container_id: str) -> None:
+        """End what outlived its supervisor, unless that session was started again meanwhile; then say so on its row."""
+        with self._locks.hold(session_id, "ending what is left of it"):
+            if self._runtime.inspect(container_id).left:
+                self._runtime.stop(container_id)
+            seen, present = self._runtime.inspect(container_id), self._store.read().sessions.get(session_id)
+        update = observation.status_update(present, seen) if present is not None else None
+        if update is not None:
+            self._note(Step(StepKind.NOTE, session_id, "", update, container_id, present))
+
+    def _remove_container(self, container_id: str) -> None:
+        """Remove a container that no record needs; one that came on record since the plan was made stays."""
+        try:
+            session_id = self._runtime.inspect(container_id).session_id
+        except NotFoundError:
+            return
+        with self._locks.hold(session_id, "removing a container"):
+            session = self._store.read().sessions.get(session_id)
+            if session is None or session.deleted_at is not None or session.container_id != container_id:
+                self._runtime.remove(container_id)
+
+    def carry_out_all(self, task: TaskContext) -> list[tuple[Step, RelayError | None]]:
+        """Take every step that is due, then those that follow from them; answer what was done and what failed.
+
+        A step that fails writes its error on its row, and is not tried again here.
+        """
+        done: list[tuple[Step, RelayError | None]] = []
+        for _ in range(5):  # a plan can make the next one: a first session is put on record, then built
+            taken = {(step.act, step.subject) for step, _ in done}
+            due = [s for s in self.plan() if s.act not in ASKS and (s.act, s.subject) not in taken]
+            if not due:
+                break
+            for step in due:
+                task.report(step.words)
+                try:
+                    self.carry_out(step, task)
+                except RelayError as error:
+                    done.append((step, error))
+                else:
+                    done.append((step, None))
+        return done
+
+
+def _changed(before: Records, after: Records) -> set[str]:
+    """Ids of the records that are not what they were."""
+    if before is after:
+        return set()
+    old, new = ({**records.projects, **records.sessions} for records in (before, after))
+    return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+
+
+def _as_planned(present: Session, step: Step) -> bool:
+    """Whether the record still is the one that the step's update is about, but for a container adopted since."""
+    about = step.about
+    if about is None or present.container_id not in {about.container_id, step.container_id}:
+        return False
+    said = (about.desired, about.state, about.exit_code, about.error_reason, about.deleted_at)
+    return said == (present.desired, present.state, present.exit_code, present.error_reason, present.deleted_at)

@@ -1,0 +1,1 @@
+"""Sessions: drafts, build, start, stop, remove."""

@@ -1,0 +1,1 @@
+"""Controllers: one object a subject, each with the actions of its keys."""

@@ -1,0 +1,91 @@
+"""What forms are made of: a labelled field with its mistake beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from relay_tui.domain.errors import RelayError
+from relay_tui.text.sanitize import clean
+from relay_tui.ui.presentation.formatting import format_hint
+
+
+class Field(Vertical):
+    """A label, a control, and under it one line kept free for what is wrong with it."""
+
+    def __init__(self, name: str, label: str, control: Widget, below: Widget | None = None) -> None:
+        super().__init__(id=f"field-{name}", classes="field")
+        self._label = label
+        self._control = control
+        self._below = below
+
+    def compose(self) -> ComposeResult:
+        """Label and control side by side, what belongs below the control, the mistake under them."""
+        with Horizontal(classes="line"):
+            yield Static(self._label, classes="label", markup=False)
+            yield self._control
+        if self._below is not None:
+            yield self._below
+        yield Static("", classes="mistake", markup=False)
+
+    def blame(self, words: str) -> None:
+        """Say what is wrong; '' for nothing."""
+        self.query_one(".mistake", Static).update(Content(clean(words, limit=200)))
+
+
+class Form(ModalScreen[str]):
+    """A modal form that answers an id or a text; an error stands beside the field it names, else at the foot."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Cancel"),
+        Binding("ctrl+s", "submit", "Submit"),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
+    ]
+
+    sending = False
+    """Whether what was typed is being submitted: a second Enter is not a second wish."""
+
+    @property
+    def left(self) -> bool:
+        """Whether the form was left, maybe while an answer was on its way."""
+        return self not in self.app.screen_stack
+
+    def action_leave(self) -> None:
+        """Leave once the form has been drawn: a Select that goes while it is being mounted ends the app."""
+        self.call_after_refresh(self._leave)
+
+    def _leave(self) -> None:
+        if not self.left:
+            self.dismiss("")
+
+    def fields(self) -> Iterable[Field]:
+        """Every field of the form."""
+        return self.query(Field)
+
+    def clear_mistakes(self) -> None:
+        """Nothing is wrong any more."""
+        for field in self.fields():
+            field.blame("")
+        self.query_one("#foot", Static).update("")
+
+    def blame(self, error: RelayError) -> None:
+        """Say what is wrong beside the field that it is about."""
+        self.clear_mistakes()
+        hint = format_hint(error.hint)
+        words = f"{error.title}. {hint}" if hint else error.title
+        found = self.query(f"#field-{getattr(error, 'field', 'none')}")
+        if found:
+            found.first(Field).blame(words)
+        else:
+            lines = filter(None, (error.title, error.detail, hint))
+            self.query_one("#foot", Static).update(Content("\n".join(map(clean, lines))))

@@ -1,0 +1,1 @@
+"""Keys: the table of actions, the user's key map, the key queue."""

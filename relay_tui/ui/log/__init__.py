@@ -1,0 +1,1 @@
+"""The log: pane, view and the merged log of several sessions."""

@@ -1,0 +1,1 @@
+"""Log lines in memory: buffer, search, positions. No widgets, no Textual."""

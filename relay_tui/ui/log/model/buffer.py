@@ -1,0 +1,237 @@
+"""The lines of a log, bounded in number and memory. Knows no terminal and no widget."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from relay_tui.domain.log_batch import CONTINUED, EMPTY_BATCH, NOTICE, STREAM_BITS, TIMELESS, LogBatch, pack_times
+from relay_tui.text.sanitize import clean_block
+from relay_tui.ui.log.model.continuations import ContinuationIndex
+
+LINES = 100_000
+BYTES = 64 << 20
+_SMALL = 8 * 1024  # bytes up to which a block takes in the next batch, so that single lines do not weigh
+_PER_LINE = 9
+_PER_BLOCK = 400
+
+
+class LogLine(NamedTuple):
+    """One line as it came, escape sequences included. `continued`: it carries on a line that was too long."""
+
+    raw: str
+    stream: int
+    continued: bool = False
+    time: bytes = b""
+    log: int = 0
+    """Which log it is of, where there are several."""
+    name: str = ""
+    """What of `raw` names that log, where it stands before a piece."""
+
+
+class LogicalLine(NamedTuple):
+    """A line that may have come in pieces: the number it began with, and those of all pieces that are there."""
+
+    head: int
+    pieces: list[int]
+
+
+class LogBuffer:
+    """Keeps the newest lines of a log, as the engine sent them. For one thread.
+
+    Lines have absolute numbers that never change: `first` is the oldest one kept, `end` the one to come. So a
+    reader keeps its place while old lines are trimmed, or older ones are put before them. Taking a batch in costs
+    nothing per line.
+    """
+
+    def __init__(self, max_lines: int = LINES, max_bytes: int = BYTES) -> None:
+        self.max_lines = max(max_lines, 1)
+        self.max_bytes = max_bytes
+        self._blocks: list[LogBatch] = []
+        self._origins: list[int] = []  # the number of each block's first line, trimmed or not
+        self._wholes = ContinuationIndex()
+        self._first = self._end = self._size = self._dropped = 0
+        self._begun = EMPTY_BATCH
+
+    def __len__(self) -> int:
+        return self._end - self._first
+
+    @property
+    def first(self) -> int:
+        """The absolute number of the oldest line kept."""
+        return self._first
+
+    @property
+    def end(self) -> int:
+        """The absolute number that the next line will get."""
+        return self._end
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were trimmed since the last `clear`."""
+        return self._dropped
+
+    @property
+    def size(self) -> int:
+        """The memory the kept lines take, in bytes, about."""
+        return self._size
+
+    @property
+    def room(self) -> int:
+        """How many lines could be put before the first."""
+        if not self._end - self._first:
+            return self.max_lines
+        by_size = (self.max_bytes - self._size) * len(self) // max(self._size, 1)
+        return max(0, min(self.max_lines - len(self), by_size))
+
+    @property
+    def blocks(self) -> list[LogBatch]:
+        """The lines as they came; the first block may begin with some that were trimmed."""
+        return list(self._blocks)
+
+    @property
+    def partial_line(self) -> list[LogLine]:
+        """The lines whose ends have not come. They have no numbers, and are not among the others."""
+        return [_line(self._begun, index) for index in range(len(self._begun))]
+
+    def begin(self, lines: LogBatch) -> None:
+        """These are begun now, and no others."""
+        self._begun = lines
+
+    def copy(self) -> LogBuffer:
+        """The lines of this moment, also those begun, for another thread; their bytes are not copied."""
+        twin = LogBuffer(len(self) + len(self._begun), sys.maxsize)
+        twin._blocks, twin._origins = list(self._blocks), list(self._origins)
+        twin._wholes = self._wholes.copy()
+        twin._first, twin._end = self._first, self._end
+        twin.append(self._begun)
+        return twin
+
+    def line(self, number: int) -> LogLine:
+        """The line of an absolute number; IndexError if it is not there, or no longer."""
+        if not self._first <= number < self._end:
+            raise IndexError(number)
+        at = bisect_right(self._origins, number) - 1
+        return _line(self._blocks[at], number - self._origins[at])
+
+    def lines(self, start: int, stop: int) -> Iterator[tuple[int, LogLine]]:
+        """Numbers and lines of a range, as far as it is there."""
+        number, stop = max(start, self._first), min(stop, self._end)
+        at = bisect_right(self._origins, number) - 1
+        while number < stop:
+            block, origin = self._blocks[at], self._origins[at]
+            for index in range(number - origin, min(len(block), stop - origin)):
+                yield origin + index, _line(block, index)
+            number = origin + len(block)
+            at += 1
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether there is any line that came in pieces."""
+        return bool(self._wholes)
+
+    def whole(self, number: int, line: LogLine) -> LogicalLine:
+        """The line that a line is a piece of, or is; others' lines may stand between its pieces."""
+        head, rest = self._wholes.whole(number, (line.log, line.stream))
+        return LogicalLine(head, [head, *rest] if head >= self._first else list(rest))
+
+    def begun_whole(self, line: LogLine) -> list[int]:
+        """The pieces that one of the begun lines carries on."""
+        head = self._wholes.latest((line.log, line.stream)) if line.continued else None
+        return [] if head is None or head < self._first else self.whole(head, line).pieces
+
+    def append(self, batch: LogBatch) -> None:
+        """Take in what came, and drop the oldest lines if there are too many now."""
+        if not batch:
+            return
+        self._wholes.append(batch, self._end)
+        if self._blocks and _fits(self._blocks[-1], batch):
+            self._size -= _weight(self._blocks[-1])
+            self._blocks[-1] = _joined(self._blocks[-1], batch)
+        else:
+            self._blocks.append(batch)
+            self._origins.append(self._end)
+        self._size += _weight(self._blocks[-1])
+        self._end += len(batch)
+        self._trim()
+
+    def prepend(self, batches: list[LogBatch]) -> int:
+        """Put older lines before the first, as many as there is room for; answer how many."""
+        before = self._first
+        if self._blocks and self._first > self._origins[0]:
+            return 0  # there was no room: lines were trimmed here
+        for batch in reversed(batches):
+            room = self.room
+            if room < len(batch):
+                batch = batch.only(range(len(batch) - room, len(batch)))
+            if batch:
+                self._first -= len(batch)
+                self._wholes.prepend(batch, self._first)
+                self._blocks.insert(0, batch)
+                self._origins.insert(0, self._first)
+                self._size += _weight(batch)
+            if room <= len(batch):
+                break
+        return before - self._first
+
+    def append_notice(self, text: str) -> None:
+        """Add lines of relay's own."""
+        lines = [line.encode() for line in clean_block(text).split("\n")]
+        self.append(pack_times(lines, bytes([NOTICE | TIMELESS]) * len(lines)))
+
+    def clear(self) -> None:
+        """Forget every line. Numbers go on, so that an old one never names a new line."""
+        self._first = self._end
+        self._blocks.clear()
+        self._origins.clear()
+        self._wholes = ContinuationIndex()
+        self._size = self._dropped = 0
+        self._begun = EMPTY_BATCH
+
+    def _trim(self) -> None:
+        """Whole blocks go when they are too heavy or hold nothing any more; in the first one lines are passed over."""
+        gone = 0
+        while gone < len(self._blocks) - 1:
+            if self._size <= self.max_bytes and self._end - self._origins[gone + 1] < self.max_lines:
+                break
+            self._size -= _weight(self._blocks[gone])
+            gone += 1
+        first = max(self._first, self._origins[gone], self._end - self.max_lines)
+        del self._blocks[:gone], self._origins[:gone]
+        self._dropped += first - self._first
+        if first > self._first and self._wholes:
+            self._wholes.forget(first)
+        self._first = first
+
+
+def _line(block: LogBatch, index: int) -> LogLine:
+    time, text = block.parts(index)
+    flags = block.flags[index]
+    raw = text.decode("utf-8", "replace")
+    if not block.logs:
+        return LogLine(raw, flags & STREAM_BITS, bool(flags & CONTINUED), time)
+    name = text[: block.names[index]].decode("utf-8", "replace")
+    return LogLine(raw, flags & STREAM_BITS, bool(flags & CONTINUED), time, block.logs[index], name)
+
+
+def _fits(block: LogBatch, batch: LogBatch) -> bool:
+    """Whether a block takes in a batch."""
+    return len(block.data) + len(batch.data) <= _SMALL and bool(block.logs) is bool(batch.logs)
+
+
+def _weight(block: LogBatch) -> int:
+    return len(block.data) + _PER_LINE * len(block) + _PER_BLOCK
+
+
+def _joined(one: LogBatch, other: LogBatch) -> LogBatch:
+    shift = len(one.data)
+    starts, ends = array("I", one.starts), array("I", one.ends)
+    starts.extend(at + shift for at in other.starts)
+    ends.extend(at + shift for at in other.ends)
+    logs, names = array("I", one.logs), array("I", one.names)
+    logs.extend(other.logs)
+    names.extend(other.names)
+    return LogBatch(one.data + other.data, starts, ends, one.flags + other.flags, logs, names)

@@ -1,0 +1,132 @@
+"""Which lines of a log are pieces of one: what is too long to come whole may have other lines between its pieces."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from relay_tui.domain.log_batch import CONTINUED, STDERR, STDOUT, STREAM_BITS, TIMELESS, LogBatch
+
+_PIECE = re.compile(bytes([91, *(CONTINUED | s | t for s in (STDOUT, STDERR) for t in (0, TIMELESS)), 93]))
+
+Key = tuple[int, int]
+"""Of whom a line is: of which log, and which of its streams."""
+
+
+class _Pieces:
+    """The lines of one stream that carry on others: their numbers, and those of the lines that they carry on."""
+
+    __slots__ = ("heads", "numbers")
+
+    def __init__(self) -> None:
+        self.numbers = array("q")
+        self.heads = array("q")
+
+
+class ContinuationIndex:
+    """Knows the pieces of every line that has any. Most logs have none, and pay for none."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[Key, _Pieces] = {}
+        self._latest: dict[Key, int] = {}  # where the present line of each stream began
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    def copy(self) -> ContinuationIndex:
+        """The same of this moment."""
+        twin = ContinuationIndex()
+        twin._latest = dict(self._latest)
+        for key, pieces in self._pieces.items():
+            twin._pieces[key] = copied = _Pieces()
+            copied.numbers, copied.heads = pieces.numbers[:], pieces.heads[:]
+        return twin
+
+    def latest(self, key: Key) -> int | None:
+        """Where the present line of a stream began."""
+        return self._latest.get(key)
+
+    def append(self, batch: LogBatch, origin: int) -> None:
+        """Take in lines that are numbered from `origin` on."""
+        for key, number, head in _found(batch, origin, self._latest):
+            pieces = self._pieces.setdefault(key, _Pieces())
+            pieces.numbers.append(number)
+            pieces.heads.append(head)
+
+    def prepend(self, batch: LogBatch, origin: int) -> None:
+        """Take in lines before all others: what seemed to begin with a piece may carry on one of them."""
+        latest: dict[Key, int] = {}
+        earlier = ContinuationIndex()
+        for key, number, head in _found(batch, origin, latest):
+            pieces = earlier._pieces.setdefault(key, _Pieces())
+            pieces.numbers.append(number)
+            pieces.heads.append(head)
+        for key, pieces in self._pieces.items():
+            orphan = pieces.heads[0]
+            if key in latest and orphan == pieces.numbers[0]:
+                for at in range(bisect_right(pieces.heads, orphan)):
+                    pieces.heads[at] = latest[key]
+                if self._latest.get(key) == orphan:
+                    self._latest[key] = latest[key]
+        for key, pieces in earlier._pieces.items():
+            later = self._pieces.get(key)
+            if later is not None:
+                pieces.numbers.extend(later.numbers)
+                pieces.heads.extend(later.heads)
+            self._pieces[key] = pieces
+        self._latest = latest | self._latest
+
+    def forget(self, first: int) -> None:
+        """Lines before that one are gone. What is left of a line is still known by the number it began with."""
+        for key in list(self._pieces):
+            pieces = self._pieces[key]
+            gone = bisect_left(pieces.numbers, first)
+            del pieces.numbers[:gone], pieces.heads[:gone]
+            if not pieces.numbers:
+                del self._pieces[key]
+
+    def whole(self, number: int, key: Key) -> tuple[int, array[int]]:
+        """The number that a line of this one's began with, and those of all its pieces but the beginning."""
+        pieces = self._pieces.get(key)
+        if pieces is None:
+            return number, _NONE
+        at = bisect_left(pieces.numbers, number)
+        continues = at < len(pieces.numbers) and pieces.numbers[at] == number
+        head = pieces.heads[at] if continues else number
+        begin, end = bisect_left(pieces.heads, head), bisect_right(pieces.heads, head)
+        if begin < end and pieces.numbers[begin] == head:
+            begin += 1
+        return head, pieces.numbers[begin:end]
+
+
+_NONE: array[int] = array("q")
+
+
+def _found(batch: LogBatch, origin: int, latest: dict[Key, int]) -> Iterator[tuple[Key, int, int]]:
+    """Each line that carries on another, and which; `latest` is kept up. One of which nothing is known begins it."""
+    flags = batch.flags
+    if batch.logs:
+        for at, (log, flag) in enumerate(zip(batch.logs, flags, strict=True)):
+            key = log, flag & STREAM_BITS
+            if flag & CONTINUED:
+                yield key, origin + at, latest.setdefault(key, origin + at)
+            else:
+                latest[key] = origin + at
+        return
+    for found in _PIECE.finditer(flags):
+        at = found.start()
+        stream = flags[at] & STREAM_BITS
+        head = _last(flags, stream, at)
+        if head >= 0:
+            latest[0, stream] = origin + head
+        yield (0, stream), origin + at, latest.setdefault((0, stream), origin + at)
+    for stream in (STDOUT, STDERR):
+        if (head := _last(flags, stream, len(flags))) >= 0:
+            latest[0, stream] = origin + head
+
+
+def _last(flags: bytes, stream: int, end: int) -> int:
+    """Where a line of a stream begins last; -1: nowhere."""
+    return max(flags.rfind(stream, 0, end), flags.rfind(stream | TIMELESS, 0, end))

@@ -1,0 +1,85 @@
+"""A log's lines as plain text, what came in pieces put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from relay_tui.text.ansi import file_text, plain_text
+from relay_tui.ui.log.model.buffer import LogBuffer, LogLine
+from relay_tui.ui.log.model.pattern import Pattern
+
+if TYPE_CHECKING:
+    from relay_tui.ui.log.model.buffer import LogBuffer, LogLine
+    from relay_tui.ui.log.model.pattern import Pattern
+
+
+def plain_lines(buffer: LogBuffer, wanted: Pattern | None, *, times: bool) -> Iterator[str]:
+    """Every line that is wanted, with its time if asked for, and a newline; what was too long is whole again.
+
+    The lines are those of the moment of the call; they may be taken in another thread.
+    """
+    return _lines(buffer.copy(), wanted, times)
+
+
+def _lines(buffer: LogBuffer, wanted: Pattern | None, times: bool) -> Iterator[str]:
+    in_pieces = buffer.in_pieces
+    for number, line in buffer.lines(buffer.first, buffer.end):
+        pieces = buffer.whole(number, line).pieces if in_pieces else [number]
+        if pieces[0] != number:
+            continue
+        name = name_before(line) if len(pieces) > 1 else line.name
+        if wanted is not None and not wanted.accepts_text(_judged(buffer, pieces, line), name):
+            continue
+        yield f"{line.time.decode(errors='replace')} " if times and line.time else ""
+        yield file_text(line.raw)
+        for piece in pieces[1:]:
+            yield file_text(bare(buffer.line(piece)))
+        yield "\n"
+
+
+def _judged(buffer: LogBuffer, pieces: list[int], line: LogLine) -> str:
+    return plain_text(line.raw) if len(pieces) == 1 else "".join(whole_text(map(buffer.line, pieces)))
+
+
+def join_continuations(buffer: LogBuffer, numbers: Iterable[int], begun: Sequence[LogLine]) -> str:
+    """The lines of which these are, or have, pieces: whole, plain, each once; behind them those that are begun."""
+    texts: dict[int, str] = {}
+    for number in numbers:
+        whole = buffer.whole(number, buffer.line(number))
+        if whole.head not in texts:
+            texts[whole.head] = _put_together([buffer.line(piece) for piece in whole.pieces])
+    for at, line in enumerate(begun, buffer.end):
+        pieces = buffer.begun_whole(line)
+        texts[pieces[0] if pieces else at] = _put_together([*map(buffer.line, pieces), line])
+    return "\n".join(texts.values())
+
+
+def _put_together(lines: Sequence[LogLine]) -> str:
+    return "".join([plain_text(lines[0].raw), *(plain_text(bare(line)) for line in lines[1:])])
+
+
+MOST = 2 << 20
+"""Characters of a line that patterns are tried on: one may never end."""
+
+
+def bare(line: LogLine) -> str:
+    """A piece's text without the name of its log, which stands before it where other logs' lines do."""
+    return line.raw.removeprefix(line.name) if line.continued else line.raw
+
+
+def name_before(line: LogLine) -> str:
+    """What stands before a text that begins with this piece."""
+    return "" if line.continued else line.name
+
+
+def whole_text(lines: Iterable[LogLine]) -> list[str]:
+    """What pieces say, one by one, as far as patterns are tried on it."""
+    texts: list[str] = []
+    size = 0
+    for line in lines:
+        texts.append(plain_text(bare(line)))
+        size += len(texts[-1])
+        if size >= MOST:
+            break
+    return texts

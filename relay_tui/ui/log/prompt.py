@@ -1,0 +1,106 @@
+"""The line in which a log's search or filter is typed; what is wrong with a pattern stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from textual import on
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widgets import Input
+
+from relay_tui.ui.keys.actions import key_of
+from relay_tui.ui.log.model.pattern import Pattern, compile_pattern
+from relay_tui.ui.widgets.overlay_input import OverlayInput
+
+if TYPE_CHECKING:
+    from relay_tui.ui.widgets.key_bar import KeyBar
+
+Kind = Literal["search", "filter"]
+_SIGNS: dict[Kind, str] = {"search": " / ", "filter": " & "}
+_HINTS: dict[Kind, str] = {
+    "search": f"a regular expression; {key_of('log_next')} and {key_of('log_previous')} go on",
+    "filter": "show only lines that match; ! before it: only those that do not",
+}
+
+
+class LogPrompt(OverlayInput):
+    """Asks for a pattern, in place of the key bar. `use` gets it as it is typed, and in the end with True."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"log-prompt--sign", "log-prompt--wrong"}
+    DEFAULT_CSS = """
+    LogPrompt.-textual-compact { padding: 0 1 0 3; }
+    LogPrompt {
+        & > .log-prompt--sign { color: $text-accent; text-style: bold; }
+        & > .log-prompt--wrong { color: $text-error; }
+    }
+    """
+
+    def __init__(self, under: KeyBar | OverlayInput, use: Callable[[Kind, Pattern | None, bool], None]) -> None:
+        super().__init__(under, id="log-prompt")
+        self._use = use
+        self._kind: Kind = "search"
+        self._wrong = ""
+        self._before: Pattern | None = None
+
+    def ask(self, kind: Kind, text: str) -> None:
+        """Begin with the pattern that is there already."""
+        self._kind = kind
+        with self.prevent(Input.Changed):
+            self.value = text
+        self.placeholder = _HINTS[kind]
+        self._before, _ = self._judge(text)
+        self.show(True)
+        self.screen.set_focus(self)
+
+    def take_back(self) -> None:
+        """Have the pattern that was there before this was asked for."""
+        self._use(self._kind, self._before, False)
+
+    def _judge(self, text: str) -> tuple[Pattern | None, bool]:
+        """The pattern, and whether it is one; says what is wrong."""
+        try:
+            found, self._wrong = compile_pattern(text, invertible=self._kind == "filter"), ""
+        except ValueError as error:
+            found, self._wrong = None, str(error)
+        self.refresh()
+        return found, not self._wrong
+
+    @on(Input.Changed)
+    def typed(self, event: Input.Changed) -> None:
+        """Use it as it is typed, where it makes sense."""
+        event.stop()
+        found, right = self._judge(event.value)
+        if right and self.is_open:
+            self._use(self._kind, found, False)
+
+    async def action_submit(self) -> None:
+        """Keep it at once: a message would come after the next key, the log's. What is wrong is mended first."""
+        found, right = self._judge(self.value)
+        if right:
+            self._use(self._kind, found, True)
+        else:
+            self.app.bell()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The sign before what is typed; what is wrong with it after it, as far as there is room."""
+        if not self.is_open:
+            return super().render_lines(crop)
+        width = self.outer_size.width
+        [line] = super().render_lines(Region(0, 0, width, 1))
+        sign = "log-prompt--wrong" if self._wrong else "log-prompt--sign"
+        parts = [self._segment(_SIGNS[self._kind], sign), line.crop(3, width)]
+        if self._wrong:
+            free = width - 3 - cell_len(self.value) - 2
+            words = f" {self._wrong} "
+            if cell_len(words) > free:
+                words = set_cell_size(words, max(0, free - 1)) + "…"
+            room = min(cell_len(words), max(0, free))
+            parts = [parts[0], line.crop(3, width - room), self._segment(words, "log-prompt--wrong")]
+        return [Strip.join(parts).crop(crop.x, crop.right)]
+
+    def _segment(self, words: str, name: str) -> Strip:
+        return Strip([Segment(words, self.get_component_rich_style(name))])

@@ -1,0 +1,67 @@
+"""What a log's view is doing, as the words in its pane's border."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from relay_tui.ui.keys.actions import key_of
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """Everything that changes what is seen of a log."""
+
+    following: bool = True
+    unseen: int = 0
+    filter: str = ""
+    found: int | None = None
+    """Lines that the search finds; None: nothing is sought."""
+    current: int = 0
+    """Which of them one stands on, from 1; 0: none yet."""
+    sought: str = ""
+    searching: bool = False
+    """Whether lines are still being looked at."""
+    given_up: bool = False
+    """Whether the search, or the filter, was too slow."""
+    wrap: bool = False
+    times: bool = False
+    since: str = ""
+    dropped: int = 0
+    loading: bool = False
+    saving: int | None = None
+    """How many lines there are by now of those that are to be saved; None: none are."""
+    without_older: str = ""
+    """At the first line: why there are none before it; else empty."""
+    connection: str = ""
+    """'' while all is well, else 'reconnecting' or 'ended'."""
+
+    def counted_on_from(self, before: LogState) -> bool:
+        """Whether nothing but a count has changed that goes on by itself."""
+        found = before.found if self.found is not None and before.found is not None else self.found
+        saving = before.saving if self.saving is not None and before.saving is not None else self.saving
+        unseen = before.unseen if self.unseen and before.unseen else self.unseen
+        counts = replace(self, dropped=before.dropped, found=found, saving=saving, unseen=unseen)
+        return counts == before and bool(before.dropped or not self.dropped)
+
+
+def format_state(state: LogState, dot: str) -> str:
+    """The line in the border: nothing that goes without saying but whether it follows."""
+    parts = [state.connection or ("following" if state.following else "paused")]
+    if state.saving is not None:
+        parts.append(f"saving, {state.saving:,} lines so far, {key_of('back')} stops")
+    elif state.loading:
+        parts.append("loading older lines")
+    elif state.without_older:
+        parts.append(f"older lines {state.without_older}")
+    if state.found is not None:
+        of = f"{state.current:,} of {state.found:,}" if state.current else f"{state.found:,}"
+        parts.append(f"/{state.sought} {of}" + ("+" if state.searching else ""))
+    if state.filter:
+        parts.append(f"&{state.filter}")
+    if state.given_up:
+        parts.append("too slow a pattern: given up")
+    parts += ["wrap"] if state.wrap else []
+    parts += ["time"] if state.times else []
+    parts += [f"since {state.since}"] if state.since else []
+    parts += [f"{state.dropped:,} dropped"] if state.dropped else []
+    return f" {dot} ".join(parts)

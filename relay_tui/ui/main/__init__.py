@@ -1,0 +1,1 @@
+"""The main screen: projects, sessions and the details of one session."""

@@ -1,0 +1,1 @@
+"""Pure functions that turn domain values into text and cells. No widgets."""

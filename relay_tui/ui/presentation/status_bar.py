@@ -1,0 +1,60 @@
+"""Status bar contents as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from relay_tui.domain.models import CloneState, SessionState
+from relay_tui.services.runtime_router import DOCKER
+from relay_tui.text.sanitize import clean
+from relay_tui.ui.presentation.columns import Tone
+from relay_tui.ui.presentation.formatting import Glyphs
+
+if TYPE_CHECKING:
+    from relay_tui.domain.events import EngineStatus
+    from relay_tui.ui.state import AppState
+
+
+def format_processes(status: EngineStatus, glyphs: Glyphs) -> str:
+    """What else sessions can run on, in few words; '' while it is not known."""
+    if status.state != "up":
+        return ""
+    return f" {glyphs.dot} processes {'not isolated' if 'not isolated' in status.words else 'in a sandbox'}"
+
+
+def format_engine(world: AppState, glyphs: Glyphs) -> tuple[str, Tone]:
+    """The engine's state in words, and their tone. Where every session is a process, nobody misses it."""
+    status, sessions = world.engine, world.records.live_sessions()
+    if status.state == "up":
+        return f"{glyphs.up} {clean(status.words, limit=60)}", "good"
+    if status.state == "down" and sessions and all(session.runtime != DOCKER for session in sessions):
+        return "no engine", "dim"
+    if status.state == "down":
+        return f"{glyphs.down} engine down: {clean(status.words, limit=160)}", "bad"
+    return f"{glyphs.busy} looking for the engine", "dim"
+
+
+def state_counts(world: AppState) -> Sequence[tuple[str, Tone]]:
+    """How many there are of what, the failed ones in their colour."""
+    sessions = world.records.live_sessions()
+    down = world.engine.state == "down"
+    known = [session for session in sessions if not down or session.runtime != DOCKER]
+    running = sum(session.state is SessionState.RUNNING for session in known)
+    failed = sum(session.state is SessionState.ERROR for session in sessions)
+    failed += sum(project.clone_state is CloneState.ERROR for project in world.records.live_projects())
+    words: list[tuple[str, Tone]] = [
+        (_many(len(world.records.live_projects()), "project"), ""),
+        (_many(len(sessions), "session"), ""),
+    ]
+    if not down or known:
+        words.append((f"{running} running", "good" if running else "dim"))
+    if failed:
+        words.append((f"{failed} failed", "bad"))
+    if world.jobs:
+        words.append((f"{len(world.jobs)} at work", "busy"))
+    return words
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

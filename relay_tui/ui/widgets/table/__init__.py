@@ -1,0 +1,1 @@
+"""A table whose rows are updated by key and drawn on demand."""
