@@ -543,7 +543,7 @@ def test_a_lock_whose_holder_is_stopped_and_a_store_that_is_damaged(sick: Instal
 _HOLD = """
 import sys, time
 from pathlib import Path
-from relay_tui.adapters.locks import FileLocks
+from relay_tui.adapters.filesystem.file_locks import FileLocks
 
 with FileLocks(Path(sys.argv[1])).hold("p-alpha", "relay: Cloning alpha"):
     print("held", flush=True)

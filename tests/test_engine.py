@@ -195,7 +195,7 @@ def test_dead_socket_and_dead_port_and_strangers(tmp_path: Path, monkeypatch: py
 
 
 def test_importing_the_adapter_does_not_import_docker() -> None:
-    script = "import sys, relay_tui.adapters.engine; sys.exit('docker' in sys.modules or 'requests' in sys.modules)"
+    script = "import sys, relay_tui.adapters.docker; sys.exit('docker' in sys.modules or 'requests' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
@@ -917,7 +917,7 @@ def test_engine_over_tls(sessions: Sessions, tmp_path: Path, monkeypatch: pytest
         runtime = DockerRuntime(tmp_path / "data", tmp_path)
         assert runtime.list_containers()[0].container_id == container_id
         given = os.urandom(8 << 20)
-        script = "import sys; from pathlib import Path; from relay_tui.adapters.engine import DockerRuntime as R\n"
+        script = "import sys; from pathlib import Path; from relay_tui.adapters.docker import DockerRuntime as R\n"
         script += "sys.exit(R(Path('/'), Path('/')).run(sys.argv[1], ['cat']))"
         command = [sys.executable, "-c", script, container_id]
         done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=30)

@@ -153,7 +153,7 @@ def _stop_clock(monkeypatch: pytest.MonkeyPatch, at: float) -> None:
     monkeypatch.setattr("time.time", lambda: at)
     monkeypatch.setattr("time.time_ns", lambda: int(at * 1e9))
     words = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    for module in ("model", "services.sessions", "services.projects", "services.observe"):
+    for module in ("domain.models", "services.sessions.service", "services.projects", "services.sessions.observation"):
         monkeypatch.setattr(f"relay_tui.{module}.now", lambda: words)
 
 

@@ -340,14 +340,14 @@ def test_a_full_disk_is_never_gits_fault(adapter: GitAdapter, tmp_path: Path) ->
 import sys
 from pathlib import Path
 from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.git.credentials import lend
-from relay_tui.errors import FileSystemError
-from relay_tui.services.ports import Source
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git.credentials import provide_credentials
+from relay_tui.domain.errors import FileSystemError
+from relay_tui.ports import CloneSource
+from relay_tui.ports.task import TaskContext
 disk, adapter = Path(sys.argv[1]), GitAdapter()
-options = dict(branch="main", new_branch="", origin="/x", watch=Watch())
+options = dict(branch="main", new_branch="", origin="/x", task=TaskContext())
 clones = (
-    lambda: adapter.clone_base(Source({str(upstream)!r}), disk / "base.git", Watch()),
+    lambda: adapter.clone_base(CloneSource({str(upstream)!r}), disk / "base.git", TaskContext()),
     lambda: adapter.clone_session(Path({str(base)!r}), disk / "s", **options),
 )
 for clone in clones:
@@ -476,11 +476,11 @@ def test_a_session_clone_does_not_wait_for_gitpython(base: Path) -> None:
 import sys
 from pathlib import Path
 from relay_tui.adapters.git import GitAdapter
-from relay_tui.adapters.git.credentials import lend
-from relay_tui.services.watch import Watch
+from relay_tui.adapters.git.credentials import provide_credentials
+from relay_tui.ports.task import TaskContext
 adapter, base = GitAdapter(), Path({str(base)!r})
 adapter.branches(base), adapter.identity(), adapter.check_branch_name("x")
-adapter.clone_session(base, base.parent / "s", branch="main", new_branch="x", origin="/x", watch=Watch())
+adapter.clone_session(base, base.parent / "s", branch="main", new_branch="x", origin="/x", task=TaskContext())
 print("git" in sys.modules)
 """
     done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True)

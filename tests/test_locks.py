@@ -21,7 +21,7 @@ SOURCE = Path(relay_tui.__file__).parent.parent
 HOLD = """
 import subprocess, sys
 from pathlib import Path
-from relay_tui.adapters.locks import FileLocks
+from relay_tui.adapters.filesystem.file_locks import FileLocks
 with FileLocks(Path(sys.argv[1])).hold("fox", "relay session create"):
     if len(sys.argv) > 2:
         print(subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL).pid, flush=True)
@@ -31,8 +31,8 @@ with FileLocks(Path(sys.argv[1])).hold("fox", "relay session create"):
 COUNT = """
 import sys
 from pathlib import Path
-from relay_tui.adapters.locks import FileLocks
-from relay_tui.errors import ConflictError
+from relay_tui.adapters.filesystem.file_locks import FileLocks
+from relay_tui.domain.errors import ConflictError
 locks, counter, left = FileLocks(Path(sys.argv[1])), Path(sys.argv[2]), 50
 while left:
     try:

@@ -24,8 +24,8 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from relay_tui.config import load
-from relay_tui.ui import actions
-from relay_tui.ui.own_keys import with_own
+from relay_tui.ui.keys import actions
+from relay_tui.ui.keys.keymap import with_own
 config = load(Path(sys.argv[2]))
 actions.use(with_own(actions.ACTIONS, config.keys, config.path))
 from fakes import build
@@ -65,17 +65,17 @@ import asyncio, re, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from relay_tui.config import Config
-from relay_tui.ui import actions
-from relay_tui.ui.own_keys import with_own
+from relay_tui.ui.keys import actions
+from relay_tui.ui.keys.keymap import with_own
 letters = (f"alt+{c}" for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 K = {a.name: " ".join(next(letters) for _ in a.keys.split(",")) for a in actions.ACTIONS}
 actions.use(with_own(actions.ACTIONS, K, Path("config.toml")))
 from fakes import build
 from on_screen import a_project, a_session, shown
-from relay_tui.errors import Fault
-from relay_tui.model import SessionState
+from relay_tui.domain.errors import Fault
+from relay_tui.domain.models import SessionState
 from relay_tui.ui.demo import HINTS
-from relay_tui.ui.hints import Hints
+from relay_tui.ui.widgets.hints_panel import HintsPanel
 
 OLD = re.compile(r"(?<![\\w+])([A-Za-z?]|esc|ctrl\\+r) +(again|and|to|[a-z]+s)\\b")
 config = Config(glyphs="unicode", path=Path("config.toml"))

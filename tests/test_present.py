@@ -149,7 +149,7 @@ def test_counts() -> None:
     ],
 )
 def test_the_locale(variables: dict[str, str], utf8: bool) -> None:
-    program = "from relay_tui.terminal import utf8_locale; print(utf8_locale())"
+    program = "from relay_tui.terminal_info import utf8_locale; print(utf8_locale())"
     done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(utf8)
 

@@ -40,8 +40,8 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from relay_tui.adapters.process.runtime import ProcessRuntime
 from relay_tui.paths import DataDir
-from relay_tui.services.ports import ContainerSpec
-from relay_tui.services.watch import Watch
+from relay_tui.ports import ContainerSpec
+from relay_tui.ports.task import TaskContext
 place = DataDir(Path(sys.argv[2]))
 place.prepare()
 runtime = ProcessRuntime(place)
@@ -61,11 +61,11 @@ def make(session, command):
     clone.mkdir(parents=True, exist_ok=True)
     labels = {"relay.session": session, "relay.project": "p1"}
     return runtime.create(ContainerSpec(name=session, image="", command=command, tty=True, workspace=clone,
-        labels=labels, network=sys.argv[4], runtime="process", isolated=isolated, readable=readable), Watch())
+        labels=labels, network=sys.argv[4], runtime="process", isolated=isolated, readable=readable), TaskContext())
 
 clone = place.session("p1", "s1")
 sibling = make("s2", ())
-from relay_tui.errors import RelayError
+from relay_tui.domain.errors import RelayError
 try:
     runtime.start(sibling)
 except RelayError as error:

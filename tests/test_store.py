@@ -519,8 +519,8 @@ INCREMENT = """
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
-from relay_tui.adapters.store import TinyStore
-store = TinyStore(Path(sys.argv[1]))
+from relay_tui.adapters.store import TinyDBStore
+store = TinyDBStore(Path(sys.argv[1]))
 for _ in range(int(sys.argv[2])):
     with store.transaction() as transaction:
         session = transaction.records.sessions["s1"]

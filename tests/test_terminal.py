@@ -30,8 +30,8 @@ from relay_tui.ports.task import TaskContext
 _CHILD = """
 import sys
 from pathlib import Path
-from relay_tui.adapters.engine import DockerRuntime
-from relay_tui.errors import RelayError
+from relay_tui.adapters.docker import DockerRuntime
+from relay_tui.domain.errors import RelayError
 verb, data, container_id, *command = sys.argv[1:]
 runtime = DockerRuntime(Path(data), Path(data))
 try:

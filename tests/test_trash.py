@@ -338,20 +338,20 @@ def test_of_a_purge_and_a_restore_at_once_one_wins_wholly(relay: Bench) -> None:
 _UNPRIVILEGED = """
 import contextlib, io, os, sys, tempfile
 sys.path[:0] = os.environ["IMPORTED_FROM"].split(os.pathsep)
-import docker, relay_tui.adapters.git, relay_tui.cli.commands
+import docker, relay_tui.adapters.git, relay_tui.cli.main
 from pathlib import Path
-from relay_tui.adapters.engine import DockerRuntime
+from relay_tui.adapters.docker import DockerRuntime
 place = Path(os.environ["RELAY_DATA_DIR"])
 group, user, *arguments = sys.argv[1:]
 # What is imported late has to be read while we may: the same once over another data dir, with something to purge.
 DockerRuntime(place, place / "cache").observe()
 with tempfile.TemporaryDirectory() as other, contextlib.redirect_stdout(io.StringIO()):
     (Path(other) / "trash" / "0elk-1700000000-1").mkdir(parents=True)
-    relay_tui.cli.commands.run(["--data-dir", other, *arguments])
+    relay_tui.cli.main.run(["--data-dir", other, *arguments])
 os.setgroups([int(group)])
 os.setresgid(int(user), int(user), int(user))
 os.setresuid(int(user), int(user), int(user))
-sys.exit(relay_tui.cli.commands.run(arguments))
+sys.exit(relay_tui.cli.main.run(arguments))
 """
 
 

@@ -1,6 +1,6 @@
 """What a session's sandbox keeps closed: looked for on this machine at each start, by name and by rule.
 
-By name: every home, relay's data dir, what relay_tui.hidden lists. By rule: the sockets of whatever listens here, and,
+By name: every home, relay's data dir, what relay_tui.sandbox_policy lists. By rule: the sockets of whatever listens here, and,
 for root, who may read everything, what the machine keeps from its ordinary users.
 """
 

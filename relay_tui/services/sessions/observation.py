@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from relay_tui.domain.errors import EngineError, Fault, RelayError
 from relay_tui.domain.models import DesiredState, Session, SessionState, now
-from relay_tui.ports import Runtime
 from relay_tui.text.sanitize import clean_block
 
 if TYPE_CHECKING:
-    from relay_tui.ports import ContainerState
+    from relay_tui.ports import ContainerState, Runtime
 
 
 GONE = Fault("engine", "The container is gone", "Something other than relay removed it.", "{retry} makes a new one.")
