@@ -83,7 +83,7 @@ config = Config(glyphs="unicode", path=Path("config.toml"))
 async def new(screen):
     await screen.sees(f"{K['new_project']} adds a repository")
     await screen.sees(f"{K['help']} shows every key.")
-    await screen.main.mount(Hints("A sample.", HINTS, ascii_only=False), before="#keys")
+    await screen.main.mount(HintsPanel("A sample.", HINTS, ascii_only=False), before="#keys")
     await screen.sees(f"{K['back']} hides this")
     await screen.sees(f"{K['shell']} a shell in the session's own clone")
     check(screen)

@@ -344,7 +344,7 @@ from relay_tui.adapters.docker import DockerRuntime
 place = Path(os.environ["RELAY_DATA_DIR"])
 group, user, *arguments = sys.argv[1:]
 # What is imported late has to be read while we may: the same once over another data dir, with something to purge.
-DockerRuntime(place, place / "cache").observe()
+DockerRuntime(place, place / "cache").list_containers()
 with tempfile.TemporaryDirectory() as other, contextlib.redirect_stdout(io.StringIO()):
     (Path(other) / "trash" / "0elk-1700000000-1").mkdir(parents=True)
     relay_tui.cli.main.run(["--data-dir", other, *arguments])

@@ -1,7 +1,7 @@
-"""What a session's sandbox keeps closed: looked for on this machine at each start, by name and by rule.
+"""Paths that a session's sandbox hides, found on this machine at each start, by name and by rule.
 
-By name: every home, relay's data dir, what relay_tui.sandbox_policy lists. By rule: the sockets of whatever listens here, and,
-for root, who may read everything, what the machine keeps from its ordinary users.
+By name: every home, relay's data directory and the paths that relay_tui.sandbox_policy lists. By rule: the sockets
+that a program listens on, and for root, who may read everything, the files that ordinary users may not read.
 """
 
 from __future__ import annotations
