@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import click
 
 from relay_tui.cli.context import CommandContext, command
 from relay_tui.cli.output import listing, table
-from relay_tui.config import Profile
-from relay_tui.services.sessions.container_spec import relaxed_hardening
 from relay_tui.text.format import format_size
+
+if TYPE_CHECKING:
+    from relay_tui.config import Profile
 
 
 @click.group()
@@ -57,6 +59,8 @@ def profile() -> None:
 @command
 def list_(desk: CommandContext) -> None:
     """List the profiles."""
+    from relay_tui.services.sessions.container_spec import relaxed_hardening
+
     profiles = [desk.relay.config.find_profile(name) for name in desk.relay.sessions.profile_names()]
     if desk.output.as_json:
         desk.output.document([_document(p) for p in profiles])
@@ -73,6 +77,8 @@ def list_(desk: CommandContext) -> None:
 @command
 def show_profile(desk: CommandContext, name: str) -> None:
     """Show a profile as it takes effect."""
+    from relay_tui.services.sessions.container_spec import relaxed_hardening
+
     found = desk.relay.config.find_profile(name)
     if desk.output.as_json:
         desk.output.document(_document(found))
@@ -82,6 +88,8 @@ def show_profile(desk: CommandContext, name: str) -> None:
 
 
 def _document(found: Profile) -> dict[str, object]:
+    from relay_tui.services.sessions.container_spec import relaxed_hardening
+
     values = {item.name: getattr(found, item.name) for item in fields(found)}
     return values | {
         "env": dict(found.env),

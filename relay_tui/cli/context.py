@@ -7,20 +7,19 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 
-from relay_tui.bootstrap import container
-from relay_tui.bootstrap import log_file as file_logging
 from relay_tui.cli.output import Output
 from relay_tui.domain.errors import RelayError
 from relay_tui.paths import log_file
-from relay_tui.services.relay import Relay
 from relay_tui.text import sanitize
 
-P = ParamSpec("P")
+if TYPE_CHECKING:
+    from relay_tui.services.relay import Relay
 
+P = ParamSpec("P")
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +59,9 @@ def command(function: Callable[Concatenate[CommandContext, P], int | None]) -> C
     def wrapper(
         context: click.Context, /, as_json: bool, data_dir: Path | None, *args: P.args, **kwargs: P.kwargs
     ) -> int | None:
+        from relay_tui.bootstrap import container  # imports every service: help and completion do without
+        from relay_tui.bootstrap import log_file as file_logging
+
         relay = container.build_relay(data_dir or context.find_root().obj)
         debug = bool(context.find_root().params.get("debug"))
         file_logging.log_to_file(debug=debug)

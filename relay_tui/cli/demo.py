@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from relay_tui.bootstrap.demo import DemoEnvironment, demo_environment
 from relay_tui.cli.output import Output, fail, progress
-from relay_tui.cli.tui import load_keymap
 from relay_tui.domain.errors import ConfigError, RelayError
-from relay_tui.services.demo import StepResult, format_error
 from relay_tui.text import sanitize
+
+if TYPE_CHECKING:
+    from relay_tui.bootstrap.demo import DemoEnvironment
+    from relay_tui.services.demo import StepResult
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -31,6 +32,8 @@ def demo(headless: bool, as_json: bool) -> int:
 
     Three sessions of it run: one serves, one tests in a loop, one fails. Without a terminal it is --headless.
     """
+    from relay_tui.bootstrap.demo import demo_environment  # imports every adapter: help and completion do without
+
     output = Output(as_json)
     with _ended_in_order():
         if headless or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -40,6 +43,8 @@ def demo(headless: bool, as_json: bool) -> int:
 
 
 def _on_screen(stage: DemoEnvironment) -> int:
+    from relay_tui.cli.tui import load_keymap
+
     with suppress(ConfigError):  # what is wrong in the configuration does not keep a demo from its own
         load_keymap(stage.relay.config)
     from relay_tui.ui.demo import run_demo
@@ -58,6 +63,9 @@ def _runs(stage: DemoEnvironment) -> str:
 
 def _headless(output: Output) -> int:
     """Every step in the foreground; 1 if any of them failed, the taking down included."""
+    from relay_tui.bootstrap.demo import demo_environment
+    from relay_tui.services.demo import StepResult, format_error
+
     steps: list[StepResult] = []
     choice: dict[str, object] = {}
 

@@ -8,20 +8,21 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from relay_tui.bootstrap import container
 from relay_tui.cli.output import Output, progress
-from relay_tui.ports.task import TaskContext
-from relay_tui.services.doctor import Check, CheckResult, CheckStatus
-from relay_tui.services.doctor.results import summary
-from relay_tui.terminal_info import detect_terminal
 from relay_tui.text import sanitize
 
-_COLOURS = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.BROKEN: "red"}
-"""The others are dim: bright black is the background of many a terminal."""
+if TYPE_CHECKING:
+    from relay_tui.ports.task import TaskContext
+    from relay_tui.services.doctor import Check, CheckResult
+
+_COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
+"""By status. The others are dim: bright black is the background of many a terminal."""
 _WIDTH = 9
 """Of the column with the verdict."""
 
@@ -42,6 +43,11 @@ def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout
     Changes nothing. Always in the same order; what leans on something that does not answer is "unknown". Ends with 1
     if anything is broken, and in any case within the timeout.
     """
+    from relay_tui.bootstrap import container
+    from relay_tui.services.doctor.results import CheckStatus, summary
+    from relay_tui.terminal_info import detect_terminal
+
+    import_module("relay_tui.bootstrap.demo")  # every adapter: on a busy machine that takes longer than a check may
     output = Output(as_json)
     begun = time.monotonic()
     examiner = container.build_doctor(
@@ -77,6 +83,8 @@ class _Progress:
 
 def _lines(found: CheckResult, width: int) -> str:
     """A result: verdict, name, what was found, folded; below it what mends it."""
+    from relay_tui.services.doctor.results import CheckStatus
+
     colour = _COLOURS.get(found.verdict)
     verdict = click.style(f"{found.verdict:<{_WIDTH}}", fg=colour, dim=colour is None)
     indent = " " * (_WIDTH + width + 3)
@@ -93,6 +101,8 @@ def _lines(found: CheckResult, width: int) -> str:
 
 
 def _document(findings: list[CheckResult]) -> dict[str, object]:
+    from relay_tui.services.doctor.results import CheckStatus
+
     counts = {str(verdict): sum(found.verdict is verdict for found in findings) for verdict in CheckStatus}
     rows = [_row(found) for found in findings]
     return {"ok": not counts[CheckStatus.BROKEN], "counts": counts, "findings": rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,10 +12,12 @@ from relay_tui.cli.context import CommandContext, command
 from relay_tui.cli.output import progress
 from relay_tui.domain.errors import EngineUnreachableError, InvalidInputError, RelayError
 from relay_tui.domain.hints import render_for_cli
-from relay_tui.services.reconcile.planner import ASKS, Step
-from relay_tui.services.reconcile.reconciler import Reconciler
 from relay_tui.text import sanitize
 from relay_tui.text.format import format_size
+
+if TYPE_CHECKING:
+    from relay_tui.services.reconcile.planner import Step
+    from relay_tui.services.reconcile.reconciler import Reconciler
 
 
 @click.command(short_help="Finish what a killed relay began; settle what no record knows.")
@@ -29,6 +32,8 @@ def reconcile(desk: CommandContext, dry_run: bool, adopt_unknown: bool, trash_un
 
     What no record knows is only reported, unless you ask for it to be adopted or to go.
     """
+    from relay_tui.services.reconcile.planner import ASKS
+
     if adopt_unknown and trash_unknown:
         raise InvalidInputError("adopt-unknown", "--adopt-unknown and --trash-unknown exclude each other")
     reconciler, strays = desk.relay.reconciler, desk.relay.strays

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,8 +21,10 @@ from relay_tui.domain.hints import render_for_cli
 from relay_tui.domain.models import DesiredState, Project, Records, Session, SessionState
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.naming import full_name
-from relay_tui.services.relay import Relay
 from relay_tui.text import sanitize
+
+if TYPE_CHECKING:
+    from relay_tui.services.relay import Relay
 
 _NOT_ASCII = re.compile(r"[^\n -~]")
 

@@ -14,9 +14,6 @@ from relay_tui.cli.runtime_options import agreed, ask_for_consent, on_runtime, p
 from relay_tui.domain.errors import ConflictError
 from relay_tui.domain.models import Project
 from relay_tui.services import naming
-from relay_tui.services.projects import NewProject
-from relay_tui.services.removal import describe
-from relay_tui.services.sessions.drafts import NewSession
 from relay_tui.text import sanitize
 
 
@@ -44,6 +41,9 @@ def add(
     not_isolated: bool,
 ) -> None:
     """Clone SOURCE, a URL or a local path, and start a first session on its default branch."""
+    from relay_tui.services.projects import NewProject  # with drafts, half of the time that help and completion take
+    from relay_tui.services.sessions.drafts import NewSession
+
     first = NewSession(project="", profile=profile, runtime=runtime, agreed=agreed(not_isolated))
     choice = desk.relay.sessions.choose_runtime(first)
     if choice.asks is not None:
@@ -112,6 +112,8 @@ def retry(desk: CommandContext, reference: str, source: str) -> None:
 @command
 def remove(desk: CommandContext, reference: str, yes: bool) -> None:
     """Remove a project with all its sessions, their containers and their clones."""
+    from relay_tui.services.removal import describe
+
     found = naming.find_project(desk.relay.store.read(), reference)
     sessions = desk.relay.projects.sessions_of(found.id)
     goes = format_removal(found, [session.name for session in sessions])

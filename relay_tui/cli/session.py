@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,12 +17,11 @@ from relay_tui.cli.output import format_fault, listing, print_result, progress, 
 from relay_tui.cli.runtime_options import agreed, ask_for_consent, on_runtime, print_runtime_choice
 from relay_tui.domain.errors import ConflictError, EngineUnreachableError, InvalidInputError, NotFoundError
 from relay_tui.domain.models import DesiredState, Session
-from relay_tui.domain.unsaved_work import SaveMethod
-from relay_tui.ports.task import TaskContext
 from relay_tui.services import naming
-from relay_tui.services.sessions.container_spec import relaxed_hardening, runs_on
-from relay_tui.services.sessions.drafts import NewSession
 from relay_tui.text import sanitize
+
+if TYPE_CHECKING:
+    from relay_tui.ports.task import TaskContext
 
 
 @click.group(short_help="Branches being worked on, each in its own clone.")
@@ -52,6 +52,8 @@ def create(
     not_isolated: bool,
 ) -> None:
     """Clone PROJECT's branch into a new session and start its container."""
+    from relay_tui.services.sessions.drafts import NewSession  # imports the services below it
+
     if branch and new_branch:
         raise InvalidInputError(
             "branch", "--branch and --new-branch exclude each other", hint="Use --from with --new-branch."
@@ -87,6 +89,8 @@ def create(
 @command
 def list_(desk: CommandContext, project: str, everything: bool) -> None:
     """List the sessions."""
+    from relay_tui.services.sessions.container_spec import runs_on
+
     unseen = desk.refresh_states()
     records = desk.relay.store.read()
     only = naming.find_project(records, project).id if project else None
@@ -283,6 +287,8 @@ def _tell(desk: CommandContext, session_id: str, words: str = "") -> None:
     if words:
         desk.output.say(sanitize.clean(f"{naming.full_name(records, found)} {print_result(found, words)}."))
         return
+    from relay_tui.services.sessions.container_spec import relaxed_hardening
+
     profile = desk.relay.sessions.profile(found)
     shown = {
         "id": found.id,
@@ -316,6 +322,8 @@ def remove(desk: CommandContext, reference: str, force: bool, push: bool, keep: 
 
     Refused, with exit code 4, while it holds work that is nowhere else.
     """
+    from relay_tui.domain.unsaved_work import SaveMethod
+
     chosen = [(push, SaveMethod.PUSH), (keep, SaveMethod.KEEP), (bundle is not None, SaveMethod.BUNDLE)]
     rescues = [rescue for wanted, rescue in chosen if wanted]
     if len(rescues) > 1:

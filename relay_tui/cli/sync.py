@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,10 +13,12 @@ from relay_tui.cli.context import CommandContext, command
 from relay_tui.cli.output import progress, table
 from relay_tui.domain.errors import ConflictError, NotFoundError
 from relay_tui.domain.models import CloneState, Project, Records, Session
-from relay_tui.domain.transfers import ExportResult, PushPlan, PushResult, SavedRef
-from relay_tui.ports.task import TaskContext
 from relay_tui.services import naming
 from relay_tui.text import sanitize
+
+if TYPE_CHECKING:
+    from relay_tui.domain.transfers import ExportResult, PushPlan, PushResult, SavedRef
+    from relay_tui.ports.task import TaskContext
 
 _LISTED = 20  # commits that are shown before a push
 
