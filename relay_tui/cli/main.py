@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from relay_tui import __version__
+from relay_tui.cli.completion import completion
 from relay_tui.cli.config import config, profile
 from relay_tui.cli.demo import demo
 from relay_tui.cli.doctor import doctor
@@ -70,6 +71,7 @@ relay.add_command(reconcile)
 relay.add_command(purge)
 relay.add_command(doctor)
 relay.add_command(demo)
+relay.add_command(completion)
 
 
 def run(arguments: Sequence[str]) -> int:
