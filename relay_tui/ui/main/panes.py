@@ -182,7 +182,7 @@ class Panes(Screen[None]):
 
     def _renew_ages(self) -> None:
         """Of the rows that are on the screen alone: thousands may grow older at once."""
-        self.sessions.renew(self._session_rows.aged(self.sessions.visible_rows, formatting.now()))
+        self.sessions.update_rows(self._session_rows.aged(self.sessions.visible_rows, formatting.now()))
 
     def _scrolled(self) -> None:
         self._renew_ages()
