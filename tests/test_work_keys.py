@@ -194,7 +194,7 @@ async def test_the_guard_says_what_would_be_lost(rig: Rig, name: str, size: tupl
         await screen.press("y")  # hands that know it must not lose work
         gate.set()
         await screen.sees("6 changed files")
-        await screen.until(lambda: not screen.app._notifications)
+        await screen.until(lambda: not screen.app.flash.current)
         await screen.same_as(name)
         await screen.press("y", "enter")
         assert screen.app.screen is screen.main
