@@ -29,7 +29,7 @@ from relay_tui.ui.main.screen import MainScreen
 from relay_tui.ui.presentation import formatting
 from relay_tui.ui.signals import exit_on_signals
 from relay_tui.ui.state import build_state
-from relay_tui.ui.textual_internals.driver import TerminalDriver
+from relay_tui.ui.textual_internals import driver_class
 from relay_tui.ui.theme import CALM, INK
 from relay_tui.ui.widgets.flash_bar import FlashMessages
 
@@ -54,7 +54,7 @@ class RelayApp(KeyQueue[int]):
     ]
 
     def __init__(self, relay: Relay) -> None:
-        super().__init__(TerminalDriver)
+        super().__init__(driver_class())
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay
