@@ -11,9 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import textual_screen
 from fakes import SOURCE, FakeGit, Rig, build
 from on_screen import a_project, a_session, shown
 from rich.cells import cell_len
+from textual.dom import DOMNode
 from textual.widgets import Tabs
 
 from relay_tui.config import Config, Profile
@@ -239,8 +241,8 @@ async def test_every_action_can_be_done(rig: Rig) -> None:
             assert action.name in bound, action.name
 
 
-def _bound(owners: Sequence[object], key: str) -> set[str]:
-    maps = [getattr(owner, "_bindings").key_to_bindings for owner in owners]  # noqa: B009
+def _bound(owners: Sequence[DOMNode], key: str) -> set[str]:
+    maps = [textual_screen.key_bindings(owner) for owner in owners]
     actions = [binding.action.partition("(")[0] for found in maps for binding in found.get(key, [])]
     return {action.removeprefix("app.").removeprefix("screen.") for action in actions}
 

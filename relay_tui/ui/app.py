@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.notifications import Notification, SeverityLevel
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -22,20 +23,21 @@ from relay_tui.services.relay import Relay
 from relay_tui.terminal_info import utf8_locale
 from relay_tui.ui.event_bridge import EventBridge, StateChanged
 from relay_tui.ui.keys.actions import ACTIONS, BY_NAME, key_of
+from relay_tui.ui.keys.key_queue import KeyQueue
 from relay_tui.ui.log.controller import LogController
 from relay_tui.ui.main.screen import MainScreen
 from relay_tui.ui.presentation import formatting
 from relay_tui.ui.signals import exit_on_signals
 from relay_tui.ui.state import build_state
-from relay_tui.ui.textual_internals.driver import TerminalDriver
+from relay_tui.ui.textual_internals import driver_class
 from relay_tui.ui.theme import CALM, INK
-from relay_tui.ui.widgets.flash_bar import Telling
+from relay_tui.ui.widgets.flash_bar import FlashMessages
 
 SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waiting, at each step of a key's way
 HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
 
 
-class RelayApp(Telling[int]):
+class RelayApp(KeyQueue[int]):
     """Opens the main screen over relay; everything else is the screen's."""
 
     TITLE = "relay"
@@ -52,10 +54,11 @@ class RelayApp(Telling[int]):
     ]
 
     def __init__(self, relay: Relay) -> None:
-        super().__init__(TerminalDriver)
+        super().__init__(driver_class())
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay
+        self.flash = FlashMessages(self)
         wanted = relay.config.glyphs
         ascii_only = wanted == "ascii" or (wanted == "auto" and not utf8_locale())
         self.glyphs = formatting.ASCII if ascii_only else formatting.UNICODE
@@ -112,6 +115,19 @@ class RelayApp(Telling[int]):
         if not self._themes:  # asked for with every line that is drawn
             self._themes = {CALM.name: CALM, **super().available_themes}
         return self._themes
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a message at the bottom of the screen on top. Thread-safe."""
+        seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        self.call_later(self.flash.show, Notification(message, title, severity, seconds, markup=markup))
 
     def _choose_theme(self) -> str:
         wanted = self.relay.config.theme

@@ -46,7 +46,7 @@ class MergedLogScreen(LogController):
     DEFAULT_CSS = """
     MergedLogScreen {
         background: $background;
-        layers: default line;
+        layers: default line flash;
         & > #joint { height: 1fr; border: round $primary; border-title-color: $primary-lighten-1; }
         & #joint-view { height: 1fr; scrollbar-size-vertical: 1; }
         & > KeyBar { height: 1; background: $panel; color: $text-muted; }

@@ -26,7 +26,7 @@ from relay_tui.ui.presentation.formatting import Glyphs
 from relay_tui.ui.presentation.projects import ALL
 from relay_tui.ui.presentation.row_cache import ProjectRowCache, SessionRowCache
 from relay_tui.ui.state import AppState
-from relay_tui.ui.textual_internals.compositor import PartialUpdateCompositor
+from relay_tui.ui.textual_internals import install_compositor
 from relay_tui.ui.widgets.key_bar import KeyBar
 from relay_tui.ui.widgets.table.table import KeyedTable
 from relay_tui.ui.widgets.titled_border import TitledBorder
@@ -56,7 +56,7 @@ class Panes(Screen[None]):
 
     def __init__(self, relay: Relay, glyphs: Glyphs, world: AppState) -> None:
         super().__init__()
-        self._compositor = PartialUpdateCompositor()
+        install_compositor(self)
         self.relay = relay
         self.glyphs = glyphs
         self.world = world
@@ -182,7 +182,7 @@ class Panes(Screen[None]):
 
     def _renew_ages(self) -> None:
         """Of the rows that are on the screen alone: thousands may grow older at once."""
-        self.sessions.renew(self._session_rows.aged(self.sessions.visible_rows, formatting.now()))
+        self.sessions.update_rows(self._session_rows.aged(self.sessions.visible_rows, formatting.now()))
 
     def _scrolled(self) -> None:
         self._renew_ages()
