@@ -130,9 +130,7 @@ def test_unknown_key_in_the_configuration(relay: InstalledRelay) -> None:
     assert "profiles.node.immage" in error["title"]
     done = relay.run("project", "list")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(
-        f"relay: {relay.config}, line 2: profiles.node.immage is not a key relay knows\n  Known: "
-    )
+    assert done.err.startswith(f"relay: {relay.config}, line 2: profiles.node.immage is not a known key\n  Known: ")
 
 
 def test_configuration_and_profiles_as_documents(relay: InstalledRelay) -> None:

@@ -446,7 +446,7 @@ def test_a_dead_engine_a_wrong_key_and_an_open_data_dir(sick: InstalledRelay) ->
     assert "no.sock" in found["engine"][1]
     assert found["data dir"] == ("broken", f"{sick.data} is open to other users (mode 0755)", f"chmod 700 {sick.data}")
     assert found["config"][0] == "broken"
-    assert "colour is not a key relay knows" in found["config"][1]
+    assert "colour is not a known key" in found["config"][1]
     assert found["git"][0] == "ok"
     assert found["store"][0] == "ok"
     assert sick.data.stat().st_mode & 0o777 == 0o755  # it looks and does not touch

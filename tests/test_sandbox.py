@@ -362,7 +362,7 @@ def test_what_would_open_what_is_hidden_is_no_readable(
     home = _home(tmp_path, monkeypatch)
     assert exposes_hidden(path)
     if path != "~":
-        with pytest.raises(ConfigError, match=r"profiles\.x\.readable would open"):
+        with pytest.raises(ConfigError, match=r"profiles\.x\.readable would expose"):
             load(_config(home, path))
 
 

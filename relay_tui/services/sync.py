@@ -171,7 +171,7 @@ class SyncService:
         clone = SessionClone(
             session_id=kept.session_id,
             work_dir=self._data_dir.session(project_id, kept.session_id),
-            shadow_dir=self._data_dir.eye(project_id, kept.session_id),
+            shadow_dir=self._data_dir.shadow_repo(project_id, kept.session_id),
             base=self._data_dir.base(project_id),
             branch=_branch(kept) or project.default_branch,
             base_branch=project.default_branch,

@@ -18,7 +18,7 @@ def clone_of(session: Session, data_dir: DataDir, work_dir: Path | None = None) 
     return SessionClone(
         session_id=session.id,
         work_dir=work_dir or Path(session.work_dir),
-        shadow_dir=data_dir.eye(session.project_id, session.id),
+        shadow_dir=data_dir.shadow_repo(session.project_id, session.id),
         base=data_dir.base(session.project_id),
         branch=session.branch,
         base_branch=session.base_branch,
