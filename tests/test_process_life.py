@@ -33,7 +33,7 @@ from relay_tui.config import Config, Profile
 from relay_tui.domain.models import SessionState
 from relay_tui.paths import DataDir
 from relay_tui.ports.task import TaskContext
-from relay_tui.services.runtime_router import PROCESS, RuntimeRouter
+from relay_tui.services.runtime_router import PROCESS
 from relay_tui.services.sessions.drafts import NewSession
 
 _ECHO = r"""
@@ -168,11 +168,8 @@ def rig(tmp_path: Path) -> Rig:
     """A relay without an engine, where a profile sets what no process can have."""
     profiles = {"default": Profile(name="default", memory=1 << 30, cpus=2, pids=64, image="node:22")}
     config = Config(path=tmp_path / "config.toml", glyphs="unicode", profiles=MappingProxyType(profiles))
-    rig = build(tmp_path / "data", config=config)
+    rig = build(tmp_path / "data", config=config, processes=FakeProcesses(works=True))
     project = rig.ready()
-    processes = FakeProcesses(works=True)
-    for service in (rig.relay.sessions, rig.relay.reconciler, rig.relay.strays):
-        service._runtime = RuntimeRouter(docker=rig.engine, process=processes)
     made = rig.relay.sessions.register(NewSession(project=project.id, branch="dev", runtime=PROCESS))
     assert rig.relay.sessions.build(made.id, TaskContext()).state is SessionState.RUNNING
     return rig

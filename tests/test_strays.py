@@ -17,7 +17,7 @@ from relay_tui.domain.models import CloneState, DesiredState, Project, Session, 
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.reconcile.orphans import OrphanResult
 from relay_tui.services.reconcile.planner import StepKind
-from relay_tui.services.runtime_router import PROCESS, RuntimeRouter
+from relay_tui.services.runtime_router import PROCESS
 from relay_tui.services.sessions.drafts import NewSession
 
 
@@ -70,11 +70,11 @@ def test_a_clone_is_adopted_with_its_container_as_it_is(rig: Rig, project: Proje
 
 @pytest.mark.parametrize("isolated", [True, False])
 @pytest.mark.parametrize("engine", [True, False])
-def test_a_process_is_adopted_as_isolated_as_it_is(rig: Rig, project: Project, isolated: bool, engine: bool) -> None:
+def test_a_process_is_adopted_as_isolated_as_it_is(tmp_path: Path, isolated: bool, engine: bool) -> None:
     processes = FakeProcesses(works=isolated)
     processes.agree()
-    for service in (rig.relay.sessions, rig.relay.strays, rig.relay.reconciler):
-        service._runtime = RuntimeRouter(docker=rig.engine, process=processes)
+    rig = build(tmp_path / "data", processes=processes)
+    project = rig.ready()
     wanted = NewSession(project=project.id, name="lost", branch="dev", runtime=PROCESS)
     lost = rig.relay.sessions.build(rig.relay.sessions.register(wanted).id, TaskContext())
     forget(rig, lost.id)

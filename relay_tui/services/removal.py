@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from relay_tui.domain.errors import ConflictError, NotFoundError, RelayError
+from relay_tui.domain.errors import ConflictError, RelayError
 from relay_tui.domain.models import DesiredState, Session
 from relay_tui.domain.transfers import SaveResult
 from relay_tui.domain.unsaved_work import RemovalCheck, Risk, RiskKind, SaveMethod
 from relay_tui.paths import DataDir
-from relay_tui.ports import CloneInspector, Files, Store
+from relay_tui.ports import CloneInspector, Files
 from relay_tui.ports.task import TaskContext
-from relay_tui.services.sessions.repository import clone_of
+from relay_tui.services.sessions.repository import SessionRepository
 from relay_tui.services.sessions.service import SessionService
 from relay_tui.services.sync import SyncService
 from relay_tui.services.trash import Trash
@@ -64,25 +64,25 @@ class RemovalService:
     def __init__(
         self,
         *,
-        store: Store,
-        look: CloneInspector,
+        repository: SessionRepository,
+        inspector: CloneInspector,
         files: Files,
         sessions: SessionService,
-        outward: SyncService,
+        sync: SyncService,
         trash: Trash,
         data_dir: DataDir,
     ) -> None:
-        self._store = store
-        self._look = look
+        self._repository = repository
+        self._inspector = inspector
         self._files = files
         self._sessions = sessions
-        self._outward = outward
+        self._sync = sync
         self._trash = trash
         self._data_dir = data_dir
 
     def check_unsaved(self, session_id: str) -> RemovalCheck:
         """What would be lost with the session. What cannot be told counts as unsaved."""
-        session = self._find(session_id)
+        session = self._repository.find(session_id)
         if not self._files.holds_anything(Path(session.work_dir)):
             return RemovalCheck()
         trash = self._trash.too_full(Path(session.work_dir))
@@ -92,7 +92,7 @@ class RemovalService:
         """What would be lost with all the project's sessions."""
         found: list[Risk] = []
         safe: list[str] = []
-        for session in self._store.read().live_sessions(project_id):
+        for session in self._repository.read().live_sessions(project_id):
             if self._files.has_clone(Path(session.work_dir)):
                 guarded = self._guarded(session)
                 found += [replace(risk, session=session.name) for risk in guarded.risks]
@@ -102,7 +102,7 @@ class RemovalService:
 
     def _guarded(self, session: Session) -> RemovalCheck:
         try:
-            return self._look.guard(clone_of(session, self._data_dir))
+            return self._inspector.guard(self._repository.clone_of(session))
         except RelayError as error:
             reason = f"{error.title}: {error.detail}" if error.detail else error.title
             return RemovalCheck(risks=(Risk(hazard=RiskKind.UNKNOWN, count=1, reason=reason),))
@@ -121,7 +121,7 @@ class RemovalService:
         Raises UnsavedWorkError, unless `force`, when work would still be lost: nothing is removed then.
         """
         self._sessions.check_removable(session_id)
-        rescued = self._outward.rescue(session_id, rescue, task, bundle=bundle) if rescue else None
+        rescued = self._sync.rescue(session_id, rescue, task, bundle=bundle) if rescue else None
         safe: tuple[str, ...] = ()
         if not force:
             task.report("Looking for unsaved work")
@@ -142,7 +142,7 @@ class RemovalService:
         A removal that has begun already is not asked about again.
         """
         self._sessions.check_removable(session_id)
-        if self._find(session_id).desired is DesiredState.REMOVED:
+        if self._repository.find(session_id).desired is DesiredState.REMOVED:
             return RemovalCheck()
         guarded = self.check_unsaved(session_id)
         left = tuple(risk for risk in guarded.risks if risk.hazard not in saved)
@@ -159,13 +159,7 @@ class RemovalService:
             hint = "relay cannot save what it cannot read: look in its shell{|; --force moves it to the trash}."
         elif saved:
             hint = "Commit in the session what is to stay, or {remove it all the same|add --force}."
-        raise UnsavedWorkError(self._find(session_id).name, replace(guarded, risks=left), hint)
-
-    def _find(self, session_id: str) -> Session:
-        session = self._store.read().sessions.get(session_id)
-        if session is None or session.deleted_at is not None:
-            raise NotFoundError("That session is gone", session_id)
-        return session
+        raise UnsavedWorkError(self._repository.find(session_id).name, replace(guarded, risks=left), hint)
 
 
 _SHOWN = 3

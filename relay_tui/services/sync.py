@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from relay_tui.domain.errors import ConflictError, GitError, InvalidInputError, NotFoundError
-from relay_tui.domain.events import EventBus, ProjectFetched, RecordsChanged, SessionUpdated, WorkPushed
+from relay_tui.domain.errors import ConflictError, GitError, InvalidInputError
+from relay_tui.domain.events import EventBus, ProjectFetched, SessionUpdated, WorkPushed
 from relay_tui.domain.models import CloneState, Project, Session, now
 from relay_tui.domain.transfers import (
     ExportResult,
@@ -20,11 +20,11 @@ from relay_tui.domain.transfers import (
 )
 from relay_tui.domain.unsaved_work import RiskKind, SaveMethod
 from relay_tui.paths import DataDir
-from relay_tui.ports import CloneSource, ExecResult, Files, Git, GitTransfer, Runtime, SessionClone, Store, UpdatePack
+from relay_tui.ports import CloneSource, ExecResult, Files, Git, GitTransfer, Runtime, SessionClone, UpdatePack
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.operation_locks import OperationLocks
 from relay_tui.services.sessions.container_spec import workspace
-from relay_tui.services.sessions.repository import clone_of
+from relay_tui.services.sessions.repository import SessionRepository
 
 
 class SyncService:
@@ -33,18 +33,18 @@ class SyncService:
     def __init__(
         self,
         *,
-        store: Store,
+        repository: SessionRepository,
         git: Git,
-        way_out: GitTransfer,
+        transfer: GitTransfer,
         runtime: Runtime,
         files: Files,
         locks: OperationLocks,
         bus: EventBus,
         data_dir: DataDir,
     ) -> None:
-        self._store = store
+        self._repository = repository
         self._git = git
-        self._way_out = way_out
+        self._transfer = transfer
         self._runtime = runtime
         self._files = files
         self._locks = locks
@@ -63,7 +63,7 @@ class SyncService:
         return changed
 
     def _fetch(self, project: Project, task: TaskContext) -> Sequence[str]:
-        return self._way_out.fetch(self._data_dir.base(project.id), CloneSource(project.source), task)
+        return self._transfer.fetch(self._data_dir.base(project.id), CloneSource(project.source), task)
 
     def _follow_default(self, project: Project) -> tuple[str, ...]:
         """Take another default branch when the upstream no longer has the one on record."""
@@ -71,11 +71,10 @@ class SyncService:
         if project.default_branch in heads or not heads:
             return ()
         chosen = next((name for name in ("main", "master") if name in heads), heads[0])
-        with self._store.transaction() as change:
-            present = change.records.projects.get(project.id)
-            if present is not None:
-                change.put(replace(present, default_branch=chosen, updated_at=now()))
-        self._bus.publish(RecordsChanged())
+        with self._repository.transaction() as change:
+            current = change.records.projects.get(project.id)
+            if current is not None:
+                change.put(replace(current, default_branch=chosen, updated_at=now()))
         return (f"{project.default_branch} is gone upstream: the project's default branch is {chosen} now",)
 
     def update(self, session_id: str, task: TaskContext, *, rebase: bool = False) -> UpdateResult:
@@ -85,10 +84,10 @@ class SyncService:
         What does not go together is taken back, and said. Raises ConflictError, or GitError when the image has no git.
         """
         with self._locks.hold(session_id, "updating a session"):
-            session = self._session(session_id)
+            session = self._repository.find(session_id)
             self._require_running(session)
             self._fetch(self._project(session.project_id), task)
-            with self._way_out.parcel(self._clone(session), task) as parcel:
+            with self._transfer.parcel(self._repository.clone_of(session), task) as parcel:
                 updated = merge_in_container(self._runtime, session, parcel, task, rebase=rebase)
         self._bus.publish(SessionUpdated(session_id, updated))
         return updated
@@ -106,14 +105,16 @@ class SyncService:
         if branch:
             self._git.check_branch_name(branch)
         with self._locks.hold(session_id, "looking at what a push would send"):
-            session = self._session(session_id)
-            return self._way_out.plan_push(self._clone(session), self._source(session), task, branch=branch)
+            session = self._repository.find(session_id)
+            return self._transfer.plan_push(
+                self._repository.clone_of(session), self._source(session), task, branch=branch
+            )
 
     def push(self, session_id: str, plan: PushPlan, task: TaskContext) -> PushResult:
         """Push what was planned, and nothing newer."""
         with self._locks.hold(session_id, "pushing"):
-            session = self._session(session_id)
-            pushed = self._way_out.push(self._clone(session), self._source(session), plan, task)
+            session = self._repository.find(session_id)
+            pushed = self._transfer.push(self._repository.clone_of(session), self._source(session), plan, task)
         self._bus.publish(WorkPushed(session_id, pushed))
         return pushed
 
@@ -137,16 +138,18 @@ class SyncService:
     def save_ref(self, session_id: str, task: TaskContext) -> dict[str, str]:
         """Keep every head and stash of the session in the base; answer ref → commit."""
         with self._locks.hold(session_id, "keeping a session's work"):
-            return self._way_out.keep(self._clone(self._session(session_id)), task)
+            return self._transfer.keep(self._repository.clone_of(self._repository.find(session_id)), task)
 
     def bundle(self, session_id: str, target: Path, task: TaskContext) -> int:
         """Save every head and stash of the session as a git bundle; answer its bytes."""
         with self._locks.hold(session_id, "bundling a session's work"):
-            return self._way_out.bundle(self._clone(self._session(session_id)), self._outside(target), task)
+            return self._transfer.bundle(
+                self._repository.clone_of(self._repository.find(session_id)), self._outside(target), task
+            )
 
     def saved_refs(self, project_id: str) -> list[SavedRef]:
         """What the project's base holds of sessions and the upstream does not have."""
-        return self._way_out.saved_refs(self._data_dir.base(project_id))
+        return self._transfer.saved_refs(self._data_dir.base(project_id))
 
     def export(self, session: Session, target: Path, task: TaskContext, *, name: str = "") -> ExportResult:
         """An ordinary clone at `target`, or a branch in the repository that is there; answer what it has now.
@@ -158,7 +161,7 @@ class SyncService:
         target = self._outside(target)
         with self._locks.hold(session.id, "exporting a session"):
             project = self._project(session.project_id)
-            return self._way_out.export(self._wherever(session), project.source, target, task, name=name)
+            return self._transfer.export(self._wherever(session), project.source, target, task, name=name)
 
     def export_kept(
         self, project_id: str, kept: SavedRef, target: Path, task: TaskContext, *, name: str = ""
@@ -177,15 +180,15 @@ class SyncService:
             base_branch=project.default_branch,
         )
         with self._locks.hold(kept.session_id, "exporting what was kept"):
-            return self._way_out.export(clone, project.source, target, task, name=name)
+            return self._transfer.export(clone, project.source, target, task, name=name)
 
     def _wherever(self, session: Session) -> SessionClone:
         """The session's clone in place, or in the trash."""
         if session.deleted_at is not None:
             for entry in reversed(self._files.trash_entries()):
                 if entry.name == session.id and not entry.condemned:
-                    return clone_of(session, self._data_dir, entry.path)
-        return self._clone(session)
+                    return self._repository.clone_of(session, entry.path)
+        return self._repository.clone_of(session)
 
     def _outside(self, target: Path) -> Path:
         """`target` in full. A session could have put something there, if it lay within the data dir."""
@@ -196,25 +199,14 @@ class SyncService:
 
     # --- the records ---
 
-    def _clone(self, session: Session) -> SessionClone:
-        return clone_of(session, self._data_dir)
-
     def _source(self, session: Session) -> CloneSource:
         return CloneSource(self._project(session.project_id).source)
 
     def _project(self, project_id: str) -> Project:
-        project = self._store.read().projects.get(project_id)
-        if project is None or project.deleted_at is not None:
-            raise NotFoundError("That project is gone", project_id)
+        project = self._repository.find_project(project_id)
         if project.clone_state is not CloneState.READY:
             raise ConflictError(f"{project.name} is not cloned yet", hint="Wait for its clone, or retry it.")
         return project
-
-    def _session(self, session_id: str) -> Session:
-        session = self._store.read().sessions.get(session_id)
-        if session is None or session.deleted_at is not None:
-            raise NotFoundError("That session is gone", session_id)
-        return session
 
 
 def _also(refs: Mapping[str, str], session_id: str) -> str:

@@ -45,7 +45,7 @@ class NewSessionDialog(Form):
 
     def compose(self) -> ComposeResult:
         """The fields at the left, the container as it would be at the right (or below)."""
-        profiles = self._relay.sessions.profile_names()
+        profiles = self._relay.drafts.profile_names()
         default = self._project.default_profile or self._relay.config.profile
         with Vertical(classes="box -tall") as box:
             box.border_title = Content(f"New session of {clean(self._project.name)}")
@@ -96,7 +96,7 @@ class NewSessionDialog(Form):
         """Ask the base clone for its heads."""
         failure: RelayError | None = None
         try:
-            self._branches = await asyncio.to_thread(self._relay.sessions.branches, self._project.id)
+            self._branches = await asyncio.to_thread(self._relay.drafts.branches, self._project.id)
         except RelayError as error:
             failure = error
         if self.left:
@@ -190,12 +190,12 @@ class NewSessionDialog(Form):
         wanted = self._wanted()
         branch = wanted.new_branch or wanted.branch
         try:
-            suggestion = await asyncio.to_thread(self._relay.sessions.suggest_name, self._project.id, branch)
+            suggestion = await asyncio.to_thread(self._relay.drafts.suggest_name, self._project.id, branch)
             if self.left:
                 return
             self.query_one("#name", Input).placeholder = clean(suggestion)
-            session, spec, profile = await asyncio.to_thread(self._relay.sessions.preview, wanted)
-            choice = await asyncio.to_thread(self._relay.sessions.choose_runtime, wanted)
+            session, spec, profile = await asyncio.to_thread(self._relay.drafts.preview, wanted)
+            choice = await asyncio.to_thread(self._relay.drafts.choose_runtime, wanted)
         except RelayError as error:
             if not self.left:
                 self.blame(error)

@@ -36,7 +36,7 @@ def session_info(session: Session, world: AppState, relay: Relay, glyphs: Glyphs
     """A session: its trouble first, then what it is, then its container as it takes effect."""
     state = session_state(session, world, glyphs)
     project = world.records.projects.get(session.project_id)
-    profile = relay.sessions.profile(session)
+    profile = relay.drafts.profile(session)
     pairs: Pairs = [("state", f"{state.glyph} {state.word}", f"bold {TONES[state.tone]}")]
     if session.exit_code is not None:
         pairs.append(("exit code", str(session.exit_code), ""))
