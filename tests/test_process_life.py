@@ -180,8 +180,8 @@ async def test_limits_that_do_not_hold_are_told_on_the_row_and_in_info(rig: Rig)
         await screen.until(lambda: "process no limits" in screen.row("dev"))
         assert "no limits" not in screen.row("main")
         await screen.press("j", "right_square_bracket")
-        await screen.sees("A process cannot have what the profile sets: image node:22; memory 1 GiB; cpus 2; pids 64.")
-        await screen.sees("does not hold image node:22; memory 1 GiB; cpus 2; pids 64")
+        await screen.sees("A process cannot use settings of the profile: image node:22; memory 1 GiB; cpus 2; pids 64.")
+        await screen.sees("not enforced  image node:22; memory 1 GiB; cpus 2; pids 64")
 
 
 def test_a_first_session_whose_command_ends_well_is_told_as_that(relay: InstalledRelay) -> None:
@@ -204,7 +204,7 @@ def test_limits_that_do_not_hold_are_told_on_the_command_line(relay: InstalledRe
     relay.json("project", "add", source, "--runtime", "process")
     try:
         made = relay.run("session", "create", "demo", "--branch", "side", "--profile", "big")
-        words = "A process cannot have what the profile sets: memory 1 GiB; pids 64."
+        words = "A process cannot use settings of the profile: memory 1 GiB; pids 64."
         assert (made.code, words in made.err) == (0, True)
         assert words in relay.run("session", "show", "side").out
         assert words in str(relay.json("session", "show", "side")["notes"])

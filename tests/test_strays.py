@@ -153,7 +153,7 @@ async def test_on_the_screen_a_person_decides(rig: Rig, project: Project) -> Non
     async with shown(rig) as screen:
         await screen.sees("2 found that no record knows. U says what")
         await screen.press("U")
-        await screen.sees(f"the clone {project.id}/{lost.id} is not on record")
+        await screen.sees(f"the clone {project.id}/{lost.id} has no record")
         await screen.press("enter")  # leaves them
         assert lost.id not in rig.relay.store.read().sessions
         await screen.press("U", "a")

@@ -18,7 +18,7 @@ from relay_tui.domain.errors import NeedsConsentError, RelayError
 from relay_tui.domain.models import Branch, Project
 from relay_tui.services.relay import Relay
 from relay_tui.services.runtime_router import KINDS, PROCESS
-from relay_tui.services.sessions.container_spec import describe, relaxed_hardening
+from relay_tui.services.sessions.container_spec import HARDENING, NOT_ENFORCED, describe, relaxed_hardening
 from relay_tui.services.sessions.drafts import NewSession
 from relay_tui.text.sanitize import clean
 from relay_tui.ui.dialogs.confirm import ask_for_consent
@@ -208,8 +208,8 @@ class NewSessionDialog(Form):
             self.query_one("#image", Input).placeholder = clean(spec.image or "none: a process has none")
         if spec.runtime == PROCESS and not spec.isolated:  # on a low terminal the preview has to be scrolled to
             self.query_one("#field-runtime", Field).blame("a process, not isolated from your files")
-        loud = {"runtime", "does not hold"} if spec.runtime == PROCESS else set()
-        loud |= {"hardening", "LOOSENED"} if relaxed_hardening(profile) else set()
+        loud = {"runtime", NOT_ENFORCED} if spec.runtime == PROCESS else set()
+        loud |= {HARDENING} if relaxed_hardening(profile) else set()
         loud -= {"runtime"} if spec.isolated else set()
         lines = [
             Content.styled("What will be made", "bold $foreground-muted"),
