@@ -83,7 +83,7 @@ async def test_a_project_is_added_selected_and_cloned(rig: Rig) -> None:
 async def test_a_projects_mistakes_stand_beside_their_fields(rig: Rig) -> None:
     cases = {
         "source": ("ext::sh -c x", "remote helper"),
-        "name": ("ALPHA", "There is a project 'ALPHA' already"),
+        "name": ("ALPHA", "A project 'ALPHA' exists already"),
         "branch": ("-x", "cannot begin with '-'"),
     }
     async with shown(rig) as screen:
