@@ -247,7 +247,7 @@ def test_name_that_is_taken(relay: InstalledRelay) -> None:
     source = make_repository(relay.root / "repository")
     relay.fails(5, "project", "add", source, "--name", "One")
     error = relay.fails(4, "project", "add", source, "--name", "one")
-    assert error["title"] == "There is a project 'one' already"
+    assert error["title"] == "A project 'one' exists already"
     relay.fails(5, "project", "add", source, "--image", "x")
     assert [row["name"] for row in relay.run("project", "list", "--json").rows] == ["One", "repository"]
 

@@ -62,7 +62,7 @@ class HeldLock:
     """A lock file that somebody holds. `key` is the id of a project or session, or 'store'."""
 
     key: str
-    words: str
+    holder: str
     """Who holds it and what for."""
     pid: int
     seconds: float

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 from relay_tui.domain.errors import Fault, NotComparableError, NotFoundError, RelayError
 from relay_tui.domain.events import Event, EventBus, FactsChanged, JobEnded, ProjectFetched, RecordsChanged
 from relay_tui.domain.models import SessionState
-from relay_tui.services.sessions.repository import clone_of
+from relay_tui.services.sessions.repository import SessionRepository
 
 if TYPE_CHECKING:
     from relay_tui.domain.changes import ChangeSet, CloneStatus, DiffBase, Patch
     from relay_tui.domain.models import Session
     from relay_tui.domain.unsaved_work import RemovalCheck
-    from relay_tui.paths import DataDir
-    from relay_tui.ports import CloneInspector, Files, Store
+    from relay_tui.ports import CloneInspector, Files
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +50,16 @@ class CloneStatusService:
     def __init__(
         self,
         *,
-        store: Store,
+        repository: SessionRepository,
         files: Files,
-        look: CloneInspector,
+        inspector: CloneInspector,
         bus: EventBus,
-        data_dir: DataDir,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._repository = repository
         self._files = files
-        self._look = look
+        self._inspector = inspector
         self._bus = bus
-        self._data_dir = data_dir
         self._clock = clock
         self._condition = threading.Condition()
         self._known: dict[str, StatusEntry] = {}
@@ -102,29 +99,29 @@ class CloneStatusService:
 
     def read_status(self, session_id: str) -> CloneStatus:
         """Look now and wait for it. Raises GitError, kind 'unknown', when nothing can be said."""
-        facts = self._look.facts(clone_of(self._session(session_id), self._data_dir))
+        facts = self._inspector.facts(self._repository.clone_of(self._repository.find(session_id)))
         self._keep(session_id, StatusEntry(facts=facts, at=self._clock()))
         return facts
 
     def changes(self, session_id: str, against: DiffBase) -> ChangeSet:
         """The files that differ from `against`. Raises GitError, kind 'unknown', or NotComparableError."""
-        session = self._session(session_id)
+        session = self._repository.find(session_id)
         with _way_out(session, against):
-            return self._look.changes(clone_of(session, self._data_dir), against)
+            return self._inspector.changes(self._repository.clone_of(session), against)
 
     def patch(self, session_id: str, against: DiffBase, path: str = "", *, limit: int = 4 << 20) -> Patch:
         """The diff of one file, or of all; at most `limit` bytes. Raises as changes() does."""
-        session = self._session(session_id)
+        session = self._repository.find(session_id)
         with _way_out(session, against):
-            return self._look.patch(clone_of(session, self._data_dir), against, path, limit=limit)
+            return self._inspector.patch(self._repository.clone_of(session), against, path, limit=limit)
 
     def guard(self, session_id: str) -> RemovalCheck:
         """What would be lost with the session; that nothing can be said is one of the risks, never raised."""
-        return self._look.guard(clone_of(self._session(session_id), self._data_dir))
+        return self._inspector.guard(self._repository.clone_of(self._repository.find(session_id)))
 
     def confinement(self) -> str:
         """What stands around the host's git while it looks at a clone, in words."""
-        return self._look.confinement()
+        return self._inspector.confinement()
 
     def close(self) -> None:
         """Begin no more looks; those that run end by themselves."""
@@ -143,7 +140,7 @@ class CloneStatusService:
             self._ask_if_visible(set(self._visible))
         elif isinstance(event, RecordsChanged) and self._visible:
             try:
-                sessions = self._store.read().sessions
+                sessions = self._repository.read().sessions
             except RelayError:
                 return  # the screen says so
             stamps = {i: (s.state, s.container_id) for i in self._visible if (s := sessions.get(i)) is not None}
@@ -210,7 +207,7 @@ class CloneStatusService:
 
     def _runs(self, session_id: str) -> bool:
         try:
-            session = self._store.read().sessions.get(session_id)
+            session = self._repository.read().sessions.get(session_id)
         except RelayError:
             return True  # the screen says why nobody knows
         return session is not None and session.state is SessionState.RUNNING
@@ -220,10 +217,10 @@ class CloneStatusService:
     def _look_at(self, session_id: str) -> None:
         began = self._clock()
         try:
-            session = self._session(session_id)
+            session = self._repository.find(session_id)
             if not self._files.has_clone(Path(session.work_dir)):
                 raise NotFoundError("There is no clone yet", session.work_dir, "It is looked at when it is there.")
-            facts = self._look.facts(clone_of(session, self._data_dir))
+            facts = self._inspector.facts(self._repository.clone_of(session))
             found = StatusEntry(facts=facts, at=self._clock(), took=self._clock() - began)
         except RelayError as error:
             found = StatusEntry(fault=error.fault, at=self._clock(), took=self._clock() - began)
@@ -236,12 +233,6 @@ class CloneStatusService:
             closed = self._closed
         if not closed and (before is None or (before.facts, before.fault) != (found.facts, found.fault)):
             self._bus.publish(FactsChanged(session_id))
-
-    def _session(self, session_id: str) -> Session:
-        session = self._store.read().sessions.get(session_id)
-        if session is None or session.deleted_at is not None:
-            raise NotFoundError("That session is gone", session_id)
-        return session
 
 
 @contextmanager

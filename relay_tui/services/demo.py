@@ -155,7 +155,7 @@ class Demo:
             project.append(relay.projects.register(self._wanted()))
             first = relay.projects.clone(project[0].id, task)
             made[SERVING.name] = first
-            return f"{NAME}, {len(relay.sessions.branches(project[0].id))} branches"
+            return f"{NAME}, {len(relay.drafts.branches(project[0].id))} branches"
 
         def run(part: DemoSession) -> str:
             session = made.get(part.name) or relay.sessions.register(_session(project[0], part))
@@ -239,15 +239,15 @@ def clear(relay: Relay) -> frozenset[str]:
         except RelayError as error:
             failed.append(error)
 
-    sight = survey(relay.runtime)
-    threads = [threading.Thread(target=remove, args=(seen.container_id,)) for seen in sight.seen]
+    found = survey(relay.runtime)
+    threads = [threading.Thread(target=remove, args=(container.container_id,)) for container in found.containers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if failed:
         raise failed[0]
-    return sight.unseen
+    return found.unreachable
 
 
 def _session(project: Project, part: DemoSession) -> NewSession:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from relay_tui.services.reconcile.reconciler import Reconciler
     from relay_tui.services.reconcile.runtime_monitor import RuntimeMonitor
     from relay_tui.services.removal import RemovalService
-    from relay_tui.services.sessions.drafts import NewSession
+    from relay_tui.services.sessions.drafts import NewSession, SessionDrafts
     from relay_tui.services.sessions.service import SessionService
     from relay_tui.services.sync import SyncService
     from relay_tui.services.trash import Trash
@@ -54,6 +54,7 @@ class Relay:
     runtime: Runtime
     files: Files
     projects: ProjectService
+    drafts: SessionDrafts
     sessions: SessionService
     facts: CloneStatusService
     outward: SyncService

@@ -179,8 +179,8 @@ class OrphanService:
 
     def _container_of(self, session_id: str) -> ContainerState | None:
         """What was made for it, as far as it can be seen; what runs goes before what does not."""
-        own = [seen for seen in survey(self._runtime).seen if seen.session_id == session_id]
-        return min(own, key=lambda seen: seen.status != "running", default=None)
+        own = [found for found in survey(self._runtime).containers if found.session_id == session_id]
+        return min(own, key=lambda found: found.status != "running", default=None)
 
     def _branch(self, session_id: str, project: Project) -> str:
         """What the clone says it is on, or the project's default branch where nothing can be said."""

@@ -43,7 +43,7 @@ class Reconciler:
         self._bus = bus
         self._projects = projects
         self._sessions = sessions
-        self.unseen: frozenset[str] = frozenset()
+        self.unreachable: frozenset[str] = frozenset()
         """The runtimes that did not answer when the last plan was made, and that some session is on."""
 
     def plan(self) -> list[Step]:
@@ -52,13 +52,13 @@ class Reconciler:
         What another relay changed while we looked is left to it: we saw half of it before and half afterwards.
         """
         before = self._store.read()
-        sight = runtime_router.survey(self._runtime)
+        found = runtime_router.survey(self._runtime)
         disk = self._files.survey()
         records = self._store.read()
-        self.unseen = sight.unseen & {session.runtime for session in records.live_sessions()}
+        self.unreachable = found.unreachable & {session.runtime for session in records.live_sessions()}
         ids = {*records.projects, *records.sessions, *disk.bases, *disk.clones, *disk.clones.values()}
-        busy = {found for found in ids if self._locks.holder(found)} | _changed(before, records)
-        return plan(records, disk, sight.seen, busy, sight.unseen)
+        busy = {record_id for record_id in ids if self._locks.holder(record_id)} | _changed(before, records)
+        return plan(records, disk, found.containers, busy, found.unreachable)
 
     def note(self) -> None:
         """Bring the rows up to date with what can be seen, and do nothing else."""
@@ -82,10 +82,10 @@ class Reconciler:
         return {
             StepKind.FINISH_CLONE: lambda step, task: self._build(self._projects.clone(step.subject, task).id, task),
             StepKind.FIRST_SESSION: lambda step, task: self._build(self._projects.first_session(step.subject).id, task),
-            StepKind.BASE_GONE: lambda step, _: self._projects.say_base_gone(step.subject, BASE_GONE),
+            StepKind.BASE_GONE: lambda step, _: self._projects.write_error(step.subject, BASE_GONE),
             StepKind.FINISH_PROJECT_REMOVAL: lambda step, task: self._projects.remove(step.subject, task),
             StepKind.FINISH_REMOVAL: lambda step, task: self._sessions.remove(step.subject, task, last=True),
-            StepKind.BRING_BACK: lambda step, _: self._projects.bring_back(step.subject),
+            StepKind.BRING_BACK: lambda step, _: self._projects.resume_restore(step.subject),
             StepKind.BUILD: lambda step, task: self._build(step.subject, task),
             StepKind.STOP: lambda step, task: self._sessions.stop(step.subject, task),
             StepKind.NOTE: lambda step, _: self._note(step),
@@ -104,7 +104,7 @@ class Reconciler:
         if update is None:
             return
         if update.reason is not None and step.container_id and not update.reason.detail:
-            words = self._sessions.tail_excerpt(step.container_id)
+            words = observation.tail_excerpt(self._runtime, step.container_id)
             update = replace(update, reason=replace(update.reason, detail=words))
         with self._store.transaction() as change:
             present = change.records.sessions.get(step.subject)

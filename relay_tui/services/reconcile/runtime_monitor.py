@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from relay_tui.ports import ContainerState, EventStream, Runtime, Store
     from relay_tui.services.operation_locks import OperationLocks
     from relay_tui.services.reconcile.pending_updates import PendingUpdates
-    from relay_tui.services.sessions.service import SessionService
 
 log = logging.getLogger(__name__)
 
@@ -33,21 +32,19 @@ class RuntimeMonitor:
         *,
         runtime: Runtime,
         store: Store,
-        sessions: SessionService,
         locks: OperationLocks,
         bus: EventBus,
-        unsaved: PendingUpdates,
+        pending: PendingUpdates,
         on_connect: Callable[[], None] | None = None,
         kind: str = DOCKER,
     ) -> None:
         self._kind = kind
         self._runtime = runtime
         self._store = store
-        self._sessions = sessions
         self._locks = locks
         self._bus = bus
-        self._unsaved = unsaved
-        unsaved.on_writable.append(self.look_again)
+        self._pending = pending
+        pending.on_writable.append(self.look_again)
         self.on_connect = on_connect or self.look_at_all
         """Called each time the engine came; what it does is done before the engine is said to be up."""
         self.on_drift: Callable[[], None] = lambda: None
@@ -139,13 +136,17 @@ class RuntimeMonitor:
         update = observation.status_update(session, seen)
         if update is None or self._locks.holder(session.id):
             return  # as it says already, or someone is at work on it and will say so
-        words = self._sessions.tail_excerpt(seen.container_id) if update.reason is not None and seen is not None else ""
+        words = (
+            observation.tail_excerpt(self._runtime, seen.container_id)
+            if update.reason is not None and seen is not None
+            else ""
+        )
         try:
             self._write(session, seen, words)
         except FileSystemError as error:
             if update.reason is not None and not update.reason.detail:
                 update = replace(update, reason=replace(update.reason, detail=words))
-            self._unsaved.keep(session.id, update, error)
+            self._pending.keep(session.id, update, error)
 
     def _write(self, session: Session, seen: ContainerState | None, words: str) -> None:
         with self._store.transaction() as change:
