@@ -76,7 +76,8 @@ async def test_marked_sessions(scene: Scene) -> None:
         await screen.press(" ")
         assert "◆ one" in screen.row("● running")
         await screen.press(" ", "k", " ", " ")
-        marked = [session.name for session in (scene.one, scene.two, scene.dev) if session.id in screen.main.marked]
+        ids = screen.main.selection.marked
+        marked = [session.name for session in (scene.one, scene.two, scene.dev) if session.id in ids]
         assert marked == ["one", "dev"]
         await opened(screen)
         await screen.sees("marked sessions · 2 logs")

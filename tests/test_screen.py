@@ -24,7 +24,7 @@ from relay_tui.services.projects import NewProject
 from relay_tui.services.reconcile import runtime_monitor
 from relay_tui.ui.dialogs.help import HelpScreen
 from relay_tui.ui.keys.actions import ACTIONS, SHARED_KEYS, L
-from relay_tui.ui.presentation import sessions
+from relay_tui.ui.presentation import formatting
 
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m\r\n\ttail"
 CLONE_FAILED = Fault("git", "The repository cannot be cloned", "fatal: unable to access\nfatal: early EOF", "Check it.")
@@ -36,7 +36,7 @@ SIZES = [(80, 24), (160, 45), (200, 60), (40, 12), (20, 6)]
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     """A relay over an empty data dir whose path is the same on every machine, on a fixed day."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sessions, "now", lambda: datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
+    monkeypatch.setattr(formatting, "now", lambda: datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
     monkeypatch.setattr(runtime_monitor, "BACKOFF", (0.02,))
     return build(Path("data"))
 
@@ -519,11 +519,11 @@ async def test_a_store_that_cannot_be_read_keeps_the_rows_and_says_so(
         path = rig.relay.data_dir.store
         good = path.read_bytes()
         path.write_text('{"_meta": {"store": {"schema": 999}}}')
-        await screen.until(lambda: screen.main.world.trouble is not None)
+        await screen.until(lambda: screen.main.state.trouble is not None)
         await screen.until(lambda: "The store was written by a newer relay" in screen.lines[0])
         assert "topic" in screen.text
         path.write_bytes(good)
-        await screen.until(lambda: screen.main.world.trouble is None)
+        await screen.until(lambda: screen.main.state.trouble is None)
 
 
 async def test_of_all_projects_each_session_says_whose_it_is_however_long_another_is_called(tmp_path: Path) -> None:

@@ -158,6 +158,6 @@ async def test_on_the_screen_a_person_decides(rig: Rig, project: Project) -> Non
         assert lost.id not in rig.relay.store.read().sessions
         await screen.press("U", "a")
         await screen.until(lambda: lost.id in rig.relay.store.read().sessions)
-        await screen.until(lambda: not screen.main.world.strays)
+        await screen.until(lambda: not screen.main.state.strays)
         await screen.press("U")
         await screen.sees("Everything there is, is on record.")

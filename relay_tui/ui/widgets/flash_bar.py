@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TypeVar
 
 from textual import events, on
+from textual.app import App
 from textual.notifications import SeverityLevel
 from textual.widgets import Input
-
-from relay_tui.ui.keys.key_queue import KeyQueue
 
 Result = TypeVar("Result")
 
 
-class Telling(KeyQueue[Result]):
+class Telling(App[Result]):
     """Two lines of what is told cover no row: they lie over the keys and the panes' lower frame."""
 
     def notify(
