@@ -358,7 +358,7 @@ def test_the_readme_has_one_command_that_ends_in_the_demo_and_says_what_an_engin
 
 
 @pytest.mark.parametrize(
-    ("size", "seen"), [((160, 45), "choose a session; below is its log"), ((80, 24), "j k choose")]
+    ("size", "seen"), [((160, 45), "select a session; its log is below"), ((80, 24), "j k choose")]
 )
 async def test_the_hints_fit_and_go(rig: Rig, size: tuple[int, int], seen: str) -> None:
     async with shown(rig, size) as screen:

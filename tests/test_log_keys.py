@@ -255,7 +255,7 @@ async def test_what_is_too_much_for_a_clipboard_is_told(rig: Rig) -> None:
         container.say("ü\n".encode())
         await screen.sees("ü")
         await screen.press("y")
-        await screen.sees("Copied 3 lines. So much the terminal may refuse: ctrl+s saves the log.")
+        await screen.sees("Copied 3 lines. The terminal may not accept this much text. Press ctrl+s to save the log.")
         assert len(screen.app.clipboard.encode()) > CLIPBOARD_LIMIT
 
 
