@@ -223,7 +223,7 @@ async def test_help_lists_every_action(rig: Rig) -> None:
     async with shown(peopled(rig), (120, 100)) as screen:
         await screen.press("question_mark")
         for words in [action.help for action in ACTIONS] + [words for _, words in SHARED_KEYS]:
-            assert words in screen.text
+            assert words in screen.words
         await screen.press("escape")
         assert screen.app.screen is screen.main
 

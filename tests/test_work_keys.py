@@ -338,7 +338,7 @@ async def test_catching_up_asks_how(rig: Rig) -> None:
         assert not rig.relay.jobs.running()
         await screen.press("M", "r")
         await screen.until(lambda: any("rebase" in asked for asked in rig.engine.asked))
-        await screen.sees("Updated topic with 2 commits of topic.")
+        await screen.sees("Updated alpha/topic with 2 commits of topic.")
 
 
 # --- text that others wrote ---
