@@ -85,7 +85,7 @@ async def test_a_failed_clone_in_full(rig: Rig) -> None:
         await screen.press("h", "G")
         await screen.sees("fatal: unable to access")
         await screen.same_as("clone-failed")
-        assert "The clone failed: see below" in screen.text
+        assert "The clone failed, see below" in screen.text
 
 
 async def test_ascii_glyphs_draw_nothing_else(rig: Rig, tmp_path: Path) -> None:
