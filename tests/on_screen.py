@@ -20,6 +20,7 @@ from relay_tui.domain.errors import Fault
 from relay_tui.domain.models import CloneState, DesiredState, Identity, Project, Session, SessionState
 from relay_tui.services.sessions.container_spec import container_spec
 from relay_tui.ui.app import RelayApp
+from relay_tui.ui.keys.keymap import Keymap
 from relay_tui.ui.main.screen import MainScreen
 from relay_tui.ui.main.status_bar import StatusBar
 from relay_tui.ui.widgets.key_bar import KeyBar
@@ -69,7 +70,7 @@ class Shown:
     @property
     def focused(self) -> str:
         """The pane that has the focus."""
-        return self.main.place
+        return self.main.selection.pane
 
     def row(self, words: str) -> str:
         """The first line that contains the words."""
@@ -115,13 +116,14 @@ class Shown:
 @asynccontextmanager
 async def shown(rig: Rig, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Shown]:
     """relay's screen over a rig, the engine already looked for."""
-    app = RelayApp(rig.relay)
+    config = rig.relay.config
+    app = RelayApp(rig.relay, Keymap.from_config(config.keys, config.path))
     app.animation_level = "none"
     async with app.run_test(size=size, notifications=True) as pilot:
         screen = Shown(app, pilot)
         try:
             await screen.until(lambda: screen.main.detail.populated, "the detail")
-            await screen.until(lambda: screen.main.world.engine.state != "connecting", "the engine's answer")
+            await screen.until(lambda: screen.main.state.engine.state != "connecting", "the engine's answer")
             await pilot.pause()
             yield screen
             await pilot.pause()  # what is being mounted is there before it is taken away

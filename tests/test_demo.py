@@ -29,7 +29,7 @@ from relay_tui.adapters.demo import DemoDirectories, make_repository
 from relay_tui.adapters.demo.sample_project import HISTORY
 from relay_tui.domain.errors import EngineError
 from relay_tui.services.demo import PARTS
-from relay_tui.ui.demo import HINTS
+from relay_tui.ui.demo import hints
 from relay_tui.ui.presentation import formatting
 from relay_tui.ui.widgets.hints_panel import HintsPanel
 
@@ -358,14 +358,14 @@ def test_the_readme_has_one_command_that_ends_in_the_demo_and_says_what_an_engin
 
 
 @pytest.mark.parametrize(
-    ("size", "seen"), [((160, 45), "choose a session; below is its log"), ((80, 24), "j k choose")]
+    ("size", "seen"), [((160, 45), "select a session; its log is below"), ((80, 24), "j k choose")]
 )
 async def test_the_hints_fit_and_go(rig: Rig, size: tuple[int, int], seen: str) -> None:
     async with shown(rig, size) as screen:
-        hints = HintsPanel("A sample.", HINTS, ascii_only=screen.main.glyphs is formatting.ASCII)
-        await screen.main.mount(hints, before="#keys")
+        panel = HintsPanel("A sample.", hints(), ascii_only=screen.main.glyphs is formatting.ASCII)
+        await screen.main.mount(panel, before="#keys")
         await screen.sees(seen)
-        assert all(keys in screen.text for keys, _, _ in HINTS)
+        assert all(keys in screen.text for keys, _, _ in hints())
         await screen.press("z", "escape")
         assert screen.main.query(HintsPanel)  # esc left the zoom
         await screen.press("escape")

@@ -26,10 +26,10 @@ from relay_tui.domain.events import Job
 from relay_tui.domain.models import Project, SessionState
 from relay_tui.services.relay import Relay
 from relay_tui.ui.event_bridge import StateChanged
-from relay_tui.ui.main import detail, panes
+from relay_tui.ui.main import detail
+from relay_tui.ui.main import screen as main_screen
 from relay_tui.ui.main.status_bar import StatusBar
-from relay_tui.ui.presentation import info
-from relay_tui.ui.presentation import sessions as session_text
+from relay_tui.ui.presentation import formatting, info
 from relay_tui.ui.presentation.formatting import Glyphs
 from relay_tui.ui.state import AppState
 from relay_tui.ui.widgets.key_bar import KeyBar
@@ -64,8 +64,8 @@ async def test_what_passes_by_is_not_looked_at(tmp_path: Path, monkeypatch: pyte
     seen: list[tuple[str, ...]] = []
     async with shown(rig) as screen:
         await screen.press("h")
-        await screen.until(lambda: screen.focused == "projects" and screen.main._seeing is None, "rest")
-        monkeypatch.setattr(panes, "SEEN", 1.0)  # no machine is so slow that a key takes longer
+        await screen.until(lambda: screen.focused == "projects" and screen.main._reporting is None, "rest")
+        monkeypatch.setattr(main_screen, "REPORT_DELAY", 1.0)  # no machine is so slow that a key takes longer
         monkeypatch.setattr(screen.main.relay.facts, "show", seen.append)
         await screen.press("j", "j", "j", "j")
         await screen.until(lambda: seen, "a look")
@@ -130,10 +130,10 @@ async def test_facts_of_a_clone_draw_no_projects(tmp_path: Path, monkeypatch: py
     async with shown(rig) as screen:
         await screen.sees("alpha/main")
         redrawn: list[object] = []
-        monkeypatch.setattr(screen.main, "_draw_projects", lambda: redrawn.append(screen))
-        world = replace(screen.main.world, facts={session.id: Fault("git", "the clone is gone")})
+        monkeypatch.setattr(screen.main, "draw_projects", lambda: redrawn.append(screen))
+        world = replace(screen.main.state, facts={session.id: Fault("git", "the clone is gone")})
         screen.main.post_message(StateChanged(world))
-        await screen.until(lambda: screen.main.world is world, "the facts")
+        await screen.until(lambda: screen.main.state is world, "the facts")
         await screen.pilot.pause()
         assert not redrawn
         other = replace(world, jobs={session.id: Job("j1", session.id, "Push")})
@@ -230,7 +230,7 @@ async def test_tabs_stay_while_a_filter_leaves_nothing(tmp_path: Path) -> None:
         await screen.press("/", "z")
         await screen.sees("Nothing matches the filter.")
         await screen.pilot.pause()
-        assert (screen.main.session, screen.main.detail.tab) == (None, "log")
+        assert (screen.main.selection.session, screen.main.detail.tab) == (None, "log")
         assert screen.row("Log  Info  Changes")
 
 
@@ -269,7 +269,7 @@ async def test_what_is_drawn_in_parts_looks_as_drawn_whole(tmp_path: Path, over:
         if over:
             await screen.press(over)
         if over != "?":
-            screen.main.notify_error(Fault("engine", "words that lie over the panes", "and go on for long"))
+            screen.main.runner.notify_error(Fault("engine", "words that lie over the panes", "and go on for long"))
         await screen.pilot.pause()
         drawn_by, (width, height) = compositor(screen.main), screen.main.size
         whole = drawn_by.render_strips()
@@ -325,12 +325,12 @@ async def test_ages_move_on_where_they_are_seen(tmp_path: Path, monkeypatch: pyt
     for number in range(60):
         a_session(rig, project, f"work-{number:02}", SessionState.STOPPED)
     moments = [datetime(2026, 11, 20, 10, 30, tzinfo=UTC)]
-    monkeypatch.setattr(session_text, "now", lambda: moments[0])
+    monkeypatch.setattr(formatting, "now", lambda: moments[0])
     async with shown(rig) as screen:
         await screen.until(lambda: screen.row("work-00").split("│")[-2].split()[-1] == "1h", "its age")
         told = screen.main.sessions.rows[-1].cells[-1].plain
         moments[0] += timedelta(hours=3)
-        screen.main._draw_ages()
+        screen.main._update_ages()
         await screen.until(lambda: screen.row("work-00").split("│")[-2].split()[-1] == "4h", "its age later")
         assert screen.main.sessions.rows[-1].cells[-1].plain == told  # nobody sees it
         await screen.press("G")

@@ -12,7 +12,7 @@ from textual import events
 
 from relay_tui.domain.errors import FileSystemError
 from relay_tui.domain.log_batch import STDERR
-from relay_tui.ui.log.controller import CLIPBOARD
+from relay_tui.ui.log.controller import CLIPBOARD_LIMIT
 from relay_tui.ui.log.model.buffer import LogBuffer
 from relay_tui.ui.log.model.line_text import plain_lines
 from relay_tui.ui.log.model.matches import MatchIndex
@@ -245,7 +245,7 @@ async def test_copy_goes_through_the_terminal(talking: Rig) -> None:
 
 
 async def test_what_is_too_much_for_a_clipboard_is_told(rig: Rig) -> None:
-    a_session(rig, a_project(rig, "alpha"), "main", output=b"first\n" + b"x" * (CLIPBOARD - 6) + b"\n")
+    a_session(rig, a_project(rig, "alpha"), "main", output=b"first\n" + b"x" * (CLIPBOARD_LIMIT - 6) + b"\n")
     async with shown(rig) as screen:
         await screen.sees("first")
         await screen.press("l", "y")
@@ -255,8 +255,8 @@ async def test_what_is_too_much_for_a_clipboard_is_told(rig: Rig) -> None:
         container.say("ü\n".encode())
         await screen.sees("ü")
         await screen.press("y")
-        await screen.sees("Copied 3 lines. So much the terminal may refuse: ctrl+s saves the log.")
-        assert len(screen.app.clipboard.encode()) > CLIPBOARD
+        await screen.sees("Copied 3 lines. The terminal may not accept this much text. Press ctrl+s to save the log.")
+        assert len(screen.app.clipboard.encode()) > CLIPBOARD_LIMIT
 
 
 async def test_a_long_log_shows_its_end_and_loads_backwards(rig: Rig) -> None:

@@ -171,7 +171,7 @@ async def test_logs_and_meters_go_on_at_once_when_the_engine_is_back(
         rig.engine.measured.clear()
         rig.engine.go_down()
         rig.engine.of(session).become("exited")
-        await screen.until(lambda: feed.status.word == "reconnecting" and screen.main.world.engine.state != "up")
+        await screen.until(lambda: feed.status.word == "reconnecting" and screen.main.state.engine.state != "up")
         rig.engine.of(session).become("running")
         rig.engine.come_back()
         rig.engine.of(session).say(b"after\n")

@@ -1,157 +1,129 @@
-"""Keys of a person's own: one table still gives bindings, footer, help and palette."""
+"""Keys of the user's configuration: bindings, key bar, help, palette and hints all use them."""
 
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import build
 from installed_relay import InstalledRelay
+from on_screen import Shown, a_project, a_session, shown
 
 from relay_tui.cli.tui import run_tui
-from relay_tui.config import load
-from relay_tui.domain.errors import ConfigError
-from relay_tui.ui.keys.actions import ACTIONS, BY_NAME, format_keys
-from relay_tui.ui.keys.keymap import with_own
+from relay_tui.config import Config, load
+from relay_tui.domain.errors import ConfigError, Fault
+from relay_tui.domain.models import SessionState
+from relay_tui.ui.demo import hints
+from relay_tui.ui.keys.actions import ACTIONS, ALIASES, BY_NAME, format_keys, key_of
+from relay_tui.ui.keys.keymap import Keymap
+from relay_tui.ui.widgets.hints_panel import HintsPanel
 
 FILE = Path("config.toml")
+_LETTERS = (f"alt+{c}" for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+K = {action.name: " ".join(next(_LETTERS) for _ in action.keys.split(",")) for action in ACTIONS}
+"""Another key for every action."""
+_DEFAULT_KEY = re.compile(r"(?<![\w+])([A-Za-z?]|esc|ctrl\+r) +(again|and|to|[a-z]+s)\b")
+"""Text that names a default key. Of the words before it, only those that are no key are allowed."""
 
-_LOOK = """
-import asyncio, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from relay_tui.config import load
-from relay_tui.ui.keys import actions
-from relay_tui.ui.keys.keymap import with_own
-config = load(Path(sys.argv[2]))
-actions.use(with_own(actions.ACTIONS, config.keys, config.path))
-from fakes import build
-from on_screen import a_project, a_session, shown
 
-async def look():
-    rig = build(Path(sys.argv[3]), config=config)
-    a_session(rig, a_project(rig, "alpha"), "one", output=b"ready\\n")
+async def test_they_are_the_same_everywhere(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    keys = 'shell = "!"\njoint_log = "f5"\nlog_wrap = "x"\nlog_since = "7 8 9 ( ) { }"\n'
+    file.write_text(f'glyphs = "unicode"\n[keys]\n{keys}')
+    rig = build(tmp_path / "data", config=load(file))
+    a_session(rig, a_project(rig, "alpha"), "one", output=b"ready\n")
     async with shown(rig, (200, 60)) as screen:
         assert " ! shell " in screen.keys, screen.keys
         await screen.press("f5")
         await screen.sees("alpha · 1 log")
         await screen.press("x")
         await screen.sees("following · wrap")
+        await screen.press("8")
+        await screen.sees("wrap · since 1m")
+        await screen.press("7")
+        await screen.until(lambda: "since" not in screen.row("following"), "the whole log")
         await screen.press("question_mark")
         await screen.sees("esc closes")
-        assert any(line.split()[1:4] == ["x", "Fold", "long"] for line in screen.lines if "Fold long" in line)
+        assert any(line.split()[1:4] == ["x", "Toggle", "line"] for line in screen.lines if "line wrap" in line)
         await screen.press("escape", "w")
         await screen.sees("following · wrap")
 
-asyncio.run(look())
-"""
+
+async def test_keys_of_one_app_are_not_those_of_the_next(tmp_path: Path) -> None:
+    async with shown(build(tmp_path / "one", config=Config(keys=K, path=FILE))) as screen:
+        await screen.sees(f"Press {K['new_project']} to add one.")
+    async with shown(build(tmp_path / "two", config=Config(path=FILE))) as screen:
+        await screen.sees("Press N to add one.")
 
 
-def test_they_are_the_same_everywhere(tmp_path: Path) -> None:
-    """In a process of its own: the table is taken in before anything is made of it."""
-    config = tmp_path / "config.toml"
-    config.write_text('glyphs = "unicode"\n[keys]\nshell = "!"\njoint_log = "f5"\nlog_wrap = "x"\n')
-    tests = str(Path(__file__).parent)
-    command = (sys.executable, "-c", _LOOK, tests, str(config), str(tmp_path / "data"))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-_LOOK_FOR_OLD_ONES = """
-import asyncio, re, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from relay_tui.config import Config
-from relay_tui.ui.keys import actions
-from relay_tui.ui.keys.keymap import with_own
-letters = (f"alt+{c}" for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-K = {a.name: " ".join(next(letters) for _ in a.keys.split(",")) for a in actions.ACTIONS}
-actions.use(with_own(actions.ACTIONS, K, Path("config.toml")))
-from fakes import build
-from on_screen import a_project, a_session, shown
-from relay_tui.domain.errors import Fault
-from relay_tui.domain.models import SessionState
-from relay_tui.ui.demo import HINTS
-from relay_tui.ui.widgets.hints_panel import HintsPanel
-
-OLD = re.compile(r"(?<![\\w+])([A-Za-z?]|esc|ctrl\\+r) +(again|and|to|[a-z]+s)\\b")
-config = Config(glyphs="unicode", path=Path("config.toml"))
-
-async def new(screen):
-    await screen.sees(f"{K['new_project']} adds a repository")
-    await screen.sees(f"{K['help']} shows every key.")
-    await screen.main.mount(HintsPanel("A sample.", HINTS, ascii_only=False), before="#keys")
-    await screen.sees(f"{K['back']} hides this")
-    await screen.sees(f"{K['shell']} a shell in the session's own clone")
-    check(screen)
-
-async def used(screen):
-    await screen.sees(f"{K['shell']} opens a shell in the session; {K['attach']} attaches")
-    check(screen)
-    await screen.press(K["filter"], *"zzz")
-    await screen.sees(f"Nothing matches the filter. {K['back']} clears it.")
-    check(screen)
-    await screen.press(K["back"], "j")
-    await screen.sees(f"{K['stop_start']} starts it.")
-    check(screen)
-    await screen.press(K["shell"])
-    await screen.sees(f"{K['stop_start']} starts it; {K['retry']} goes on from what failed.")
-    await screen.press("j", K["next_tab"])
-    await screen.sees(f"Mend it, then {K['retry']}.")
-    await screen.press(K["remove"])
-    await screen.sees(f"{K['undo']} undoes")
-    await screen.press("escape", K["previous_pane"].split()[0], "G")
-    await screen.sees(f"{K['retry']} tries again, {K['edit_source']} edits the source.")
-    await screen.sees(f"{K['retry']} tries again; {K['edit_source']} edits the source and tries again; "
-        f"{K['remove']} forgets the project.")
-    check(screen)
-    await screen.press(K["help"])
-    await screen.sees("esc closes")
-    await screen.press(K["help"])
-    await screen.until(lambda: screen.app.screen is screen.main, "the help gone")
-
-def check(screen):
-    left = [m[0] for m in OLD.finditer(screen.words)]
-    assert not left, (left, screen.text)
-
-async def look(path):
-    async with shown(build(path / "new", config=config), (200, 60)) as screen:
-        await new(screen)
-    rig = build(path / "used", config=config)
+async def test_no_text_names_a_default_key(tmp_path: Path) -> None:
+    """With another key for every action, each text that names a key names the new one."""
+    config = Config(glyphs="unicode", path=FILE, keys=K)
+    async with shown(build(tmp_path / "new", config=config), (200, 60)) as screen:
+        await screen.sees(f"{K['new_project']} adds a repository")
+        await screen.sees(f"{K['help']} shows every key.")
+        await screen.main.mount(HintsPanel("A sample.", hints(), ascii_only=False), before="#keys")
+        await screen.sees(f"{K['back']} hides this")
+        await screen.sees(f"{K['shell']} a shell in the session's own clone")
+        _check(screen)
+    rig = build(tmp_path / "used", config=config)
     alpha = a_project(rig, "alpha")
     a_session(rig, alpha, "one")
     a_session(rig, alpha, "two", SessionState.STOPPED)
-    a_session(rig, alpha, "three", SessionState.ERROR, error=Fault("engine", "It failed", "", "Mend it, then {retry}."))
+    failed = Fault("engine", "It failed", "", "Fix it, then press {retry}.")
+    a_session(rig, alpha, "three", SessionState.ERROR, error=failed)
     a_project(rig, "beta", error=Fault("git", "It cannot be cloned", "", "Check it."))
     async with shown(rig, (200, 60)) as screen:
-        await used(screen)
+        await screen.sees(f"{K['shell']} opens a shell in the session; {K['attach']} attaches")
+        _check(screen)
+        await screen.press(K["filter"], *"zzz")
+        await screen.sees(f"Nothing matches the filter. Press {K['back']} to clear it.")
+        _check(screen)
+        await screen.press(K["back"], "j", K["shell"])
+        await screen.sees(f"{K['stop_start']} starts it; {K['retry']} retries the failed step.")
+        await screen.press("j", K["next_tab"])
+        await screen.sees(f"Fix it, then press {K['retry']}.")
+        await screen.press(K["remove"])
+        await screen.sees(f"{K['undo']} undoes")
+        await screen.press("escape", K["previous_pane"].split()[0], "G")
+        await screen.sees(f"Press {K['retry']} to retry, {K['edit_source']} to edit the source.")
+        _check(screen)
+        await screen.press(K["help"])
+        await screen.sees("esc closes")
+        await screen.press(K["help"])
+        await screen.until(lambda: screen.app.screen is screen.main, "the help closed")
 
-asyncio.run(look(Path(sys.argv[2])))
-"""
+
+def _check(screen: Shown) -> None:
+    left = [match[0] for match in _DEFAULT_KEY.finditer(screen.words)]
+    assert not left, (left, screen.text)
 
 
-def test_no_words_on_the_screen_name_a_key_that_was(tmp_path: Path) -> None:
-    """With every key of the table another one, what is said with keys says those."""
-    command = (sys.executable, "-c", _LOOK_FOR_OLD_ONES, str(Path(__file__).parent), str(tmp_path))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
-    assert done.returncode == 0, done.stderr[-14000:].replace("  ", "")
-
-
-def test_a_table_with_own_keys() -> None:
-    own = {
-        action.name: action.keys
-        for action in with_own(ACTIONS, {"shell": "x, ,", "log_save": "ctrl+w", "log_since": "7 8 9 0 1 2 3"}, FILE)
-    }
-    assert (own["shell"], own["log_save"], own["log_since"]) == ("x", "ctrl+w", "7,8,9,0,1,2,3")
-    assert own["quit"] == BY_NAME["quit"].keys
-    assert with_own(ACTIONS, {}, FILE) == ACTIONS
-    swapped = {a.name: a.keys for a in with_own(ACTIONS, {"remove": "r", "restart": "D", "filter": "- _"}, FILE)}
+def test_a_keymap() -> None:
+    keymap = Keymap.from_config({"shell": "x, ,", "log_save": "ctrl+w", "log_since": "7 8 9 0 1 2 3"}, FILE)
+    assert keymap.keys == {"shell": "x", "log_save": "ctrl+w", "log_since": "7,8,9,0,1,2,3"}
+    assert keymap.keys_of(BY_NAME["quit"]) == BY_NAME["quit"].keys
+    assert keymap.bindings()["relay.log_since.0"] == "7"
+    assert keymap.bindings()["relay.shell"] == "x"
+    assert Keymap.from_config({}, FILE).bindings() == {}
+    swapped = Keymap.from_config({"remove": "r", "restart": "D", "filter": "- _"}, FILE).keys
     assert (swapped["remove"], swapped["restart"], swapped["filter"]) == ("r", "D", "minus,underscore")
-    words = [format_keys(replace(BY_NAME["filter"], keys=keys)) for keys in ("minus,underscore", "comma", "space,f5,x")]
-    assert words == ["- _", ",", "space f5 x"]
+    names = [format_keys(replace(BY_NAME["filter"], keys=keys)) for keys in ("minus,underscore", "comma", "space,f5,x")]
+    assert names == ["- _", ",", "space f5 x"]
+
+
+def test_former_names_stay_valid() -> None:
+    """Names that a configuration of an older relay may hold."""
+    assert set(ALIASES) == {"strays", "look_again", "meters", "joint_log"}
+    former = {alias: f"f{number}" for number, alias in enumerate(ALIASES, 5)}
+    assert Keymap.from_config(former, FILE).keys == {ALIASES[alias]: key for alias, key in former.items()}
+    assert key_of("strays") == key_of("orphans") == "U"
+    with pytest.raises(ConfigError) as raised:
+        Keymap.from_config({"strays": "f5", "orphans": "f6"}, FILE)
+    assert "keys.orphans is the same action as keys.strays" in raised.value.title
 
 
 @pytest.mark.parametrize(
@@ -164,13 +136,14 @@ def test_a_table_with_own_keys() -> None:
         ({"log_since": "7"}, "keys.log_since needs a key for each of its choices"),
         ({"shell": "ctrl+"}, "keys.shell cannot be 'ctrl+'"),
         ({"shell": "[@click=app.quit]"}, "keys.shell cannot be"),
+        ({"meters": "q"}, "keys.meters cannot be 'q': that is quit's"),
     ],
 )
-def test_what_cannot_be_is_told_with_its_place(keys: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        with_own(ACTIONS, keys, FILE)
-    assert str(FILE) in refused.value.title
-    assert words in refused.value.title
+def test_an_error_names_the_file_and_the_action(keys: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        Keymap.from_config(keys, FILE)
+    assert str(FILE) in raised.value.title
+    assert words in raised.value.title
 
 
 def test_relay_says_so_instead_of_opening(

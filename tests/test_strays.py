@@ -151,13 +151,13 @@ async def test_on_the_screen_a_person_decides(rig: Rig, project: Project) -> Non
     lost = rig.running(project, name="lost")
     forget(rig, lost.id)
     async with shown(rig) as screen:
-        await screen.sees("2 found that no record knows. U says what")
+        await screen.sees("Found 2 orphaned clones or containers. Press U to review.")
         await screen.press("U")
         await screen.sees(f"the clone {project.id}/{lost.id} has no record")
         await screen.press("enter")  # leaves them
         assert lost.id not in rig.relay.store.read().sessions
         await screen.press("U", "a")
         await screen.until(lambda: lost.id in rig.relay.store.read().sessions)
-        await screen.until(lambda: not screen.main.world.strays)
+        await screen.until(lambda: not screen.main.state.strays)
         await screen.press("U")
-        await screen.sees("Everything there is, is on record.")
+        await screen.sees("No orphaned clones or containers.")

@@ -41,8 +41,8 @@ def hidden(screen: Shown, *widgets: Widget) -> list[Widget]:
     ("keys", "words"),
     [
         (["D"], "the projects pane D removes the project with it."),  # what happened, why, and what to do
-        (["e"], "S starts it; R goes on from what failed."),
-        (["N", "escape", "L", "escape", "f"], "alpha is fetched. main"),
+        (["e"], "S starts it; R retries the failed step."),
+        (["N", "escape", "L", "escape", "f"], "Fetched alpha. main"),
     ],
 )
 async def test_no_row_is_covered(rig: Rig, size: tuple[int, int], keys: Sequence[str], words: str) -> None:

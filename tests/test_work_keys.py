@@ -208,7 +208,7 @@ async def test_the_guard_says_what_would_be_lost(rig: Rig, name: str, size: tupl
         ("p", "push", "Pushed topic"),
         ("k", "keep", "Kept in the base"),
         ("b", "bundle", "alpha-topic.bundle"),
-        ("r", "", "u brings"),
+        ("r", "", "Press u to"),
     ],
 )
 async def test_the_guard_rescues_and_removes(rig: Rig, key: str, call: str, words: str) -> None:
@@ -324,7 +324,7 @@ async def test_fetching_shows_its_progress_on_the_projects_row(rig: Rig) -> None
         await screen.press("f")
         await screen.until(lambda: "alpha  receiving 50%" in screen.row("alpha  "))
         rig.way_out.gates["fetch"].set()
-        await screen.sees("alpha is fetched")
+        await screen.sees("Fetched alpha")
         await screen.sees("main 1111111..2222222")
 
 
@@ -332,14 +332,14 @@ async def test_catching_up_asks_how(rig: Rig) -> None:
     async with shown(rig, (160, 45)) as screen:
         await on_topic(screen)
         await screen.press("M")
-        await screen.sees("if there is nothing, what is new on topic.")
+        await screen.sees("If there is nothing new on it, the new commits of topic are taken.")
         await screen.sees("m merge it")
         await screen.press("enter")
         assert screen.app.screen is screen.main
         assert not rig.relay.jobs.running()
         await screen.press("M", "r")
         await screen.until(lambda: any("rebase" in asked for asked in rig.engine.asked))
-        await screen.sees("topic took in 2 commits of topic.")
+        await screen.sees("Updated alpha/topic with 2 commits of topic.")
 
 
 # --- text that others wrote ---
@@ -363,7 +363,7 @@ async def test_hostile_words_reach_no_line_raw(rig: Rig, size: tuple[int, int]) 
             (["escape", "p"], "(new there)"),
             (["y"], "The remote says"),
             (["y"], "Copied"),
-            (["escape", "f"], "is fetched"),
+            (["escape", "f"], "Fetched "),
         ):
             await screen.press(*keys)
             await screen.sees(words)

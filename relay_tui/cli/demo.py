@@ -45,14 +45,17 @@ def demo(headless: bool, as_json: bool) -> int:
 def _on_screen(stage: DemoEnvironment) -> int:
     from relay_tui.cli.tui import load_keymap
 
-    with suppress(ConfigError):  # what is wrong in the configuration does not keep a demo from its own
-        load_keymap(stage.relay.config)
+    keymap = None
+    with suppress(ConfigError):  # an error in the configuration does not prevent the demo
+        keymap = load_keymap(stage.relay.config)
     from relay_tui.ui.demo import run_demo
-    from relay_tui.ui.keys.actions import key_of
+    from relay_tui.ui.keys.actions import key_of, use_custom_keys
+
+    use_custom_keys(keymap.keys if keymap is not None else {})
 
     leaving = f"all of it is thrown away when you leave with {key_of('quit')}"
     words = f"A sample project; {leaving}. Sessions are {_runs(stage)}."
-    return run_demo(stage.relay, stage.demo, words)
+    return run_demo(stage.relay, stage.demo, words, keymap)
 
 
 def _runs(stage: DemoEnvironment) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relay_tui.bootstrap import container
 from relay_tui.bootstrap import log_file as file_logging
@@ -13,14 +14,17 @@ from relay_tui.domain.errors import RelayError
 from relay_tui.domain.hints import render_for_cli
 from relay_tui.paths import log_file
 
+if TYPE_CHECKING:
+    from relay_tui.ui.keys.keymap import Keymap
 
-def load_keymap(config: Config) -> None:
-    """Have the keys be the person's own. Raises ConfigError."""
-    if config.keys:
-        from relay_tui.ui.keys import actions
-        from relay_tui.ui.keys.keymap import with_own
 
-        actions.use(with_own(actions.ACTIONS, config.keys, config.path))
+def load_keymap(config: Config) -> Keymap | None:
+    """Return the keymap of the configuration, None for the default keys. Raises ConfigError."""
+    if not config.keys:
+        return None
+    from relay_tui.ui.keys.keymap import Keymap
+
+    return Keymap.from_config(config.keys, config.path)
 
 
 def run_tui(data_dir: Path | None, *, debug: bool = False) -> int:
@@ -29,7 +33,7 @@ def run_tui(data_dir: Path | None, *, debug: bool = False) -> int:
     try:
         relay = container.build_relay(data_dir)
         relay.store.read()
-        load_keymap(relay.config)
+        keymap = load_keymap(relay.config)
     except RelayError as error:
         words = (f"relay: {error.title}", error.detail, render_for_cli(error.hint))
         sys.stderr.write("\n".join(filter(None, words)) + "\n")
@@ -37,7 +41,7 @@ def run_tui(data_dir: Path | None, *, debug: bool = False) -> int:
     file_logging.log_to_file(debug=debug)
     from relay_tui.ui.app import run_screen
 
-    code = run_screen(relay)
+    code = run_screen(relay, keymap)
     if debug:
         sys.stderr.write(f"relay: its own log is {log_file()}\n")
     return code

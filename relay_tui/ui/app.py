@@ -1,4 +1,4 @@
-"""The application: theme, bindings, palette; opening and leaving."""
+"""Application: theme, keymap, palette; opening and leaving."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import codecs
 import gc
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.notifications import Notification, SeverityLevel
 from textual.reactive import Reactive
@@ -22,9 +23,10 @@ from relay_tui.memory import limit_malloc_arenas
 from relay_tui.services.relay import Relay
 from relay_tui.terminal_info import utf8_locale
 from relay_tui.ui.event_bridge import EventBridge, StateChanged
-from relay_tui.ui.keys.actions import ACTIONS, BY_NAME, key_of
+from relay_tui.ui.keys.actions import BY_NAME, key_of, use_custom_keys
+from relay_tui.ui.keys.dispatch import DispatchingScreen
 from relay_tui.ui.keys.key_queue import KeyQueue
-from relay_tui.ui.log.controller import LogController
+from relay_tui.ui.keys.keymap import Keymap
 from relay_tui.ui.main.screen import MainScreen
 from relay_tui.ui.presentation import formatting
 from relay_tui.ui.signals import exit_on_signals
@@ -33,27 +35,36 @@ from relay_tui.ui.textual_internals import driver_class
 from relay_tui.ui.theme import CALM, INK
 from relay_tui.ui.widgets.flash_bar import FlashMessages
 
-SWITCH = 0.001  # seconds that a thread reading a log may keep the screen waiting, at each step of a key's way
-HEADWAY = 0.05  # seconds between the first paint and the first look at engine and disk
+SWITCH_INTERVAL = 0.001  # seconds that a thread reading a log may delay the screen, at each step of a key's way
+START_DELAY = 0.05  # seconds between the first paint and the first check of engine and disk
+_GC_THRESHOLD = 5_000  # new objects between two collections: more frequent ones take longer than a frame, amid keys
+_NOT_IN_PALETTE = frozenset({"command_palette", "quit", "back"})
 
 
-class RelayApp(KeyQueue[int]):
-    """Opens the main screen over relay; everything else is the screen's."""
+class RelayApp(App[int]):
+    """Opens the main screen over relay. Everything else is the screen's."""
 
     TITLE = "relay"
     CSS_PATH = Path(__file__).with_name("main") / "main.tcss"
     ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = BY_NAME["command_palette"].keys
     theme: Reactive[str] = Reactive(CALM.name)
     ansi_theme_dark = Reactive(INK, init=False)
-    """Ours from the start: each of the two that is set later has all styles read and applied once more."""
+    """Set as class defaults: assigning either one after start-up makes Textual apply all styles again."""
     _themes: dict[str, Theme] | None = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(a.keys, a.name, a.help, show=False, id=a.binding_id) for a in ACTIONS if a.name == "quit"),
+        Binding(BY_NAME["quit"].keys, "quit", BY_NAME["quit"].help, show=False, id=BY_NAME["quit"].binding_id),
+        Binding(
+            BY_NAME["command_palette"].keys,
+            "command_palette",
+            BY_NAME["command_palette"].help,
+            show=False,
+            priority=True,
+            id=BY_NAME["command_palette"].binding_id,
+        ),
         Binding("ctrl+c", "quit", show=False, priority=True),
     ]
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, keymap: Keymap | None = None) -> None:
         super().__init__(driver_class())
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
@@ -62,11 +73,19 @@ class RelayApp(KeyQueue[int]):
         wanted = relay.config.glyphs
         ascii_only = wanted == "ascii" or (wanted == "auto" and not utf8_locale())
         self.glyphs = formatting.ASCII if ascii_only else formatting.UNICODE
+        self.key_queue = KeyQueue(self, super().on_event)
         self._bridge: EventBridge | None = None
-        self._typed_ahead: list[events.Key] | None = []
+        self._typed_ahead: list[events.Key] | None = []  # keys that came before everything was mounted
+        keymap = keymap or Keymap()
+        use_custom_keys(keymap.keys)
+        if keymap.keys:
+            self.set_keymap(keymap.bindings())
 
     def get_default_screen(self) -> MainScreen:
-        """What the store has, in the size of the terminal: no other screen has to be made and styled before it."""
+        """Return the main screen with the store's state, in the size of the terminal.
+
+        It is the first screen, so no other one is built and styled before it.
+        """
         main = MainScreen(self.relay, self.glyphs, build_state(self.relay))
         width, height = self.size
         for breakpoints, length in ((self.HORIZONTAL_BREAKPOINTS, width), (self.VERTICAL_BREAKPOINTS, height)):
@@ -74,25 +93,27 @@ class RelayApp(KeyQueue[int]):
         return main
 
     def on_mount(self) -> None:
-        """Paint what the store has; only then look at the world."""
+        """Paint the store's state. Everything that takes longer follows the first paint."""
         self.theme = self._choose_theme()
         self.set_class(self.glyphs is formatting.ASCII, "-ascii")
         self._bridge = EventBridge(self.relay, self.screen.post_message)
-        self.call_after_refresh(self._painted)
+        self.call_after_refresh(self._start)
         if not self.is_headless:
             exit_on_signals(lambda code: self.exit(return_code=code))
 
     async def on_event(self, event: events.Event) -> None:
-        """Keys that come before all is there to take them wait for it."""
-        if self._typed_ahead is not None and isinstance(event, events.Key):
+        """Queue keys. Keep those that come before the widgets that they are for are mounted."""
+        if not isinstance(event, events.Key):
+            await super().on_event(event)
+        elif self._typed_ahead is not None:
             self._typed_ahead.append(event)
         else:
-            await super().on_event(event)
+            await self.key_queue.put(event)
 
-    async def _painted(self) -> None:
-        """The first paint is made; what begins now must not hold it up on its way to the terminal.
+    async def _start(self) -> None:
+        """Mount the rest after the first paint, which must not wait for it on its way to the terminal.
 
-        What there is by now stays for long: it is looked through for garbage once, not again and again.
+        Objects that exist by now live for long: they are collected once and then ignored by the garbage collector.
         """
         main = self.screen_stack[0]
         assert isinstance(main, MainScreen)
@@ -105,14 +126,14 @@ class RelayApp(KeyQueue[int]):
         if not self.is_headless:
             gc.collect()
             gc.freeze()
-            gc.set_threshold(5_000, 20, 20)  # looking oftener takes longer than a frame, amid keys
+            gc.set_threshold(_GC_THRESHOLD, 20, 20)
             gc.enable()
-        self.set_timer(HEADWAY, self.relay.start)
+        self.set_timer(START_DELAY, self.relay.start)
 
     @property
     def available_themes(self) -> dict[str, Theme]:
-        """Textual's themes, and ours before any could be registered."""
-        if not self._themes:  # asked for with every line that is drawn
+        """Textual's themes and relay's, before any is registered. Cached: it is read for every drawn line."""
+        if not self._themes:
             self._themes = {CALM.name: CALM, **super().available_themes}
         return self._themes
 
@@ -136,62 +157,62 @@ class RelayApp(KeyQueue[int]):
         return "ansi-dark" if self.console.color_system in {"standard", None} else CALM.name
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette holds the table of actions, and the themes."""
-        if isinstance(screen, LogController):
-            for action in ACTIONS:
-                if action.name not in {"command_palette", "quit", "back"} and screen.offered(action):
-                    yield SystemCommand(
-                        action.label.capitalize(), action.help, getattr(screen, f"action_{action.name}")
-                    )
+        """Yield the palette's entries: the actions that the screen offers, the themes, quitting.
+
+        An entry names the action's former name too, so that a search for it finds the action.
+        """
+        if isinstance(screen, DispatchingScreen):
+            dispatcher = screen.dispatcher
+            for action in dispatcher.offered:
+                if action.name not in _NOT_IN_PALETTE:
+                    former = f" ({action.alias.replace('_', ' ')})" if action.alias else ""
+                    title = action.label.capitalize() + former
+                    yield SystemCommand(title, action.help, partial(dispatcher.run, action.name))
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
-        yield SystemCommand("Quit", "Leave relay; sessions go on running", self.action_quit)
+        yield SystemCommand("Quit", "Quit relay; sessions keep running", self.action_quit)
 
     async def action_quit(self) -> None:
-        """Leave; when something is under way, ask first."""
+        """Quit; while jobs run, ask first."""
         from relay_tui.ui.dialogs.confirm import ConfirmDialog  # the first paint needs no dialog
 
         jobs = self.relay.jobs.running()
         if not jobs or isinstance(self.screen, ConfirmDialog):
             self.exit(0)
             return
-        under_way = [("under way", "\n".join(job.title for job in jobs.values()))]
 
-        def answered(yes: bool | None) -> None:
-            if yes:
+        def quit_if_confirmed(confirmed: bool | None) -> None:
+            if confirmed:
                 self.exit(0)
 
-        self.push_screen(
-            ConfirmDialog(
-                f"Quit, and interrupt what is under way? {key_of('retry')} goes on with it later.", under_way, "Quit"
-            ),
-            answered,
-        )
+        title = f"Quit and interrupt the running jobs? Press {key_of('retry')} later to retry them."
+        rows = [("running", "\n".join(job.title for job in jobs.values()))]
+        self.push_screen(ConfirmDialog(title, rows, "Quit"), quit_if_confirmed)
 
     def close(self) -> None:
-        """Let go of threads and streams."""
+        """Close threads and streams."""
         if self._bridge is not None:
             self._bridge.close()
         self.relay.close()
 
 
-def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What an ASCII terminal gets for other characters: as many cells, none of them wrong."""
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Return a replacement of the same width for characters that an ASCII terminal cannot show."""
     assert isinstance(error, UnicodeEncodeError)
     lost = error.object[error.start : error.end]
     return "".join(" " if "\u2500" <= c <= "\u259f" else "?" * cell_len(c) for c in lost), error.end
 
 
-def run_screen(relay: Relay) -> int:
-    """Run the app until it is left; answer the exit code."""
-    return run_app(RelayApp(relay))
+def run_screen(relay: Relay, keymap: Keymap | None = None) -> int:
+    """Run the app until the user leaves it; return the exit code."""
+    return run_app(RelayApp(relay, keymap))
 
 
 def run_app(app: RelayApp) -> int:
-    """Run it until it is left; answer the exit code."""
+    """Run an app until the user leaves it; return the exit code."""
     if app.glyphs is formatting.ASCII and sys.__stderr__ is not None:
-        codecs.register_error("relay-plain", _plain)
+        codecs.register_error("relay-plain", _to_ascii)
         sys.__stderr__.reconfigure(encoding="ascii", errors="relay-plain")
-    sys.setswitchinterval(SWITCH)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         app.run()
     finally:

@@ -22,33 +22,33 @@ from relay_tui.domain.events import (
     WorkPushed,
     WorkSaved,
 )
-from relay_tui.ui.state import AppState, _on_row, build_state
+from relay_tui.ui.state import AppState, build_state
 
 if TYPE_CHECKING:
     from relay_tui.services.relay import Relay
 
 
 WorkEvent = ProjectFetched | PushPlanned | WorkPushed | SessionUpdated | WorkSaved
-"""What a person is told when it happens."""
+"""Events that the user is notified of."""
 
 
-BATCH = 0.05  # seconds that changes are gathered before the screen hears of them
+BATCH = 0.05  # seconds that events are gathered before the screen gets a new state
 
 
 class StateChanged(Message):
-    """There is a newer snapshot."""
+    """There is a newer state."""
 
-    def __init__(self, world: AppState) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__()
-        self.world = world
+        self.state = state
 
     def can_replace(self, message: Message) -> bool:
-        """Only the newest matters."""
+        """Return True for another one: only the newest state is drawn."""
         return isinstance(message, StateChanged)
 
 
 class JobFailed(Message):
-    """A job ended with a fault; `on_row`: its row says so."""
+    """A job failed. `on_row`: its row shows the fault."""
 
     def __init__(self, job: Job, fault: Fault, *, on_row: bool) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class JobFailed(Message):
 
 
 class RecordRemoved(Message):
-    """A project or session was removed, and can be brought back."""
+    """A project or session was removed. It can be restored."""
 
     def __init__(self, name: str, warning: str) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class RecordRemoved(Message):
 
 
 class OrphansReported(Message):
-    """There are clones or containers that no record knows."""
+    """There are orphaned clones or containers."""
 
     def __init__(self, words: tuple[str, ...]) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class OrphansReported(Message):
 
 
 class WorkReported(Message):
-    """Work went somewhere, or could."""
+    """A push, fetch, merge or save has a result."""
 
     def __init__(self, event: WorkEvent) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class WorkReported(Message):
 
 
 class WarningRaised(Message):
-    """Something was wrong, and was mended: the store came back from its copy."""
+    """Something was wrong and is repaired, such as a store that was restored from its copy."""
 
     def __init__(self, words: str) -> None:
         super().__init__()
@@ -91,19 +91,22 @@ class WarningRaised(Message):
 
 
 class EventBridge:
-    """The only one that posts to the screen from a thread. Gathers what is announced into snapshots."""
+    """Subscriber of the event bus, and the only part that posts messages to the screen from a thread.
+
+    It gathers events into states.
+    """
 
     def __init__(self, relay: Relay, post: Callable[[Message], object]) -> None:
         self._relay = relay
         self._post = post
-        self._stirred = threading.Event()
+        self._changed = threading.Event()
         self._closed = threading.Event()
         self._unsubscribe = relay.bus.subscribe(self._on_event)
         threading.Thread(target=self._deliver, name="bridge", daemon=True).start()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, JobEnded) and event.fault is not None:
-            on_row = _on_row(self._relay, event.job.subject, event.fault)
+            on_row = build_state(self._relay).is_shown(event.job.subject, event.fault)
             self._post(JobFailed(event.job, event.fault, on_row=on_row))
         elif isinstance(event, SessionRemoved):
             self._post(RecordRemoved(event.name, event.warning))
@@ -111,21 +114,21 @@ class EventBridge:
             self._post(OrphansReported(event.words))
         elif isinstance(event, WorkEvent):
             self._post(WorkReported(event))
-        self._stirred.set()
+        self._changed.set()
 
     def _deliver(self) -> None:
         last: AppState | None = None
         warned = ""
         while not self._closed.is_set():
-            self._stirred.wait()
+            self._changed.wait()
             self._closed.wait(BATCH)
-            self._stirred.clear()
-            world = build_state(self._relay)
-            if world.trouble is not None and last is not None:
-                world = replace(world, records=last.records)
-            if world != last and not self._closed.is_set():
-                last = world
-                self._post(StateChanged(world))
+            self._changed.clear()
+            state = build_state(self._relay)
+            if state.trouble is not None and last is not None:
+                state = replace(state, records=last.records)
+            if state != last and not self._closed.is_set():
+                last = state
+                self._post(StateChanged(state))
             warned, before = self._relay.store.warning(), warned
             if warned and warned != before and not self._closed.is_set():
                 self._post(WarningRaised(warned))
@@ -134,4 +137,4 @@ class EventBridge:
         """Stop posting."""
         self._unsubscribe()
         self._closed.set()
-        self._stirred.set()
+        self._changed.set()

@@ -1,9 +1,10 @@
-"""Service calls made off the screen's thread, and how a screen tells what was refused."""
+"""Service calls off the screen's thread; their errors become notifications."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from textual.screen import Screen
 
@@ -12,24 +13,27 @@ from relay_tui.text.sanitize import clean, clean_block
 from relay_tui.ui.presentation.formatting import format_hint
 
 
-class ServiceRunner(Screen[None]):
-    """A screen whose keys are service calls."""
+class ServiceRunner:
+    """Runs one screen's service calls in threads."""
 
-    def perform(self, call: Callable[[], object]) -> None:
-        """Make a service call in a thread; what it refuses is told in a toast."""
+    def __init__(self, screen: Screen[Any]) -> None:
+        self._screen = screen
 
-        async def calling() -> None:
+    def run(self, call: Callable[[], object]) -> None:
+        """Run a service call in a thread. A RelayError becomes a notification."""
+
+        async def call_in_thread() -> None:
             try:
                 await asyncio.to_thread(call)
             except RelayError as error:
                 self.notify_error(error.fault)
 
-        self.run_worker(calling(), group="actions")
+        self._screen.run_worker(call_in_thread(), group="actions")
 
     def notify_error(self, fault: Fault) -> None:
-        """A toast: what was refused, and what to do. Without line breaks where it can be: each may cover a row."""
+        """Show what failed and what to do, on one line where possible: each further line may cover a row."""
         detail = clean_block(fault.detail, lines=6)
-        between = "\n" if "\n" in detail else " "
+        separator = "\n" if "\n" in detail else " "
         title = clean(fault.title) + ("." if detail or fault.hint else "")
-        words = between.join(filter(None, (title, detail, format_hint(fault.hint))))
-        self.notify(words, severity="error", timeout=8, markup=False)
+        text = separator.join(filter(None, (title, detail, format_hint(fault.hint))))
+        self._screen.notify(text, severity="error", timeout=8, markup=False)

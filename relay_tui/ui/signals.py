@@ -1,4 +1,4 @@
-"""Signals that mean: leave. The screen leaves in good order, its jobs interrupted and their rows saying so."""
+"""Signals that end relay: the screen is closed in order, running jobs are interrupted and their rows show it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def exit_on_signals(leave: Callable[[int], object]) -> None:
-    """Let the running loop call `leave` with the exit code when a signal says so. Main thread only."""
+    """Have the running event loop call `leave` with the exit code at an ending signal. Main thread only."""
     loop = asyncio.get_running_loop()
     for number in ENDINGS:
         loop.add_signal_handler(number, leave, 128 + number)
@@ -19,7 +19,7 @@ def exit_on_signals(leave: Callable[[int], object]) -> None:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Within the block the signals end the process by themselves: the loop, which would heed them, does not run."""
+    """Let ending signals end the process within the block, in which the event loop does not run to handle them."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDINGS}
     try:
         yield

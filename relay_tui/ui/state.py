@@ -1,4 +1,4 @@
-"""What the screen draws: one immutable snapshot of everything, and the bridge that brings it from the services."""
+"""Application state: one immutable snapshot of everything that the screen shows."""
 
 from __future__ import annotations
 
@@ -21,35 +21,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """Records, jobs and engine at one moment. `trouble` is why the records could not be read, if so."""
+    """Records, jobs, engine and clones at one moment."""
 
     records: Records = field(default_factory=Records)
     jobs: Mapping[str, Job] = field(default_factory=dict)
+    """Running jobs by project or session."""
     engine: EngineStatus = field(default_factory=lambda: EngineStatus("connecting"))
     trouble: Fault | None = None
+    """Why the records cannot be read, if so."""
     unsaved: Fault | None = None
-    """Why nothing can be written; the records show what was observed all the same."""
+    """Why nothing can be written, if so. The records include what was observed since."""
     strays: tuple[Step, ...] = ()
-    """Clones and containers that no record knows."""
+    """Orphaned clones and containers."""
     facts: Mapping[str, CloneStatus | Fault] = field(default_factory=dict)
-    """What is known of sessions' clones, or why nothing is."""
+    """By session, the git status of its clone or why it is unknown."""
     processes: EngineStatus = field(default_factory=lambda: EngineStatus("connecting"))
+    """Status of the runtime for process sessions."""
     stirs: Mapping[str, int] = field(default_factory=dict)
-    """By session id, how often something happened to its container."""
+    """By session, the number of events of its container."""
 
     def project(self, project_id: str | None) -> Project | None:
-        """A live project."""
+        """Return a live project, None for any other identifier."""
         found = self.records.projects.get(project_id or "")
         return found if found is not None and found.deleted_at is None else None
 
     def session(self, session_id: str | None) -> Session | None:
-        """A live session."""
+        """Return a live session, None for any other identifier."""
         found = self.records.sessions.get(session_id or "")
         return found if found is not None and found.deleted_at is None else None
 
+    def is_shown(self, subject: str, fault: Fault) -> bool:
+        """Return whether the row of a project or session shows the fault."""
+        project, session = self.project(subject), self.session(subject)
+        shown = project.clone_error if project else session.error_reason if session else None
+        return shown is not None and shown.title == fault.title
+
 
 def build_state(relay: Relay) -> AppState:
-    """Everything as it is now."""
+    """Return the present state."""
     try:
         records, trouble = relay.unsaved.over(relay.store.read()), None
     except RelayError as error:
@@ -61,13 +70,13 @@ def build_state(relay: Relay) -> AppState:
         trouble,
         relay.unsaved.fault,
         relay.strays.found,
-        _facts(relay, records),
+        _clone_status(relay, records),
         processes=relay.processes.status if relay.processes is not None else EngineStatus("connecting"),
         stirs={**relay.engine.stirs, **(relay.processes.stirs if relay.processes is not None else {})},
     )
 
 
-def _facts(relay: Relay, records: Records) -> Mapping[str, CloneStatus | Fault]:
+def _clone_status(relay: Relay, records: Records) -> Mapping[str, CloneStatus | Fault]:
     found: dict[str, CloneStatus | Fault] = {}
     for session in records.live_sessions():
         known = relay.facts.known(session.id)
@@ -75,11 +84,3 @@ def _facts(relay: Relay, records: Records) -> Mapping[str, CloneStatus | Fault]:
         if value:
             found[session.id] = value
     return found
-
-
-def _on_row(relay: Relay, subject: str, fault: Fault) -> bool:
-    """Whether the row of a project or session says already what went wrong."""
-    world = build_state(relay)
-    project, session = world.project(subject), world.session(subject)
-    said = project.clone_error if project else session.error_reason if session else None
-    return said is not None and said.title == fault.title

@@ -1,4 +1,4 @@
-"""relay's own colours: a theme for its widgets, and the sixteen that logs are coloured with, of one brightness."""
+"""Colours: the theme of relay's widgets, and the sixteen colours of logs, all of one brightness."""
 
 from __future__ import annotations
 
@@ -43,4 +43,4 @@ INK = TerminalTheme(
         *((0x8D, 0xB9, 0xEC), (0xCC, 0xA4, 0xD9), (0x7C, 0xCD, 0xD6), (0xFF, 0xFF, 0xFF)),
     ],
 )
-"""Of black and bright black also something can be seen before the dark background."""
+"""Black and bright black are lighter than the background, so that text in them can be read."""

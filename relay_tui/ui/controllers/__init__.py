@@ -1,1 +1,1 @@
-"""Controllers: one object a subject, each with the actions of its keys."""
+"""Controllers of the main screen: one object for each subject, with the code of its actions."""

@@ -1,67 +1,62 @@
-"""The panes with a filter: a line to type in, in place of the key bar, and rows that contain what was typed."""
+"""Filter action: show only the rows of a list that contain what the user types."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from textual import on
-from textual.widgets import Input
-
-from relay_tui.ui.main.panes import Panes
+from relay_tui.ui.controllers.base import Controller, ControllerContext
+from relay_tui.ui.keys.dispatch import Handler
 from relay_tui.ui.widgets.key_bar import KeyBar
 from relay_tui.ui.widgets.overlay_input import FilterInput
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-    from relay_tui.ui.widgets.overlay_input import OverlayInput
+class FilterController(Controller):
+    """One filter for each of the two lists, typed in place of the key bar."""
 
+    def __init__(self, context: ControllerContext, keys: KeyBar) -> None:
+        """`keys` is the key bar that the input covers."""
+        super().__init__(context)
+        self.input = FilterInput(keys)
+        """Input of the filter, to be mounted by the screen."""
+        self._texts = {"projects": "", "sessions": ""}
+        self._edited = "sessions"  # the list whose filter is typed
 
-class FilterController(Panes):
-    """Each of the two lists has a filter of its own."""
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handlers by action name."""
+        return {"filter": Handler(self.open)}
 
-    _filtering = "sessions"
-    _typing = False
+    def text_of(self, listing: str) -> str:
+        """Return the filter of 'projects' or 'sessions'; '' if there is none."""
+        return self._texts[listing]
 
-    def lines_to_type_in(self) -> Iterator[OverlayInput]:
-        """One more, for the filter."""
-        yield from super().lines_to_type_in()
-        yield FilterInput(self.query_one(KeyBar))
+    def open(self) -> None:
+        """Open the input with the filter of the focused list."""
+        pane = self.context.selection.pane
+        self._edited = pane if pane in self._texts else "sessions"
+        self.input.value = self._texts[self._edited]
+        self.input.show(True)
+        self.context.view.set_focus(self.input)
 
-    def open_filter(self) -> None:
-        """Type in place of the key bar; the pane that had the focus shows only what matches."""
-        self._filtering = self.place if self.place in self._filters else "sessions"
-        bar = self.query_one(FilterInput)
-        bar.value = self._filters[self._filtering]
-        self._show_filter(True)
-        self.set_focus(bar)
+    def update(self, text: str) -> None:
+        """Filter the rows by what is typed so far."""
+        if self.input.is_open:
+            self._texts[self._edited] = text
+            self._draw(self._edited)
 
-    def _show_filter(self, shown: bool) -> None:
-        self._typing = shown
-        self.query_one(FilterInput).show(shown)
-
-    @on(Input.Changed, "#filter")
-    def filter_typed(self, event: Input.Changed) -> None:
-        """Show what matches as it is typed."""
-        if self._typing:
-            self._filters[self._filtering] = event.value
-            (self._draw_projects if self._filtering == "projects" else self._draw_sessions)()
-
-    @on(Input.Submitted, "#filter")
-    def filter_done(self) -> None:
-        """Keep the filter, go back to the pane."""
-        self.close_filter()
-
-    def close_filter(self, *, clear: bool = False) -> bool:
-        """Leave the filter's line; `clear` drops the filter. False if there was nothing to leave."""
-        place = self._filtering if self._typing else self.place
-        was_open = self._typing
-        had = bool(self._filters.get(place, ""))
-        if clear and place in self._filters:
-            self._filters[place] = ""
-        self._show_filter(False)
+    def close(self, *, clear: bool = False) -> bool:
+        """Close the input; `clear` removes the filter too. Return False if there was nothing to close or remove."""
+        was_open = self.input.is_open
+        listing = self._edited if was_open else self.context.selection.pane
+        had_text = bool(self._texts.get(listing))
+        if clear and had_text:
+            self._texts[listing] = ""
+        self.input.show(False)
         if was_open:
-            self.set_focus(self.query_one(f"#{place}"))
-        if clear and had:
-            (self._draw_projects if place == "projects" else self._draw_sessions)()
-        return was_open or (clear and had)
+            self.context.view.focus_pane(listing)
+        if clear and had_text:
+            self._draw(listing)
+        return was_open or (clear and had_text)
+
+    def _draw(self, listing: str) -> None:
+        view = self.context.view
+        (view.draw_projects if listing == "projects" else view.draw_sessions)()

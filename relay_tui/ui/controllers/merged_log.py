@@ -1,94 +1,108 @@
-"""Marked sessions, and their logs as one."""
+"""Merged-log actions: mark sessions, show the logs of several sessions as one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 from relay_tui.domain.models import Records, Session
 from relay_tui.services import naming
-from relay_tui.ui.controllers.stats import StatsController
-from relay_tui.ui.log.model.buffer import LogBuffer
+from relay_tui.ui.controllers.base import Controller
+from relay_tui.ui.keys.dispatch import Handler
 from relay_tui.ui.presentation.formatting import ASCII
 from relay_tui.ui.widgets.table.table import KeyedTable
 
 if TYPE_CHECKING:  # the first paint needs none of it
     from relay_tui.ui.log.merged_screen import MergedLogScreen
 
-_WIDE = 110  # columns of a screen on which names have more room
-Named = list[tuple[Session, str]]
-"""Sessions, each with what it is called in the log."""
+_WIDE = 110  # columns of a screen from which session names get more room
+NamedSessions = list[tuple[Session, str]]
+"""Sessions, each with its name in the merged log."""
 
 
-class MergedLogController(StatsController):
-    """Marks rows, and opens one log of the marked sessions, of a project's, or of all that are listed."""
+class MergedLogController(Controller):
+    """Marks rows, and keeps an open merged log up to date."""
 
-    _joint: MergedLogScreen | None = None
-    _wanted_voices: Callable[[Records], Named]
+    _screen: MergedLogScreen | None = None
+    _sessions_of: Callable[[Records], NamedSessions]
 
-    def action_mark(self) -> None:
-        """Mark the session under the cursor, or take its mark away; on to the next."""
-        session = self.session
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handlers by action name."""
+        return {
+            "mark": Handler(self.toggle_mark, requires=self.context.selection.has_session),
+            "merged_log": Handler(self.open),
+        }
+
+    def toggle_mark(self) -> None:
+        """Mark the session under the cursor or remove its mark, then move to the next row."""
+        session = self.context.selection.session
         if session is None:
             return
-        self.marked = self.marked ^ {session.id}
-        self._draw_sessions()
-        if isinstance(self.focused, KeyedTable):
-            self.focused.action_cursor_down()
+        self.context.selection.toggle_mark(session)
+        self.context.view.draw_sessions()
+        focused = self.context.view.focused
+        if isinstance(focused, KeyedTable):
+            focused.action_cursor_down()
 
-    def action_joint_log(self) -> None:
-        """Open one log of several sessions."""
-        subject, records, project = self.subject, self.world.records, self.project
-        marked = self.marked & {session.id for session in records.live_sessions()}
+    def open(self) -> None:
+        """Show the merged log of the marked sessions, else of the selected project, else of all projects."""
+        selection, records = self.context.selection, self.context.state().records
+        subject, project = selection.subject, selection.project
+        marked = selection.marked & {session.id for session in records.live_sessions()}
         if isinstance(subject, Session):
             project = records.projects.get(subject.project_id)
         if marked:
-            self._open_joint_log("marked sessions", partial(_marked, marked))
+            self._open("marked sessions", partial(_marked_sessions, marked))
         elif project is not None:
-            self._open_joint_log(project.name, partial(_project_s, project.id))
+            self._open(project.name, partial(_project_sessions, project.id))
         else:
-            self._open_joint_log("all projects", partial(_project_s, None))
+            self._open("all projects", partial(_project_sessions, None))
 
-    def _open_joint_log(self, title: str, wanted: Callable[[Records], Named]) -> None:
+    def _open(self, title: str, sessions_of: Callable[[Records], NamedSessions]) -> None:
         from relay_tui.services.logs.source import LogSource
         from relay_tui.ui.log.merged_screen import MergedLogScreen
+        from relay_tui.ui.log.model.buffer import LogBuffer
         from relay_tui.ui.log.source_labels import NARROW, WIDEST, SourceLabels
 
-        sessions = wanted(self.world.records)
+        context = self.context
+        sessions = sessions_of(context.state().records)
         if not any(session.container_id for session, _ in sessions):
-            self.notify("None of these sessions has a log yet.", severity="warning")
+            context.notify("None of these sessions has a log yet.", severity="warning")
             return
-        config = self.relay.config
-        self._joint = MergedLogScreen(
-            LogSource(self.relay.runtime),
+        config, width = context.relay.config, context.view.app.size.width
+        self._screen = MergedLogScreen(
+            LogSource(context.relay.runtime),
             title,
             sessions,
             LogBuffer(config.log_lines, config.log_bytes),
-            self.relay.files.save_log,
-            names=SourceLabels(WIDEST if self.app.size.width >= _WIDE else NARROW, ascii=self.glyphs is ASCII),
-            glyphs=self.glyphs,
+            context.relay.files.save_log,
+            names=SourceLabels(WIDEST if width >= _WIDE else NARROW, ascii=context.glyphs is ASCII),
+            glyphs=context.glyphs,
         )
-        self._wanted_voices = wanted
-        self.app.push_screen(self._joint, self._joint_log_left)
+        self._sessions_of = sessions_of
+        context.ask(self._screen, self._closed)
 
-    def _joint_log_left(self, _: None) -> None:
-        self._joint = None
+    def _closed(self, _: None) -> None:
+        self._screen = None
 
-    def draw(self) -> None:
-        """Whoever joined, went or runs again is told to the log of several, too."""
-        super().draw()
-        if self._joint is not None:
-            self._joint.follow(self._wanted_voices(self.world.records), self._engine_epoch, self.world.stirs)
+    def follow(self, engine_epoch: int) -> None:
+        """Pass sessions that were added, removed or restarted on to an open merged log.
+
+        `engine_epoch` counts how often the engine became reachable.
+        """
+        if self._screen is not None:
+            state = self.context.state()
+            self._screen.follow(self._sessions_of(state.records), engine_epoch, state.stirs)
 
 
-def _marked(marked: frozenset[str], records: Records) -> Named:
+def _marked_sessions(marked: frozenset[str], records: Records) -> NamedSessions:
     sessions = [session for session in records.live_sessions() if session.id in marked]
     if len({session.project_id for session in sessions}) == 1:
         return [(session, session.name) for session in sessions]
     return [(session, naming.full_name(records, session)) for session in sessions]
 
 
-def _project_s(project_id: str | None, records: Records) -> Named:
+def _project_sessions(project_id: str | None, records: Records) -> NamedSessions:
     sessions = records.live_sessions(project_id)
     return [(session, session.name if project_id else naming.full_name(records, session)) for session in sessions]

@@ -1,15 +1,16 @@
-"""The panes with figures: what running sessions take, read only for what is on the screen."""
+"""Stats action and feed: resources of running sessions, read only for what is visible."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from textual import events, on
 from textual.message import Message
 
 from relay_tui.domain.models import Session, SessionState
 from relay_tui.services.stats_feed import StatsFeed
-from relay_tui.ui.controllers.filter import FilterController
+from relay_tui.ui.controllers.base import Controller, ControllerContext
+from relay_tui.ui.keys.dispatch import Handler
 from relay_tui.ui.presentation import stats
 from relay_tui.ui.widgets.stats_line import StatsLine
 
@@ -19,117 +20,125 @@ if TYPE_CHECKING:
     from relay_tui.ui.presentation.columns import Cell
 
 SETTLE = 0.3  # seconds that the cursor rests before a session is read
-BATCH = 0.25  # seconds that readings are gathered before they are drawn, while there are columns of figures
-CALM = 1.8  # seconds between two drawings of the line alone: every other reading, and none where nothing changed
-LOOK = 1.0  # seconds between looks which rows are on the screen, while there are columns of figures
+BATCH = 0.25  # seconds that readings are gathered before they are drawn, while the columns are shown
+CALM = 1.8  # seconds between two draws of the line alone: every second reading, none if nothing changed
+VISIBLE_CHECK = 1.0  # seconds between checks which rows are visible, while the columns are shown
 
 
-class StatsController(FilterController):
-    """Reads the selected session, and with the columns switched on every running one whose row is to be seen."""
+class StatsReceived(Message, bubble=False):
+    """The feed has new readings."""
 
-    class Read(Message, bubble=False):
-        """There are new readings."""
+    def can_replace(self, message: Message) -> bool:
+        """Return True for another one: all readings are drawn together."""
+        return isinstance(message, StatsReceived)
 
-        def can_replace(self, message: Message) -> bool:
-            """They are drawn together."""
-            return isinstance(message, StatsController.Read)
 
-    def on_mount(self) -> None:
-        """Nothing is read yet."""
-        self._feed = StatsFeed(self.relay.runtime, lambda: noop(self.post_message(self.Read())))
+class StatsController(Controller):
+    """Reads the selected session, and with the columns shown every running session whose row is visible."""
+
+    def __init__(
+        self, context: ControllerContext, post: Callable[[Message], object], line: Callable[[], StatsLine]
+    ) -> None:
+        """`post` takes a StatsReceived, from any thread. `line` returns the line beside the detail's tabs."""
+        super().__init__(context)
+        self._line = line
+        self._feed = StatsFeed(context.relay.runtime, lambda: _drop(post(StatsReceived())))
         self._feed.pace = CALM
-        self._with_columns = self._covered = False
+        self._has_columns = self._covered = False
         self._settling: Timer | None = None
-        self._looking: Timer | None = None
+        self._checking: Timer | None = None
 
-    def on_unmount(self) -> None:
-        """Let go of the streams."""
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handlers by action name."""
+        state = self.context.state
+        return {"stats": Handler(self.toggle_columns, offered_when=lambda: state().records.any_running)}
+
+    def toggle_columns(self) -> None:
+        """Show or hide the columns."""
+        self._has_columns = not self._has_columns
+        self._feed.pace = BATCH if self._has_columns else CALM
+        if self._checking is not None:
+            self._checking.stop()
+        view = self.context.view
+        self._checking = view.set_interval(VISIBLE_CHECK, self._read) if self._has_columns else None
+        self._read()
+        view.draw_sessions()
+
+    def close(self) -> None:
+        """Close the streams."""
         self._feed.close()
-
-    def action_meters(self) -> None:
-        """Switch the columns on or off."""
-        self._with_columns = not self._with_columns
-        self._feed.pace = BATCH if self._with_columns else CALM
-        if self._looking is not None:
-            self._looking.stop()
-        self._looking = self.set_interval(LOOK, self._measure) if self._with_columns else None
-        self._measure()
-        self._draw_sessions()
 
     # --- what is read ---
 
-    def _wanted(self) -> dict[str, str]:
-        """Container ids by session id: of the one in the detail, then of those whose rows are on the screen."""
+    def _containers(self) -> dict[str, str]:
+        """Return container identifiers by session: the detail's session first, then those of visible rows."""
         if self._covered:
             return {}
+        view = self.context.view
         found: list[Session | None] = [self._shown_session]
-        if self._with_columns and self.sessions.display:
-            found += [self.world.session(key) for key in self.sessions.visible_keys]
-        return {session.id: session.container_id for session in found if session is not None and _is_read(session)}
+        if self._has_columns and view.sessions.display:
+            found += [self.context.state().session(key) for key in view.sessions.visible_keys]
+        return {session.id: session.container_id for session in found if session is not None and _has_stats(session)}
 
     @property
     def _shown_session(self) -> Session | None:
-        """The session that the detail is about, if it is to be seen."""
-        subject = self.subject
-        return subject if isinstance(subject, Session) and self.detail.display else None
+        """The session that the detail is about, if the detail is visible."""
+        subject = self.context.selection.subject
+        return subject if isinstance(subject, Session) and self.context.view.detail.display else None
 
-    def engine_came_back(self) -> None:
-        """Read again at once."""
+    def retry(self) -> None:
+        """Read again at once: the engine is reachable again."""
         self._feed.retry()
-        self._measure()
+        self._read()
 
-    def _measure_soon(self) -> None:
-        """Not while the cursor is passing by."""
+    def schedule_read(self) -> None:
+        """Read once the cursor rests."""
         if self._settling is None:
-            self._settling = self.set_timer(SETTLE, self._measure)
+            self._settling = self.context.view.set_timer(SETTLE, self._read)
 
-    def _measure(self) -> None:
+    def _read(self) -> None:
         self._settling = None
-        self._feed.want(self._wanted())
-        self._show_line()
+        self._feed.want(self._containers())
+        self.show_line()
 
-    def on_screen_suspend(self, _: events.ScreenSuspend) -> None:
-        """Something else covers the screen."""
+    def suspend(self) -> None:
+        """Stop reading: another screen covers this one."""
         self._covered = True
         self._feed.close()
 
-    def on_screen_resume(self, _: events.ScreenResume) -> None:
-        """It is to be seen again."""
+    def resume(self) -> None:
+        """Read again: no screen covers this one any more."""
         self._covered = False
-        self._measure_soon()
+        self.schedule_read()
 
     # --- how it is shown ---
 
-    @on(Read)
-    def draw_read(self) -> None:
-        """The line, and the columns if they are switched on."""
-        self._show_line()
-        if self._with_columns:
-            self._draw_sessions()
+    def show_readings(self) -> None:
+        """Draw the line, and the columns if they are shown."""
+        self.show_line()
+        if self._has_columns:
+            self.context.view.draw_sessions()
 
-    def _draw_detail(self) -> None:
-        super()._draw_detail()
-        self._show_line()
-        self._measure_soon()
-
-    def _show_line(self) -> None:
+    def show_line(self) -> None:
+        """Draw the line beside the detail's tabs."""
+        if not self.context.view.detail.populated:
+            return
         session = self._shown_session
-        read = session is not None and _is_read(session) and self.world.engine.state != "down"
-        history = self._feed.history(session.id) if session is not None and read else None
-        trouble = self._feed.error(session.id) if session is not None else None
-        if self.detail.populated:
-            self.query_one(StatsLine).show(history, trouble)
+        is_read = session is not None and _has_stats(session) and self.context.state().engine.state != "down"
+        history = self._feed.history(session.id) if session is not None and is_read else None
+        error = self._feed.error(session.id) if session is not None else None
+        self._line().show(history, error)
 
-    def figures(self) -> dict[str, tuple[Cell, ...]] | None:
-        """The cells of the sessions that are read; None while there are no columns for them."""
-        if not self._with_columns:
+    def cells(self) -> dict[str, tuple[Cell, ...]] | None:
+        """Return the column cells by session; None while the columns are hidden."""
+        if not self._has_columns:
             return None
-        return {key: stats.stats_cells(self._feed.history(key)) for key in self._wanted()}
+        return {key: stats.stats_cells(self._feed.history(key)) for key in self._containers()}
 
 
-def _is_read(session: Session) -> bool:
+def _has_stats(session: Session) -> bool:
     return session.state is SessionState.RUNNING and bool(session.container_id)
 
 
-def noop(_: object) -> None:
+def _drop(_: object) -> None:
     """Drop a result."""

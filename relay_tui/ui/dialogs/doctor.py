@@ -79,7 +79,8 @@ class DoctorScreen(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "again", "Look again"),
         Binding("y", "copy", "Copy the command"),
-        Binding(f"escape,{BY_NAME['doctor'].keys},{BY_NAME['quit'].keys}", "dismiss(None)", "Close"),
+        Binding("escape", "dismiss(None)", "Close"),
+        *(Binding(a.keys, "dismiss(None)", id=a.binding_id, show=False) for a in (BY_NAME["doctor"], BY_NAME["quit"])),
     ]
 
     class Found(Message):

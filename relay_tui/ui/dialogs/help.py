@@ -21,7 +21,8 @@ class HelpScreen(ModalScreen[None]):
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(f"escape,enter,{BY_NAME['help'].keys},{BY_NAME['quit'].keys}", "dismiss(None)", "Close"),
+        Binding("escape,enter", "dismiss(None)", "Close"),
+        *(Binding(a.keys, "dismiss(None)", id=a.binding_id, show=False) for a in (BY_NAME["help"], BY_NAME["quit"])),
         Binding("j", "scroll('down')", show=False),
         Binding("k", "scroll('up')", show=False),
     ]

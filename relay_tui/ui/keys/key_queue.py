@@ -1,83 +1,85 @@
-"""Keys as they come: when the last one did, for whatever can wait, and each only after the one before it was obeyed."""
+"""Key queue. Delivers one key at a time: a key waits until the previous one has been handled.
+
+It records the time of the last key, so that redraws can wait for idle time.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from textual import events
 from textual.app import App
 from textual.dom import DOMNode
-from textual.driver import Driver
 
-UNDERWAY = 0.1  # seconds after which a key has been obeyed, if nothing else told so: whatever took it lets none go on
-STUCK = 0.3  # seconds after which a key no longer waits for one whose way broke off
-Result = TypeVar("Result")
+HANDLED_AFTER = 0.1  # seconds after which a key counts as handled, if its widget did not forward it before
+STUCK_AFTER = 0.3  # seconds after which a key stops waiting for one whose path was interrupted
 
 
-class KeyQueue(App[Result]):
-    """Notes each key, before anything is done about it; holds it back while the one before it is underway.
+class KeyQueue:
+    """Keys of one app on their way to the focused widget.
 
-    A key goes to what has the focus and from there up to the application, one queue after the other, until something
-    obeys it; what comes in one packet with it would be handed to what had the focus before: of `/foo` typed fast, the
-    letters would be the log's keys and not the pattern's.
+    Textual sends a key to the widget with the focus and from there up to the app, through one message queue after the
+    other, until something handles it. Keys that arrive in one packet would all be sent to the widget that had the focus
+    before the first of them: of `/foo` typed fast, the letters would be keys of the log instead of the pattern.
     """
 
-    key_at = 0.0
-    """When the last one came, on the monotonic clock."""
-
-    def __init__(self, driver_class: type[Driver] | None = None) -> None:
-        super().__init__(driver_class)
-        self._held_keys: deque[events.Key] = deque()
-        self._underway: DOMNode | None = None  # where the last one went; None: it is back
+    def __init__(self, app: App[Any], deliver: Callable[[events.Event], Awaitable[None]]) -> None:
+        """`deliver` hands a key on, as the app does without a queue."""
+        self.last_key_time = 0.0  # on the monotonic clock
+        self._app = app
+        self._deliver = deliver
+        self._waiting: deque[events.Key] = deque()
+        self._sent_to: DOMNode | None = None  # the widget that got the last key; None: the key is handled
         self._sent_at = 0.0
 
-    async def on_event(self, event: events.Event) -> None:
-        """A key sets out, or is back."""
-        if not isinstance(event, events.Key):
-            await super().on_event(event)
-        elif event.is_forwarded:
-            await super().on_event(event)
-            self._underway = None
+    async def put(self, event: events.Key) -> None:
+        """Deliver a key, or keep it until the keys before it are handled.
+
+        A forwarded key comes back from the widget that it was sent to.
+        """
+        if event.is_forwarded:
+            await self._deliver(event)
+            self._sent_to = None
+            return
+        self.last_key_time = time.monotonic()
+        if self._waiting or (self._sent_to is not None and self.last_key_time - self._sent_at < HANDLED_AFTER):
+            self._waiting.append(event)
+            if len(self._waiting) == 1:
+                self._wait_behind(self._sent_to or self._app)
         else:
-            self.key_at = time.monotonic()
-            held = self._held_keys
-            if held or (self._underway is not None and self.key_at - self._sent_at < UNDERWAY):
-                held.append(event)
-                if len(held) == 1:
-                    self._go_behind(self._underway or self)
-            else:
-                await self._send(event)
+            await self._send(event)
 
     async def _send(self, event: events.Key) -> None:
-        self._underway, self._sent_at = self.focused or self.screen, time.monotonic()
-        await super().on_event(event)
+        self._sent_to, self._sent_at = self._app.focused or self._app.screen, time.monotonic()
+        await self._deliver(event)
 
-    def _go_behind(self, node: DOMNode) -> None:
-        """Wait in each of the queues that the key before passes through, behind it; then send the next."""
-        first, path = self._held_keys[0], [*node.ancestors_with_self]
-        if path[-1] is not self:
-            path.append(self)
+    def _wait_behind(self, node: DOMNode) -> None:
+        """Pass through the queues that the previous key passes through, behind it; then send the next key."""
+        first, path = self._waiting[0], [*node.ancestors_with_self]
+        if path[-1] is not self._app:
+            path.append(self._app)
 
         def step(at: int) -> None:
             while at < len(path) and not path[at].call_later(step, at + 1):
                 at += 1
             if at == len(path):
-                self.call_later(self._send_held, first)
+                self._app.call_later(self._send_waiting, first)
 
         step(0)
-        self.set_timer(STUCK, lambda: self._send_held(first))
+        self._app.set_timer(STUCK_AFTER, lambda: self._send_waiting(first))
 
-    async def _send_held(self, first: events.Key) -> None:
-        """Send the first that waits, if it is this one still."""
-        held = self._held_keys
-        if held and held[0] is first:
-            await self._send(held.popleft())
-            if held:
-                self._go_behind(self._underway or self)
+    async def _send_waiting(self, first: events.Key) -> None:
+        """Send the first waiting key, unless it was sent already."""
+        if self._waiting and self._waiting[0] is first:
+            await self._send(self._waiting.popleft())
+            if self._waiting:
+                self._wait_behind(self._sent_to or self._app)
 
 
 def last_key_time(app: App[Any]) -> float:
-    """When the last key came; 0 in an application that does not note it."""
-    return app.key_at if isinstance(app, KeyQueue) else 0.0
+    """Return the time of the app's last key on the monotonic clock; 0 for an app without a key queue."""
+    queue = getattr(app, "key_queue", None)
+    return queue.last_key_time if isinstance(queue, KeyQueue) else 0.0

@@ -1,169 +1,192 @@
-"""What keys do to a log: to the one in the detail that has the focus, and to one that has a screen of its own."""
+"""Log actions: search, filter, wrap, save and the others, of the log in the detail pane and of the merged log."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
-from textual import on
+from textual.screen import Screen
 
-from relay_tui.ui.keys.actions import Action, key_of
+from relay_tui.ui.keys.actions import key_of
+from relay_tui.ui.keys.dispatch import Handler
 from relay_tui.ui.log.model.pattern import Pattern
 from relay_tui.ui.log.prompt import Kind, LogPrompt
-from relay_tui.ui.log.saver import LogSaving
+from relay_tui.ui.log.saver import LogSaver
+from relay_tui.ui.log.state import LogState
 from relay_tui.ui.log.view import LogView
-from relay_tui.ui.presentation import formatting
+from relay_tui.ui.presentation.formatting import ASCII, Glyphs
+from relay_tui.ui.widgets.key_bar import KeyBar
+from relay_tui.ui.widgets.overlay_input import OverlayInput
 
 SINCE = (("", 0), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400))
-"""What the keys 0 to 6 show: words and seconds; 0 is all of it."""
+"""Choices of the `log_since` keys: text and seconds. 0 seconds stands for the whole log."""
 
-CLIPBOARD = 74_000
-"""Bytes that terminals take: some refuse a sequence of over 100,000 characters, and base64 adds a third."""
+CLIPBOARD_LIMIT = 74_000
+"""Bytes that terminals accept. Some reject a sequence of over 100,000 characters, and base64 adds a third."""
 
 
-class LogController(LogSaving):
-    """Delegates to the log's view. Whose log it is, and how it is opened anew, the screen itself knows.
+class LogController:
+    """Actions of one screen's log view."""
 
-    The screen has a LogPrompt.
-    """
+    def __init__(
+        self,
+        screen: Screen[Any],
+        glyphs: Glyphs,
+        *,
+        log_view: Callable[[], LogView],
+        log_name: Callable[[], str],
+        reopen: Callable[[float, str], object],
+        write: Callable[[str, Iterable[str]], Path],
+        keys_changed: Callable[[], object],
+        prompt_shown: Callable[[bool], object] = lambda _: None,
+    ) -> None:
+        """`log_name` returns the name of the shown log, '' for none; `write` writes a log to a new file.
 
-    glyphs: formatting.Glyphs
-    _seeking = False
+        `reopen(seconds, text)` shows the last seconds of the log and what follows, 0 all of it.
+        `keys_changed` is called when other keys apply, `prompt_shown` with True before the prompt opens and with False
+        after it has closed.
+        """
+        self._screen = screen
+        self._glyphs = glyphs
+        self._log_view = log_view
+        self._reopen = reopen
+        self._keys_changed = keys_changed
+        self._prompt_shown = prompt_shown
+        self._saver = LogSaver(screen, log_view=log_view, log_name=log_name, write=write)
+        self._prompt: LogPrompt | None = None  # None until the screen mounts it
+        self._was_searching = False
 
-    # --- what the screen knows ---
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handlers by action name. `log_full` is the screen's own."""
+        return {
+            "log_search": Handler(lambda: self._ask_pattern("search", self._log_view().state.sought)),
+            "log_filter": Handler(lambda: self._ask_pattern("filter", self._log_view().state.filter)),
+            "log_next": Handler(lambda: self._log_view().search(1), requires=self.is_searching),
+            "log_previous": Handler(lambda: self._log_view().search(-1), requires=self.is_searching),
+            "log_wrap": Handler(self.toggle_wrap),
+            "log_times": Handler(self.toggle_times),
+            "log_follow": Handler(self.toggle_follow),
+            "log_since": Handler(self.show_since),
+            "log_mark": Handler(self.insert_separator),
+            "log_clear": Handler(lambda: self._log_view().clear()),
+            "log_copy": Handler(self.copy_visible),
+            "log_save": Handler(self._saver.start),
+        }
 
-    def reopen_log(self, since: float, words: str) -> None:
-        """Show what was written in the last `since` seconds and what comes; 0: all of it."""
-        raise NotImplementedError
+    def is_searching(self) -> bool:
+        """Return whether a pattern is searched, so that there are matches to go to."""
+        return self._log_view().state.found is not None
 
-    def offer_keys(self) -> None:
-        """Show the keys that mean something here and now."""
-        raise NotImplementedError
-
-    def offered(self, action: Action) -> bool:
-        """Whether the action means something here and now."""
-        raise NotImplementedError
-
-    @on(LogView.StateChanged)
-    def log_state_changed(self, message: LogView.StateChanged) -> None:
-        """The footer offers n and N while something is sought."""
-        seeking = message.state.found is not None
-        if seeking != self._seeking:
-            self._seeking = seeking
-            self.offer_keys()
+    def state_changed(self, state: LogState) -> None:
+        """Offer the keys of a search while there is one, and go on saving. To be called by the screen."""
+        searching = state.found is not None
+        if searching != self._was_searching:
+            self._was_searching = searching
+            self._keys_changed()
+        self._saver.proceed()
 
     # --- search and filter ---
 
-    def action_log_search(self) -> None:
-        """Type what to seek."""
-        self.ask_pattern("search", self.log_view.state.sought)
+    def build_prompt(self, under: KeyBar | OverlayInput) -> LogPrompt:
+        """Return the prompt, to be mounted by the screen over `under`."""
+        self._prompt = LogPrompt(under, self._use_pattern)
+        return self._prompt
 
-    def action_log_filter(self) -> None:
-        """Type what lines must contain."""
-        self.ask_pattern("filter", self.log_view.state.filter)
+    def _ask_pattern(self, kind: Kind, text: str) -> None:
+        if self._prompt is not None:
+            self._prompt_shown(True)
+            self._prompt.ask(kind, text)
 
-    def ask_pattern(self, kind: Kind, text: str) -> None:
-        """Begin with what there is."""
-        self.query_one(LogPrompt).ask(kind, text)
-
-    def use_pattern(self, kind: Kind, wanted: Pattern | None, done: bool) -> None:
-        """Show what matches as it is typed; enter goes back to the log."""
+    def _use_pattern(self, kind: Kind, pattern: Pattern | None, done: bool) -> None:
+        """Show the matches while the pattern is typed. `done` closes the prompt."""
+        view = self._log_view()
         if kind == "search":
-            self.log_view.set_search(wanted)
+            view.set_search(pattern)
         else:
-            self.log_view.set_filter(wanted)
+            view.set_filter(pattern)
         if done:
-            self.close_prompt()
-            if kind == "search" and wanted is not None:
-                self.log_view.search()
+            self._close_prompt()
+            if kind == "search" and pattern is not None:
+                view.search()
 
-    def leave_prompt(self) -> bool:
-        """Leave the prompt's line, and what was typed in it. False if it was not open."""
-        prompt = self.query_one(LogPrompt)
-        if prompt.is_open:
-            prompt.take_back()
-        return self.close_prompt()
+    def cancel_prompt(self) -> bool:
+        """Close the prompt and restore the pattern from before it. Return False if it was not open."""
+        if self._prompt is not None and self._prompt.is_open:
+            self._prompt.take_back()
+        return self._close_prompt()
 
-    def close_prompt(self) -> bool:
-        """Leave the prompt's line; what was typed stays. False if it was not open."""
-        prompt = self.query_one(LogPrompt)
-        if not prompt.is_open:
-            return False
-        prompt.show(False)
-        self.set_focus(self.log_view)
-        return True
+    def _close_prompt(self) -> bool:
+        closed = self._prompt is not None and self._prompt.is_open
+        if self._prompt is not None and closed:
+            self._prompt.show(False)
+            self._screen.set_focus(self._log_view())
+        self._prompt_shown(False)
+        return closed
 
-    def leave_search(self) -> bool:
-        """Stop saving, or forget the search, or else the filter.
+    def cancel_search(self) -> bool:
+        """Stop saving; else end the search; else remove the filter.
 
-        False if there was none of it, or the log has not the focus.
+        Return False if there was none of them, or the log does not have the focus.
         """
-        if self.stop_saving():
+        view = self._log_view()
+        if self._saver.stop():
             return True
-        if self.focused is not self.log_view:
+        if self._screen.focused is not view:
             return False
-        state = self.log_view.state
-        if state.found is not None:
-            self.log_view.set_search(None)
-        elif state.filter:
-            self.log_view.set_filter(None)
+        if view.state.found is not None:
+            view.set_search(None)
+        elif view.state.filter:
+            view.set_filter(None)
         else:
             return False
         return True
 
-    def action_log_next(self) -> None:
-        """Go to the next match."""
-        self.log_view.search(1)
+    def report_nothing_found(self) -> None:
+        """Notify that the pattern has no match."""
+        self._screen.notify("Nothing in the log matches.", timeout=2)
 
-    def action_log_previous(self) -> None:
-        """Go to the match before."""
-        self.log_view.search(-1)
+    # --- how the log is shown ---
 
-    @on(LogView.NothingFound)
-    def nothing_found(self) -> None:
-        """Where the next match was asked for."""
-        self.notify("Nothing in the log matches.", timeout=2)
+    def toggle_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        view = self._log_view()
+        view.set_wrap(not view.state.wrap)
 
-    # --- how it is shown ---
+    def toggle_times(self) -> None:
+        """Show or hide the lines' times."""
+        view = self._log_view()
+        view.set_times(not view.state.times)
 
-    def action_log_wrap(self) -> None:
-        """Fold long lines, or cut them."""
-        self.log_view.set_wrap(not self.log_view.state.wrap)
-
-    def action_log_times(self) -> None:
-        """Show times, or hide them."""
-        self.log_view.set_times(not self.log_view.state.times)
-
-    def action_log_follow(self) -> None:
+    def toggle_follow(self) -> None:
         """Stop following, or go to the end and follow."""
-        (self.log_view.pause if self.log_view.following else self.log_view.follow)()
+        view = self._log_view()
+        (view.pause if view.following else view.follow)()
 
-    def action_log_since(self, choice: int | None = None) -> None:
-        """Show what was written lately; without a choice, the next one."""
-        words = [since for since, _ in SINCE]
+    def show_since(self, choice: int | None = None) -> None:
+        """Show the last minutes or hours of the log by an index of SINCE; None: by the index after the present one."""
         if choice is None:
-            choice = (words.index(self.log_view.state.since) + 1) % len(SINCE)
-        self.reopen_log(SINCE[choice][1], SINCE[choice][0])
+            texts = [text for text, _ in SINCE]
+            choice = (texts.index(self._log_view().state.since) + 1) % len(SINCE)
+        text, seconds = SINCE[choice]
+        self._reopen(seconds, text)
 
-    def action_log_mark(self) -> None:
-        """Draw a line under what is there."""
-        rule = ("-" if self.glyphs is formatting.ASCII else "─") * 12
-        self.log_view.notice(f"{rule} {datetime.now().astimezone():%H:%M:%S} {rule}")
+    def insert_separator(self) -> None:
+        """Insert a line with the time below the last line."""
+        rule = ("-" if self._glyphs is ASCII else "─") * 12
+        self._log_view().notice(f"{rule} {datetime.now().astimezone():%H:%M:%S} {rule}")
 
-    def action_log_clear(self) -> None:
-        """Forget the lines that are there."""
-        self.log_view.clear()
-
-    # --- bringing it out ---
-
-    def action_log_copy(self) -> None:
-        """Put the lines on the screen into the terminal's clipboard."""
-        text = self.log_view.visible_text()
-        if text:
-            self.app.copy_to_clipboard(text)
-            count = text.count("\n") + 1
-            words = f"Copied {count} {'line' if count == 1 else 'lines'}."
-            if len(text.encode()) <= CLIPBOARD:
-                self.notify(words, timeout=2)
-            else:
-                words += f" So much the terminal may refuse: {key_of('log_save')} saves the log."
-                self.notify(words, severity="warning", timeout=8, markup=False)
+    def copy_visible(self) -> None:
+        """Copy the visible lines to the terminal's clipboard."""
+        text = self._log_view().visible_text()
+        if not text:
+            return
+        self._screen.app.copy_to_clipboard(text)
+        count = text.count("\n") + 1
+        message = f"Copied {count} {'line' if count == 1 else 'lines'}."
+        if len(text.encode()) <= CLIPBOARD_LIMIT:
+            self._screen.notify(message, timeout=2)
+        else:
+            message += f" The terminal may not accept this much text. Press {key_of('log_save')} to save the log."
+            self._screen.notify(message, severity="warning", timeout=8, markup=False)

@@ -1,4 +1,4 @@
-"""Several sessions' logs as one, over the whole screen."""
+"""Merged log: the logs of several sessions as one, on a screen of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
+from textual.screen import Screen
 
 from relay_tui.domain.errors import RelayError
 from relay_tui.domain.models import Session, SessionState
@@ -21,13 +22,13 @@ from relay_tui.services.logs.merged_feed import LogSourceSpec, MergedLogFeed
 from relay_tui.services.logs.resume import rfc3339
 from relay_tui.services.logs.source import STEP, LogSource
 from relay_tui.text.sanitize import clean
-from relay_tui.ui.keys.actions import ACTIONS, ANYWHERE, BY_NAME, Action, L
+from relay_tui.ui.keys.actions import ACTIONS, ANYWHERE, BY_NAME, L
+from relay_tui.ui.keys.dispatch import Dispatcher, Handler
 from relay_tui.ui.keys.key_queue import last_key_time
 from relay_tui.ui.log.controller import LogController
 from relay_tui.ui.log.model.buffer import LogBuffer
 from relay_tui.ui.log.model.pacing import RedrawThrottle
 from relay_tui.ui.log.pane import HUSH, TAIL
-from relay_tui.ui.log.prompt import Kind, LogPrompt
 from relay_tui.ui.log.source_labels import SourceLabels
 from relay_tui.ui.log.state import format_state
 from relay_tui.ui.log.view import LogView
@@ -35,13 +36,11 @@ from relay_tui.ui.presentation.formatting import ASCII, Glyphs
 from relay_tui.ui.widgets.key_bar import KeyBar
 from relay_tui.ui.widgets.titled_border import TitledContainer
 
-_ONLY_SOUGHT = frozenset({"log_next", "log_previous"})
-_DOES = {"quit": "back"}
-"""What leaves relay leaves what covers it first."""
+_BACK_PRIORITY = 99  # in the key bar: the way back comes before every other key
 
 
-class MergedLogScreen(LogController):
-    """Follows them while it is open."""
+class MergedLogScreen(Screen[None]):
+    """Follows the logs of several sessions while it is open."""
 
     DEFAULT_CSS = """
     MergedLogScreen {
@@ -56,17 +55,18 @@ class MergedLogScreen(LogController):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(a.keys, _DOES.get(a.name, a.name), a.help, show=False, id=a.binding_id)
+        Binding(a.keys, f"dispatch('{a.name}')", a.help, show=False, id=a.binding_id)
         for a in ACTIONS
         if a.name in ANYWHERE and a.name != "command_palette"
     ]
+    """Keys of the log are bindings of LogView; ctrl+p is one of the app."""
 
-    class Arrived(Message):
-        """There is something to drain."""
+    class LinesArrived(Message):
+        """The feed has lines to draw."""
 
         def can_replace(self, message: Message) -> bool:
-            """All is drained at once."""
-            return isinstance(message, MergedLogScreen.Arrived)
+            """Return True for another one: all lines are drawn at once."""
+            return isinstance(message, MergedLogScreen.LinesArrived)
 
     def __init__(
         self,
@@ -74,58 +74,90 @@ class MergedLogScreen(LogController):
         title: str,
         sessions: Sequence[tuple[Session, str]],
         buffer: LogBuffer,
-        save: Callable[[str, Iterable[str]], Path],
+        write: Callable[[str, Iterable[str]], Path],
         *,
         names: SourceLabels,
         glyphs: Glyphs,
     ) -> None:
+        """`sessions` are given with their names in the log; `write` writes a log to a new file."""
         super().__init__()
-        self._source = source
-        self._about = title
-        self._buffer = buffer
-        self._write = save
-        self._names = names
         self.glyphs = glyphs
-        self._voices = self._voiced(sessions, 0, {})
+        self._source = source
+        self._subject = title
+        self._buffer = buffer
+        self._names = names
+        self._specs = self._log_specs(sessions, 0, {})
         self._feed: MergedLogFeed | None = None
-        self._opened = self._owed = self._draining = False
-        self._pace = RedrawThrottle()
+        self._has_lines = self._older_owed = self._draining = False
+        self._throttle = RedrawThrottle()
         self._title = ""
+        self._key_bar = KeyBar(ascii_only=glyphs is ASCII)
+        self._log_keys = LogController(
+            self,
+            glyphs,
+            log_view=lambda: self.log_view,
+            log_name=lambda: title,
+            reopen=self.reopen_log,
+            write=write,
+            keys_changed=self.offer_keys,
+            prompt_shown=self._make_room_for_prompt,
+        )
+        self._prompt = self._log_keys.build_prompt(self._key_bar)
+        self.dispatcher = Dispatcher(
+            {
+                **self._log_keys.handlers(),
+                "log_full": Handler(self.toggle_full_screen),
+                "back": Handler(self.back),
+                "help": Handler(self.show_help),
+                "command_palette": Handler(lambda: self.app.action_command_palette()),
+                "quit": Handler(self.back),  # closes what covers the main screen before it quits
+            },
+            lambda: frozenset({L}),
+        )
 
     def compose(self) -> ComposeResult:
-        """The log, its keys, and where a pattern is typed."""
-        plain = self.glyphs is ASCII
+        """Yield the log, the key bar and the prompt over it."""
         with TitledContainer(id="joint"):
+            plain = self.glyphs is ASCII
             yield LogView(id="joint-view", ascii=plain, buffer=self._buffer, placeholder="No output yet.")
-        keys = KeyBar(ascii_only=plain)
-        yield keys
-        yield LogPrompt(keys, self.use_pattern)
+        yield self._key_bar
+        yield self._prompt
 
     def on_mount(self) -> None:
-        """Begin to follow."""
+        """Open the logs."""
         self.set_class(self.glyphs is ASCII, "-plain")
         self._open(0)
         self.set_focus(self.log_view)
         self.offer_keys()
-        self.watch(self.log_view, "state", self.show_state)
+        self.watch(self.log_view, "state", self._show_state)
+
+    def on_unmount(self) -> None:
+        """Close the streams."""
+        if self._feed is not None:
+            self._feed.close()
+
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        return self.query_one(LogView)
 
     # --- whose logs ---
 
     def follow(self, sessions: Sequence[tuple[Session, str]], engine_epoch: int, stirs: Mapping[str, int]) -> None:
-        """Follow these sessions, each with its name: some joined, went, or run again.
+        """Follow these sessions, each given with its name.
 
-        `engine_epoch` counts how often the engine came, `stirs` what happened to each session's container: a log that
-        ended is looked at once more by that.
+        `engine_epoch` counts how often the engine became reachable, `stirs` the events of each session's container. A
+        log that ended is read again after either.
         """
-        self._voices = self._voiced(sessions, engine_epoch, stirs)
+        self._specs = self._log_specs(sessions, engine_epoch, stirs)
         if self._feed is not None:
-            self._feed.follow(self._voices)
-            self._entitle()
+            self._feed.follow(self._specs)
+            self._show_title()
 
-    def _voiced(
+    def _log_specs(
         self, sessions: Sequence[tuple[Session, str]], engine_epoch: int, stirs: Mapping[str, int]
     ) -> list[LogSourceSpec]:
-        """Those of them that have a log, what runs first."""
+        """Return the sessions that have a log, running ones first."""
         found = sorted((s for s, _ in sessions if s.container_id), key=lambda s: s.state is not SessionState.RUNNING)
         labels = self._names.labels({s.id: name for s, name in sessions if s.container_id})
         return [
@@ -138,52 +170,58 @@ class MergedLogScreen(LogController):
             for s in found
         ]
 
+    def reopen_log(self, since: float, words: str) -> None:
+        """Show the last `since` seconds and what follows, or all of it for 0. `words` is the text in the border."""
+        if self._feed is not None:
+            self._feed.close()
+        self.log_view.clear()
+        self.log_view.set_state(since=words, connection="")
+        self._open(since)
+
     def _open(self, since: float) -> None:
-        """Follow what was written in the last so many seconds, and what comes; 0: all of it."""
         began = rfc3339(time.time() - since) if since else ""
-        self._opened = self._owed = False
+        self._has_lines = self._older_owed = False
         app = self.app
-        self._pace.restart()
+        self._throttle.restart()
         self._feed = MergedLogFeed(
             self._source,
-            self._voices,
-            lambda: _void(self.post_message(self.Arrived())),
+            self._specs,
+            self._wake,
             tail=max(TAIL, 2 * app.size.height),
             since=began,
             rest=lambda: last_key_time(app) + HUSH - time.monotonic(),
         )
-        self._entitle()
+        self._show_title()
 
-    def _entitle(self) -> None:
-        """Say in the border how many there are, and how many of them have ended."""
+    def _wake(self) -> None:
+        """Called from the feed's threads."""
+        self.post_message(self.LinesArrived())
+
+    def _show_title(self) -> None:
+        """Show in the border how many logs there are and how many of them have ended."""
         feed = self._feed
         if feed is None:
             return
-        count, all_of_them, ended = len(feed), len(self._voices), feed.ended
-        words = [clean(self._about), f"{count} {'log' if count == 1 else 'logs'}"]
-        if count < all_of_them:
-            words[1] += f" of {all_of_them}"
-        words += [f"{ended} ended"] if 0 < ended < count else []
-        title = f" {self.glyphs.dot} ".join(words)
+        count, wanted, ended = len(feed), len(self._specs), feed.ended
+        parts = [clean(self._subject), f"{count} {'log' if count == 1 else 'logs'}"]
+        if count < wanted:
+            parts[1] += f" of {wanted}"
+        parts += [f"{ended} ended"] if 0 < ended < count else []
+        title = f" {self.glyphs.dot} ".join(parts)
         if title != self._title:
             self._title = title
             self.query_one(TitledContainer).say_above(Content(title))
 
-    def on_unmount(self) -> None:
-        """Let go of the streams."""
-        if self._feed is not None:
-            self._feed.close()
+    # --- lines as they arrive ---
 
-    # --- the lines as they come ---
-
-    @on(Arrived)
-    def drain_soon(self) -> None:
+    @on(LinesArrived)
+    def schedule_drain(self) -> None:
         """Draw in batches, the first of them at once."""
         if not self._draining:
             self._drain_when_due()
 
     def _drain_when_due(self) -> None:
-        due = self._pace.due(time.monotonic(), last_key_time(self.app))
+        due = self._throttle.due(time.monotonic(), last_key_time(self.app))
         self._draining = due > 0
         if self._draining:
             self.set_timer(due, self._drain_when_due)
@@ -191,26 +229,26 @@ class MergedLogScreen(LogController):
             self._drain()
 
     def _drain(self) -> None:
-        self._pace.begin(time.monotonic())
-        self.call_after_refresh(lambda: self._pace.end(time.monotonic()))
+        self._throttle.begin(time.monotonic())
+        self.call_after_refresh(lambda: self._throttle.end(time.monotonic()))
         feed = self._feed
         if feed is None:
             return
         if batches := feed.drain():
             self.log_view.extend(batches)
-            if not self._opened:
-                self._opened = True
+            if not self._has_lines:
+                self._has_lines = True
                 self.log_view.expect_older(True)
         self.log_view.begin(feed.begun)
         self.log_view.set_state(connection=feed.connection)
-        if self._owed and not feed.connection:
-            self._owed = False
+        if self._older_owed and not feed.connection:
+            self._older_owed = False
             self.log_view.expect_older(True)
-        self._entitle()
+        self._show_title()
 
     @on(LogView.OlderWanted)
     def load_older(self) -> None:
-        """Read the lines before the first, in the background. Where lines were dropped there, others would not fit."""
+        """Load the lines before the first in the background. After dropped lines nothing older fits."""
         if self._feed is None or self._buffer.dropped:
             self.log_view.prepend([], complete=True)
         else:
@@ -222,99 +260,74 @@ class MergedLogScreen(LogController):
         try:
             older = await asyncio.to_thread(feed.older, wanted)
         except RelayError:
-            older = None  # the engine went: it is asked again when it is back
+            older = None  # the engine is not reachable: loaded again when it is
         if self._feed is not feed:
             return
         if self._buffer.first != first:
             self.log_view.prepend([], complete=True)
         elif older is None:
-            self._owed = True
+            self._older_owed = True
             self.log_view.older_failed()
         else:
             self.log_view.prepend(older.batches, complete=older.complete)
 
-    def show_state(self) -> None:
-        """Tell in the border what the view does, in one drawing with it."""
+    # --- state of the view ---
+
+    @on(LogView.StateChanged)
+    def log_state_changed(self, message: LogView.StateChanged) -> None:
+        """Pass the state on to the log's controller."""
+        self._log_keys.state_changed(message.state)
+
+    @on(LogView.NothingFound)
+    def nothing_found(self) -> None:
+        """Pass it on to the log's controller."""
+        self._log_keys.report_nothing_found()
+
+    def _show_state(self) -> None:
+        """Show the view's state in the border, in the same draw."""
         self.query_one(TitledContainer).say_below(Content(format_state(self.log_view.state, self.glyphs.dot)))
-
-    # --- what the keys of a log want to know ---
-
-    @property
-    def log_view(self) -> LogView:
-        """The log."""
-        return self.query_one(LogView)
-
-    @property
-    def log_name(self) -> str:
-        """What it is about."""
-        return self._about
-
-    def reopen_log(self, since: float, words: str) -> None:
-        """Show what was written lately, and what comes."""
-        if self._feed is not None:
-            self._feed.close()
-        self.log_view.clear()
-        self.log_view.set_state(since=words, connection="")
-        self._open(since)
-
-    def save_log(self, name: str, pieces: Iterable[str]) -> Path:
-        """Among the others."""
-        return self._write(name, pieces)
-
-    def offered(self, action: Action) -> bool:
-        """The keys of a log, and those of every screen."""
-        if action.name in _ONLY_SOUGHT:
-            return self.log_view.state.found is not None
-        return L in action.places or action.name in ANYWHERE
-
-    def offer_keys(self) -> None:
-        """Show the keys that mean something now: the way back first."""
-        back = replace(BY_NAME["back"], footer=99)
-        others = [a for a in ACTIONS if a.footer and a.name not in _DOES and self.offered(a)]
-        self.query_one(KeyBar).offer([back, *others])
 
     # --- keys ---
 
-    def action_back(self) -> None:
-        """Leave the innermost thing: the pattern, the search, the full screen, the log."""
-        if self.leave_prompt() or self.leave_search():
+    async def action_dispatch(self, name: str, *arguments: object) -> None:
+        """Run an action of the table."""
+        await self.dispatcher.run(name, *arguments)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether a key of the action does anything now."""
+        return action != "dispatch" or self.dispatcher.can_run(str(parameters[0]))
+
+    def offer_keys(self) -> None:
+        """Show the keys that apply now, the way back first."""
+        back = replace(BY_NAME["back"], footer=_BACK_PRIORITY)
+        others = [a for a in self.dispatcher.offered if a.footer and a.name not in {"back", "quit"}]
+        self._key_bar.offer([back, *others])
+
+    def back(self) -> None:
+        """Close the prompt, else end the search, else leave the full screen, else close the log."""
+        if self._log_keys.cancel_prompt() or self._log_keys.cancel_search():
             return
         if self.has_class("-full"):
-            self.action_log_full()
+            self.toggle_full_screen()
         else:
             self.dismiss()
 
-    def action_log_full(self) -> None:
-        """Give the log every line of the screen, or take it back: without a frame the mouse selects text cleanly."""
+    def toggle_full_screen(self) -> None:
+        """Give the log every line of the screen, or show border and keys again.
+
+        Without a border the mouse selects whole lines of text.
+        """
         self.toggle_class("-full")
-        keys, prompt = self.query_one(KeyBar), self.query_one(LogPrompt)
-        keys.display = not self.has_class("-full")
-        prompt.display = prompt.is_open or keys.display
+        self._key_bar.display = not self.has_class("-full")
+        self._prompt.display = self._prompt.is_open or self._key_bar.display
 
-    def ask_pattern(self, kind: Kind, text: str) -> None:
-        """Without keys that it could lie over, the line takes one from the log."""
+    def _make_room_for_prompt(self, shown: bool) -> None:
+        """Take a line from the full-screen log for the prompt: there is no key bar that it could cover."""
         if self.has_class("-full"):
-            self.query_one(LogPrompt).display = True
-        super().ask_pattern(kind, text)
+            self._prompt.display = shown
 
-    def close_prompt(self) -> bool:
-        """And gives it back."""
-        closed = super().close_prompt()
-        if self.has_class("-full"):
-            self.query_one(LogPrompt).display = False
-        return closed
-
-    def action_help(self) -> None:
-        """Show the keys that mean something here."""
+    def show_help(self) -> None:
+        """Show the keys that apply here."""
         from relay_tui.ui.dialogs.help import HelpScreen
 
-        actions = [a for a in ACTIONS if L in a.places or a.name in ANYWHERE]
-        self.app.push_screen(HelpScreen(actions, ascii_only=self.glyphs is ASCII))
-
-    def action_command_palette(self) -> None:
-        """From the key bar."""
-        self.app.action_command_palette()
-
-
-def _void(_: object) -> None:
-    """Drop a result."""
+        self.app.push_screen(HelpScreen(self.dispatcher.actions, ascii_only=self.glyphs is ASCII))

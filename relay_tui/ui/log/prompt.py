@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 Kind = Literal["search", "filter"]
 _SIGNS: dict[Kind, str] = {"search": " / ", "filter": " & "}
-_HINTS: dict[Kind, str] = {
-    "search": f"a regular expression; {key_of('log_next')} and {key_of('log_previous')} go on",
-    "filter": "show only lines that match; ! before it: only those that do not",
-}
+
+
+def _hint(kind: Kind) -> str:
+    if kind == "search":
+        return f"a regular expression; {key_of('log_next')} and {key_of('log_previous')} go on"
+    return "show only lines that match; ! before it: only those that do not"
 
 
 class LogPrompt(OverlayInput):
@@ -51,7 +53,7 @@ class LogPrompt(OverlayInput):
         self._kind = kind
         with self.prevent(Input.Changed):
             self.value = text
-        self.placeholder = _HINTS[kind]
+        self.placeholder = _hint(kind)
         self._before, _ = self._judge(text)
         self.show(True)
         self.screen.set_focus(self)

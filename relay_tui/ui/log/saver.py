@@ -1,13 +1,14 @@
-"""Saving a log to a file: what is shown of all of it, so the lines before those that were loaded are loaded first."""
+"""Saving a log to a file. Lines before those that were loaded are loaded first."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
-from textual import on
+from textual.screen import Screen
 
 from relay_tui.domain.errors import CancelledError, RelayError
 from relay_tui.text.sanitize import clean
@@ -17,88 +18,93 @@ from relay_tui.ui.log.view import LogView
 from relay_tui.ui.service_runner import ServiceRunner
 
 
-class LogSaving(ServiceRunner):
-    """Loads, then writes. How far it is stands in the border; esc stops it."""
+class LogSaver:
+    """Loads all lines of one log, then writes them. The border shows the progress; `stop` ends it."""
 
-    _saving = ""  # the name of the log that is being saved
-    _stopped: Event | None = None  # set to stop the writing; None: not that far yet
+    def __init__(
+        self,
+        screen: Screen[Any],
+        *,
+        log_view: Callable[[], LogView],
+        log_name: Callable[[], str],
+        write: Callable[[str, Iterable[str]], Path],
+    ) -> None:
+        """`log_name` returns the name of the shown log, '' for none.
 
-    @property
-    def log_view(self) -> LogView:
-        """The log."""
-        raise NotImplementedError
+        `write` writes pieces of text to a new file with that name and returns its path; it may raise RelayError.
+        """
+        self._screen = screen
+        self._runner = ServiceRunner(screen)
+        self._log_view = log_view
+        self._log_name = log_name
+        self._write = write
+        self._name = ""  # the log that is being saved
+        self._stopped: Event | None = None  # set to stop the writing; None: the writing has not begun
 
-    @property
-    def log_name(self) -> str:
-        """What a file with the log is named after; empty: there is none."""
-        raise NotImplementedError
+    def start(self) -> None:
+        """Save the lines that match the filter, or all lines, to a new file."""
+        name = self._log_name()
+        if name and not self._name:
+            self._name = name
+            self._log_view().want_all(True)
+            self.proceed()
 
-    def save_log(self, name: str, pieces: Iterable[str]) -> Path:
-        """Write it to a new file; answer where. Raises RelayError."""
-        raise NotImplementedError
+    def proceed(self) -> None:
+        """Write once all lines are loaded. To be called when the view's state changes.
 
-    def action_log_save(self) -> None:
-        """Write the lines that match, or all, to a new file."""
-        if self.log_name and not self._saving:
-            self._saving = self.log_name
-            self.log_view.want_all(True)
-            self.go_on_saving()
-
-    @on(LogView.StateChanged)
-    def go_on_saving(self) -> None:
-        """Write once all is loaded; another log, or the same opened anew, is not what was to be saved."""
-        view = self.log_view
-        if not self._saving or self._stopped is not None:
+        The log that was to be saved may be gone by then: another one is shown, or the same was opened again.
+        """
+        view = self._log_view()
+        if not self._name or self._stopped is not None:
             return
-        if not view.wants_all or self.log_name != self._saving:
-            self.stop_saving()
+        if not view.wants_all or self._log_name() != self._name:
+            self.stop()
         elif view.has_all:
             self._stopped = Event()
-            self.run_worker(self._save_to_file(self._saving, self._stopped), group="saving a log")
+            self._screen.run_worker(self._save(view, self._name, self._stopped), group="saving a log")
 
-    def stop_saving(self) -> bool:
-        """Leave it; False if nothing was being saved."""
-        if not self._saving:
+    def stop(self) -> bool:
+        """Stop saving. Return False if nothing was being saved."""
+        if not self._name:
             return False
         if self._stopped is not None:
             self._stopped.set()
         else:
-            self._saved()
-            self.notify("Nothing was saved.", timeout=2)
+            self._finish()
+            self._screen.notify("Nothing was saved.", timeout=2)
         return True
 
-    def _saved(self) -> None:
-        self._saving, self._stopped = "", None
-        self.log_view.want_all(False)
+    def _finish(self) -> None:
+        self._name, self._stopped = "", None
+        self._log_view().want_all(False)
 
-    async def _save_to_file(self, name: str, stopped: Event) -> None:
-        view = self.log_view
-        counted = _Counted(plain_lines(view.buffer, view.filter, times=view.state.times), stopped)
+    async def _save(self, view: LogView, name: str, stopped: Event) -> None:
+        pieces = _CountedPieces(plain_lines(view.buffer, view.filter, times=view.state.times), stopped)
         limits = _limits(view)
         try:
-            path = await asyncio.to_thread(self.save_log, name, counted)
+            path = await asyncio.to_thread(self._write, name, pieces)
         except CancelledError:
-            self.notify("Nothing was saved.", timeout=2)
+            self._screen.notify("Nothing was saved.", timeout=2)
         except RelayError as error:
-            self.notify_error(error.fault)
+            self._runner.notify_error(error.fault)
         else:
-            lines = f"{counted.lines:,} {'line' if counted.lines == 1 else 'lines'}"
-            self.notify(f"Saved {lines}{limits} to {clean(str(path))}", timeout=4, markup=False)
-        self._saved()
+            lines = f"{pieces.lines:,} {'line' if pieces.lines == 1 else 'lines'}"
+            self._screen.notify(f"Saved {lines}{limits} to {clean(str(path))}", timeout=4, markup=False)
+        self._finish()
 
 
 def _limits(view: LogView) -> str:
-    """From when on there are lines, where that is not from the log's beginning on, and why."""
+    """Return from which time on there are lines, and why there are none before; '' for a whole log."""
     buffer = view.buffer
-    words = f" since {view.state.since} ago" if view.state.since else ""
+    since = f" since {view.state.since} ago" if view.state.since else ""
     if not len(buffer) or not view.without_older:
-        return words
+        return since
     moment = time_text(buffer.line(buffer.first).time).strip()
     return f" from {moment or 'later'} on (older ones {view.without_older})"
 
 
-class _Counted:
-    """Lines on their way to a file, each ending with a piece that is a newline."""
+class _CountedPieces:
+    """Lines on their way to a file. A newline is a piece of its own."""
 
     def __init__(self, pieces: Iterator[str], stopped: Event) -> None:
         self.lines = 0

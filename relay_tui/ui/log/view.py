@@ -29,7 +29,7 @@ _NEAR = 200  # lines from the first at which older ones are wanted
 
 
 def _action(action: Action, key: str) -> str:
-    return f"screen.{action.name}({key})" if action.name == CHOICES else f"screen.{action.name}"
+    return f"screen.dispatch('{action.name}', {key})" if action.name == CHOICES else f"screen.dispatch('{action.name}')"
 
 
 def _binding_id(action: Action, key: str) -> str:

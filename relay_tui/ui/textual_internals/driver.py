@@ -85,6 +85,8 @@ class TerminalDriver(LinuxDriver):
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self.exit_event = self._exit = SelectableEvent()
+        keys = [key for action in actions.ACTIONS for key in actions.keys_of(action).split(",")]
+        self._alt_keys = {key[4:] for key in keys if key.startswith("alt+")}
         if sys.__stderr__ is not None:
             self._file = TerminalWriter(sys.__stderr__, lambda: os.kill(os.getpid(), signal.SIGHUP))
 
@@ -95,8 +97,7 @@ class TerminalDriver(LinuxDriver):
         escape only at the second time. This thread wakes up once after each packet, when an escape is due.
         """
         parser, decode = XTermParser(self._debug), getincrementaldecoder("utf-8")("replace").decode
-        alt = {key[4:] for action in actions.ACTIONS for key in action.keys.split(",") if key.startswith("alt+")}
-        escapes = EscapeParser(alt)
+        escapes = EscapeParser(self._alt_keys)
         due: float | None = None
         while not self._exit.is_set():
             ready, _, _ = select.select([self.fileno, self._exit], [], [], due)

@@ -55,7 +55,7 @@ class KeyBar(Static):
         for action in self._fitting:
             start += self._width(action)
             if click.x < start:
-                await self.run_action(f"screen.{action.name}")
+                await self.run_action(f"screen.dispatch('{action.name}')")
                 return
 
     def _key(self, action: Action) -> str:
