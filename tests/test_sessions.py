@@ -68,7 +68,7 @@ def counted(rig: Rig, call: str) -> int:
         ({"new_branch": "new", "branch": "gone"}, "branch", "no branch 'gone'"),
         ({"name": "a b"}, "name", "Letters, digits"),
         ({"name": "../x"}, "name", "Letters, digits"),
-        ({"name": "x" * 41}, "name", "40 at most"),
+        ({"name": "x" * 41}, "name", "at most 40"),
         ({"name": "MAIN"}, "name", "a session 'MAIN' already"),
         ({"profile": "nope"}, "profile", "no profile 'nope'"),
     ],
