@@ -132,7 +132,7 @@ def test_what_cannot_be_adopted_stays_and_says_why(rig: Rig, project: Project) -
     assert sorted(errors(adopt(rig))) == [
         "'odd name' cannot be an id",
         "A container without a clone cannot be adopted",
-        "Its project is not on record",
+        "The session's project has no record",
     ]
     assert unknown(rig) == before
 
