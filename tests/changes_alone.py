@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import textual_screen
 from fakes_work import FakeLook, Work
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
@@ -76,7 +77,7 @@ class Alone(App[None]):
     @property
     def text(self) -> str:
         """What is on the terminal."""
-        return "\n".join(strip.text.rstrip() for strip in self.screen._compositor.render_strips())
+        return "\n".join(textual_screen.lines(self.screen))
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:

@@ -96,6 +96,6 @@ def bench(root: Path, *, new_branch: str = "", files: dict[str, str | bytes] | N
         branch=new_branch or "main",
         base_branch="main",
     )
-    look = GitInspector(patience=10)
+    look = GitInspector(timeout=10)
     look.prepare(clone)
     return Bench(upstream, clone, look)

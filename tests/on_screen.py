@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import textual_screen
 from fakes import Container, Rig
 from textual import events
 from textual.pilot import Pilot
@@ -44,7 +45,7 @@ class Shown:
     @property
     def lines(self) -> list[str]:
         """What is on the terminal, line by line."""
-        return [strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()]
+        return textual_screen.lines(self.app.screen)
 
     @property
     def text(self) -> str:

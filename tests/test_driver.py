@@ -18,8 +18,8 @@ import pytest
 from installed_relay import PROGRAM, InstalledRelay
 from textual import events
 from textual.app import App
-from textual.drivers._writer_thread import MAX_QUEUED_WRITES, WriterThread
 from textual.message import Message
+from textual_screen import MAX_QUEUED_WRITES, WriterThread
 from waiting import wait_until
 
 from relay_tui.ui.textual_internals.driver import TerminalDriver, TerminalWriter

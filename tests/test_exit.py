@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from faults import small_disk
 from git_servers import run_git
 from session_clones import SESSION, Ground, lay
 
-from relay_tui.domain.errors import CancelledError, ConflictError, NotFoundError
+from relay_tui.domain.errors import CancelledError, ConflictError, FileSystemError, NotFoundError
 from relay_tui.ports.task import TaskContext
 
 KEPT = f"refs/relay/{SESSION}"
@@ -120,6 +121,64 @@ def test_a_clone_of_a_bundle_is_on_the_commits_of_a_detached_head(ground: Ground
     ground.exit.bundle(ground.clone, tmp_path / "a.bundle", TaskContext())
     run_git("clone", "--quiet", "a.bundle", "again", cwd=tmp_path)
     assert run_git("rev-parse", "HEAD", "origin/relay/detached", cwd=tmp_path / "again") == f"{commit}\n{commit}"
+
+
+# --- a path of the user's own that cannot be written -----------------------------------------------------------------
+
+
+def save(ground: Ground, kind: str, target: Path) -> FileSystemError:
+    """Save the session at `target`, which cannot be written; return the error."""
+    with pytest.raises(FileSystemError) as caught:
+        if kind == "bundle":
+            ground.exit.bundle(ground.clone, target, TaskContext())
+        else:
+            ground.exit.export(ground.clone, "unused", target, TaskContext())
+    assert "data" not in caught.value.title + caught.value.hint  # relay's data directory is not the cause
+    return caught.value
+
+
+TITLES = {"bundle": "Cannot write the bundle", "export": "Cannot export to"}
+
+
+@pytest.mark.parametrize("kind", TITLES)
+def test_a_directory_that_cannot_be_made_is_named(ground: Ground, tmp_path: Path, kind: str) -> None:
+    ground.work()
+    (tmp_path / "file").write_text("mine")
+    target = tmp_path / "file/deeper/out"
+    error = save(ground, kind, target)
+    assert error.title == f"{TITLES[kind]} {target}"
+    assert "Not a directory" in error.detail and str(tmp_path / "file") in error.detail
+    assert error.hint == "Choose a directory that you can write to."
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", TITLES)
+def test_a_file_in_place_of_the_directory_is_no_conflict(ground: Ground, tmp_path: Path, kind: str) -> None:
+    ground.work()
+    (tmp_path / "file").write_text("mine")
+    error = save(ground, kind, tmp_path / "file/out")
+    assert error.title == f"{TITLES[kind]} {tmp_path / 'file/out'}"
+
+
+@pytest.mark.parametrize("kind", TITLES)
+def test_a_full_disk_of_the_users_is_called_that(ground: Ground, tmp_path: Path, kind: str) -> None:
+    ground.work("large.bin", os.urandom(150_000).hex())
+    with small_disk(tmp_path / "small", "200k") as disk:
+        error = save(ground, kind, disk.path / "out")
+        assert error.title == "The disk is full"
+        assert str(disk.path) in error.detail
+        assert list(disk.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", TITLES)
+def test_a_read_only_disk_of_the_users_is_called_that(ground: Ground, tmp_path: Path, kind: str) -> None:
+    ground.work()
+    with small_disk(tmp_path / "small", "4m") as disk:
+        disk.read_only(True)
+        error = save(ground, kind, disk.path / "new/out")
+        assert error.title == f"{TITLES[kind]} {disk.path / 'new/out'}"
+        assert "Read-only file system" in error.detail and "--data-dir" not in error.hint
+        assert "Read-only file system" in save(ground, kind, disk.path / "out").detail
 
 
 # --- fetch -----------------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_without_git_lfs_it_is_said_before_anything_goes(ground: Ground, monkeyp
     plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "git-lfs" else which(name))
-    with pytest.raises(GitError, match="1 LFS file cannot be sent along"):
+    with pytest.raises(GitError, match="Cannot send 1 LFS file"):
         ground.exit.push(ground.clone, ground.source, plan, TaskContext())
     assert run_git("branch", "--list", "topic", cwd=ground.upstream) == ""
 
@@ -84,6 +84,6 @@ def test_an_lfsconfig_does_not_lead_it_astray(ground: Ground, tmp_path: Path) ->
     run_git("fetch", "--quiet", cwd=ground.other)
     ground.upstream_moves(".lfsconfig", f"[lfs]\n\turl = file://{tmp_path}/trap\n")
     plan = ground.exit.plan_push(ground.clone, ground.source, TaskContext())
-    with pytest.raises(GitError, match="names a place on this host"):
+    with pytest.raises(GitError, match="names a path on this host"):
         ground.exit.push(ground.clone, CloneSource("https://127.0.0.1:1/x.git"), plan, TaskContext())
     assert not (tmp_path / "trap").exists()

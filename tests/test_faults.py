@@ -135,7 +135,7 @@ def test_data_dir_that_became_read_only(
         assert error["hint"]
     screen = open_screen()
     screen.wait_for("● running +main")
-    screen.wait_for("relay .* The data directory cannot be written")
+    screen.wait_for("relay .* Cannot write to the data directory")
     screen.press("S")
     screen.wait_for("Read-only file system")
     screen.wait_for("● running +main")  # once the message no longer covers it

@@ -195,7 +195,7 @@ def test_git_server_that_dies_in_the_middle_of_a_clone(
         _, words = process.communicate(timeout=20)
         assert process.returncode == 1
         assert b'"kind": "git"' in words
-        assert b"The connection broke off" in words
+        assert b"The connection was interrupted" in words
         [row] = relay.run("project", "list", "--json").rows
         assert row["clone_state"] == "error"
         assert relay.left() == {f"projects/{row['id']}"}

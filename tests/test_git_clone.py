@@ -291,7 +291,7 @@ def test_ssh_fails_instead_of_asking(adapter: GitAdapter, data: Path) -> None:
 
 def test_the_place_must_be_free_and_writable(adapter: GitAdapter, upstream: Path, data: Path) -> None:
     (data / "base.git").write_text("mine")
-    with pytest.raises(FileSystemError, match="in the way"):
+    with pytest.raises(FileSystemError, match="not an empty directory"):
         adapter.clone_base(CloneSource(str(upstream)), data / "base.git", TaskContext())
     with pytest.raises(FileSystemError):
         adapter.clone_base(CloneSource(str(upstream)), data / "base.git/below/it", TaskContext())
@@ -435,7 +435,7 @@ def test_a_session_goes_only_where_nothing_is(adapter: GitAdapter, base: Path) -
     target = base.parent / "taken"
     target.mkdir()
     (target / "work").write_text("precious")
-    with pytest.raises(FileSystemError, match="in the way"):
+    with pytest.raises(FileSystemError, match="not an empty directory"):
         adapter.clone_session(base, target, branch="main", new_branch="", origin="/x", task=TaskContext())
     assert entries(target) == ["work"]
 
@@ -639,5 +639,5 @@ def test_a_remote_lfsconfig_cannot_point_at_this_host(
     with http_server(work.parent) as http:
         adapter.clone_base(CloneSource(f"{http.url}/work/.git"), data / "base.git", TaskContext())
         session, notes = clone(adapter, data / "base.git")
-    assert notes == ["LFS files are pointers only: .lfsconfig names a place on this host"]
+    assert notes == ["LFS files are pointers only: .lfsconfig names a path on this host"]
     assert not (session / ".git/lfs").exists()

@@ -11,7 +11,7 @@ import pytest
 
 import relay_tui
 from relay_tui.cli.main import relay as command_line
-from relay_tui.domain.hints import DEEDS, render_for_cli
+from relay_tui.domain.hints import HINT_ACTIONS, render_for_cli
 from relay_tui.ui.keys.actions import BY_NAME
 from relay_tui.ui.keys.keymap import FIXED
 from relay_tui.ui.presentation.formatting import format_hint
@@ -74,7 +74,7 @@ EVERY = [
 
 
 def test_every_deed_is_an_action_and_a_command() -> None:
-    for deed in DEEDS.values():
+    for deed in HINT_ACTIONS.values():
         assert deed.action in BY_NAME
         if deed.command.startswith("relay "):
             group, name, _ = deed.command.removeprefix("relay ").split()

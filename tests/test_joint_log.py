@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import textual_screen
 from fakes import Rig, build
 from on_screen import Shown, a_project, a_session, shown
 from rich.cells import cell_len
@@ -259,11 +260,11 @@ async def test_the_one_table_gives_its_bindings_footer_help_and_palette(scene: S
         for action in here:
             for key in action.keys.split(","):
                 owners = (log.log_view, log, screen.app)
-                bound = [b for o in owners for b in o._bindings.key_to_bindings.get(key, [])]
+                bound = [b for o in owners for b in textual_screen.key_bindings(o).get(key, [])]
                 if action.name != "command_palette":  # Textual's own
                     assert action.binding_id in {(b.id or "").removesuffix(f".{key}") for b in bound}, action.name
             assert action.name in log.dispatcher.handlers, action.name
-        assert {b.id for found in log._bindings.key_to_bindings.values() for b in found if b.id} <= {
+        assert {b.id for found in textual_screen.key_bindings(log).values() for b in found if b.id} <= {
             action.binding_id for action in here
         }
         for action in here:

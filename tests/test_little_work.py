@@ -14,12 +14,12 @@ import pytest
 from fakes import build
 from on_screen import Shown, a_project, a_session, shown
 from rich.style import Style
-from textual._compositor import Compositor
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 from textual.widget import Widget
+from textual_screen import Compositor, compositor, dirty_regions
 
 from relay_tui.domain.errors import Fault
 from relay_tui.domain.events import Job
@@ -76,16 +76,16 @@ async def test_what_passes_by_is_not_looked_at(tmp_path: Path, monkeypatch: pyte
 def drawn(screen: Shown) -> Iterator[list[Region]]:
     """What is drawn meanwhile."""
     found: list[Region] = []
-    compositor = screen.main._compositor
-    update = compositor.render_partial_update
+    drawn_by = compositor(screen.main)
+    update = drawn_by.render_partial_update
 
     def noted() -> object:
-        found.extend(compositor._dirty_regions)
+        found.extend(dirty_regions(drawn_by))
         return update()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compositor, "render_partial_update", noted)
-        patch.setattr(compositor, "render_full_update", lambda **_: found.append(screen.main.region))
+        patch.setattr(drawn_by, "render_partial_update", noted)
+        patch.setattr(drawn_by, "render_full_update", lambda **_: found.append(screen.main.region))
         yield found
 
 
@@ -271,13 +271,13 @@ async def test_what_is_drawn_in_parts_looks_as_drawn_whole(tmp_path: Path, over:
         if over != "?":
             screen.main.runner.notify_error(Fault("engine", "words that lie over the panes", "and go on for long"))
         await screen.pilot.pause()
-        compositor, (width, height) = screen.main._compositor, screen.main.size
-        whole = compositor.render_strips()
+        drawn_by, (width, height) = compositor(screen.main), screen.main.size
+        whole = drawn_by.render_strips()
         for _ in range(60):
             corners = [(chance.randrange(width), chance.randrange(height)) for _ in range(chance.randint(1, 4))]
             sizes = [(chance.randint(1, width - x), chance.randint(1, min(9, height - y))) for x, y in corners]
-            compositor._dirty_regions |= {Region(*at, *size) for at, size in zip(corners, sizes, strict=True)}
-            update = compositor.render_partial_update()
+            dirty_regions(drawn_by).update(Region(*at, *size) for at, size in zip(corners, sizes, strict=True))
+            update = drawn_by.render_partial_update()
             assert update is not None
             for y, first, last in update.spans:
                 for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=True):
@@ -302,15 +302,15 @@ async def test_a_filter_that_hid_all_goes_in_one_drawing_of_both_panes(tmp_path:
         await screen.press("/", "z")
         await screen.sees("Nothing matches the filter.")
         main = screen.main
-        compositor = main._compositor
-        update, drawings = compositor.render_partial_update, list[frozenset[Region]]()
+        drawn_by = compositor(main)
+        update, drawings = drawn_by.render_partial_update, list[frozenset[Region]]()
 
         def noted() -> object:
-            drawings.append(frozenset(compositor._dirty_regions))
+            drawings.append(frozenset(dirty_regions(drawn_by)))
             return update()
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compositor, "render_partial_update", noted)
+            patch.setattr(drawn_by, "render_partial_update", noted)
             await screen.press("escape")
             await screen.sees("work-03")
             await screen.pilot.pause()

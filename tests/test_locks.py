@@ -142,7 +142,7 @@ def test_a_holder_without_a_name_still_bars_others(directory: Path) -> None:
         os.truncate(directory / "fox.lock", 0)
         with pytest.raises(ConflictError) as caught, locks.hold("fox", "y"):
             pass
-    assert "has not said" in caught.value.detail
+    assert "does not name its holder" in caught.value.detail
 
 
 def test_a_full_disk_does_not_keep_one_from_locking(directory: Path) -> None:

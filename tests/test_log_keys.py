@@ -91,7 +91,7 @@ async def test_n_waits_for_the_matches_and_says_that_there_are_none_only_then(ri
         for key in ("enter", "n", "n"):
             screen.app.post_message(events.Key(key, None))
         await screen.until(lambda: "/info 249 2 of 111 · &info" in state(screen), "the second, from the last on")
-        assert not screen.app._notifications
+        assert not screen.app.flash.current
         await typed(screen, "/", "9x")
         await screen.press("enter", "n")
         await screen.sees("Nothing in the log matches.")

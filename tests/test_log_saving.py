@@ -9,10 +9,10 @@ from threading import Event
 import pytest
 from fakes import Rig, build
 from on_screen import Shown, a_project, a_session, shown
-from textual.widgets._toast import Toast
 
 from relay_tui.domain.errors import CancelledError, EngineUnreachableError
 from relay_tui.services.logs.source import LogSource, OlderLines
+from relay_tui.ui.widgets.flash_bar import FlashLine
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def test_what_is_said_hides_nothing_of_the_log(
         await screen.sees("line 49")
         await screen.press("l", "ctrl+s")
         await screen.sees("Saved 50 lines")
-        for toast in screen.app.screen.query(Toast):
+        for toast in screen.app.screen.query(FlashLine):
             assert toast.region.height > 0
             assert not toast.region.overlaps(screen.main.detail.region)
 

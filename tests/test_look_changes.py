@@ -315,7 +315,7 @@ def test_what_cannot_be_told_is_a_risk(here: Bench) -> None:
     (here.tree / ".git/objects/info/alternates").write_text("/elsewhere\n")
     guarded = here.look.guard(here.clone)
     assert [risk.hazard for risk in guarded.risks] == [RiskKind.UNKNOWN]
-    assert "another place" in guarded.risks[0].reason
+    assert "outside the clone" in guarded.risks[0].reason
 
 
 def test_eye_goes_with_the_clone(here: Bench) -> None:

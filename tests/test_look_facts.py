@@ -59,7 +59,7 @@ def test_what_is_staged_alone_is_not_forgotten(here: Bench) -> None:
     here.git("rm", "-q", "--cached", "b")
     facts = here.look.facts(here.clone)
     assert _counts(facts) == (1, 1, 1, 0, 0)
-    assert facts.notes == ("3 files are staged otherwise than on disk.",)
+    assert facts.notes == ("3 files are staged with other content than on disk.",)
 
 
 def test_stashes_and_commits_on_every_branch_count(here: Bench) -> None:
@@ -116,7 +116,7 @@ def test_detached_orphaned_and_conflicted(here: Bench) -> None:
     here.git("merge", "other")
     facts = here.look.facts(here.clone)
     assert _counts(facts) == (0, 0, 0, 0, 1)
-    assert facts.notes == ("A merge is under way.",)
+    assert facts.notes == ("A merge is in progress.",)
     here.git("merge", "--abort")
     here.git("checkout", "-q", "--detach", "other")
     facts = here.look.facts(here.clone)
@@ -191,7 +191,7 @@ def test_many_look_at_once(here: Bench) -> None:
 
     def look() -> None:
         try:
-            seen.append(GitInspector(patience=10).facts(here.clone).changed)
+            seen.append(GitInspector(timeout=10).facts(here.clone).changed)
         except UnknownStateError as error:
             seen.append(error.detail)
 
@@ -228,11 +228,12 @@ def test_broken_objects_are_unknown_with_a_reason(here: Bench) -> None:
 
 
 @pytest.mark.parametrize("walls", [sandbox.NoSandbox(), sandbox.Bubblewrap()])
-def test_weaker_walls_answer_the_same(here: Bench, monkeypatch: pytest.MonkeyPatch, walls: sandbox.Sandbox) -> None:
+def test_weaker_walls_answer_the_same(here: Bench, walls: sandbox.Sandbox) -> None:
     here.write("a", "changed\n")
     mine = here.look.facts(here.clone)
-    monkeypatch.setattr(sandbox, "best", lambda: walls)
-    assert here.look.facts(here.clone) == mine
+    weaker = GitInspector(timeout=10, sandbox=walls)
+    assert weaker.facts(here.clone) == mine
+    assert weaker.confinement() == walls.description
     assert mine.changed == 1
 
 

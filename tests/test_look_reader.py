@@ -72,7 +72,7 @@ def test_detached_unborn_and_under_way(tree: Path) -> None:
     (tree / ".git/MERGE_HEAD").write_text(commit)
     with gitdir.open_clone(tree) as clone:
         assert clone.head() == gitdir.Head("", commit)
-        assert clone.under_way() == ["A merge is under way"]
+        assert clone.unfinished_operations() == ["A merge is in progress"]
     git(tree, "symbolic-ref", "HEAD", "refs/heads/new")
     with gitdir.open_clone(tree) as clone:
         assert clone.head() == gitdir.Head("new", "")
@@ -127,21 +127,21 @@ def _pipe_an_object(tree: Path) -> None:
 
 
 PLANTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "git is a file": (_instead("", _file("gitdir: /elsewhere\n")), r"\.git is a file, where a directory should be"),
+    "git is a file": (_instead("", _file("gitdir: /elsewhere\n")), r"\.git is a file, not a directory"),
     "git is a link": (_instead("", _link_to_moved), r"\.git is a symbolic link"),
     "HEAD is a link": (_instead("HEAD", lambda p: p.symlink_to("/etc/hostname")), r"HEAD is a symbolic link"),
     "HEAD is a pipe": (_instead("HEAD", os.mkfifo), r"HEAD is a pipe"),
     "HEAD is a directory": (_instead("HEAD", Path.mkdir), r"HEAD is a directory"),
-    "HEAD is missing": (lambda tree: (tree / ".git/HEAD").unlink(), r"HEAD is not there"),
+    "HEAD is missing": (lambda tree: (tree / ".git/HEAD").unlink(), r"HEAD does not exist"),
     "HEAD is nonsense": (_instead("HEAD", _file("--upload-pack=x\n")), r"neither a branch nor a commit"),
     "HEAD is huge": (_instead("HEAD", _file("a" * 9000)), r"HEAD is larger than"),
     "refs are a link": (_instead("refs", _link_to_moved), r"refs is a symbolic link"),
     "a ref is a pipe": (_instead("refs/heads/main", os.mkfifo), r"main is a pipe"),
-    "a ref is nonsense": (_instead("refs/heads/main", _file("$(id)\n")), r"main names no commit"),
+    "a ref is nonsense": (_instead("refs/heads/main", _file("$(id)\n")), r"main does not name a commit"),
     "refs nest": (lambda tree: (tree / ".git/refs" / "/".join("d" * 40)).mkdir(parents=True), r"nested too deep"),
     "packed-refs is a pipe": (_instead("packed-refs", os.mkfifo), r"packed-refs is a pipe"),
     "packed-refs is huge": (_instead("packed-refs", lambda p: os.truncate(_touched(p), 1 << 40)), r"larger than"),
-    "packed-refs is nonsense": (_instead("packed-refs", _file("hello\n")), r"not as git writes it"),
+    "packed-refs is nonsense": (_instead("packed-refs", _file("hello\n")), r"not in git's format"),
     "config is a pipe": (_instead("config", os.mkfifo), r"config is a pipe"),
     "config is a link": (_instead("config", lambda p: p.symlink_to("/etc/passwd")), r"config is a symbolic link"),
     "index is a pipe": (_instead("index", os.mkfifo), r"index is a pipe"),
@@ -150,8 +150,8 @@ PLANTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "an object is a link": (_link_an_object, r"is not a file"),
     "an object is a pipe": (_pipe_an_object, r"is not a file"),
     "pack is a link": (_instead("objects/pack", _link_to_moved), r"pack is neither"),
-    "alternates": (_instead("objects/info/alternates", _file("/elsewhere\n")), r"objects of another place"),
-    "http-alternates": (_instead("objects/info/http-alternates", _file("http://x\n")), r"objects of another place"),
+    "alternates": (_instead("objects/info/alternates", _file("/elsewhere\n")), r"objects outside the clone"),
+    "http-alternates": (_instead("objects/info/http-alternates", _file("http://x\n")), r"objects outside the clone"),
     "commondir": (_instead("commondir", _file("/elsewhere\n")), r"commondir"),
     "reftable": (_instead("reftable", Path.mkdir), r"reftable"),
     "a stash log is a pipe": (_instead("logs/refs/stash", os.mkfifo), r"stash is a pipe"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,10 +12,11 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.geometry import Offset
 from textual.pilot import Pilot
-from textual.strip import Strip
 from textual.widgets import Input
 
-from relay_tui.ui.presentation.columns import ASCII, UNICODE, Run, TableLayout, bar_runs, fit, lay_out
+from relay_tui.ui.presentation.columns import CellSegment, TableLayout, bar_segments, fit, lay_out, row_segments
+from relay_tui.ui.presentation.formatting import ASCII, UNICODE, Glyphs
+from relay_tui.ui.widgets.table import renderer
 from relay_tui.ui.widgets.table.table import Cell, Column, KeyedTable, Row, cell
 
 NAME = Column("name", "NAME", grow=1, priority=9, min_width=8)
@@ -25,20 +27,10 @@ COLUMNS = (NAME, STATE, BRANCH, AGE)
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y"
 
 
-class CountingTable(KeyedTable):
-    """Counts the lines it draws."""
-
-    lines_drawn = 0
-
-    def _strip(self, runs: Sequence[Run], look: str = "", *, gutter: bool = True) -> Strip:
-        self.lines_drawn += 1
-        return super()._strip(runs, look, gutter=gutter)
-
-
 class TableApp(App[None]):
     """One table and something else to focus; records what the table says."""
 
-    CSS = "RowTable { height: 1fr; width: 1fr; } Input { dock: bottom; display: none; }"
+    CSS = "KeyedTable { height: 1fr; width: 1fr; } Input { dock: bottom; display: none; }"
 
     def __init__(self, table: KeyedTable) -> None:
         super().__init__()
@@ -50,10 +42,10 @@ class TableApp(App[None]):
         yield self.table
         yield Input()
 
-    def on_row_table_cursor_moved(self, message: KeyedTable.CursorMoved) -> None:
+    def on_keyed_table_cursor_moved(self, message: KeyedTable.CursorMoved) -> None:
         self.moves.append(message.key)
 
-    def on_row_table_row_chosen(self, message: KeyedTable.RowChosen) -> None:
+    def on_keyed_table_row_chosen(self, message: KeyedTable.RowChosen) -> None:
         self.chosen.append(message.key)
 
 
@@ -190,17 +182,26 @@ async def test_the_cursor_keeps_its_screen_line_when_rows_are_sorted_anew() -> N
         assert line_of(table, "row-30") == line
 
 
-async def test_only_changed_lines_on_the_screen_are_drawn_again() -> None:
-    table = CountingTable(COLUMNS)
+async def test_only_changed_lines_on_the_screen_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def counted(
+        row: Row, columns: Sequence[Column], layout: TableLayout, pattern: re.Pattern[str] | None, glyphs: Glyphs
+    ) -> list[CellSegment]:
+        drawn.append(row.key)
+        return row_segments(row, columns, layout, pattern, glyphs)
+
+    monkeypatch.setattr(renderer, "row_segments", counted)
+    table = KeyedTable(COLUMNS)
     before = rows(*range(50))
     table.set_rows(before)
 
     async def drawn_for(after: Sequence[Row]) -> int:
         await pilot.pause()
-        table.lines_drawn = 0
+        drawn.clear()
         table.set_rows(after)
         await pilot.pause()
-        return table.lines_drawn
+        return len(drawn)
 
     async with running(table) as (_, pilot):
         assert await drawn_for(rows(*range(50))) == 0
@@ -331,7 +332,7 @@ async def test_columns_line_up_and_the_right_ones_are_dropped_when_narrow() -> N
 
 
 def shown(layout: TableLayout) -> list[tuple[int, int]]:
-    return [(place.column, place.width) for place in layout.places]
+    return [(place.column, place.width) for place in layout.columns]
 
 
 def test_growing_columns_share_what_is_left_by_weight_and_shrink_before_others_are_dropped() -> None:
@@ -415,7 +416,7 @@ def test_text_is_cut_to_whole_characters_and_padded_to_its_width(
 
 
 def test_a_cut_keeps_the_tones_of_what_is_left() -> None:
-    runs: list[Run] = [("good", ("good",)), ("badly", ("bad",)), ("rest", ())]
+    runs: list[CellSegment] = [("good", ("good",)), ("badly", ("bad",)), ("rest", ())]
     assert fit(runs, 7, UNICODE) == [("good", ("good",)), ("ba", ("bad",)), ("…", ("bad",))]
 
 
@@ -488,8 +489,8 @@ async def test_a_wide_cell_short_of_room_starts_behind_the_content_before_it() -
      (1, "━━━━━━━━━━", "##########"), (7, "━━━━━━━━━━", "##########"), (-1, "──────────", "----------")],
 )  # fmt: skip
 def test_the_bar_is_always_ten_cells(progress: float, bar: str, ascii_bar: str) -> None:
-    assert "".join(text for text, _ in bar_runs(progress, UNICODE)) == bar
-    assert "".join(text for text, _ in bar_runs(progress, ASCII)) == ascii_bar
+    assert "".join(text for text, _ in bar_segments(progress, UNICODE)) == bar
+    assert "".join(text for text, _ in bar_segments(progress, ASCII)) == ascii_bar
 
 
 async def test_without_rows_the_placeholder_is_wrapped_below_an_empty_line() -> None:

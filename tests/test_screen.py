@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import textual_screen
 from fakes import SOURCE, FakeGit, Rig, build
 from on_screen import a_project, a_session, shown
 from rich.cells import cell_len
@@ -238,7 +239,7 @@ async def test_every_action_has_a_key(rig: Rig) -> None:
 
 
 def _bindings(owner: DOMNode, key: str) -> Sequence[Binding]:
-    return owner._bindings.key_to_bindings.get(key, [])
+    return textual_screen.key_bindings(owner).get(key, [])
 
 
 async def test_the_footer_offers_only_what_applies(rig: Rig) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import textual_screen
 from fakes import Rig, build
 from fakes_work import COMMIT, some_facts
 from on_screen import Shown, a_project, a_session, shown
@@ -194,7 +195,7 @@ async def test_the_guard_says_what_would_be_lost(rig: Rig, name: str, size: tupl
         await screen.press("y")  # hands that know it must not lose work
         gate.set()
         await screen.sees("6 changed files")
-        await screen.until(lambda: not screen.app._notifications)
+        await screen.until(lambda: not screen.app.flash.current)
         await screen.same_as(name)
         await screen.press("y", "enter")
         assert screen.app.screen is screen.main
@@ -309,7 +310,7 @@ async def test_changes_are_arranged_though_the_log_scrolled_just_then(rig: Rig) 
     async with shown(rig) as screen:
         await on_topic(screen)
         screen.main.detail.turn(-1)
-        compositor = screen.main._compositor
+        compositor = textual_screen.compositor(screen.main)
         compositor.reflow_visible(screen.main, screen.main.size)  # as a scroll does it
         assert compositor.full_map  # as whoever asks where a widget is
         await screen.sees("against the last commit")

@@ -1,7 +1,7 @@
-"""What is in a session's clone, as values: facts, changes, what is at risk, what would be pushed. All frozen.
+"""State of a session's clone as frozen values: status, changed files, diffs.
 
-Every name and text in here was written by a session and is hostile: it goes through `text` before it is shown.
-File names are `os.fsdecode`d, so that they still open the file.
+Every name and text in these values comes from a session and is hostile: pass it through `text` before showing it.
+File names are decoded with `os.fsdecode`, so they can still open the file.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloneStatus:
-    """What git says about a session's clone. A count that is None is not known; `notes` say why."""
+    """Status of a session's clone. A count of None could not be determined; `notes` has the reasons."""
 
     branch: str
-    """What its HEAD is on; '' when detached."""
+    """Current branch; '' if HEAD is detached."""
     head: str
-    """The commit's hash; '' on a branch without a commit."""
+    """Commit hash; '' on a branch without a commit."""
     changed: int
     added: int
     deleted: int
@@ -35,52 +35,52 @@ class CloneStatus:
     conflicted: int
     stashes: int
     upstream: str = ""
-    """The branch of the remote that it follows ('main'), or ''."""
+    """Upstream branch, for example 'main', or ''."""
     ahead: int | None = None
     behind: int | None = None
     unpushed: int | None = None
-    """Commits on any branch, tag or stash that nothing the host fetched from the upstream has."""
+    """Commits on any branch, tag or stash that are missing from everything the host fetched from the upstream."""
     last: Commit | None = None
     notes: tuple[str, ...] = ()
-    """What could not be counted, in words: submodules' own changes, LFS files that could not be read."""
+    """Parts that could not be counted, as text: changes inside submodules, unreadable LFS files."""
 
     @property
     def dirty(self) -> int:
-        """Files that no commit has."""
+        """Number of files with uncommitted changes, untracked files included."""
         return self.changed + self.added + self.deleted + self.untracked + self.conflicted
 
 
 class DiffBase(StrEnum):
-    """What changes are told against."""
+    """Base that changes are compared with."""
 
     HEAD = "head"
     BRANCH_POINT = "branch-point"
-    """Where the session's branch left its base branch."""
+    """Commit at which the session's branch left its base branch."""
     UPSTREAM = "upstream"
 
 
 class ChangeKind(StrEnum):
-    """What became of a file."""
+    """Kind of change to a file."""
 
     MODIFIED = "modified"
     ADDED = "added"
     DELETED = "deleted"
     RENAMED = "renamed"
     MODE = "mode"
-    """Only its mode."""
+    """Only the mode changed."""
     TYPE = "type"
-    """It became a symlink, or ceased to be one."""
+    """The file became a symlink, or a symlink became a file."""
     UNTRACKED = "untracked"
     CONFLICTED = "conflicted"
 
 
 class ContentKind(StrEnum):
-    """What kind of thing a changed file is; it says how its diff is shown."""
+    """Kind of content of a changed file. It decides how the diff is shown."""
 
     TEXT = "text"
     BINARY = "binary"
     HUGE = "huge"
-    """Too large to be diffed."""
+    """Too large for a diff."""
     LFS = "lfs"
     SUBMODULE = "submodule"
     SYMLINK = "symlink"
@@ -97,14 +97,14 @@ class FileChange:
     added: int | None = None
     deleted: int | None = None
     old_path: str = ""
-    """Where it was, if it was renamed."""
+    """Former path of a renamed file."""
     size: int | None = None
-    """Bytes on disk now."""
+    """Current size in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeSet:
-    """The changed files, by path. `base` is the commit they are told against; `notes` say what was left out."""
+    """Changed files, sorted by path. `base` is the commit they are compared with; `notes` lists omissions."""
 
     against: DiffBase
     base: str
@@ -114,7 +114,7 @@ class ChangeSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """A unified diff as git wrote it, cut at the end if `cut`. `path` is '' for the whole session's."""
+    """Unified diff from git, truncated if `cut`. `path` is '' for the diff of the whole session."""
 
     path: str
     text: bytes

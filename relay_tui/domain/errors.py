@@ -1,7 +1,7 @@
-"""The error family: what happened, where, and what to do next.
+"""Errors that relay raises, and `Fault`, an error as a value.
 
-An error that reaches a person has a `title` (one line: what happened), a `detail` (the words of git, the
-engine or the file system, whole) and a `hint` (what to do next). A `Fault` is the same, frozen into a record.
+Each error has a `title` (one line: what failed), a `detail` (the full message of git, the engine or the file
+system) and a `hint` (the next step). A `Fault` has the same fields and can be stored in a record.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error as it is stored in a record, shown on a row and printed as JSON. hints.py says how the hint is read."""
+    """Error as a value: stored in a record, shown on a row, printed as JSON. `domain.hints` documents the hint."""
 
     kind: str
     title: str
@@ -24,7 +24,7 @@ class Fault:
 
 
 class RelayError(Exception):
-    """Base of everything relay raises on purpose. `exit_code` is the command line's."""
+    """Base class of relay's own errors. `exit_code` is the exit code of the command line."""
 
     kind: ClassVar[str] = "failed"
     exit_code: ClassVar[int] = 1
@@ -32,30 +32,30 @@ class RelayError(Exception):
     def __init__(self, title: str, detail: str = "", hint: str = "") -> None:
         super().__init__(title)
         self.title = title
-        self.detail = detail if detail.strip() != title.strip() else ""  # nothing is told twice
+        self.detail = detail if detail.strip() != title.strip() else ""  # the title is not repeated
         self.hint = hint
         self.about = ""
-        """The session or project that commands in the hint are to name, where it is known."""
+        """Session or project that commands in the hint name, if known."""
 
     @property
     def fault(self) -> Fault:
-        """The error as a value that can be kept in a record."""
+        """The error as a value for a record."""
         return Fault(self.kind, self.title, self.detail, self.hint)
 
 
 @contextmanager
 def with_step(step: str) -> Iterator[None]:
-    """A full disk, an absent engine: what could happen at any step says at which: 'Cloning: The disk is full'."""
+    """Prefix the title of errors that any step can raise with `step`: 'Cloning: The disk is full'."""
     try:
         yield
-    except (FileSystemError, EngineUnreachableError) as error:  # others tell their step by their own title
+    except (FileSystemError, EngineUnreachableError) as error:  # the titles of other errors name the step already
         if not error.title.startswith(f"{step}: "):
             error.title = f"{step}: {error.title}"
         raise
 
 
 class InvalidInputError(RelayError):
-    """Something typed cannot be used. `field` names the form field or option it stands in."""
+    """Invalid user input. `field` is the name of the form field or option."""
 
     kind = "invalid-input"
     exit_code = 2
@@ -66,33 +66,33 @@ class InvalidInputError(RelayError):
 
 
 class NotFoundError(RelayError):
-    """No project or session goes by that name."""
+    """No project or session has the given name."""
 
     kind = "not-found"
     exit_code = 3
 
 
 class ConflictError(RelayError):
-    """Refused: it would break a rule, or another relay is at it."""
+    """Refused: the operation would break a rule, or another relay is working on the same subject."""
 
     kind = "conflict"
     exit_code = 4
 
 
 class NameTakenError(ConflictError):
-    """Another project, or another session of the project, has the name already."""
+    """The name is taken by another project, or by another session of the project."""
 
     field: ClassVar[str] = "name"
 
 
 class NoImageError(ConflictError):
-    """An image was asked for by name, and what would run the session has none."""
+    """An image was requested, but the session's runtime does not use images."""
 
     field: ClassVar[str] = "image"
 
 
 class NeedsConsentError(ConflictError):
-    """Refused until a person agrees; `consent` is what they agree to."""
+    """Refused until the user consents. `consent` identifies the consent."""
 
     def __init__(self, consent: str, title: str, detail: str = "", hint: str = "") -> None:
         super().__init__(title, detail, hint)
@@ -100,45 +100,45 @@ class NeedsConsentError(ConflictError):
 
 
 class GitError(RelayError):
-    """git failed; `detail` holds its own words, with secrets taken out."""
+    """git failed. `detail` is git's message with secrets redacted."""
 
     kind = "git"
 
 
 class UnknownStateError(GitError):
-    """Nothing can be said about a session's clone; `detail` says why. It counts as unsaved work."""
+    """The state of a session's clone cannot be determined; `detail` has the reason. It counts as unsaved work."""
 
     kind = "unknown"
 
 
 class NotComparableError(ConflictError):
-    """What changes were to be told against is not there; all else of the clone is known."""
+    """The base for a comparison does not exist. The rest of the clone's state is known."""
 
     kind = "not-comparable"
 
 
 class EngineError(RelayError):
-    """The container engine refused or failed; `detail` holds its own words."""
+    """The container engine refused or failed. `detail` is the engine's message."""
 
     kind = "engine"
 
 
 class UnreachableReason(StrEnum):
-    """Why no engine answers."""
+    """Reason why no engine answers."""
 
     UNKNOWN = "unknown"
     MISSING = "missing"
-    """None is installed."""
+    """No engine is installed."""
     STOPPED = "stopped"
-    """One is, and does not run."""
+    """An engine is installed but does not run."""
     FORBIDDEN = "forbidden"
-    """It runs, and is not for this user."""
+    """The engine runs, but this user may not use it."""
     MUTE = "mute"
-    """It takes a connection and never answers."""
+    """The engine accepts connections but does not answer."""
     ASTRAY = "astray"
-    """What names the engine leads to none."""
+    """The configured address leads to no engine."""
     REMOTE = "remote"
-    """What names the engine leads to another machine."""
+    """The configured address leads to another machine."""
 
 
 class EngineUnreachableError(EngineError):
@@ -164,13 +164,13 @@ class EngineUnreachableError(EngineError):
 
 
 class FileSystemError(RelayError):
-    """The disk is full, a directory cannot be written, a path is in the way."""
+    """A file operation failed: full disk, unwritable directory, existing path."""
 
     kind = "file-system"
 
 
 class ForeignFilesError(FileSystemError):
-    """A directory belongs to another user: its session gave it away."""
+    """A directory belongs to another user, because its session changed the owner."""
 
 
 class StoreError(RelayError):
@@ -180,12 +180,12 @@ class StoreError(RelayError):
 
 
 class ConfigError(RelayError):
-    """config.toml is wrong; `detail` names the file and the key."""
+    """config.toml is invalid. `detail` names the file and the key."""
 
     kind = "config"
 
 
 class CancelledError(RelayError):
-    """The person asked for it to stop."""
+    """The user cancelled the operation."""
 
     kind = "cancelled"

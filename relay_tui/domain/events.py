@@ -1,4 +1,4 @@
-"""What services announce. Past tense, frozen, and free of any widget."""
+"""Events that services publish. Named in the past tense, frozen, independent of widgets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class RecordsChanged(NamedTuple):
-    """Rows in the store are not what they were."""
+    """Rows in the store changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A long piece of work. `subject` is the id of the project or session it is about.
+    """Long-running job. `subject` is the id of its project or session.
 
-    `fraction` is 0..1, or None when nobody knows; `detail` is short and changes fast (bytes, throughput).
+    `fraction` is 0..1, or None if unknown; `detail` is short and changes fast (bytes, throughput).
     """
 
     id: str
@@ -33,13 +33,13 @@ class Job:
 
 
 class JobProgressed(NamedTuple):
-    """A job began or moved on."""
+    """A job started or made progress."""
 
     job: Job
 
 
 class JobEnded(NamedTuple):
-    """A job is over; `fault` says why if it failed, `cancelled` that someone asked for it."""
+    """A job ended. `fault` is set if it failed, `cancelled` if the user cancelled it."""
 
     job: Job
     fault: Fault | None = None
@@ -47,21 +47,21 @@ class JobEnded(NamedTuple):
 
 
 class SessionRemoved(NamedTuple):
-    """A project or session was removed, and can be brought back. `warning`: the trash takes too much of the disk."""
+    """A project or session was removed and can be restored. `warning` is set if the trash uses too much of the disk."""
 
     name: str
     warning: str = ""
 
 
 class OrphansFound(NamedTuple):
-    """There are clones or containers that no record knows; `words` tell each."""
+    """Orphaned clones or containers were found. `words` describes each."""
 
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """Whether the engine answers. `words` is its version and address, or why it does not answer."""
+    """State of the engine. `words` is its version and address, or the reason why it does not answer."""
 
     state: str  # "connecting", "up" or "down"
     words: str = ""
@@ -69,53 +69,53 @@ class EngineStatus:
 
 
 class EngineStatusChanged(NamedTuple):
-    """The engine came, went, or is being looked for."""
+    """The engine became available or unavailable, or relay is connecting to it."""
 
     status: EngineStatus
 
 
 class ContainerChanged(NamedTuple):
-    """A session's container started, ended, or did something else; its row may say the same as before."""
+    """A session's container started, ended or changed otherwise. The session's row may be unchanged."""
 
     session_id: str
 
 
 class FactsChanged(NamedTuple):
-    """Something else is known of what is in a session's clone."""
+    """The known status of a session's clone changed."""
 
     session_id: str
 
 
 class ProjectFetched(NamedTuple):
-    """A project's base is up to date with its upstream. `changed` has a line for each branch that moved."""
+    """A project's base clone was fetched. `changed` has one line for each branch that moved."""
 
     project_id: str
     changed: tuple[str, ...] = ()
 
 
 class PushPlanned(NamedTuple):
-    """It is known what a push would send: someone is to say whether it goes."""
+    """A push was planned and waits for confirmation."""
 
     session_id: str
     plan: PushPlan
 
 
 class WorkPushed(NamedTuple):
-    """A session's commits went to the upstream."""
+    """A session's commits were pushed to the upstream."""
 
     session_id: str
     pushed: PushResult
 
 
 class SessionUpdated(NamedTuple):
-    """A session has its base branch's newest commits."""
+    """A session was updated with upstream commits."""
 
     session_id: str
     updated: UpdateResult
 
 
 class WorkSaved(NamedTuple):
-    """A session's commits and stashes are safe; `words` say where."""
+    """A session's commits and stashes were saved. `words` says where."""
 
     session_id: str
     words: str
@@ -139,7 +139,7 @@ Event = (
 
 
 class EventBus:
-    """Hands each event to every listener, in the thread that publishes it."""
+    """Event bus. Calls every listener in the thread that publishes the event."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[Event], None]] = []
@@ -158,7 +158,7 @@ class EventBus:
         return unsubscribe
 
     def publish(self, event: Event) -> None:
-        """Announce `event`."""
+        """Pass `event` to every listener."""
         with self._lock:
             listeners = tuple(self._listeners)
         for listener in listeners:

@@ -1,8 +1,7 @@
-"""Hints that are read in two places: on the screen they name a key, on the command line a command.
+"""Hint templates. The screen renders a hint with keys, the command line with commands.
 
-A hint is written once, with what differs in braces: a deed of the table below, like `{retry} makes a new one`, with a
-name where one is known, like `{start main}`; or both readings themselves, like `{remove it all the same|add --force}`.
-It is kept like that, in records too, and read where it is shown.
+The parts that differ are in braces: an action of the table below, as in `{retry} creates a new one`, with a name if
+one is known, as in `{start main}`; or both texts, as in `{remove it anyway|add --force}`. Records store the template.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from typing import NamedTuple
 
 
 class HintAction(NamedTuple):
-    """Something that can be done next: an action of the screen's table, and the command that does the same."""
+    """Next step: an action of the screen's table, and the command that does the same."""
 
     action: str
     command: str
-    """SESSION or PROJECT in it stand for the name of what the hint is about."""
+    """SESSION and PROJECT are placeholders for the name of the hint's subject."""
 
 
-DEEDS = MappingProxyType(
+HINT_ACTIONS = MappingProxyType(
     {
         "cancel": HintAction("cancel", "ctrl+c where it runs"),
         "push": HintAction("push", "relay session push SESSION"),
@@ -35,29 +34,29 @@ DEEDS = MappingProxyType(
     }
 )
 
-_MARK = re.compile(r"\{(?P<deed>[a-z_]+)(?: (?P<name>[^{}|]+))?\}|\{(?P<screen>[^{}|]*)\|(?P<line>[^{}|]*)\}")
+_MARK = re.compile(r"\{(?P<action>[a-z_]+)(?: (?P<name>[^{}|]+))?\}|\{(?P<screen>[^{}|]*)\|(?P<line>[^{}|]*)\}")
 
 
 def render_for_tui(hint: str, key: Callable[[str], str]) -> str:
-    """The hint as the screen says it; `key` answers an action's key."""
+    """Return the hint for the screen. `key` returns the key of an action."""
 
-    def reading(found: re.Match[str]) -> str:
-        deed = DEEDS.get(found["deed"] or "")
-        if deed is not None:
-            return key(deed.action)
+    def replacement(found: re.Match[str]) -> str:
+        action = HINT_ACTIONS.get(found["action"] or "")
+        if action is not None:
+            return key(action.action)
         return found[0] if found["screen"] is None else found["screen"]
 
-    return _MARK.sub(reading, hint) if "{" in hint else hint
+    return _MARK.sub(replacement, hint) if "{" in hint else hint
 
 
 def render_for_cli(hint: str, about: str = "") -> str:
-    """The hint as the command line says it; `about` names the session or project, as `project/session`."""
+    """Return the hint for the command line. `about` is the subject's name, as `project/session`."""
 
-    def reading(found: re.Match[str]) -> str:
-        deed = DEEDS.get(found["deed"] or "")
-        if deed is not None:
+    def replacement(found: re.Match[str]) -> str:
+        action = HINT_ACTIONS.get(found["action"] or "")
+        if action is not None:
             name = found["name"] or about
-            return re.sub("SESSION|PROJECT", lambda _: name, deed.command) if name else deed.command
+            return re.sub("SESSION|PROJECT", lambda _: name, action.command) if name else action.command
         return found[0] if found["line"] is None else found["line"]
 
-    return _MARK.sub(reading, hint) if "{" in hint else hint
+    return _MARK.sub(replacement, hint) if "{" in hint else hint

@@ -1,4 +1,4 @@
-"""A container's log as lines."""
+"""Batch of log lines."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 STDOUT, STDERR, NOTICE = 0, 1, 2
-"""Whose line it is; a notice is relay's own."""
+"""Stream of a line; NOTICE marks a line that relay adds."""
 
 
 STREAM_BITS = 3
 
 
 CONTINUED = 4
-"""The line carries on the one before it of the same stream, which was too long to come whole."""
+"""The line continues the previous line of the same stream, which was too long for one piece."""
 
 
 TIMELESS = 8
-"""The line begins with no time."""
+"""The line has no time stamp."""
 
 
 _LONGEST_TIME = 40
 
 
 class LogBatch(NamedTuple):
-    """Lines of a log, as they came and in that order. Line `i` is `data[starts[i]:ends[i]]`, without its newline.
+    """Log lines in the order of arrival. Line `i` is `data[starts[i]:ends[i]]`, without its newline.
 
-    The bytes stay as the engine sent them, with what lies between the lines: taken apart is only what is looked at.
+    `data` keeps the engine's bytes, with the frame headers between the lines. Only lines that are read are parsed.
     """
 
     data: bytes
@@ -35,15 +35,15 @@ class LogBatch(NamedTuple):
     ends: Sequence[int]
     flags: bytes
     logs: Sequence[int] = ()
-    """Which log each line is of, where they are of several."""
+    """Index of each line's log, in a batch of several logs."""
     names: Sequence[int] = ()
-    """How many bytes of each line's text name its log, where they are of several."""
+    """Length in bytes of the log's name at the start of each line, in a batch of several logs."""
 
     def __len__(self) -> int:
         return len(self.flags)
 
     def parts(self, index: int) -> tuple[bytes, bytes]:
-        """When a line was written, as the engine says it (b"" if it does not), and its text."""
+        """Return a line's time stamp from the engine (b"" if there is none) and its text."""
         start, end = self.starts[index], self.ends[index]
         if not self.flags[index] & TIMELESS:
             space = self.data.find(b" ", start, start + _LONGEST_TIME)
@@ -54,11 +54,11 @@ class LogBatch(NamedTuple):
         return b"", self.data[start:end]
 
     def key(self, index: int) -> bytes:
-        """What tells a line from its neighbours: its time and its stream. Those that are too long share it."""
+        """Return a line's time and stream. The pieces of one long line have the same key."""
         return self.parts(index)[0] + b"%d" % (self.flags[index] & STREAM_BITS)
 
     def only(self, indexes: Sequence[int]) -> LogBatch:
-        """These lines of it alone."""
+        """Return a batch of the given lines."""
         pieces = [self.data[self.starts[i] : self.ends[i]] for i in indexes]
         flags = bytes(self.flags[i] for i in indexes)
         if not self.logs:
@@ -67,7 +67,7 @@ class LogBatch(NamedTuple):
 
 
 def pack_times(lines: Sequence[bytes], flags: bytes, logs: Sequence[int] = (), names: Sequence[int] = ()) -> LogBatch:
-    """A batch of lines that lie apart."""
+    """Return a batch of separate lines."""
     starts, ends, at = array("I"), array("I"), 0
     for line in lines:
         starts.append(at)

@@ -1,4 +1,4 @@
-"""The records relay keeps and the values that travel between its layers. All frozen."""
+"""Records of the store, and values that all layers use. All frozen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's alphabet: no i, l, o
 
 
 class CloneState(StrEnum):
-    """How far a project's base clone is."""
+    """State of a project's base clone."""
 
     PENDING = "pending"
     CLONING = "cloning"
@@ -27,7 +27,7 @@ class CloneState(StrEnum):
 
 
 class DesiredState(StrEnum):
-    """What the user asked a session to be."""
+    """State that the user wants."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -35,7 +35,7 @@ class DesiredState(StrEnum):
 
 
 class SessionState(StrEnum):
-    """What a session was last observed to be."""
+    """State that was last observed."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -46,7 +46,7 @@ class SessionState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A registered repository with one bare base clone. `source` never holds a secret."""
+    """Registered repository with one bare base clone. `source` never contains a secret."""
 
     id: str
     name: str
@@ -55,11 +55,11 @@ class Project:
     default_image: str = ""
     default_profile: str = ""
     default_runtime: str = ""
-    """What its sessions run on unless said otherwise: 'docker', 'process', 'auto'; '' is as configured."""
+    """Default runtime of its sessions: 'docker', 'process', 'auto', or '' for the configured one."""
     clone_state: CloneState = CloneState.PENDING
     clone_error: Fault | None = None
     desired: DesiredState = DesiredState.RUNNING
-    """REMOVED once its removal has begun; a project is never STOPPED."""
+    """REMOVED once the removal has started. A project is never STOPPED."""
     created_at: str = ""
     updated_at: str = ""
     deleted_at: str | None = None
@@ -67,7 +67,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One branch in its own clone with its own container. `notes` tell what the clone came without."""
+    """One branch in its own clone with its own container. `notes` lists parts that the clone lacks."""
 
     id: str
     project_id: str
@@ -78,9 +78,9 @@ class Session:
     profile: str
     work_dir: str
     runtime: str = "docker"
-    """'docker' or 'process'; it keeps the kind it was made with."""
+    """'docker' or 'process'. It never changes."""
     isolated: bool = True
-    """False for a process that runs without a sandbox."""
+    """False for a process without a sandbox."""
     container_id: str = ""
     desired: DesiredState = DesiredState.RUNNING
     state: SessionState = SessionState.STARTING
@@ -97,20 +97,20 @@ Record = Project | Session
 
 @dataclass(frozen=True)
 class Records:
-    """Everything in the store at one moment, by id, soft-deleted rows included, oldest first.
+    """All records at one moment, by id, oldest first, soft-deleted rows included.
 
-    What is alive is worked out once: the screen asks for it at every key.
+    Live records are computed once, because the screen needs them at every key.
     """
 
     projects: Mapping[str, Project] = field(default_factory=lambda: MappingProxyType({}))
     sessions: Mapping[str, Session] = field(default_factory=lambda: MappingProxyType({}))
 
     def live_projects(self) -> list[Project]:
-        """Projects that are not removed, by name."""
+        """Return the projects that are not removed, sorted by name."""
         return list(self._live_projects)
 
     def live_sessions(self, project_id: str | None = None) -> list[Session]:
-        """Sessions that are not removed, of one project or of all, oldest first."""
+        """Return the sessions that are not removed, of one project or of all, oldest first."""
         if project_id is None:
             return list(self._live_sessions)
         return list(self._by_project.get(project_id, ()))
@@ -134,11 +134,11 @@ class Records:
 
     @cached_property
     def any_running(self) -> bool:
-        """Whether a session that is not removed runs."""
+        """Whether any session is running."""
         return any(session.state is SessionState.RUNNING for session in self._live_sessions)
 
     def removed_last(self) -> Record | None:
-        """What was removed most recently and is not purged; of a session, only while its project is there."""
+        """Return the record that was removed last and is not purged. Sessions of removed projects are skipped."""
         return self._removed_last
 
     @cached_property
@@ -151,7 +151,7 @@ class Records:
         return max(gone, key=lambda record: record.deleted_at or "", default=None)
 
     def unused_id(self) -> str:
-        """A new id that no record has: another relay's clock may have stood at the same moment."""
+        """Return a new id that no record has. Another relay may have used the same millisecond."""
         while (found := new_id()) in self.projects or found in self.sessions:
             pass
         return found
@@ -159,7 +159,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A head of a base clone: full name without `refs/heads/`, commit hash, its time (UTC, ISO 8601), its subject."""
+    """Branch of a base clone: name without `refs/heads/`, commit hash, commit time (UTC, ISO 8601), subject."""
 
     name: str
     commit: str
@@ -169,7 +169,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who commits: git's user.name and user.email; either may be empty."""
+    """Commit author: git's user.name and user.email. Either may be empty."""
 
     name: str = ""
     email: str = ""
@@ -182,15 +182,15 @@ _last_id = 0
 
 
 def new_id() -> str:
-    """A 13-character id: 9 characters of milliseconds, 4 of chance. Sorts by time, safe in URLs and file names.
+    """Return a 13-character id: 9 characters of milliseconds, 4 random ones. It sorts by time and is safe in URLs.
 
-    A clock that stands still or jumps back does not bring back an id that this process gave already.
+    Ids stay unique and increasing within this process, even if the clock stands still or jumps back.
     """
     global _last_id
     with _ids:
-        number = (time.time_ns() // 1_000_000) << 20 | _chance(20)
+        number = (time.time_ns() // 1_000_000) << 20 | _random_bits(20)
         if number >> 20 <= _last_id >> 20:
-            number = _last_id + 1 + _chance(8)
+            number = _last_id + 1 + _random_bits(8)
         _last_id = number
     characters = []
     for _ in range(13):
@@ -199,29 +199,29 @@ def new_id() -> str:
     return "".join(reversed(characters))
 
 
-def _chance(bits: int) -> int:
-    """A number that nobody can foretell; `secrets` would take longer to import than the first paint has."""
+def _random_bits(bits: int) -> int:
+    """Return an unpredictable number. Importing `secrets` would take too long before the first paint."""
     return int.from_bytes(os.urandom(4)) >> 32 - bits
 
 
 def now() -> str:
-    """This moment in UTC, ISO 8601 with milliseconds: `2026-11-23T08:39:00.123Z`."""
+    """Return the current time in UTC, ISO 8601 with milliseconds: `2026-11-23T08:39:00.123Z`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def git_config(identity: Identity, theirs: str) -> str:
-    """A .gitconfig that trusts the clone and knows who commits; what the image had there follows and wins."""
+def git_config(identity: Identity, existing: str) -> str:
+    """Return a .gitconfig that trusts the clone and sets the author. `existing` follows and takes precedence."""
     lines = ["[safe]", "\tdirectory = /workspace", "[init]", "\tdefaultBranch = main"]
     if identity.name or identity.email:
         lines.append("[user]")
         lines += [f"\tname = {_quoted(identity.name)}"] if identity.name else []
         lines += [f"\temail = {_quoted(identity.email)}"] if identity.email else []
-    return "\n".join([*lines, theirs])
+    return "\n".join([*lines, existing])
 
 
 _ESCAPES: Mapping[str, str] = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\b": "\\b", "\0": ""}
 
 
 def _quoted(value: str) -> str:
-    """A value as git reads it back from its configuration, whatever it holds."""
+    """Return `value` quoted for a git configuration file."""
     return '"' + "".join(_ESCAPES.get(character, character) for character in value) + '"'

@@ -11,26 +11,26 @@ from relay_tui.domain.unsaved_work import RiskKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushPlan:
-    """What a push would send. `commit` is the one that was looked at: nothing newer goes."""
+    """Commits that a push would send. The push sends exactly `commit`, even if newer commits exist."""
 
     remote: str
-    """The upstream's URL, without a secret."""
+    """URL of the upstream, without a secret."""
     branch: str
     commit: str
     commits: tuple[Commit, ...]
-    """What the remote does not have yet, the newest first; the first hundred."""
+    """Commits that the remote lacks, newest first, at most one hundred."""
     count: int
     new_branch: bool
-    """Whether the remote has no such branch yet."""
+    """Whether the branch is new on the remote."""
     diverged: bool
-    """Whether the remote has commits that the session lacks: it would be rejected."""
+    """Whether the remote has commits that the session lacks. The remote would reject the push."""
     lfs_files: int = 0
-    """Contents of LFS files that are sent along."""
+    """Number of LFS objects that are sent too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushResult:
-    """What came of a push. `said` are the remote's own lines; `links` the URLs in them ("create a pull request")."""
+    """Result of a push. `said` has the remote's messages, `links` the URLs in them ("create a pull request")."""
 
     branch: str
     commit: str
@@ -40,53 +40,53 @@ class PushResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRef:
-    """Work of a session, removed or not, that lies in its project's base clone and that the upstream does not have."""
+    """Work of a session that is saved in the base clone and that the upstream lacks. The session may be removed."""
 
     session_id: str
     ref: str
     """refs/relay/<session id>/heads/<branch>, …/stash/<number> or …/detached."""
     commit: Commit
     count: int
-    """Commits that the upstream does not have."""
+    """Number of commits that the upstream lacks."""
     name: str = ""
-    """The session's, as it was called when this was kept."""
+    """Name of the session at the time of saving."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportResult:
-    """What an export brought, in the session's terms: `topic`, `stash/0`, `detached`, `uncommitted`."""
+    """Result of an export. Names are the session's: `topic`, `stash/0`, `detached`, `uncommitted`."""
 
     branch: str
-    """What is checked out there, or the branch that was made."""
+    """Branch that is checked out in the export, or that was created."""
     brought: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    """Work that did not go along, and that the upstream has not got."""
+    """Work that was not exported and that the upstream lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateResult:
-    """What bringing a session up to date came to. `said` are git's lines from inside the container."""
+    """Result of an update. `said` has git's output from inside the container."""
 
     branch: str
-    """The upstream's branch."""
+    """Upstream branch."""
     commit: str
-    """Its newest commit."""
+    """Newest commit of that branch."""
     count: int
-    """Commits that the session lacked; none, and nothing was done."""
+    """Number of commits that the session lacked. 0: nothing was done."""
     said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveResult:
-    """What was brought to safety. `words` say where it is, and how to get at it."""
+    """Result of saving. `words` says where the work is and how to retrieve it."""
 
     words: str
     saved: frozenset[RiskKind]
-    """The kinds of work that nobody need miss now."""
+    """Kinds of unsaved work that are saved now."""
 
 
 def bundle_ref_names(names: Iterable[str]) -> dict[str, str]:
-    """`heads/topic`, `stash/0`, `detached` → the ref in the bundle; free of the session's own branches."""
+    """Map `heads/topic`, `stash/0`, `detached` to ref names in a bundle that no branch of the session uses."""
     known = list(names)
     prefix = "relay"
     while any(name == f"heads/{prefix}" or name.startswith(f"heads/{prefix}/") for name in known):
@@ -99,4 +99,4 @@ def _ref(name: str, prefix: str) -> str:
         return f"refs/{name}"
     if name.startswith(("stash/", "odd/")) or "/" not in name:
         return f"refs/heads/{prefix}/{name.replace('/', '-')}"
-    return f"refs/tags/{prefix}/{name}"  # it may be no commit, which no branch can be at
+    return f"refs/tags/{prefix}/{name}"  # the object may not be a commit, and branches can only point to commits

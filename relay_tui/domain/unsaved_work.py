@@ -7,53 +7,53 @@ from enum import StrEnum
 
 
 class RiskKind(StrEnum):
-    """A kind of work that would be lost with a session."""
+    """Kind of unsaved work."""
 
     DIRTY = "dirty"
     UNTRACKED = "untracked"
     IGNORED = "ignored"
-    """Ignored files that are large enough to have cost something."""
+    """Ignored files above a minimum size."""
     STASHED = "stashed"
     UNPUSHED = "unpushed"
     UNKNOWN = "unknown"
-    """git could not tell; it counts as unsaved."""
+    """The state could not be determined. It counts as unsaved."""
 
 
 UNSAVABLE_KINDS = frozenset({RiskKind.IGNORED, RiskKind.UNKNOWN})
-"""Work that no copy saves: whoever removes a session all the same was told so."""
+"""Kinds that cannot be saved. The removal dialog lists them before the user confirms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Risk:
-    """One kind of work that would be lost: how much of it, where, and some of it by name."""
+    """Unsaved work of one kind: amount, branch and examples."""
 
     hazard: RiskKind
     count: int
     branch: str = ""
     size: int | None = None
-    """Bytes, where they were measured."""
+    """Size in bytes, if measured."""
     examples: tuple[str, ...] = ()
-    """File names, or commits' hashes and subjects; the first few."""
+    """First few file names, or commit hashes with subjects."""
     reason: str = ""
-    """Why it is UNKNOWN."""
+    """Reason for the kind UNKNOWN."""
     session: str = ""
-    """Whose it is, where several are told of."""
+    """Name of the session, in a list for several sessions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalCheck:
-    """What stands in the way of removing a session. `safe` tells of work that looks unpushed and is not, and why."""
+    """Result of the check before a removal. `safe` lists commits that look unpushed but reached the upstream."""
 
     risks: tuple[Risk, ...] = ()
     safe: tuple[str, ...] = ()
     trash: str = ""
-    """A warning when the trash would take more of the disk than it may, else ''."""
+    """Warning if the trash would use more of the disk than allowed, else ''."""
 
 
 class SaveMethod(StrEnum):
-    """How a session's work is brought to safety before it is removed."""
+    """Method of saving a session's work before its removal."""
 
     PUSH = "push"
     KEEP = "keep"
-    """As refs/relay/<session id>/* in the project's base clone."""
+    """Save as refs/relay/<session id>/* in the project's base clone."""
     BUNDLE = "bundle"

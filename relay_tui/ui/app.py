@@ -12,8 +12,9 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.notifications import Notification, SeverityLevel
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -30,9 +31,9 @@ from relay_tui.ui.main.screen import MainScreen
 from relay_tui.ui.presentation import formatting
 from relay_tui.ui.signals import exit_on_signals
 from relay_tui.ui.state import build_state
-from relay_tui.ui.textual_internals.driver import TerminalDriver
+from relay_tui.ui.textual_internals import driver_class
 from relay_tui.ui.theme import CALM, INK
-from relay_tui.ui.widgets.flash_bar import Telling
+from relay_tui.ui.widgets.flash_bar import FlashMessages
 
 SWITCH_INTERVAL = 0.001  # seconds that a thread reading a log may delay the screen, at each step of a key's way
 START_DELAY = 0.05  # seconds between the first paint and the first check of engine and disk
@@ -40,7 +41,7 @@ _GC_THRESHOLD = 5_000  # new objects between two collections: more frequent ones
 _NOT_IN_PALETTE = frozenset({"command_palette", "quit", "back"})
 
 
-class RelayApp(Telling[int]):
+class RelayApp(App[int]):
     """Opens the main screen over relay. Everything else is the screen's."""
 
     TITLE = "relay"
@@ -64,10 +65,11 @@ class RelayApp(Telling[int]):
     ]
 
     def __init__(self, relay: Relay, keymap: Keymap | None = None) -> None:
-        super().__init__(TerminalDriver)
+        super().__init__(driver_class())
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-broad")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
         self.relay = relay
+        self.flash = FlashMessages(self)
         wanted = relay.config.glyphs
         ascii_only = wanted == "ascii" or (wanted == "auto" and not utf8_locale())
         self.glyphs = formatting.ASCII if ascii_only else formatting.UNICODE
@@ -134,6 +136,19 @@ class RelayApp(Telling[int]):
         if not self._themes:
             self._themes = {CALM.name: CALM, **super().available_themes}
         return self._themes
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a message at the bottom of the screen on top. Thread-safe."""
+        seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        self.call_later(self.flash.show, Notification(message, title, severity, seconds, markup=markup))
 
     def _choose_theme(self) -> str:
         wanted = self.relay.config.theme

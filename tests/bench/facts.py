@@ -50,7 +50,7 @@ def _one(here: Place, files: int, aim: float | None, count: int) -> None:
     seconds = rounds(contestants, count)
     rows = [Row("git status", seconds["git status"])]
     rows += [Row(name, seconds[name], "git status", aim) for name in contestants if name != "git status"]
-    print_table(f"Facts of one session of {files} files, beside {walls.words}", rows)
+    print_table(f"Facts of one session of {files} files, beside {walls.description}", rows)
 
 
 def _many(here: Place, count: int) -> None:
@@ -113,13 +113,18 @@ def _plain(clone: SessionClone) -> None:
 
 
 def _facts(clone: SessionClone, walls: sandbox.Sandbox) -> None:
-    GitInspector(walls=walls).facts(clone)
+    GitInspector(sandbox=walls).facts(clone)
 
 
 def _first(clone: SessionClone) -> None:
     """As a command does it, which has asked nothing before."""
-    for kept in (clone_status._commits, worktree_status._staged, lfs_files._pointers, snapshot._followed):
-        kept.forget()
+    for kept in (
+        clone_status._last_commits,
+        worktree_status._staged,
+        lfs_files._pointers,
+        snapshot._branch_settings,
+    ):
+        kept.clear()
     GitInspector().facts(clone)
 
 

@@ -1,8 +1,7 @@
-"""Files that are replaced whole, atomically and durably, and what the file system's refusals mean."""
+"""Atomic, durable replacement of files and directories, and translation of OS errors."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import secrets
@@ -14,9 +13,14 @@ from pathlib import Path
 
 from relay_tui.domain.errors import FileSystemError
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a disk that is full for this user."""
+
+USER_PATH_HINT = "Choose a directory that you can write to."
+"""Hint for a path that the user named, in place of the hint about relay's data directory."""
+
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-
-
+_TITLES = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is used up"}
 _HINTS = {
     errno.EROFS: "Make the file system writable again, or choose another data directory with --data-dir.",
     errno.EACCES: "It has to be writable by you; choose another data directory with --data-dir.",
@@ -24,14 +28,12 @@ _HINTS = {
 }
 
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-
-_TITLES = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is used up"}
-
-
 def filesystem_error(error: OSError, title: str, path: Path, hint: str = "") -> FileSystemError:
-    """The error to raise for `error`: a full disk is called that, all else gets `title`; its words are the detail."""
+    """Return the error to raise for `error`.
+
+    The title is `title`, or "The disk is full". The detail is the operating system's message with the path: the
+    one that the failed call named, else `path`. Without a `hint` the error names the data directory's option.
+    """
     words = f"{error.strerror or error}: {error.filename or path}"
     if error.errno in _TITLES:
         hint = f"Free some space for {path.parent}, then try again."
@@ -39,23 +41,22 @@ def filesystem_error(error: OSError, title: str, path: Path, hint: str = "") -> 
     return FileSystemError(title, words, hint or _HINTS.get(error.errno or 0, ""))
 
 
-def from_os(error: OSError) -> FileSystemError:
-    """The error for a file operation of our own that failed."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return FileSystemError("The disk is full", str(error), "Free some space and try again.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return FileSystemError(
-            "The data directory cannot be written", str(error), "Check who owns it, and its permissions."
-        )
-    return FileSystemError("The clone cannot be put in its place", str(error), "Look at the directory, then try again.")
+@contextmanager
+def translate_os_errors(title: str, path: Path, hint: str = "") -> Iterator[None]:
+    """Raise `filesystem_error` with these arguments for an OSError of the block."""
+    try:
+        yield
+    except OSError as error:
+        raise filesystem_error(error, title, path, hint) from error
 
 
 def replace_file(path: Path, data: bytes, *, keep: Path, after: int, into: Path | None = None) -> os.stat_result:
-    """Make `data` the content of `path` (0600), keeping what was there as `keep`; answer the new file's stat.
+    """Make `data` the content of `path` (0600), keep the previous file as `keep`, return the new file's stat.
 
-    At every instant `path` is whole, the old file or the new one. Its mtime is made later than `after` (ns), since
-    the clock of a file system may stand still between two fast writes. Raises OSError, and then nothing has changed.
-    `into` is a file that is used up for it, with blocks enough: then a full disk takes it.
+    `path` is complete at every instant: the old file or the new one. The new mtime is later than `after` (ns),
+    because a file system's clock may not advance between two fast writes. `into` is a reserve file whose blocks
+    are reused for the new content, so that the write succeeds on a full disk.
+    Raises OSError, and then nothing has changed.
     """
     staged = path.with_name(f"{path.name}.tmp")
     try:
@@ -70,7 +71,7 @@ def replace_file(path: Path, data: bytes, *, keep: Path, after: int, into: Path 
 
 
 def _write_synced(path: Path, data: bytes, after: int = 0, into: Path | None = None) -> os.stat_result:
-    """Write a new file and wait until the disk has it. A leftover of a killed writer gives way."""
+    """Write a new file and sync it to disk. A file that a killed writer left at `path` is deleted first."""
     path.unlink(missing_ok=True)
     if into is not None:
         into.rename(path)
@@ -87,7 +88,7 @@ def _write_synced(path: Path, data: bytes, after: int = 0, into: Path | None = N
 
 
 def _keep(path: Path, keep: Path) -> None:
-    """Give the file at `path`, if there is one, the second name `keep` (a copy where hard links do not work)."""
+    """Make `keep` a hard link to the file at `path`, if there is one. Copy it where hard links are not supported."""
     spare = keep.with_name(f"{keep.name}.tmp")
     spare.unlink(missing_ok=True)
     try:
@@ -99,47 +100,48 @@ def _keep(path: Path, keep: Path) -> None:
             raise
         _write_synced(spare, path.read_bytes())
     spare.replace(keep)
-    spare.unlink(missing_ok=True)  # rename leaves both names when they are one file already
+    spare.unlink(missing_ok=True)  # rename(2) leaves both names in place when they are the same file
 
 
 def _sync_directory(directory: Path) -> None:
-    """Wait until the disk has the directory's entries."""
+    """Sync the directory's entries to disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot sync a directory
+        if error.errno != errno.EINVAL:  # from network file systems that cannot sync a directory
             raise
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def atomic_directory(target: Path) -> Iterator[Path]:
-    """A free name beside `target`. The block fills it; then it becomes `target`, or vanishes if the block failed.
+def atomic_directory(target: Path, title: str = "", hint: str = "") -> Iterator[Path]:
+    """Yield an unused name beside `target`, rename it to `target` after the block, delete it if the block failed.
 
-    `target` may be an empty directory. Raises FileSystemError.
+    `target` may be an empty directory. Raises FileSystemError, with `title` and `hint` for an OSError.
     """
     path = target.with_name(f"{target.name}.partial-{secrets.token_hex(4)}")
-    made_parent = not target.parent.exists()
-    placed = False
+    made_parent = not os.path.lexists(target.parent)
+    is_complete = False
     try:
         if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
-            words = "It exists, and is not an empty directory."
-            raise FileSystemError(f"{target} is in the way", words, "Move it away, then try again.")
+            raise FileSystemError(
+                f"{target} is not an empty directory", "There is something at this path.", "Move it, then try again."
+            )
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield path
         path.rename(target)
-        placed = True
+        is_complete = True
     except OSError as error:
-        raise from_os(error) from error
-    except FileSystemError as error:  # git says what the disk refused, but seldom where
+        raise filesystem_error(error, title or f"Cannot create {target}", target, hint) from error
+    except FileSystemError as error:  # git reports the cause, but seldom the path
         if str(target) not in f"{error.title} {error.detail}":
             error.detail = f"{error.detail}\nin {target}".strip()
         raise
     finally:
-        if not placed:
+        if not is_complete:
             shutil.rmtree(path, ignore_errors=True)
             if made_parent:
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     target.parent.rmdir()

@@ -1,4 +1,4 @@
-"""Directories in the data dir: made, surveyed, moved to the trash and back, deleted for good."""
+"""Directories in the data directory: create, list, move to the trash and back, delete."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CONDEMNED = "purging."
-"""Begins the name of an entry of the trash whose deletion has begun."""
+"""Prefix of a trash entry's name once its deletion has started."""
 
 
 class DataFiles:
-    """Fulfils the Files port for one data dir."""
+    """`Files` port for one data directory."""
 
-    def __init__(self, place: DataDir) -> None:
-        self._place = place
+    def __init__(self, data_dir: DataDir) -> None:
+        self._data_dir = data_dir
 
     def has_clone(self, path: Path) -> bool:
-        """Whether a whole clone lies at `path`: clones get their name only when they are whole.
+        """Return whether there is a complete clone at `path`. A clone gets its name only when it is complete.
 
-        One that its session closed to us counts: only what is whole was ever open to a session.
+        A clone that relay may not read counts too: a session gets access only to a complete clone, and may have
+        changed its permissions.
         """
         try:
             return (path / "HEAD").is_file() or os.path.lexists(path / ".git")
@@ -45,7 +46,7 @@ class DataFiles:
             return True
 
     def holds_anything(self, path: Path) -> bool:
-        """Whether `path` is there and not an empty directory."""
+        """Return whether `path` exists and is not an empty directory."""
         try:
             with os.scandir(path) as entries:
                 return next(entries, None) is not None
@@ -55,17 +56,17 @@ class DataFiles:
             return True
 
     def make_directory(self, path: Path) -> None:
-        """Make `path` and its parents, readable by their owner alone; fine if it exists."""
+        """Create `path` and its parents with mode 0700. Do nothing if `path` exists."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise filesystem_error(error, f"{path} cannot be made", path) from error
+            raise filesystem_error(error, f"Cannot create {path}", path) from error
 
     def try_writing(self) -> None:
-        """Write as much as a change of the store would, and take it back."""
-        probe = self._place.tmp / f"probe-{os.getpid()}-{threading.get_ident()}"
+        """Write and delete a file twice the size of the store. Raises FileSystemError if that fails."""
+        probe = self._data_dir.tmp / f"probe-{os.getpid()}-{threading.get_ident()}"
         try:
-            size = self._place.store.stat().st_size if self._place.store.exists() else 0
+            size = self._data_dir.store.stat().st_size if self._data_dir.store.exists() else 0
             try:
                 with probe.open("wb") as file:
                     file.write(bytes(2 * size + 65_536))
@@ -74,11 +75,11 @@ class DataFiles:
             finally:
                 probe.unlink(missing_ok=True)
         except OSError as error:
-            raise filesystem_error(error, "The data directory cannot be written", probe) from error
+            raise filesystem_error(error, "Cannot write to the data directory", probe) from error
 
     def save_log(self, name: str, pieces: Iterable[str]) -> Path:
-        """Write a log to a new file named after `name` and the time; answer where. Replaces nothing."""
-        directory = self._place.saved_logs
+        """Write a log to a new file named after `name` and the time, return its path. Replaces no file."""
+        directory = self._data_dir.saved_logs
         self.make_directory(directory)
         stem = f"{re.sub('[^A-Za-z0-9._-]+', '-', name)[:100].lstrip('.-')}-{time.strftime('%Y%m%d-%H%M%S')}"
         path = directory / f"{stem}.log"
@@ -91,15 +92,15 @@ class DataFiles:
                 path.unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise filesystem_error(error, f"The log cannot be saved to {directory}", path) from error
+            raise filesystem_error(error, f"Cannot save the log to {directory}", path) from error
         return path
 
     def survey(self) -> DataDirSurvey:
-        """Every clone, whole or cut or in the trash, that the data dir holds."""
+        """List every clone in the data directory: complete, incomplete or in the trash."""
         bases: list[str] = []
         clones: dict[str, str] = {}
         partials: list[Path] = []
-        for project in _directories(self._place.root / "projects"):
+        for project in _directories(self._data_dir.root / "projects"):
             for path in _directories(project):
                 if ".partial-" in path.name:
                     partials.append(path)
@@ -110,42 +111,45 @@ class DataFiles:
                     partials.append(path)
                 elif self.has_clone(path):
                     clones[path.name] = project.name
-        partials += [path for path in _directories(self._place.tmp) if ".partial-" in path.name]
+        partials += [path for path in _directories(self._data_dir.tmp) if ".partial-" in path.name]
         trash = frozenset(entry.name for entry in self.trash_entries() if not entry.condemned)
         return DataDirSurvey(frozenset(bases), MappingProxyType(clones), tuple(sorted(partials)), trash)
 
     # --- the trash ---
 
     def to_trash(self, path: Path, name: str) -> None:
-        """Move `path` aside into the trash in one step, as `name` and the time; fine if it is not there."""
-        target = self._place.trash / f"{name}-{int(time.time())}-{time.monotonic_ns() % 10**9:09}"
+        """Move `path` into the trash in one step, named after `name` and the time. Do nothing if it does not exist."""
+        target = self._data_dir.trash / f"{name}-{int(time.time())}-{time.monotonic_ns() % 10**9:09}"
         try:
-            self._place.trash.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._data_dir.trash.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 path.rename(target)
-            except PermissionError as error:  # a directory that moves has to be writable itself
-                _open_up(path, error)
+            except PermissionError as error:  # a directory must be writable itself to be moved
+                _make_writable(path, error)
                 path.rename(target)
         except FileNotFoundError:
             return
         except OSError as error:
-            raise filesystem_error(error, f"{path} cannot be moved to the trash", path) from error
+            raise filesystem_error(error, f"Cannot move {path} to the trash", path) from error
 
     def from_trash(self, name: str, path: Path) -> None:
-        """Move the newest entry that went to the trash as `name` back to `path`, an empty directory or nothing."""
+        """Move the newest trash entry called `name` back to `path`, which may be an empty directory.
+
+        Raises NotFoundError if there is none.
+        """
         found = [entry for entry in self.trash_entries() if entry.name == name and not entry.condemned]
         if not found:
-            raise NotFoundError("It is no longer in the trash", f"{self._place.trash}: nothing of {name}")
+            raise NotFoundError(f"{name} is no longer in the trash", f"{self._data_dir.trash}: no entry of {name}")
         self.make_directory(path.parent)
         try:
             found[-1].path.rename(path)
         except OSError as error:
-            raise filesystem_error(error, f"{found[-1].path} cannot be moved back", path) from error
+            raise filesystem_error(error, f"Cannot restore {found[-1].path}", path) from error
 
     def trash_entries(self) -> list[TrashEntry]:
-        """What lies in the trash, the oldest first. A name that relay did not give is left out."""
+        """List the trash, oldest entry first. Entries that relay did not name are left out."""
         entries = []
-        for path in _directories(self._place.trash):
+        for path in _directories(self._data_dir.trash):
             name, _, rest = path.name.removeprefix(_CONDEMNED).partition("-")
             moved_at, _, _ = rest.partition("-")
             if moved_at.isdigit():
@@ -155,76 +159,76 @@ class DataFiles:
     # --- deleting ---
 
     def mark_for_deletion(self, entry: TrashEntry) -> Path:
-        """Give an entry a name under which nothing is restored."""
+        """Rename an entry so that it can no longer be restored. Return its new path."""
         _refuse_mounted(entry.path)
         if entry.condemned:
             return entry.path
         try:
             return entry.path.rename(entry.path.with_name(f"{_CONDEMNED}{entry.path.name}"))
         except FileNotFoundError as error:
-            raise NotFoundError("It is no longer in the trash", str(entry.path)) from error
+            raise NotFoundError(f"{entry.name} is no longer in the trash", str(entry.path)) from error
         except OSError as error:
-            raise filesystem_error(error, f"{entry.path} cannot be purged", entry.path) from error
+            raise filesystem_error(error, f"Cannot purge {entry.path}", entry.path) from error
 
     def measure(self, path: Path) -> int:
-        """The bytes on disk of everything below `path`: no symlink followed, no hard link counted twice.
+        """Return the bytes on disk of everything below `path`.
 
-        What cannot be read counts nothing.
+        Symbolic links are not followed, a hard-linked file counts once, an unreadable directory counts as 0.
         """
         return directory_tree.tree_size(path)
 
     def trash_size(self) -> int:
-        """The bytes on disk of the whole trash."""
-        return self.measure(self._place.trash)
+        """Return the bytes on disk of the whole trash."""
+        return self.measure(self._data_dir.trash)
 
     def delete(self, path: Path) -> bool:
-        """Delete a directory of the data dir for good; False if some of it, another user's, is still there."""
-        if not path.is_relative_to(self._place.root) or path == self._place.root:
+        """Delete a directory of the data directory. Return False if some of it, owned by another user, remains."""
+        if not path.is_relative_to(self._data_dir.root) or path == self._data_dir.root:
             raise FileSystemError(
-                "Refused to delete what is not relay's", str(path), "Delete it by hand if it is to go."
+                "Cannot delete a directory outside the data directory", str(path), "Delete it yourself if it is unused."
             )
         _refuse_mounted(path)
-        said = directory_tree.delete_tree(path)
-        if said:
-            log.info("not all of %s can be deleted: %s", path, said[:500])
-        return not said
+        problem = directory_tree.delete_tree(path)
+        if problem:
+            log.info("not all of %s can be deleted: %s", path, problem[:500])
+        return not problem
 
     def disk_size(self) -> int:
-        """The bytes of the file system that the data dir lies on."""
-        return shutil.disk_usage(self._place.root).total
+        """Return the size in bytes of the file system that holds the data directory."""
+        return shutil.disk_usage(self._data_dir.root).total
 
 
 def _directories(path: Path) -> list[Path]:
-    """The real directories in `path`, by name; none if it is not there."""
+    """Return the real directories in `path`, sorted by name. None if `path` does not exist."""
     try:
         with os.scandir(path) as entries:
             return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise filesystem_error(error, f"{path} cannot be read", path) from error
+        raise filesystem_error(error, f"Cannot read {path}", path) from error
 
 
-def _open_up(path: Path, error: PermissionError) -> None:
-    """Make a directory of ours writable for us. Raises ForeignFilesError when it is another user's."""
+def _make_writable(path: Path, error: PermissionError) -> None:
+    """Make a directory writable for this user. Raises ForeignFilesError if another user owns it."""
     status = path.lstat()
     if status.st_uid != os.geteuid() != 0:
         raise ForeignFilesError(
             f"{path} belongs to another user",
-            f"Its session gave it to uid {status.st_uid}, and only its owner may move it.",
-            f"Give it back, then try again: sudo chown {os.geteuid()} {path}",
+            f"The session changed its owner to uid {status.st_uid}, and only the owner may move it.",
+            f"Change the owner, then try again: sudo chown {os.geteuid()} {path}",
         ) from error
-    if stat.S_ISDIR(status.st_mode):  # never through a symlink
+    if stat.S_ISDIR(status.st_mode):  # chmod would follow a symbolic link
         path.chmod(stat.S_IRWXU)
 
 
 def _refuse_mounted(path: Path) -> None:
     if mounted := next(_mounted_below(path), ""):
-        raise FileSystemError("Something is mounted in there", mounted, "Unmount it first.")
+        raise FileSystemError(f"Cannot delete {path}: a file system is mounted in it", mounted, "Unmount it first.")
 
 
 def _mounted_below(path: Path) -> Iterator[str]:
-    """The mount points at or below `path`: deleting it would empty what is mounted."""
+    """Yield the mount points at or below `path`: a deletion would empty the mounted file system."""
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
     except OSError:
@@ -237,7 +241,7 @@ def _mounted_below(path: Path) -> Iterator[str]:
 
 
 def _new_file(directory: Path, stem: str) -> tuple[Path, int]:
-    """Make a file that was not there, numbered if need be; answer it and its descriptor."""
+    """Create a new file, numbered if the name is taken. Return its path and descriptor."""
     number = 1
     while True:
         path = directory / (f"{stem}.log" if number == 1 else f"{stem}-{number}.log")

@@ -1,7 +1,7 @@
-"""Whole directory trees measured and deleted: by `du` and `rm` where the machine has them, else by ourselves.
+"""Size and deletion of directory trees: by `du` and `rm` if the machine has them, else in Python.
 
-They know any depth and need no open file for each level. A machine without them (or a PATH that leads nowhere) gets
-what Python can do: it follows no symlink either, and what lies too deep for it is left and said to be left.
+`du` and `rm` handle any depth and need no open file for each level. Python is the fallback for a machine without
+them, or with a wrong PATH. It follows no symbolic link either; a tree too deep for it is left and reported.
 """
 
 from __future__ import annotations
@@ -13,28 +13,27 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-_OURS = stat.S_IRWXU
-
 
 def tree_size(path: Path) -> int:
-    """The bytes on disk of everything below `path`: no symlink followed, no hard link counted twice.
+    """Return the bytes on disk of everything below `path`.
 
-    What cannot be read counts nothing.
+    Symbolic links are not followed, a hard-linked file counts once, an unreadable directory counts as 0.
     """
     done = _run("du", "-skx", "--", str(path))
     if done is None:
-        return _measured(path)
+        return _walk_size(path)
     return int(done.stdout.split()[0]) * 1024 if done.stdout else 0
 
 
 def delete_tree(path: Path) -> str:
-    """Delete it, directories that are not writable included; what stood in the way if it is still there, or ''."""
-    said = _remove(path)
+    """Delete a tree, read-only directories included. Return the error if some of it remains, else ''."""
+    problem = _remove(path)
     if os.path.lexists(path) and not path.is_symlink():
-        if _run("chmod", "-R", "u+rwX", "--", str(path)) is None:  # a directory not writable keeps its entries
-            _open_all(path)
-        said = _remove(path)
-    return (said or "It is still there.") if os.path.lexists(path) else ""
+        # entries of a directory that is not writable cannot be deleted
+        if _run("chmod", "-R", "u+rwX", "--", str(path)) is None:
+            _make_all_writable(path)
+        problem = _remove(path)
+    return (problem or f"{path} still exists.") if os.path.lexists(path) else ""
 
 
 def _remove(path: Path) -> str:
@@ -49,23 +48,23 @@ def _remove(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        shutil.rmtree(path, ignore_errors=True)  # as far as it goes: one file in the way keeps no other
+        shutil.rmtree(path, ignore_errors=True)  # one file that cannot be deleted must not keep the others
         return str(error)
     except RecursionError:
-        return "It lies too deep to be deleted without rm."
+        return f"{path} is nested too deep to be deleted without rm."
     return ""
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[bytes] | None:
-    """None where there is no such program."""
+    """Run a program and capture its output. Return None if it cannot be started."""
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except OSError:
         return None
 
 
-def _measured(path: Path) -> int:
-    """As `du -skx` measures, without it."""
+def _walk_size(path: Path) -> int:
+    """Return the size that `du -skx` reports, in bytes."""
     seen: set[int] = set()
     try:
         top = path.lstat()
@@ -83,19 +82,19 @@ def _measured(path: Path) -> int:
     return size
 
 
-def _open_all(path: Path) -> None:
-    """Make every directory of the tree ours to write in, from the top down; through no symlink."""
+def _make_all_writable(path: Path) -> None:
+    """Set mode 0700 on every directory of the tree, from the top down. Symbolic links are not followed."""
     with suppress(OSError, RecursionError):
-        _open(str(path), None)
+        _make_writable(str(path), None)
         for _, directories, _, at in os.fwalk(path):
             for name in directories:
                 with suppress(OSError):
-                    _open(name, at)
+                    _make_writable(name, at)
 
 
-def _open(name: str, at: int | None) -> None:
+def _make_writable(name: str, at: int | None) -> None:
     descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
     try:
-        Path(f"/proc/self/fd/{descriptor}").chmod(_OURS)
+        Path(f"/proc/self/fd/{descriptor}").chmod(stat.S_IRWXU)
     finally:
         os.close(descriptor)

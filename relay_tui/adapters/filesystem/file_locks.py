@@ -1,4 +1,4 @@
-"""Lock files: one process, and one thread of it, works on a project or session at a time."""
+"""Lock files: at most one thread of one process works on a project or session at a time."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from relay_tui.adapters.filesystem.atomic import filesystem_error
 from relay_tui.domain.errors import ConflictError
 
 _INTRODUCTION_SECONDS = 0.2
-"""How long a holder that has just taken a lock gets to write its name into it, before it is called nameless."""
+"""Seconds that a new holder has to write its pid and purpose into the file. Afterwards it is reported without them."""
 
 
 class Holder(NamedTuple):
-    """Who holds a lock, as its file says."""
+    """Process that holds a lock, as recorded in the lock file."""
 
     pid: int
     purpose: str
 
-    def refusal(self) -> ConflictError:
+    def conflict(self) -> ConflictError:
         if self.pid == os.getpid():
             words = f"by this relay, pid {self.pid}: {self.purpose}"
             return ConflictError("This is being worked on already", words, "Wait for it to end.")
-        return _refusal(f"pid {self.pid}: {self.purpose}")
+        return _conflict(f"pid {self.pid}: {self.purpose}")
 
 
-def _refusal(detail: str) -> ConflictError:
+def _conflict(detail: str) -> ConflictError:
     return ConflictError("Another relay is working on this", detail, "Wait for it to end, or stop that process.")
 
 
 class FileLocks:
-    """The `Locks` port: flock on `<directory>/<key>.lock`, in which the holder's pid and purpose are written.
+    """`Locks` port: flock on `<directory>/<key>.lock`, a file that records the holder's pid and purpose.
 
-    The kernel releases a lock when its process dies, however it dies; children do not inherit it. The file goes when
-    its lock is released; one that a killed process left is taken over by the next holder.
+    The kernel releases a lock when its process ends for any reason; child processes do not inherit it. The file is
+    deleted on release. A file that a killed process left is reused by the next holder.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -47,20 +47,20 @@ class FileLocks:
 
     @contextmanager
     def hold(self, key: str, purpose: str) -> Iterator[None]:
-        """Hold the lock within the block. Raises ConflictError that names the holder; FileSystemError."""
+        """Hold the lock within the block. Raises ConflictError, which names the holder, and FileSystemError."""
         path = self._path(key)
         try:
             descriptor = self._take(path)
         except OSError as error:
-            raise filesystem_error(error, "A lock file cannot be made", path) from error
+            raise filesystem_error(error, "Cannot create a lock file", path) from error
         try:
-            _introduce(descriptor, purpose)
+            _write_holder(descriptor, purpose)
             yield
         finally:
             _release(descriptor, path)
 
     def holder(self, key: str) -> str:
-        """Who holds it ('relay session create, pid 4711'), or ''. Only reads, so it never stands in a hold()'s way."""
+        """Return the holder ('relay session create, pid 4711'), or ''. Only reads, so it never blocks a hold()."""
         found = read_holder(self._path(key))
         return f"{found.purpose}, pid {found.pid}" if found else ""
 
@@ -74,14 +74,14 @@ class FileLocks:
         while (descriptor := self._try(path, deadline)) is None:
             holder = read_holder(path)
             if holder is not None:
-                raise holder.refusal()
+                raise holder.conflict()
             if time.monotonic() > deadline:
-                raise _refusal("it has not said who it is")
+                raise _conflict("The lock file does not name its holder.")
             time.sleep(0.002)
         return descriptor
 
     def _try(self, path: Path, deadline: float) -> int | None:
-        """The same as below, in a directory that may go at any moment: whoever leaves it empty may remove it."""
+        """Try once, and create the directory. Another relay may remove the directory when it is empty."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             return _try(path)
@@ -92,7 +92,7 @@ class FileLocks:
 
 
 def _try(path: Path) -> int | None:
-    """The descriptor that holds the lock, or None if another one does (or removed the file at this moment)."""
+    """Return a descriptor that holds the lock. None if another holder has it, or has just deleted the file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,19 +108,19 @@ def _try(path: Path) -> int | None:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one that bears the name: a lock on a removed file locks nobody out."""
+    """Return whether `path` still names the open file. A lock on a deleted file would exclude no other process."""
     try:
-        there = path.stat()
+        current = path.stat()
     except FileNotFoundError:
         return False
-    return os.path.samestat(os.fstat(descriptor), there)
+    return os.path.samestat(os.fstat(descriptor), current)
 
 
-def _introduce(descriptor: int, purpose: str) -> None:
-    """Write who holds the lock into its file."""
+def _write_holder(descriptor: int, purpose: str) -> None:
+    """Write this process's pid, start time and purpose into the lock file."""
     pid = os.getpid()
     words = json.dumps({"pid": pid, "started": _started(pid), "purpose": " ".join(purpose.split())}).encode()
-    # Removing sessions is what one does when the disk is full: a lock without a name locks as well.
+    # Users remove sessions when the disk is full, so a lock must work without its holder on record.
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, words, 0)
@@ -131,23 +131,23 @@ def _release(descriptor: int, path: Path) -> None:
         with suppress(OSError):
             if _is_at(descriptor, path):
                 path.unlink()
-        # Said aloud, since closing alone would leave it with a child that another thread is just forking.
+        # explicit: close() alone would leave the lock with a child that another thread forks at this moment
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Whom the lock file names, if that process still lives; a number used anew tells itself by its start time."""
+    """Return the holder that the lock file names if it still runs. The start time detects a reused pid."""
     try:
-        if not path.is_file():  # a pipe would keep its reader waiting
+        if not path.is_file():  # opening a pipe would block
             return None
         found = json.loads(path.read_bytes())
         pid, started, purpose = found["pid"], found["started"], found["purpose"]
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise filesystem_error(error, "A lock file cannot be read", path) from error
+        raise filesystem_error(error, "Cannot read a lock file", path) from error
     except (ValueError, KeyError, TypeError):
         return None
     if not (isinstance(pid, int) and isinstance(purpose, str)):
@@ -156,7 +156,7 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def _started(pid: int) -> str:
-    """When a living process began (clock ticks since boot, as /proc tells it), or '' when it has ended."""
+    """Return the start time of a running process (clock ticks since boot, from /proc), '' if it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

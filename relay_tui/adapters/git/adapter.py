@@ -1,4 +1,4 @@
-"""The Git port, fulfilled by the git on the host."""
+"""`Git` port, implemented with the host's git."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from relay_tui.domain.models import Branch, Identity
 from relay_tui.ports import CloneSource
 from relay_tui.ports.task import TaskContext
 
-_MOST_WORKERS = 8  # more writers than this do not check out faster
+_MOST_WORKERS = 8  # a checkout with more workers is not faster
 
 
 class GitAdapter:
-    """git on the host. `workers` is how many processes write a session's files; None takes one a core, at most 8."""
+    """git on the host. `workers` processes write a session's files; by default one per core, at most 8."""
 
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
 
     def parse_source(self, text: str) -> CloneSource:
-        """Turn what was typed into a source: secrets split off, local paths absolute. Raises InvalidInputError."""
+        """Parse what the user typed: split secrets off, make a local path absolute. Raises InvalidInputError."""
         return parse_source(text)
 
     def check_branch_name(self, name: str) -> None:
-        """Raise InvalidInputError, field 'branch', when git would refuse the name. Cheap: starts no process."""
+        """Raise InvalidInputError, field 'branch', if git would refuse the name. Cheap: starts no process."""
         check_branch_name(name)
 
     def clone_base(self, source: CloneSource, target: Path, task: TaskContext) -> str:
-        """Make a bare clone of every head and tag at `target`; answer the default branch."""
+        """Create a bare clone with every head and tag at `target`; return the default branch."""
         return clone_base(source, target, task)
 
     def origin(self, base: Path) -> str:
-        """Where a base clone came from; '' if it does not say."""
+        """Return the URL that a base clone was cloned from; '' if it is not recorded."""
         outcome = process.run_git_capture("config", f"--file={base / 'config'}", "--get", "remote.origin.url")
         return outcome.stdout.decode(errors="surrogateescape").removesuffix("\n")
 
     def default_branch(self, base: Path) -> str:
-        """The head that HEAD points at, else main, master or the first; '' when there is none."""
+        """Return the branch that HEAD points at, else main, master or the first; '' if there is none."""
         return refs.default_head(base)
 
     def branch_of(self, work_dir: Path) -> str:
-        """The branch that a session's clone is on, read without git: the clone is hostile."""
+        """Return the current branch of a session's clone. Read without git, because the clone may be hostile."""
         with open_clone(work_dir) as git_dir:
             return git_dir.head().branch
 
     def branches(self, base: Path) -> list[Branch]:
-        """Every head of a base clone, the most recently committed first."""
+        """Return every branch of a base clone, most recent commit first."""
         return refs.branches(base)
 
     def clone_session(
         self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, task: TaskContext
     ) -> list[str]:
-        """Make an independent clone of `base` at `target`; answer what it came without, in words."""
+        """Create an independent clone of `base` at `target`; return notes on submodules and LFS files that it lacks."""
         return clone_session(
             base, target, branch=branch, new_branch=new_branch, origin=origin, workers=self._workers, task=task
         )
 
     def identity(self) -> Identity:
-        """The host's user.name and user.email, as they hold outside any repository."""
+        """Return the host's user.name and user.email outside any repository."""
         outcome = process.run_git_capture("config", "-z", "--get-regexp", r"^user\.(name|email)$")
         values = dict(
             entry.partition("\n")[::2] for entry in outcome.stdout.decode(errors="replace").split("\0") if entry

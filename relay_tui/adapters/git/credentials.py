@@ -1,8 +1,8 @@
-"""Lending git a secret that is never in an argument, an environment or a file.
+"""Credentials for git that are never in an argument, an environment variable or a file.
 
-The secret lies in anonymous memory that git inherits as an open descriptor. A credential helper, bound to the
-address of the source, reads it from there. A helper is chosen over GIT_ASKPASS because git puts the user name,
-often a token itself, into the arguments of an askpass program, and because a redirect to another host must not get it.
+The secret is in anonymous memory, which git inherits as an open descriptor. A credential helper, bound to the address
+of the source, reads it from there. GIT_ASKPASS is not used: git passes the user name, often a token itself, in the
+arguments of an askpass program, and an askpass program would answer another host after a redirect.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from urllib.parse import quote, urlsplit
 
 from relay_tui.ports import CloneSource
 
-_LONG = 8  # a user name of so many characters may be a token; shorter ones are words that errors may contain
+_LONG = 8  # a user name of this length may be a token; a shorter one may be an ordinary word in a message
 
 
 @dataclass(frozen=True, slots=True)
 class GitCredentials:
-    """What git gets: options for before its command, and descriptors to inherit."""
+    """Options to put before the git command, and descriptors that git must inherit."""
 
     options: tuple[str, ...] = ()
     descriptors: tuple[int, ...] = ()
@@ -28,7 +28,7 @@ class GitCredentials:
 
 @contextmanager
 def provide_credentials(source: CloneSource) -> Iterator[GitCredentials]:
-    """Within the block git can log in to `source`, and to nothing else; no helper of the user is told of it."""
+    """Let git log in to `source`, and nowhere else, within the block. The user's helpers do not get the secret."""
     if not source.username and not source.password:
         yield GitCredentials()
         return
@@ -45,7 +45,10 @@ def provide_credentials(source: CloneSource) -> Iterator[GitCredentials]:
 
 
 def _memory(content: bytes) -> int:
-    """A descriptor that reads `content`: anonymous memory, or where there is none a pipe, which answers once."""
+    """Return a descriptor that reads `content`: anonymous memory, or a pipe if the system has none.
+
+    A pipe can be read only once.
+    """
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("relay", 0)
         os.write(descriptor, content)
@@ -57,7 +60,7 @@ def _memory(content: bytes) -> int:
 
 
 def spellings(source: CloneSource) -> tuple[str, ...]:
-    """Each way a secret of `source` could be written, longest first, for taking it out of what git says."""
+    """Return each spelling of the secrets of `source`, longest first, to remove them from git's output."""
     secrets = {source.password}
     if not source.password or len(source.username) >= _LONG:
         secrets.add(source.username)

@@ -1,4 +1,4 @@
-"""The heads of a base clone."""
+"""Branches of a base clone, rules for branch names, and parsing of git's commits and times."""
 
 from __future__ import annotations
 
@@ -8,26 +8,33 @@ from pathlib import Path
 
 from relay_tui.adapters.git import process
 from relay_tui.adapters.git.errors import git_error
+from relay_tui.domain.changes import Commit
 from relay_tui.domain.errors import InvalidInputError
 from relay_tui.domain.models import Branch
 
-_FORMAT = "%00".join(
+COMMIT_FORMAT = "%H%x00%at%x00%an%x00%s"
+"""Fields that parse_commits() reads, for `git log -z --format`."""
+
+BOUNDED_COMMIT_FORMAT = "%H%x00%at%x00%<(200,trunc)%an%x00%<(500,trunc)%s"
+"""The same, with author and subject cut to that many columns: a commit's subject may be gigabytes long."""
+
+_HEADS_FORMAT = "%00".join(
     ("%(refname:lstrip=2)", "%(objectname)", "%(committerdate:unix)", "%(HEAD)", "%(contents:subject)")
 )
 
 
-def _read(base: Path) -> list[tuple[Branch, bool]]:
-    """Each head, the most recently committed first, and whether HEAD points at it."""
+def _read_heads(base: Path) -> list[tuple[Branch, bool]]:
+    """Return each branch, most recent commit first, and whether HEAD points at it."""
     outcome = process.run_git_capture(
         f"--git-dir={base}",
         "for-each-ref",
         "--sort=refname",
         "--sort=-committerdate",
-        f"--format={_FORMAT}",
+        f"--format={_HEADS_FORMAT}",
         "refs/heads/",
     )
     if outcome.code:
-        raise git_error(outcome, "The branches cannot be read")
+        raise git_error(outcome, "Cannot read the branches")
     heads = []
     for line in outcome.stdout.decode(errors="replace").split("\n"):
         if line:
@@ -37,20 +44,20 @@ def _read(base: Path) -> list[tuple[Branch, bool]]:
 
 
 def branches(base: Path) -> list[Branch]:
-    """Every head of a base clone, the most recently committed first."""
-    return [branch for branch, _ in _read(base)]
+    """Return every branch of a base clone, most recent commit first."""
+    return [branch for branch, _ in _read_heads(base)]
 
 
 def default_head(base: Path) -> str:
-    """The head HEAD points at, else main, master, the first by name; '' when there is no head at all."""
-    heads = _read(base)
+    """Return the branch that HEAD points at, else main, master or the first by name; '' if there is no branch."""
+    heads = _read_heads(base)
     names = sorted(branch.name for branch, _ in heads)
-    pointed = [branch.name for branch, current in heads if current]
-    return next((name for name in (*pointed, "main", "master", *names) if name in names), "")
+    current = [branch.name for branch, is_current in heads if is_current]
+    return next((name for name in (*current, "main", "master", *names) if name in names), "")
 
 
 def is_branch_head(base: Path, name: str) -> bool:
-    """Whether `base` has this head. Looks at the files first; only a miss starts git."""
+    """Return whether `base` has this branch. Reads packed-refs first, and starts git only if that fails."""
     reference = f"refs/heads/{name}"
     if name.startswith("-") or "\0" in name:
         return False
@@ -63,8 +70,19 @@ def is_branch_head(base: Path, name: str) -> bool:
     return process.run_git_capture(f"--git-dir={base}", "show-ref", "--verify", "--quiet", reference).code == 0
 
 
+def parse_commits(output: str) -> list[Commit]:
+    """Return the commits that `git log -z` wrote in COMMIT_FORMAT or BOUNDED_COMMIT_FORMAT."""
+    fields = output.split("\0")
+    commits = []
+    for start in range(0, len(fields) - 3, 4):
+        commit, seconds, author, subject = fields[start : start + 4]
+        authored_at = parse_git_time(seconds)
+        commits.append(Commit(hash=commit, subject=subject.rstrip(), author=author.rstrip(), authored_at=authored_at))
+    return commits
+
+
 def parse_git_time(seconds: str) -> str:
-    """ISO 8601 of a Unix time; '' for a time that no calendar has."""
+    """Return a Unix time as ISO 8601; '' if it is not a number or out of the calendar's range."""
     try:
         return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
@@ -72,12 +90,10 @@ def parse_git_time(seconds: str) -> str:
 
 
 _MOST_BYTES = 200  # a file of this name, plus `.lock`, must fit into 255 bytes on every file system
-
-
 _RULES = (
     (re.compile(r"^$"), "A branch needs a name", ""),
-    (re.compile(r"^-"), "A branch name cannot begin with '-'", "Git would take it for an option."),
-    (re.compile(r"^(HEAD|@)$"), "'HEAD' and '@' are git's own words", "Choose another name."),
+    (re.compile(r"^-"), "A branch name cannot begin with '-'", "git would read it as an option."),
+    (re.compile(r"^(HEAD|@)$"), "A branch cannot be named 'HEAD' or '@'", "git reserves both. Choose another name."),
     (re.compile(r"[\x00-\x1f\x7f]"), "A branch name cannot contain control characters", ""),
     (re.compile(r" "), "A branch name cannot contain spaces", "Use '-' instead."),
     (re.compile(r"[~^:?*\[\\]"), "A branch name cannot contain any of ~ ^ : ? * [ \\", ""),
@@ -86,12 +102,16 @@ _RULES = (
     (re.compile(r"^/|/$|//"), "A branch name cannot begin or end with '/', or contain '//'", ""),
     (re.compile(r"(^|/)\."), "No part of a branch name can begin with '.'", ""),
     (re.compile(r"\.$"), "A branch name cannot end with '.'", ""),
-    (re.compile(r"\.lock(/|$)"), "No part of a branch name can end with '.lock'", "Git names its lock files so."),
+    (
+        re.compile(r"\.lock(/|$)"),
+        "No part of a branch name can end with '.lock'",
+        "git uses that suffix for its lock files.",
+    ),
 )
 
 
 def check_branch_name(name: str) -> None:
-    """Raise InvalidInputError, field 'branch', that says which rule the name breaks."""
+    """Raise InvalidInputError, field 'branch', with the rule that the name breaks."""
     for pattern, title, hint in _RULES:
         if pattern.search(name):
             raise InvalidInputError("branch", title, hint=hint)

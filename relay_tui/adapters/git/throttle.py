@@ -1,4 +1,4 @@
-"""Progress at a pace that a screen can follow."""
+"""Throttle for progress reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _INTERVAL = 0.05  # seconds between two reports of one stage
 
 
 class ProgressThrottle:
-    """Passes reports on at most twenty times a second, and the last one of each stage always."""
+    """Passes on at most 20 reports a second of one stage, and always its last one."""
 
     def __init__(self, task: TaskContext, clock: Callable[[], float] = time.monotonic) -> None:
         self._task = task
@@ -21,7 +21,7 @@ class ProgressThrottle:
         self._due = 0.0
 
     def stage(self, stage: str, fraction: float | None, detail: str) -> None:
-        """Report now, or hold it until a later one replaces it or the stage ends."""
+        """Report now, or hold the report until a later one replaces it or the stage ends."""
         if stage != self._stage:
             self.flush()
             self._stage, self._due = stage, 0.0
@@ -33,7 +33,7 @@ class ProgressThrottle:
         self._task.report(stage, fraction, detail)
 
     def flush(self) -> None:
-        """Deliver what is held."""
+        """Pass on the report that is held."""
         held, self._held = self._held, None
         if held is not None:
             self._task.report(*held)

@@ -8,7 +8,8 @@ from relay_tui.domain.changes import ChangeKind, ChangeSet, ContentKind, DiffBas
 from relay_tui.text.format import format_size
 from relay_tui.text.sanitize import clean
 from relay_tui.ui.keys.actions import key_of
-from relay_tui.ui.presentation.columns import Cell, Column, Row, Tone, cell
+from relay_tui.ui.presentation.columns import Cell, Column, Row, cell
+from relay_tui.ui.presentation.formatting import Tone
 
 ALL = ""
 """The key of the row that stands for all files; no path is empty."""

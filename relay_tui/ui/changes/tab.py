@@ -23,8 +23,7 @@ from relay_tui.ui.changes.diff_parser import Diff, parse_diff
 from relay_tui.ui.changes.diff_view import DiffView
 from relay_tui.ui.changes.file_list import AGAINST, ALL, COLUMNS, describe_file, empty_text, file_rows, summary
 from relay_tui.ui.keys.actions import key_of
-from relay_tui.ui.presentation.columns import Tone
-from relay_tui.ui.presentation.formatting import TONES, format_hint
+from relay_tui.ui.presentation.formatting import TONES, Tone, format_hint
 from relay_tui.ui.widgets.table.table import KeyedTable
 
 SETTLE = 0.12  # seconds the cursor rests on a session or a file before git is asked

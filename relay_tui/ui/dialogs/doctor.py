@@ -20,8 +20,8 @@ from relay_tui.services.doctor.results import summary
 from relay_tui.terminal_info import TerminalInfo, detect_terminal
 from relay_tui.text.sanitize import clean, redact
 from relay_tui.ui.keys.actions import BY_NAME
-from relay_tui.ui.presentation.columns import Cell, Column, Row, Tone, cell
-from relay_tui.ui.presentation.formatting import TONES
+from relay_tui.ui.presentation.columns import Cell, Column, Row, cell
+from relay_tui.ui.presentation.formatting import TONES, Tone
 from relay_tui.ui.widgets.hanging_indent import HangingIndent
 from relay_tui.ui.widgets.table.table import KeyedTable
 

@@ -45,7 +45,7 @@ class MergedLogScreen(Screen[None]):
     DEFAULT_CSS = """
     MergedLogScreen {
         background: $background;
-        layers: default line;
+        layers: default line flash;
         & > #joint { height: 1fr; border: round $primary; border-title-color: $primary-lighten-1; }
         & #joint-view { height: 1fr; scrollbar-size-vertical: 1; }
         & > KeyBar { height: 1; background: $panel; color: $text-muted; }

@@ -11,7 +11,6 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.widget import Widget
 
 from relay_tui.domain.log_batch import EMPTY_BATCH, LogBatch
 from relay_tui.memory import release_free_memory
@@ -21,6 +20,7 @@ from relay_tui.ui.log.model.line_text import join_continuations
 from relay_tui.ui.log.model.position import RowPosition
 from relay_tui.ui.log.search import LogSearch
 from relay_tui.ui.log.state import LogState
+from relay_tui.ui.widgets import scrolling
 
 _HEAVY = 16 << 20  # bytes of lines that are worth giving back when they go
 _HEADWAY = 1.0  # seconds that what comes in their place goes first
@@ -293,12 +293,7 @@ class LogView(LogSearch, can_focus=True):
         """
         size = Size(self.size.width, len(self._lines))
         if self.show_vertical_scrollbar and (size.height > self.size.height or not size.height):
-            self.set_reactive(Widget.virtual_size, size)
-            self.vertical_scrollbar.window_virtual_size = size.height
+            scrolling.set_virtual_size(self, size)
         elif size != self.virtual_size:
             self.virtual_size = size
-        at = min(self._place().line, self.max_scroll_y)
-        self.set_reactive(Widget.scroll_y, at)
-        self.set_reactive(Widget.scroll_target_y, at)
-        if self.show_vertical_scrollbar:
-            self.vertical_scrollbar.position = at
+        scrolling.set_scroll_position(self, min(self._place().line, self.max_scroll_y))

@@ -55,7 +55,7 @@ from relay_tui.ui.presentation.row_cache import ProjectRowCache, SessionRowCache
 from relay_tui.ui.selection import PANES, Selection
 from relay_tui.ui.service_runner import ServiceRunner
 from relay_tui.ui.state import AppState, build_state
-from relay_tui.ui.textual_internals.compositor import PartialUpdateCompositor
+from relay_tui.ui.textual_internals import install_compositor
 from relay_tui.ui.widgets.hints_panel import HintsPanel
 from relay_tui.ui.widgets.key_bar import KeyBar
 from relay_tui.ui.widgets.stats_line import StatsLine
@@ -89,7 +89,7 @@ class MainScreen(Screen[None]):
 
     def __init__(self, relay: Relay, glyphs: Glyphs, state: AppState) -> None:
         super().__init__()
-        self._compositor = PartialUpdateCompositor()
+        install_compositor(self)
         self.relay = relay
         self.glyphs = glyphs
         self.state = state
@@ -354,7 +354,7 @@ class MainScreen(Screen[None]):
 
     def _update_visible_ages(self) -> None:
         """Update the ages of visible rows only: thousands may change at once."""
-        self.sessions.renew(self._session_rows.aged(self.sessions.visible_rows, formatting.now()))
+        self.sessions.update_rows(self._session_rows.aged(self.sessions.visible_rows, formatting.now()))
 
     def _scrolled(self) -> None:
         self._update_visible_ages()

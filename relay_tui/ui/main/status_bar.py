@@ -15,7 +15,7 @@ from relay_tui.ui.presentation.status_bar import format_engine, format_processes
 if TYPE_CHECKING:
     from textual import events
 
-    from relay_tui.ui.presentation.columns import Tone
+    from relay_tui.ui.presentation.formatting import Tone
     from relay_tui.ui.state import AppState
 
 

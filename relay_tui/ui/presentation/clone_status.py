@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from relay_tui.domain.errors import Fault
 from relay_tui.text.sanitize import clean
-from relay_tui.ui.presentation.columns import Cell, Tone, cell
-from relay_tui.ui.presentation.formatting import format_hint
+from relay_tui.ui.presentation.columns import Cell, cell
+from relay_tui.ui.presentation.formatting import Tone, format_hint
 
 if TYPE_CHECKING:
     from relay_tui.domain.changes import CloneStatus

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from relay_tui.domain.models import CloneState, Project, SessionState
 from relay_tui.text.sanitize import clean
-from relay_tui.ui.presentation.columns import Cell, Column, Row, Tone, cell
-from relay_tui.ui.presentation.formatting import Glyphs
+from relay_tui.ui.presentation.columns import Cell, Column, Row, cell
+from relay_tui.ui.presentation.formatting import Glyphs, Tone
 from relay_tui.ui.presentation.sessions import StateCell, _briefly
 
 if TYPE_CHECKING:

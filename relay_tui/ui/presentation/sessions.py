@@ -10,8 +10,8 @@ from relay_tui.services.runtime_router import DOCKER, PROCESS
 from relay_tui.services.sessions.container_spec import limits, relaxed_hardening
 from relay_tui.text.sanitize import clean
 from relay_tui.ui.presentation.clone_status import branch_cell, changes_cell, clean_cell
-from relay_tui.ui.presentation.columns import Cell, Column, Row, Tone, cell
-from relay_tui.ui.presentation.formatting import ASCII, Glyphs, format_fault, relative_age
+from relay_tui.ui.presentation.columns import Cell, Column, Row, cell
+from relay_tui.ui.presentation.formatting import ASCII, Glyphs, Tone, format_fault, relative_age
 
 if TYPE_CHECKING:
     from relay_tui.config import Profile

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from textual.content import Content
 
-from relay_tui.ui.presentation.columns import Cell, Tone, cell
-from relay_tui.ui.presentation.formatting import TONES
+from relay_tui.ui.presentation.columns import Cell, cell
+from relay_tui.ui.presentation.formatting import TONES, Tone
 from relay_tui.ui.presentation.sessions import FIGURES
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from relay_tui.domain.models import CloneState, SessionState
 from relay_tui.services.runtime_router import DOCKER
 from relay_tui.text.sanitize import clean
-from relay_tui.ui.presentation.columns import Tone
-from relay_tui.ui.presentation.formatting import Glyphs
+from relay_tui.ui.presentation.formatting import Glyphs, Tone
 
 if TYPE_CHECKING:
     from relay_tui.domain.events import EngineStatus

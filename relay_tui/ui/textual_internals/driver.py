@@ -1,4 +1,4 @@
-"""The way to and from the terminal, which may go away at any moment: its window closed, its line lost."""
+"""Terminal driver that survives the loss of the terminal and sleeps until a key is pressed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from textual.message import Message
 from relay_tui.ui.keys import actions
 from relay_tui.ui.textual_internals.escape_parser import ESCAPE, EscapeParser
 
-READ = 4096  # bytes of keys taken at once
-ALONE = constants.ESCAPE_DELAY + 0.001  # seconds after which an escape that nothing followed is a key of its own
+READ_SIZE = 4096  # bytes
+ESCAPE_TIMEOUT = constants.ESCAPE_DELAY + 0.001  # seconds after which an escape that nothing follows is the key
 
 
 class TerminalWriter(io.TextIOWrapper):
-    """Takes whatever is written, also when nobody can read it any more, and calls `gone` when that is so.
+    """Output file that drops what cannot be written any more, and calls `gone` each time.
 
-    Textual's writing thread would end with the first error; its queue then fills up and holds the screen's thread for
-    good, which no signal but KILL ends.
+    Textual's writer thread ends with the first error. Its queue then fills up and blocks the screen's thread forever:
+    only SIGKILL ends such a process.
     """
 
     def __init__(self, file: io.TextIOWrapper, gone: Callable[[], object]) -> None:
@@ -38,7 +38,7 @@ class TerminalWriter(io.TextIOWrapper):
         self._gone = gone
 
     def write(self, text: str, /) -> int:
-        """Write it, or drop it where there is no terminal."""
+        """Write `text`, or drop it if there is no terminal."""
         try:
             return super().write(text)
         except OSError:
@@ -46,7 +46,7 @@ class TerminalWriter(io.TextIOWrapper):
             return len(text)
 
     def flush(self) -> None:
-        """Bring it to the terminal, if there is one."""
+        """Write what is buffered, if there is a terminal."""
         try:
             super().flush()
         except OSError:
@@ -54,70 +54,70 @@ class TerminalWriter(io.TextIOWrapper):
 
 
 class SelectableEvent(Event):
-    """An event that can be waited for together with files: there is something to read from it while it is set."""
+    """Event that `select` can wait for together with files: it is readable while it is set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._ear, self._hammer = os.pipe()
+        self._read_fd, self._write_fd = os.pipe()
 
     def fileno(self) -> int:
-        """What to wait for."""
-        return self._ear
+        """Return the file descriptor to wait for."""
+        return self._read_fd
 
     def set(self) -> None:
-        """Ring, once."""
+        """Set the event and make the file descriptor readable."""
         if not self.is_set():
-            os.write(self._hammer, b"!")
+            os.write(self._write_fd, b"!")
             super().set()
 
     def clear(self) -> None:
-        """Be still again."""
+        """Clear the event and empty the file descriptor."""
         if self.is_set():
-            os.read(self._ear, 1)
+            os.read(self._read_fd, 1)
             super().clear()
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's, over an outlet. A terminal that is gone ends relay as if the line had been hung up."""
+    """Textual's driver with another output and input. Losing the terminal ends relay like a hangup."""
 
     def __init__(
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self.exit_event = self._left = SelectableEvent()
+        self.exit_event = self._exit = SelectableEvent()
         keys = [key for action in actions.ACTIONS for key in actions.keys_of(action).split(",")]
         self._alt_keys = {key[4:] for key in keys if key.startswith("alt+")}
         if sys.__stderr__ is not None:
             self._file = TerminalWriter(sys.__stderr__, lambda: os.kill(os.getpid(), signal.SIGHUP))
 
     def run_input_thread(self) -> None:
-        """Hand on what is typed; sleep until there is something.
+        """Post what is typed; sleep until there is input.
 
-        Textual's own looks ten times a second, which is most of what a screen at rest would do, and tells an escape
-        only at the second look. Here one look follows each packet, when it is due.
+        Textual's own thread wakes up ten times a second, which is most of the work of an idle screen, and reports an
+        escape only at the second time. This thread wakes up once after each packet, when an escape is due.
         """
         parser, decode = XTermParser(self._debug), getincrementaldecoder("utf-8")("replace").decode
         escapes = EscapeParser(self._alt_keys)
         due: float | None = None
-        while not self._left.is_set():
-            ready, _, _ = select.select([self.fileno, self._left], [], [], due)
+        while not self._exit.is_set():
+            ready, _, _ = select.select([self.fileno, self._exit], [], [], due)
             due = None
             if self.fileno in ready:
-                typed = self._typed()
+                typed = self._read()
                 if not typed:
                     return
                 for part in escapes.parts(decode(typed)):
                     self._post([_escape()] if part is None else parser.feed(part))
-                due = ALONE
-            elif begun := escapes.give_up():
-                self._post([_escape()] if begun == ESCAPE else parser.feed(begun))
-                due = ALONE
+                due = ESCAPE_TIMEOUT
+            elif held := escapes.give_up():
+                self._post([_escape()] if held == ESCAPE else parser.feed(held))
+                due = ESCAPE_TIMEOUT
             self._post(parser.tick())
 
-    def _typed(self) -> bytes:
-        """Whatever has come; nothing where there is no terminal any more."""
+    def _read(self) -> bytes:
+        """Return the input that is there; nothing if the terminal is gone."""
         try:
-            return os.read(self.fileno, READ)
+            return os.read(self.fileno, READ_SIZE)
         except OSError:
             return b""
 

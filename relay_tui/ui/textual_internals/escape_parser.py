@@ -1,4 +1,4 @@
-"""The key escape, told from what begins with the same character: arrows, function keys, answers of the terminal."""
+"""Tell the escape key from sequences that begin with the same character: arrows, function keys, terminal replies."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Collection, Generator, Iterator
 
 ESCAPE = "\x1b"
-_ALONE = re.compile(r"\x1b(?=([^\[OP\]_\\\x7f\b]))")  # one that neither begins a sequence nor ends one
-_PASTE, _PASTED = "\x1b[200~", "\x1b[201~"
+_KEY = re.compile(r"\x1b(?=([^\[OP\]_\\\x7f\b]))")  # an escape that neither begins a sequence nor ends one
+_PASTE_START, _PASTE_END = "\x1b[200~", "\x1b[201~"
 
 
 class EscapeParser:
-    """Parts what is typed into escapes and the rest, as it comes.
+    """Splits input, packet by packet, into escape keys and the rest.
 
-    Textual takes an escape and the key at its heels for that key with alt, and most of several for something else, for
-    many terminals send the same for alt. Here that is so only for keys that somebody has bound.
+    Textual takes an escape that a key follows in one packet for that key with alt, because many terminals send alt this
+    way. It takes most sequences of several escapes for something else. This parser reads alt only for the keys `alt`.
     """
 
     def __init__(self, alt: Collection[str] = ()) -> None:
@@ -24,19 +24,19 @@ class EscapeParser:
         self._pasting = False
 
     def give_up(self) -> str:
-        """Nothing more came: what was held is all there is of it."""
+        """Return and forget what was held back, because nothing followed it."""
         held, self._held = self._held, ""
         return held
 
     def parts(self, typed: str) -> Iterator[str | None]:
-        """None for each key escape, and what is between them, in its order."""
+        """Yield None for each escape key, and the text between them, in their order."""
         text = self.give_up() + typed
         while text:
             if self._pasting:
                 text = yield from self._paste(text)
                 continue
-            before, paste, text = text.partition(_PASTE)
-            known = len(before) - (0 if paste else _begun(before))
+            before, paste, text = text.partition(_PASTE_START)
+            known = len(before) - (0 if paste else _partial_mark(before))
             yield from self._keys(before, known)
             self._held = before[known:]
             if paste:
@@ -44,9 +44,9 @@ class EscapeParser:
                 yield paste
 
     def _keys(self, text: str, known: int) -> Iterator[str | None]:
-        """The parts of so much of the text; what follows tells of an escape at its end."""
+        """Yield the parts of the first `known` characters. The next one decides about an escape at their end."""
         at = 0
-        for found in _ALONE.finditer(text):
+        for found in _KEY.finditer(text):
             if found.start() < known and found[1] not in self._alt:
                 if found.start() > at:
                     yield text[at : found.start()]
@@ -56,16 +56,18 @@ class EscapeParser:
             yield text[at:known]
 
     def _paste(self, text: str) -> Generator[str, None, str]:
-        """Hand on what is pasted as it is, up to its end; the rest is returned."""
+        """Yield pasted text verbatim, up to its end. Return the text after it."""
         known = self._tail + text
-        end = known.find(_PASTED)
-        pasted = text if end < 0 else text[: end + len(_PASTED) - len(self._tail)]
-        self._tail = known[1 - len(_PASTED) :] if end < 0 else ""
+        end = known.find(_PASTE_END)
+        pasted = text if end < 0 else text[: end + len(_PASTE_END) - len(self._tail)]
+        self._tail = known[1 - len(_PASTE_END) :] if end < 0 else ""
         self._pasting = end < 0
         yield pasted
         return text[len(pasted) :]
 
 
-def _begun(text: str) -> int:
-    """How many characters at its end may be the beginning of a paste's mark."""
-    return next((n for n in range(min(len(_PASTE) - 1, len(text)), 0, -1) if _PASTE.startswith(text[-n:])), 0)
+def _partial_mark(text: str) -> int:
+    """Count the characters at the end of `text` that may begin the mark of a paste."""
+    return next(
+        (n for n in range(min(len(_PASTE_START) - 1, len(text)), 0, -1) if _PASTE_START.startswith(text[-n:])), 0
+    )

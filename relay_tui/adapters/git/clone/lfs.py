@@ -10,12 +10,12 @@ from pathlib import Path
 
 from relay_tui.adapters.git import process
 from relay_tui.adapters.git.clone.source import is_local
-from relay_tui.adapters.git.errors import disk_fault, last_lines
+from relay_tui.adapters.git.errors import disk_error, last_lines
 from relay_tui.ports.task import TaskContext
 
 _ATTRIBUTE = re.compile(rb"^[^#\n]*\sfilter=lfs\b", re.MULTILINE)
 _PLAIN_INDEX = (b"DIRC\0\0\0\2", b"DIRC\0\0\0\3")  # versions whose entries hold whole paths
-_ELSEWHERE = re.compile(r"^(?!file:)((https?|ssh)://|[^/:]+:(?!//))", re.IGNORECASE)
+_REMOTE_URL = re.compile(r"^(?!file:)((https?|ssh)://|[^/:]+:(?!//))", re.IGNORECASE)
 _FILTERS = (
     ("filter.lfs.clean", "git-lfs clean -- %f"),
     ("filter.lfs.smudge", "git-lfs smudge -- %f"),
@@ -27,12 +27,19 @@ _PRE_PUSH = """#!/bin/sh
 command -v git-lfs >/dev/null 2>&1 || exit 0
 exec git lfs pre-push "$@"
 """
-_SETTLED = 10  # seconds a file is dated back, so that git can trust its date and need not read it again
-"""git compares files as young as its index by content, which in a container without git-lfs would call them changed."""
+_BACKDATED = 10
+"""Seconds by which the mtime of LFS files is set back.
+
+git compares a file that is not older than the index by content. In a container without git-lfs such a file would be
+shown as changed.
+"""
 
 
 def uses_lfs(tree: Path) -> bool:
-    """Whether a .gitattributes of this tree hands files to LFS. Starts git only if one lies below the root."""
+    """Return whether a .gitattributes file of this tree uses the LFS filter.
+
+    Starts git only if there may be one below the root.
+    """
     if _mentions_lfs(tree / ".gitattributes"):
         return True
     index = _git_dir(tree) / "index"
@@ -44,7 +51,10 @@ def uses_lfs(tree: Path) -> bool:
 
 
 def fetch_lfs(tree: Path, name: str, origin: str, task: TaskContext) -> list[str]:
-    """Bring the LFS files of `tree`, called `name` in notes ('.' is the session itself); answer what went wrong."""
+    """Download the LFS files of `tree`; return a note for each problem.
+
+    `name` is the submodule's path for the notes, '.' for the session's own tree.
+    """
     where = "" if name == "." else f" of submodule {name}"
     files = process.run_git_capture("-C", str(tree), "ls-files", "-z", "--", ":(attr:filter=lfs)").stdout
     names = [os.fsdecode(file) for file in files.split(b"\0") if file]
@@ -52,8 +62,8 @@ def fetch_lfs(tree: Path, name: str, origin: str, task: TaskContext) -> list[str
         return []
     if shutil.which("git-lfs") is None:
         return [f"LFS files{where} are pointers only: git-lfs is not installed on this host"]
-    if not is_local(origin) and _points_here(tree):
-        return [f"LFS files{where} are pointers only: .lfsconfig names a place on this host"]
+    if not is_local(origin) and _uses_local_url(tree):
+        return [f"LFS files{where} are pointers only: .lfsconfig names a path on this host"]
     task.report(f"Fetching LFS files{where}")
     _configure(tree)
     outcome = process.run_git(
@@ -61,14 +71,14 @@ def fetch_lfs(tree: Path, name: str, origin: str, task: TaskContext) -> list[str
         task,
         process.environment("https:http:ssh:git:file", process.ssh_command()),
     )
-    if outcome.code and (fault := disk_fault(outcome)):
-        raise fault
-    _settle(tree, names)
+    if outcome.code and (error := disk_error(outcome)):
+        raise error
+    _backdate(tree, names)
     return [f"LFS files{where} are missing: {last_lines(outcome)}"] if outcome.code else []
 
 
 def _git_dir(tree: Path) -> Path:
-    """Where a work tree's git directory is: in it, or for a submodule where its .git file says."""
+    """Return the git directory of a work tree. For a submodule, its .git file names it."""
     entry = tree / ".git"
     if entry.is_dir():
         return entry
@@ -81,8 +91,8 @@ def _mentions_lfs(attributes: Path) -> bool:
     return bool(_ATTRIBUTE.search(attributes.read_bytes()))
 
 
-def _points_here(tree: Path) -> bool:
-    """Whether the tree's .lfsconfig sends git-lfs to a repository on this host, where it would run git."""
+def _uses_local_url(tree: Path) -> bool:
+    """Return whether the tree's .lfsconfig names a repository on this host, in which git-lfs would run git."""
     config = tree / ".lfsconfig"
     if not config.is_symlink() and not config.is_file():
         return False
@@ -90,11 +100,11 @@ def _points_here(tree: Path) -> bool:
         return True
     listed = process.run_git_capture("config", f"--file={config}", "-z", "--no-includes", "--get-regexp", "url$").stdout
     values = [entry.partition("\n")[2] for entry in listed.decode(errors="replace").split("\0") if entry]
-    return not all(_ELSEWHERE.match(value) for value in values)
+    return not all(_REMOTE_URL.match(value) for value in values)
 
 
 def _configure(tree: Path) -> None:
-    """Let git in the session use LFS wherever it has git-lfs, and fail aloud where it would commit files whole."""
+    """Configure the LFS filter as required. Without git-lfs, git fails instead of committing whole files."""
     git_dir = _git_dir(tree)
     for key, value in _FILTERS:
         process.run_git_capture("config", f"--file={git_dir / 'config'}", key, value)
@@ -104,10 +114,10 @@ def _configure(tree: Path) -> None:
     (hooks / "pre-push").chmod(0o755)
 
 
-def _settle(tree: Path, names: list[str]) -> None:
-    """Date the files back and let the index know them so."""
-    then = time.time() - _SETTLED
+def _backdate(tree: Path, names: list[str]) -> None:
+    """Set the mtime of the files back, and refresh the index."""
+    mtime = time.time() - _BACKDATED
     for name in names:
         if (tree / name).is_file():
-            os.utime(tree / name, (then, then), follow_symlinks=False)
+            os.utime(tree / name, (mtime, mtime), follow_symlinks=False)
     process.run_git_capture("-c", "core.hooksPath=/dev/null", "-C", str(tree), "update-index", "-q", "--refresh")

@@ -1,4 +1,4 @@
-"""What people type as a repository, turned into a Source; whatever git must never be given is refused here."""
+"""Parser for repository addresses. It refuses every address that git must never get."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ _KINDS = "Give an https, ssh, git or file URL, git@host:path, or the path of a l
 
 
 def parse_source(text: str) -> CloneSource:
-    """Split secrets off, make local paths absolute. Raises InvalidInputError, field 'source', that quotes no secret."""
+    """Split secrets off and make local paths absolute.
+
+    Raises InvalidInputError, field 'source', without a secret in its text.
+    """
     text = text.strip()
     if not text:
-        raise _refused("A repository is needed", _KINDS)
+        raise _source_error("A repository is needed", _KINDS)
     if text.startswith("-"):
-        raise _refused("A repository cannot begin with '-'", "For a local path of that name write ./ before it.")
+        raise _source_error("A repository cannot begin with '-'", "For a local path of that name, write ./ before it.")
     if _CONTROL.search(text):
-        raise _refused("A repository cannot contain line breaks or control characters", "Was it pasted with more text?")
+        raise _source_error("A repository cannot contain line breaks or control characters", "Remove them.")
     if _HELPER.match(text):
-        raise _refused(f"relay does not clone through the remote helper '{text.partition('::')[0]}'", _KINDS)
+        raise _source_error(f"relay does not clone through the remote helper '{text.partition('::')[0]}'", _KINDS)
     if match := _URL.match(text):
         return _from_url(match[1].lower(), text[match.end() :])
     if _SCP.match(text) and not _exists(Path(text)):
@@ -38,39 +41,39 @@ def parse_source(text: str) -> CloneSource:
 
 
 def is_local(url: str) -> bool:
-    """Whether a parsed URL lies on this host: an absolute path or a file URL."""
+    """Return whether a parsed URL is on this host: an absolute path or a file URL."""
     return url.startswith(("/", "file://"))
 
 
-def _refused(title: str, hint: str) -> InvalidInputError:
+def _source_error(title: str, hint: str) -> InvalidInputError:
     return InvalidInputError("source", title, hint=hint)
 
 
 def _from_url(scheme: str, rest: str) -> CloneSource:
     if scheme not in _SCHEMES:
-        raise _refused(f"relay cannot clone from {scheme}:// addresses", _KINDS)
+        raise _source_error(f"relay cannot clone from {scheme}:// addresses", _KINDS)
     if scheme == "file":
         return _from_file_url(rest)
     parts = _split(scheme, rest)
     userinfo, _, host = parts.netloc.rpartition("@")
     if host.startswith("-"):
-        raise _refused("A host name cannot begin with '-'", _KINDS)
+        raise _source_error("A host name cannot begin with '-'", _KINDS)
     username, _, password = (unquote(part) for part in userinfo.partition(":"))
     if _CONTROL.search(username + password):
-        raise _refused("A user name or password cannot contain control characters", "Check what follows each '%'.")
+        raise _source_error("A user name or password cannot contain control characters", "Check what follows each '%'.")
     if scheme == "ssh":
         user = userinfo.partition(":")[0]
         return CloneSource(url=parts._replace(netloc=f"{user}@{host}" if user else host).geturl(), password=password)
     bare = parts._replace(netloc=host).geturl()
-    if scheme == "git":  # that protocol knows no users
+    if scheme == "git":  # the protocol has no users
         return CloneSource(url=bare)
     return CloneSource(url=bare, username=username, password=password)
 
 
 def _split(scheme: str, rest: str) -> SplitResult:
-    """The parts of a URL that has a host, a usable port, and no secret in its query.
+    """Split a URL. Raises InvalidInputError without a host and a valid port, or with a secret in the query.
 
-    A secret there cannot be told from the address, and would be stored, shown and sent as part of it.
+    A secret in the query cannot be separated from the address. It would be stored, shown and sent with it.
     """
     try:
         parts = urlsplit(f"{scheme}://{rest}")
@@ -78,36 +81,38 @@ def _split(scheme: str, rest: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable:
-        raise _refused(
-            f"This {scheme} address has no usable host or port",
-            "In a user name or password write special characters percent-encoded: '/' as %2F, '@' as %40, '#' as %23.",
+        raise _source_error(
+            f"This {scheme} address has no valid host or port",
+            "Percent-encode special characters in a user name or password: '/' as %2F, '@' as %40, '#' as %23.",
         )
     if any(_SECRET_KEY.search(key) for key, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise _refused(
-            "This address carries a secret after its '?'",
-            "Give the token before the host instead: https://user:TOKEN@host/path.",
+        raise _source_error(
+            "This address has a secret after its '?'",
+            "Write the token before the host instead: https://user:TOKEN@host/path.",
         )
     return parts
 
 
 def _from_file_url(rest: str) -> CloneSource:
     if not rest.startswith("/"):
-        raise _refused("A file URL needs an absolute path", "Write it with three slashes: file:///path/to/repository.")
+        raise _source_error(
+            "A file URL needs an absolute path", "Write it with three slashes: file:///path/to/repository."
+        )
     path = Path(unquote(rest))
     if not _exists(path):
-        raise _refused(f"There is nothing at {path}", "Check the path.")
+        raise _source_error(f"There is nothing at {path}", "Check the path.")
     return CloneSource(url=f"file://{rest}")
 
 
 def _from_scp(text: str) -> CloneSource:
     if _SCP_PASSWORD.match(text):
-        raise _refused(
-            "An address like user@host:path cannot carry a password",
-            "Use an ssh key, or a URL with https:// before it.",
+        raise _source_error(
+            "An address like user@host:path cannot have a password",
+            "Use an ssh key, or an https:// URL.",
         )
     host = text.rpartition("@")[2] if "@" in text.partition(":")[0] else text
     if host.startswith("-"):
-        raise _refused("A host name cannot begin with '-'", _KINDS)
+        raise _source_error("A host name cannot begin with '-'", _KINDS)
     return CloneSource(url=text)
 
 
@@ -115,18 +120,18 @@ def _local(text: str) -> Path:
     try:
         path = Path(text).expanduser()
     except RuntimeError as error:
-        raise _refused(f"There is no home directory for {text.partition('/')[0]}", "Write the path in full.") from error
+        raise _source_error(f"No home directory for {text.partition('/')[0]}", "Write the path in full.") from error
     path = path.resolve() if ".." in path.parts else path.absolute()
     if not _exists(path):
         hint = "Check the path."
         if re.match(r"^[\w-]+(\.[\w-]+)+/", text):
-            hint = f"For a repository on a server give the whole URL: https://{text}"
-        raise _refused(f"There is nothing at {path}", hint)
+            hint = f"For a repository on a server, give the whole URL: https://{text}"
+        raise _source_error(f"There is nothing at {path}", hint)
     return path
 
 
 def _exists(path: Path) -> bool:
-    """Whether something is there; what may not be looked at is left to git, which says why."""
+    """Return whether the path exists, also if relay may not look at it: git reports that with the reason."""
     try:
         return path.exists()
     except PermissionError:

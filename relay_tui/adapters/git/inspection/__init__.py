@@ -1,1 +1,1 @@
-"""Looking at a session's clone from the host without trusting it: nothing in it is executed, followed, or believed."""
+"""Inspection of a session's clone from the host: status, changes, diffs, unsaved work."""

@@ -1,4 +1,4 @@
-"""Which files of a session differ from a commit, how, and by how many lines."""
+"""Changed files of a session against a commit: kind of change, content, and number of lines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from relay_tui.domain.changes import ChangeKind, ChangeSet, ContentKind, DiffBas
 from relay_tui.domain.errors import UnknownStateError
 
 HUGE = 8 << 20
-"""Bytes from which a file is not diffed: git takes it for binary then, as `core.bigFileThreshold` says."""
+"""Bytes from which a file is not diffed. git treats it as binary, by the same value of `core.bigFileThreshold`."""
 
 DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--no-color", "--find-renames")
 MOST_UNTRACKED = 5_000
 _COUNTED = 64 << 20  # bytes of untracked files whose lines are counted
 _ARGUMENTS = 1_000  # paths on one command line
-_MOST_NAMED = 200_000  # letters of changed paths, with which a diff still names each to git; else moves are not told
+_MOST_NAMED = 200_000  # characters of all changed paths up to which renames are detected: a diff names each to git
 _CHANGES = {
     "M": ChangeKind.MODIFIED,
     "A": ChangeKind.ADDED,
@@ -34,7 +34,7 @@ _SYMLINK, _GITLINK = "120000", "160000"
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
-    """One line of `--raw`: what git compared."""
+    """One entry of `git diff --raw`."""
 
     change: ChangeKind
     path: str
@@ -45,68 +45,67 @@ class _Raw:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSurvey:
-    """Every changed file by its path.
-
-    `loose` are those that git's diff does not know, for no commit has them; `moved` those that it would tell as
-    deleted in one place and not know in the other.
-    """
+    """Changed files of a session, by path."""
 
     against: DiffBase
     base: str
     files: Mapping[str, FileChange]
-    loose: frozenset[str]
-    moved: frozenset[str]
+    untracked: frozenset[str]
+    """Paths that git's diff does not include, because no commit has them."""
+    renamed: frozenset[str]
+    """Paths renamed in the work tree only. git's diff would show the old path as deleted, and omit the new one."""
     notes: tuple[str, ...]
 
     def changes(self) -> ChangeSet:
-        """The files by path."""
+        """Return the files, sorted by path."""
         files = tuple(self.files[path] for path in sorted(self.files))
         return ChangeSet(against=self.against, base=self.base, files=files, notes=self.notes)
 
 
-def list_changes(view: CloneSnapshot, against: DiffBase) -> ChangeSurvey:
-    """The changed files with their line counts."""
-    base = view.base_of(against)
-    begun = worktree_status.begin(view)
+def list_changes(snapshot: CloneSnapshot, against: DiffBase) -> ChangeSurvey:
+    """Compare the work tree with the commit of `against`, and count the lines of each changed file."""
+    base = snapshot.base_of(against)
+    status = worktree_status.start_status(snapshot)
     try:
-        compared = list(_raw(view.sight.git(*DIFF, "--raw", "-z", "--abbrev=64", base, "--")))
-        found = worktree_status.read(view, begun)
+        compared = list(_parse_raw(snapshot.git.run(*DIFF, "--raw", "-z", "--abbrev=64", base, "--")))
+        found = worktree_status.read_status(snapshot, status)
     finally:
-        worktree_status.end(begun)
-    sound, files = _sorted_out(view, compared)
-    counts = _numbers(view, base, sound)
-    files += [_with_lines(file, counts[file.path]) if file.path in counts else file for file in sound]
+        worktree_status.stop_status(status)
+    countable, files = _classify(snapshot, compared)
+    counts = _count_changed_lines(snapshot, base, countable)
+    files += [_with_lines(file, counts[file.path]) if file.path in counts else file for file in countable]
     files = [replace(f, change=ChangeKind.CONFLICTED) if f.path in found.conflicted else f for f in files]
-    loose = _untracked(view, found, {file.path for file in files})
-    notes = (*view.notes, *clone_status.uncounted_locations(view))
+    untracked = _list_untracked(snapshot, found, {file.path for file in files})
+    notes = (*snapshot.notes, *clone_status.uncounted_locations(snapshot))
     if found.staged_only:
-        notes += (f"{len(found.staged_only)} files are staged otherwise than on disk; the disk is shown.",)
-    moved = _moved(view, compared, files, loose)
-    left = {file.old_path for file in moved.values()}
-    files = [file for file in files if file.path not in left]
-    loose = [file for file in loose if file.path not in moved]
-    by_path = {file.path: file for file in (*files, *loose, *moved.values())}
-    return ChangeSurvey(against, base, by_path, frozenset(file.path for file in loose), frozenset(moved), notes)
+        count = len(found.staged_only)
+        notes += (f"{count} files are staged with other content than on disk; the files on disk are shown.",)
+    renamed = _detect_renames(snapshot, compared, files, untracked)
+    old_paths = {file.old_path for file in renamed.values()}
+    files = [file for file in files if file.path not in old_paths]
+    untracked = [file for file in untracked if file.path not in renamed]
+    by_path = {file.path: file for file in (*files, *untracked, *renamed.values())}
+    return ChangeSurvey(against, base, by_path, frozenset(file.path for file in untracked), frozenset(renamed), notes)
 
 
-def _moved(
-    view: CloneSnapshot, compared: list[_Raw], files: list[FileChange], loose: list[FileChange]
+def _detect_renames(
+    snapshot: CloneSnapshot, compared: list[_Raw], files: list[FileChange], untracked: list[FileChange]
 ) -> dict[str, FileChange]:
-    """New path → what was renamed in the work tree alone, its content unchanged."""
-    deleted = {file.path for file in files if file.change is ChangeKind.DELETED}
+    """Return new path → change of each file that was renamed in the work tree only, with unchanged content."""
+    deleted_paths = {file.path for file in files if file.change is ChangeKind.DELETED}
     if sum(len(file.path) for file in files) > _MOST_NAMED:
         return {}
-    gone = {raw.path: (raw.modes[0], raw.old_blob) for raw in compared if raw.path in deleted}
-    pairs = renames.detect_renames(view, gone, loose)
+    deleted = {raw.path: (raw.modes[0], raw.old_blob) for raw in compared if raw.path in deleted_paths}
+    pairs = renames.detect_renames(snapshot, deleted, untracked)
     found = {}
-    for file in loose:
+    for file in untracked:
         if old := pairs.get(file.path):
             lines = 0 if file.content is ContentKind.TEXT else None
             found[file.path] = replace(file, change=ChangeKind.RENAMED, old_path=old, added=lines, deleted=lines)
     return found
 
 
-def _raw(output: bytes) -> Iterator[_Raw]:
+def _parse_raw(output: bytes) -> Iterator[_Raw]:
     fields = iter(output.split(b"\0"))
     for head in fields:
         if not head.startswith(b":"):
@@ -118,45 +117,46 @@ def _raw(output: bytes) -> Iterator[_Raw]:
         yield _Raw(change, path, old_path if change is ChangeKind.RENAMED else "", (old_mode, new_mode), old_blob)
 
 
-def _sorted_out(view: CloneSnapshot, compared: list[_Raw]) -> tuple[list[FileChange], list[FileChange]]:
-    """Those whose lines git may count, and the others: LFS files, submodules, what cannot be read or is too large."""
+def _classify(snapshot: CloneSnapshot, compared: list[_Raw]) -> tuple[list[FileChange], list[FileChange]]:
+    """Return the files whose lines git may count, and the others: LFS, submodules, unreadable and huge files."""
     modified = {raw.path: raw.old_blob for raw in compared if raw.change is not ChangeKind.ADDED}
-    told = lfs_files.find_pointers(view, modified)
-    same, _ = lfs_files.unchanged_lfs_files(view, {path: modified[path] for path in told}) if told else (set(), 0)
-    sound: list[FileChange] = []
+    pointers = lfs_files.find_pointers(snapshot, modified)
+    same: set[str] = set()
+    if pointers:
+        same, _ = lfs_files.unchanged_lfs_files(snapshot, {path: modified[path] for path in pointers})
+    countable: list[FileChange] = []
     others: list[FileChange] = []
     for raw in compared:
         if raw.path in same:
             continue
         content, size = (
-            change_kind(view, raw.path) if raw.change is not ChangeKind.DELETED else (ContentKind.TEXT, None)
+            change_kind(snapshot, raw.path) if raw.change is not ChangeKind.DELETED else (ContentKind.TEXT, None)
         )
         if _GITLINK in raw.modes:
             content = ContentKind.SUBMODULE
-        elif raw.path in told:
+        elif raw.path in pointers:
             content = ContentKind.LFS
         elif _SYMLINK in raw.modes and content is not ContentKind.UNREADABLE:
             content = ContentKind.SYMLINK
-        change = ChangeKind.MODE if _only_mode(raw) else raw.change
+        change = ChangeKind.MODE if _has_new_mode(raw) else raw.change
         file = FileChange(path=raw.path, change=change, content=content, old_path=raw.old_path, size=size)
-        countable = content in {ContentKind.TEXT, ContentKind.SYMLINK}
-        (sound if countable else others).append(file)
-    return sound, others
+        (countable if content in {ContentKind.TEXT, ContentKind.SYMLINK} else others).append(file)
+    return countable, others
 
 
-def _only_mode(raw: _Raw) -> bool:
-    """Whether its mode changed; its lines, counted later, say whether that is all."""
+def _has_new_mode(raw: _Raw) -> bool:
+    """Return whether the mode changed. The line counts show later whether the content changed too."""
     return raw.change is ChangeKind.MODIFIED and raw.modes[0] != raw.modes[1]
 
 
-def change_kind(view: CloneSnapshot, path: str) -> tuple[ContentKind, int | None]:
-    """What lies at a path of the work tree, and its size; nothing is read."""
+def change_kind(snapshot: CloneSnapshot, path: str) -> tuple[ContentKind, int | None]:
+    """Return the kind and size of the file at a path of the work tree, without reading it."""
     try:
-        descriptor = clone_files.open_below(view.tree, path)
+        descriptor = clone_files.open_below(snapshot.tree, path)
     except FileNotFoundError:
         return ContentKind.TEXT, None
     except UnknownStateError:
-        return (ContentKind.SYMLINK if _is_link(view, path) else ContentKind.UNREADABLE), None
+        return (ContentKind.SYMLINK if _is_link(snapshot, path) else ContentKind.UNREADABLE), None
     try:
         size = os.fstat(descriptor).st_size
     finally:
@@ -164,32 +164,23 @@ def change_kind(view: CloneSnapshot, path: str) -> tuple[ContentKind, int | None
     return (ContentKind.HUGE if size >= HUGE else ContentKind.TEXT), size
 
 
-def _is_link(view: CloneSnapshot, path: str) -> bool:
-    """Whether the last step of a path is a symlink, which git compares by where it points."""
-    *parents, name = path.split("/")
+def _is_link(snapshot: CloneSnapshot, path: str) -> bool:
+    """Return whether a path is a symbolic link. git compares the target of a link."""
     try:
-        descriptor = os.dup(view.tree)
-        for part in parents:
-            inner = clone_files.open_directory(part, descriptor)
-            os.close(descriptor)
-            descriptor = inner
-    except UnknownStateError:
-        os.close(descriptor)
+        with clone_files.parent_directory(snapshot.tree, path) as (parent, name):
+            return stat.S_ISLNK(os.lstat(name, dir_fd=parent).st_mode)
+    except (OSError, UnknownStateError):
         return False
-    try:
-        return stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
 
 
-def _numbers(view: CloneSnapshot, base: str, files: list[FileChange]) -> dict[str, tuple[int, int] | None]:
-    """Lines added and deleted in each file; None for binary ones. Only what can be read is asked for."""
+def _count_changed_lines(
+    snapshot: CloneSnapshot, base: str, files: list[FileChange]
+) -> dict[str, tuple[int, int] | None]:
+    """Return the lines added and deleted in each file, None for a binary one. `files` must be readable."""
     counts: dict[str, tuple[int, int] | None] = {}
     for at in range(0, len(files), _ARGUMENTS):
         some = [path for file in files[at : at + _ARGUMENTS] for path in (file.old_path, file.path) if path]
-        fields = iter(view.sight.git(*DIFF, "--numstat", "-z", base, "--", *some).split(b"\0"))
+        fields = iter(snapshot.git.run(*DIFF, "--numstat", "-z", base, "--", *some).split(b"\0"))
         for entry in fields:
             if not entry:
                 continue
@@ -209,41 +200,41 @@ def _with_lines(file: FileChange, counts: tuple[int, int] | None) -> FileChange:
     return replace(file, change=change, added=counts[0], deleted=counts[1])
 
 
-def _untracked(view: CloneSnapshot, found: worktree_status.Status, known: set[str]) -> list[FileChange]:
-    """Each file that no commit has, directories resolved, with its lines counted while that is cheap."""
+def _list_untracked(snapshot: CloneSnapshot, found: worktree_status.Status, known: set[str]) -> list[FileChange]:
+    """Return each untracked file, also those in untracked directories. Lines are counted up to a number of bytes."""
     if not found.untracked and not found.added:
         return []
-    listed = view.sight.git("ls-files", "--others", "--exclude-standard", "-z").split(b"\0")
+    listed = snapshot.git.run("ls-files", "--others", "--exclude-standard", "-z").split(b"\0")
     paths = [path for raw in listed if raw and (path := os.fsdecode(raw)) not in known]
     if len(paths) > MOST_UNTRACKED:
-        view.notes.append(f"{len(paths) - MOST_UNTRACKED} more untracked files are not listed.")
+        snapshot.notes.append(f"{len(paths) - MOST_UNTRACKED} more untracked files are not listed.")
     files = []
     budget = _COUNTED
     for path in paths[:MOST_UNTRACKED]:
-        change = _loose(found, path)
-        if path.endswith("/"):  # a repository within this one
+        change = _untracked_kind(found, path)
+        if path.endswith("/"):  # a nested repository
             files.append(FileChange(path=path, change=change, content=ContentKind.SUBMODULE))
             continue
-        content, size = change_kind(view, path)
+        content, size = change_kind(snapshot, path)
         lines = None
         if content is ContentKind.TEXT and size is not None and size <= budget:
             budget -= size
-            data = read(view, path, HUGE)
+            data = read(snapshot, path, HUGE)
             content, lines = (ContentKind.BINARY, None) if is_binary(data) else (content, count_lines(data))
         files.append(FileChange(path=path, change=change, content=content, added=lines, size=size))
     return files
 
 
-def _loose(found: worktree_status.Status, path: str) -> ChangeKind:
+def _untracked_kind(found: worktree_status.Status, path: str) -> ChangeKind:
     if path in found.conflicted:
         return ChangeKind.CONFLICTED
     return ChangeKind.ADDED if path in found.added else ChangeKind.UNTRACKED
 
 
-def read(view: CloneSnapshot, path: str, most: int) -> bytes:
-    """What a file of the work tree holds, at most `most` bytes; nothing if it is gone."""
+def read(snapshot: CloneSnapshot, path: str, most: int) -> bytes:
+    """Return the content of a file of the work tree, at most `most` bytes; b'' if it does not exist."""
     try:
-        descriptor = clone_files.open_below(view.tree, path)
+        descriptor = clone_files.open_below(snapshot.tree, path)
     except FileNotFoundError:
         return b""
     try:
@@ -253,10 +244,10 @@ def read(view: CloneSnapshot, path: str, most: int) -> bytes:
 
 
 def is_binary(data: bytes) -> bool:
-    """As git judges it: by a NUL near the beginning."""
+    """Return whether data is binary by git's rule: a NUL in the first 8000 bytes."""
     return b"\0" in data[:8000]
 
 
 def count_lines(data: bytes) -> int:
-    """Lines, the last one counted even if it does not end."""
+    """Return the number of lines, including a last line without a newline."""
     return data.count(b"\n") + (not data.endswith(b"\n") and bool(data))

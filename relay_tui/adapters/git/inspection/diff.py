@@ -1,4 +1,4 @@
-"""The diff of a session's files against a commit, as git writes it; for files that no commit has, as it would."""
+"""Diff of a session's files against a commit: git's own for tracked files, in git's format for untracked ones."""
 
 from __future__ import annotations
 
@@ -11,65 +11,70 @@ from relay_tui.adapters.git.untrusted.snapshot import CloneSnapshot
 from relay_tui.domain.changes import ChangeKind, ContentKind, FileChange, Patch
 
 _PATCH = (*changes.DIFF, "--patch", "--full-index")
-_UNTOUCHED = (ContentKind.UNREADABLE, ContentKind.HUGE)
+_UNREAD = (ContentKind.UNREADABLE, ContentKind.HUGE)
 _MOST_ARGUMENTS = 1 << 20  # bytes
 
 
-def diff(view: CloneSnapshot, survey: ChangeSurvey, path: str, limit: int) -> Patch:
-    """The diff of one file, or of all if `path` is ''; at most `limit` bytes. `survey` says what is asked of whom."""
-    files = list(survey.changes().files) if not path else [survey.files.get(path, _plain(path))]
-    own = survey.loose | survey.moved
-    compared = [f for f in files if f.path not in own and f.content not in _UNTOUCHED]
-    text, cut = _compared(view, survey.base, compared, limit) if compared else (b"", False)
-    text += b"".join(_differs(f) for f in files if f.path not in own and f.content in _UNTOUCHED)
+def diff(snapshot: CloneSnapshot, survey: ChangeSurvey, path: str, limit: int) -> Patch:
+    """Return the diff of one file, or of all if `path` is '', cut to `limit` bytes.
+
+    `survey` decides which files git compares and which ones relay formats.
+    """
+    files = list(survey.changes().files) if not path else [survey.files.get(path, _unlisted(path))]
+    formatted = survey.untracked | survey.renamed
+    compared = [f for f in files if f.path not in formatted and f.content not in _UNREAD]
+    text, cut = _compare(snapshot, survey.base, compared, limit) if compared else (b"", False)
+    text += b"".join(_binary_diff(f) for f in files if f.path not in formatted and f.content in _UNREAD)
     for file in files:
         if cut:
             break
-        if file.path in own:
-            text += diff_for_new_file(view, file, limit - len(text)) if file.path in survey.loose else _renamed(file)
-            cut = len(text) > limit
+        if file.path in survey.untracked:
+            text += diff_for_new_file(snapshot, file, limit - len(text))
+        elif file.path in survey.renamed:
+            text += _rename_diff(file)
+        cut = len(text) > limit
     return Patch(path=path, text=text[:limit], cut=cut)
 
 
-def _differs(file: FileChange) -> bytes:
-    """What git would say of a file that it cannot or need not read; it would read it all the same, for its hash."""
+def _binary_diff(file: FileChange) -> bytes:
+    """Return git's diff of a binary file, for a huge or unreadable one. git itself would read it all for its hash."""
     old, new = _name(file.old_path or file.path, "a/"), _name(file.path, "b/")
     return f"diff --git {old} {new}\nBinary files {old} and {new} differ\n".encode(errors="surrogateescape")
 
 
-def _renamed(file: FileChange) -> bytes:
-    """What git says of a file that has another name and nothing else."""
+def _rename_diff(file: FileChange) -> bytes:
+    """Return git's diff of a file that was renamed and not changed."""
     old, new = _name(file.old_path, "a/"), _name(file.path, "b/")
     head = f"diff --git {old} {new}\nsimilarity index 100%\n"
     names = f"rename from {_name(file.old_path, '')}\nrename to {_name(file.path, '')}\n"
     return (head + names).encode(errors="surrogateescape")
 
 
-def _plain(path: str) -> FileChange:
-    """A file that was not changed when all were looked at; it may be by now."""
+def _unlisted(path: str) -> FileChange:
+    """Return an entry for a file that was unchanged at the time of the survey. It may have changed since."""
     return FileChange(path=path, change=ChangeKind.MODIFIED)
 
 
-def _compared(view: CloneSnapshot, base: str, files: list[FileChange], limit: int) -> tuple[bytes, bool]:
-    """git's own diff of these files; of everything if they do not fit on a command line."""
+def _compare(snapshot: CloneSnapshot, base: str, files: list[FileChange], limit: int) -> tuple[bytes, bool]:
+    """Return git's diff of these files, of every file if they do not fit on a command line; and whether it was cut."""
     paths = [name for file in files for name in (file.old_path, file.path) if name]
     if sum(len(os.fsencode(name)) + 1 for name in paths) > _MOST_ARGUMENTS:
         paths = []
-    return view.sight.begin(*_PATCH, base, "--", *paths).first(limit)
+    return snapshot.git.start(*_PATCH, base, "--", *paths).first(limit)
 
 
-def diff_for_new_file(view: CloneSnapshot, file: FileChange, limit: int) -> bytes:
-    """The diff of a file that no commit has: every line of it is new."""
+def diff_for_new_file(snapshot: CloneSnapshot, file: FileChange, limit: int) -> bytes:
+    """Return the diff of an untracked file: each line is new."""
     head = f"diff --git {_name(file.path, 'a/')} {_name(file.path, 'b/')}\nnew file mode "
     if file.content is ContentKind.SYMLINK:
-        target = _target(view, file.path)
+        target = _target(snapshot, file.path)
         mode, body = "120000", f"@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n".encode(errors="replace")
         return f"{head}{mode}\n--- /dev/null\n+++ {_name(file.path, 'b/')}\n".encode(errors="surrogateescape") + body
     if file.content is not ContentKind.TEXT:
-        words = f"{head}100644\nBinary files /dev/null and {_name(file.path, 'b/')} differ\n"
-        return words.encode(errors="surrogateescape")
-    data = changes.read(view, file.path, limit + 1)
-    mode = "100755" if _executable(view, file.path) else "100644"
+        text = f"{head}100644\nBinary files /dev/null and {_name(file.path, 'b/')} differ\n"
+        return text.encode(errors="surrogateescape")
+    data = changes.read(snapshot, file.path, limit + 1)
+    mode = "100755" if _executable(snapshot, file.path) else "100644"
     start = f"{head}{mode}\n".encode(errors="surrogateescape")
     if not data:
         return start
@@ -82,9 +87,9 @@ def diff_for_new_file(view: CloneSnapshot, file: FileChange, limit: int) -> byte
     return start + names + count + body + (b"" if ended else b"\\ No newline at end of file\n")
 
 
-def _executable(view: CloneSnapshot, path: str) -> bool:
+def _executable(snapshot: CloneSnapshot, path: str) -> bool:
     try:
-        descriptor = clone_files.open_below(view.tree, path)
+        descriptor = clone_files.open_below(snapshot.tree, path)
     except FileNotFoundError:
         return False
     try:
@@ -93,30 +98,23 @@ def _executable(view: CloneSnapshot, path: str) -> bool:
         os.close(descriptor)
 
 
-def _target(view: CloneSnapshot, path: str) -> str:
-    """Where a symlink points; it is never followed."""
-    *parents, name = path.split("/")
-    descriptor = os.dup(view.tree)
+def _target(snapshot: CloneSnapshot, path: str) -> str:
+    """Return the target of a symbolic link, without following it; '' if it cannot be read."""
     try:
-        for part in parents:
-            inner = clone_files.open_directory(part, descriptor)
-            os.close(descriptor)
-            descriptor = inner
-        return os.readlink(name, dir_fd=descriptor)
+        with clone_files.parent_directory(snapshot.tree, path) as (parent, name):
+            return os.readlink(name, dir_fd=parent)
     except OSError:
         return ""
-    finally:
-        os.close(descriptor)
 
 
 def _name(path: str, prefix: str) -> str:
-    """A file's name in a diff's head, quoted as git quotes it."""
-    if all(map(_plain_letter, path)):
+    """Return a file name for a diff header, quoted in git's way."""
+    if all(map(_is_plain, path)):
         return prefix + path
-    return f'"{prefix}{"".join(c if _plain_letter(c) else _quoted(c) for c in path)}"'
+    return f'"{prefix}{"".join(c if _is_plain(c) else _quoted(c) for c in path)}"'
 
 
-def _plain_letter(c: str) -> bool:
+def _is_plain(c: str) -> bool:
     return "\udc80" <= c <= "\udcff" or (c.isprintable() and c not in '"\\')
 
 

@@ -1,4 +1,7 @@
-"""LFS files: git, without its filter, takes each that was touched for changed. We compare size and sum ourselves."""
+"""Git LFS pointers and files.
+
+git, run without the LFS filter, reports each touched LFS file as changed. This module compares size and checksum.
+"""
 
 from __future__ import annotations
 
@@ -14,90 +17,92 @@ from relay_tui.adapters.git.untrusted.lru_cache import LruCache
 from relay_tui.adapters.git.untrusted.snapshot import CloneSnapshot
 from relay_tui.domain.errors import UnknownStateError
 
-_POINTER = re.compile(
+POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
 )
-_MOST_POINTER = 1024  # bytes: so says the format
+"""An LFS pointer: checksum and size of the file."""
+
+MOST_POINTER = 1024
+"""Bytes of the longest pointer, by the format's specification."""
+
 _MOST_FILES = 5_000
-_SECONDS = 20.0
-
-
+_SECONDS = 20.0  # for the checksums of one query
 _NO_POINTER = ("", -1)
 
-_sums: LruCache[tuple[int, ...], str] = LruCache(10_000)
-"""Sums of files by their identity, size and times: the time a file's data last changed cannot be set back."""
+_checksums: LruCache[tuple[int, ...], str] = LruCache(10_000)
+"""Checksums by device, inode, size, mtime and ctime (ns). A session cannot set a file's ctime back."""
 
 _pointers: LruCache[tuple[Path, str], tuple[str, int]] = LruCache(50_000)
-"""What a blob of a session points to."""
+"""Pointers (checksum, size), by shadow repository and blob."""
 
 
-def _sum(descriptor: int, deadline: float) -> str:
-    """The file's sha256 in hex; '' when there was no time left."""
+def _checksum(descriptor: int, deadline: float) -> str:
+    """Return the file's SHA-256 in hex; '' after the deadline."""
     found = os.fstat(descriptor)
     key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    if known := _sums.get(key):
+    if known := _checksums.get(key):
         return known
     digest = hashlib.sha256()
     while piece := os.read(descriptor, 1 << 20):
         digest.update(piece)
         if time.monotonic() > deadline:
             return ""
-    return _sums.put(key, digest.hexdigest())
+    return _checksums.put(key, digest.hexdigest())
 
 
-def find_pointers(view: CloneSnapshot, blobs: Mapping[str, str]) -> dict[str, tuple[str, int]]:
-    """Of paths and their blobs, those whose blob is a pointer: the sum and size it tells."""
+def find_pointers(snapshot: CloneSnapshot, blobs: Mapping[str, str]) -> dict[str, tuple[str, int]]:
+    """Return path → (checksum, size) of each path whose blob in `blobs` (path → blob) is a pointer."""
     wanted = dict(list(blobs.items())[:_MOST_FILES])
-    eye = view.clone.shadow_dir
-    if asked := sorted({blob for blob in wanted.values() if (eye, blob) not in _pointers}):
-        told = _read(view, asked)
-        for blob in asked:
-            _pointers.put((eye, blob), told.get(blob, _NO_POINTER))
-    found = {path: _pointers.get((eye, blob)) or _NO_POINTER for path, blob in wanted.items()}
+    shadow_dir = snapshot.clone.shadow_dir
+    if unknown := sorted({blob for blob in wanted.values() if (shadow_dir, blob) not in _pointers}):
+        pointers = _read_pointers(snapshot, unknown)
+        for blob in unknown:
+            _pointers.put((shadow_dir, blob), pointers.get(blob, _NO_POINTER))
+    found = {path: _pointers.get((shadow_dir, blob)) or _NO_POINTER for path, blob in wanted.items()}
     return {path: pointer for path, pointer in found.items() if pointer != _NO_POINTER}
 
 
-def _read(view: CloneSnapshot, names: list[str]) -> dict[str, tuple[str, int]]:
-    """Of these blobs, those that are pointers."""
-    sizes = view.sight.git("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=_lines(names)).split(b"\n")
+def _read_pointers(snapshot: CloneSnapshot, names: list[str]) -> dict[str, tuple[str, int]]:
+    """Return blob → (checksum, size) of the blobs that are pointers."""
+    sizes = snapshot.git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=_lines(names)).split(b"\n")
     small = [
         name
         for name, line in zip(names, sizes, strict=False)
-        if line.startswith(b"blob ") and int(line.split()[1]) <= _MOST_POINTER
+        if line.startswith(b"blob ") and int(line.split()[1]) <= MOST_POINTER
     ]
     if not small:
         return {}
-    output = view.sight.git("cat-file", "--batch", stdin=_lines(small))
-    told: dict[str, tuple[str, int]] = {}
-    at = 0
+    output = snapshot.git.run("cat-file", "--batch", stdin=_lines(small))
+    pointers: dict[str, tuple[str, int]] = {}
+    position = 0
     for name in small:
-        head, _, _ = output[at : at + 200].partition(b"\n")
+        head, _, _ = output[position : position + 200].partition(b"\n")
         size = int(head.rsplit(b" ", 1)[1])
-        begin = at + len(head) + 1
-        at = begin + size + 1
-        if found := _POINTER.fullmatch(output[begin : begin + size]):
-            told[name] = (found[1].decode(), int(found[2]))
-    return told
+        start = position + len(head) + 1
+        position = start + size + 1
+        if found := POINTER.fullmatch(output[start : start + size]):
+            pointers[name] = (found[1].decode(), int(found[2]))
+    return pointers
 
 
-def unchanged_lfs_files(view: CloneSnapshot, blobs: Mapping[str, str]) -> tuple[set[str], int]:
-    """The paths whose file is what the pointer in the commit tells of, and how many could not be read in time."""
+def unchanged_lfs_files(snapshot: CloneSnapshot, blobs: Mapping[str, str]) -> tuple[set[str], int]:
+    """Return the paths whose file matches the pointer in the commit, and the number of files not read in time."""
     deadline = time.monotonic() + _SECONDS
     same, unread = set(), 0
-    for path, (digest, size) in find_pointers(view, blobs).items():
+    for path, (digest, size) in find_pointers(snapshot, blobs).items():
         try:
-            descriptor = files.open_below(view.tree, path)
+            descriptor = files.open_below(snapshot.tree, path)
         except (FileNotFoundError, UnknownStateError):
             continue
         try:
             if os.fstat(descriptor).st_size != size:
                 continue
-            said = _sum(descriptor, deadline)
+            checksum = _checksum(descriptor, deadline)
         finally:
             os.close(descriptor)
-        if said == digest:
+        if checksum == digest:
             same.add(path)
-        unread += not said
+        unread += not checksum
     return same, unread
 
 

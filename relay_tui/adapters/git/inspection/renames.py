@@ -1,4 +1,4 @@
-"""Files that were moved in the work tree and kept their content, which git tells only once they are committed."""
+"""Renames in the work tree of files with unchanged content. git detects them only after they are committed."""
 
 from __future__ import annotations
 
@@ -10,60 +10,60 @@ from relay_tui.adapters.git.untrusted import files
 from relay_tui.adapters.git.untrusted.snapshot import CloneSnapshot
 from relay_tui.domain.changes import ChangeKind, ContentKind, FileChange
 
-_MOST = 300  # files that are gone, and files that are new, which are compared
+_MOST = 300  # deleted files, and new files, that are compared
 _BYTES = 64 << 20  # of new files that are hashed
 _MODES = ("100644", "100755")
 _HASHES = {40: "sha1", 64: "sha256"}
 
 
 def detect_renames(
-    view: CloneSnapshot, gone: Mapping[str, tuple[str, str]], loose: Iterable[FileChange]
+    snapshot: CloneSnapshot, deleted: Mapping[str, tuple[str, str]], new_files: Iterable[FileChange]
 ) -> dict[str, str]:
-    """New path → old path, of new files that are byte for byte, and by mode, what a file that is gone was.
+    """Return new path → old path of each new file with the content and mode of a deleted one.
 
-    `gone` has mode and blob of each path. Empty files are nobody's: too many are alike.
+    `deleted` maps a path to mode and blob. Empty files are never renames: too many have the same content.
     """
-    regular = {path: of for path, of in sorted(gone.items())[:_MOST] if of[0] in _MODES}
-    candidates = [file for file in loose if _may_be_moved(file)]
+    regular = {path: identity for path, identity in sorted(deleted.items())[:_MOST] if identity[0] in _MODES}
+    candidates = [file for file in new_files if _may_be_renamed(file)]
     if not regular or not candidates:
         return {}
-    sizes = _sizes(view, {blob for _, blob in regular.values()})
-    alike = [file for file in candidates if file.size in sizes][:_MOST]
-    left: dict[tuple[str, str], list[str]] = {}
-    for path, of in regular.items():
-        left.setdefault(of, []).append(path)
+    sizes = _sizes(snapshot, {blob for _, blob in regular.values()})
+    same_size = [file for file in candidates if file.size in sizes][:_MOST]
+    unmatched: dict[tuple[str, str], list[str]] = {}
+    for path, identity in regular.items():
+        unmatched.setdefault(identity, []).append(path)
     width = len(next(iter(regular.values()))[1])
     found: dict[str, str] = {}
     budget = _BYTES
-    for file in alike:
+    for file in same_size:
         budget -= file.size or 0
         if budget < 0:
             break
-        olds = left.get(_identity(view, file.path, width), [])
-        if olds:
+        old_paths = unmatched.get(_identity(snapshot, file.path, width), [])
+        if old_paths:
             name = file.path.rpartition("/")[2]
-            old = next((path for path in olds if path.rpartition("/")[2] == name), olds[0])
-            olds.remove(old)
+            old = next((path for path in old_paths if path.rpartition("/")[2] == name), old_paths[0])
+            old_paths.remove(old)
             found[file.path] = old
     return found
 
 
-def _may_be_moved(file: FileChange) -> bool:
+def _may_be_renamed(file: FileChange) -> bool:
     new = file.change in {ChangeKind.ADDED, ChangeKind.UNTRACKED}
     return new and file.content in {ContentKind.TEXT, ContentKind.BINARY} and bool(file.size)
 
 
-def _sizes(view: CloneSnapshot, blobs: set[str]) -> set[int]:
-    """How many bytes these blobs have."""
+def _sizes(snapshot: CloneSnapshot, blobs: set[str]) -> set[int]:
+    """Return the sizes of these blobs in bytes."""
     names = "".join(f"{name}\n" for name in sorted(blobs)).encode()
-    told = view.sight.git("cat-file", "--batch-check=%(objectsize)", stdin=names).decode().split("\n")
-    return {int(line) for line in told if line.isdigit()}
+    lines = snapshot.git.run("cat-file", "--batch-check=%(objectsize)", stdin=names).decode().split("\n")
+    return {int(line) for line in lines if line.isdigit()}
 
 
-def _identity(view: CloneSnapshot, path: str, width: int) -> tuple[str, str]:
-    """Mode and hash as git would have them, were the file committed as it lies there."""
+def _identity(snapshot: CloneSnapshot, path: str, width: int) -> tuple[str, str]:
+    """Return the mode and hash that git would record if the file were committed now."""
     try:
-        descriptor = files.open_below(view.tree, path)
+        descriptor = files.open_below(snapshot.tree, path)
     except FileNotFoundError:
         return "", ""
     try:

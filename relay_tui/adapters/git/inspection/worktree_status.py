@@ -1,4 +1,4 @@
-"""Which files of a session differ from its commit: by our index, then by what was staged in its own."""
+"""Changed files of a session's work tree, by the shadow repository's index, plus what is staged in the session's."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from relay_tui.adapters.git.untrusted.lru_cache import LruCache
 from relay_tui.adapters.git.untrusted.snapshot import CloneSnapshot
 
 _MOST_DIRECTORIES = 500  # on one command line
-STATUS = ("status", "--porcelain=v2", "-z", "--ignore-submodules=all", "--no-renames")
+_STATUS = ("status", "--porcelain=v2", "-z", "--ignore-submodules=all", "--no-renames")
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Paths by what became of them. An untracked directory is one path that ends with '/'."""
+    """Paths that differ from the commit, by kind of change. An untracked directory is one path that ends with '/'."""
 
     changed: frozenset[str] = frozenset()
     added: frozenset[str] = frozenset()
@@ -27,69 +27,80 @@ class Status:
     untracked: frozenset[str] = frozenset()
     conflicted: frozenset[str] = frozenset()
     staged_only: frozenset[str] = frozenset()
-    """Those of them whose change is in the session's index, and no longer on its disk."""
+    """The paths of these whose change is in the session's index, and not in its work tree."""
 
     @property
     def tracked(self) -> frozenset[str]:
-        """Everything but what git was never told of."""
+        """Every path but the untracked ones."""
         return self.changed | self.added | self.deleted | self.conflicted
 
 
 _staged: LruCache[tuple[Path, tuple[int, ...], str], dict[str, str]] = LruCache(200)
-"""What the session's index has of its own, by its time and the commit: it need not be read again."""
+"""Staged changes of a session, by shadow repository, stamp of the session's index, and commit."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
+class _RunningStatus:
+    """git commands of one status query."""
+
     status: GitProcess
     key: tuple[Path, tuple[int, ...], str]
     staged: GitProcess | None
 
 
-def begin(view: CloneSnapshot) -> _Begun:
-    """Start what read() waits for, so that other questions can be asked meanwhile."""
-    key = (view.clone.shadow_dir, view.git.index_stamp(), view.commit)
-    running = view.sight.begin(*STATUS)
+def start_status(snapshot: CloneSnapshot) -> _RunningStatus:
+    """Start git for read_status(), so that other commands can run meanwhile. The caller must call stop_status()."""
+    key = (snapshot.clone.shadow_dir, snapshot.git_dir.index_stamp(), snapshot.commit)
+    process = snapshot.git.start(*_STATUS)
     try:
-        return _Begun(running, key, None if key in _staged else _begin_staged(view))
+        return _RunningStatus(process, key, None if key in _staged else _start_staged(snapshot))
     except BaseException:
-        running.end()
+        process.kill()
         raise
 
 
-def end(begun: _Begun) -> None:
-    """Leave nothing running, whatever else failed."""
-    begun.status.end()
-    if begun.staged is not None:
-        begun.staged.end()
+def stop_status(running: _RunningStatus) -> None:
+    """Kill the git commands that still run."""
+    running.status.kill()
+    if running.staged is not None:
+        running.staged.kill()
 
 
-def read(view: CloneSnapshot, begun: _Begun) -> Status:
-    """What is not committed."""
-    changed, deleted, untracked, blobs = _parse(begun.status.result())
-    staged = _staged.get(begun.key)
-    if begun.staged is not None:
-        staged = _staged.put(begun.key, _parse_raw(begun.staged.result()))
+def read_status(snapshot: CloneSnapshot, running: _RunningStatus) -> Status:
+    """Wait for git and return the uncommitted changes."""
+    changed, deleted, untracked, blobs = _parse(running.status.result())
+    staged = _staged.get(running.key)
+    if running.staged is not None:
+        staged = _staged.put(running.key, _parse_raw(running.staged.result()))
     staged = staged or {}
-    same, unread = lfs_files.unchanged_lfs_files(view, blobs)
+    same, unread = lfs_files.unchanged_lfs_files(snapshot, blobs)
     if unread:
-        view.notes.append(f"{unread} LFS files could not be read; they count as changed.")
+        snapshot.notes.append(f"{unread} LFS files could not be read in time and are counted as changed.")
     new = {path for path, letter in staged.items() if letter == "A"}
     found = Status(frozenset(changed - same), frozenset(), frozenset(deleted), frozenset(untracked))
-    return replace(_with_staged(found, staged), untracked=_without(view, found.untracked, new))
+    return replace(_with_staged(found, staged), untracked=_exclude_added(snapshot, found.untracked, new))
 
 
-def _begin_staged(view: CloneSnapshot) -> GitProcess | None:
-    """Compare the session's own index with its commit: no file of the work tree is looked at for it."""
-    index = shadow_repo.copy_index(view.clone, view.git)
+def _start_staged(snapshot: CloneSnapshot) -> GitProcess | None:
+    """Start a comparison of the session's index with its commit. It reads no file of the work tree."""
+    index = shadow_repo.copy_index(snapshot.clone, snapshot.git_dir)
     if not index:
         return None
-    compare = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--ignore-submodules=all", view.commit, "--")
-    return view.sight.begin(*compare, index=index)
+    compare = (
+        "diff-index",
+        "--cached",
+        "--raw",
+        "-z",
+        "--no-renames",
+        "--ignore-submodules=all",
+        snapshot.commit,
+        "--",
+    )
+    return snapshot.git.start(*compare, index=index)
 
 
 def _parse(output: bytes) -> tuple[set[str], set[str], set[str], dict[str, str]]:
-    """Changed, deleted and untracked paths; and of each changed one the blob that it is in the commit."""
+    """Return changed, deleted and untracked paths, and each changed path's blob in the commit."""
     changed, deleted, untracked = set(), set(), set()
     blobs = {}
     for entry in output.split(b"\0"):
@@ -107,12 +118,12 @@ def _parse(output: bytes) -> tuple[set[str], set[str], set[str], dict[str, str]]
                 changed.add(name)
                 blobs[name] = blob.decode()
         else:
-            raise read_error("git status wrote something that it never should.")
+            raise read_error("git status wrote an entry of an unexpected kind.")
     return changed, deleted, untracked, blobs
 
 
 def _parse_raw(output: bytes) -> dict[str, str]:
-    """Path → the letter of what became of it, from `--raw -z`."""
+    """Return path → status letter of the output of `--raw -z`."""
     fields = iter(output.split(b"\0"))
     found: dict[str, str] = {}
     for head in fields:
@@ -125,10 +136,10 @@ def _parse_raw(output: bytes) -> dict[str, str]:
 
 
 def _with_staged(found: Status, staged: dict[str, str]) -> Status:
-    """What was `git add`ed is added, not untracked; what conflicts is that; what is staged alone is not forgotten."""
+    """Merge the staged changes into a status: mark added and conflicted paths, add those that are only staged."""
     conflicted = frozenset(path for path, letter in staged.items() if letter == "U")
     new = frozenset(path for path, letter in staged.items() if letter == "A")
-    on_disk = frozenset(path for path in new if path in found.untracked or _above(path, found.untracked))
+    on_disk = frozenset(path for path in new if path in found.untracked or _untracked_parent(path, found.untracked))
     only = frozenset(staged) - conflicted - found.changed - found.deleted - on_disk
     return replace(
         found,
@@ -140,20 +151,20 @@ def _with_staged(found: Status, staged: dict[str, str]) -> Status:
     )
 
 
-def _without(view: CloneSnapshot, untracked: frozenset[str], added: set[str]) -> frozenset[str]:
-    """What is untracked besides the added files; a directory that holds nothing else is left out."""
-    left = untracked - added
-    holding = sorted({directory for path in added if (directory := _above(path, left))})
-    if holding:
-        listed = view.sight.git("ls-files", "--others", "--exclude-standard", "-z", "--", *holding[:_MOST_DIRECTORIES])
+def _exclude_added(snapshot: CloneSnapshot, untracked: frozenset[str], added: set[str]) -> frozenset[str]:
+    """Return the untracked paths without the added files, and without directories that contain only added files."""
+    remaining = untracked - added
+    parents = sorted({directory for path in added if (directory := _untracked_parent(path, remaining))})
+    parents = parents[:_MOST_DIRECTORIES]
+    if parents:
+        listed = snapshot.git.run("ls-files", "--others", "--exclude-standard", "-z", "--", *parents)
         others = {os.fsdecode(path) for path in listed.split(b"\0") if path} - added
-        still = {_above(path, frozenset(holding)) for path in others}
-        left -= set(holding[:_MOST_DIRECTORIES]) - still
-    return left
+        remaining -= set(parents) - {_untracked_parent(path, frozenset(parents)) for path in others}
+    return remaining
 
 
-def _above(path: str, directories: frozenset[str]) -> str:
-    """The untracked directory that holds it, or ''."""
+def _untracked_parent(path: str, directories: frozenset[str]) -> str:
+    """Return the directory of `directories` that contains the path, '' if there is none."""
     parts = path.split("/")
-    above = ("/".join(parts[:depth]) + "/" for depth in range(1, len(parts)))
-    return next((directory for directory in above if directory in directories), "")
+    parents = ("/".join(parts[:depth]) + "/" for depth in range(1, len(parts)))
+    return next((directory for directory in parents if directory in directories), "")

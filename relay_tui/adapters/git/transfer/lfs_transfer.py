@@ -1,4 +1,4 @@
-"""The content of LFS files: git carries pointers to it only, so it is brought out and sent beside the commits."""
+"""Transfer of LFS objects. git transfers only their pointers, so relay copies and sends the objects itself."""
 
 from __future__ import annotations
 
@@ -9,41 +9,38 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from relay_tui.adapters.filesystem.atomic import from_os
+from relay_tui.adapters.filesystem.atomic import filesystem_error
 from relay_tui.adapters.git.clone.source import is_local
 from relay_tui.adapters.git.credentials import spellings
 from relay_tui.adapters.git.errors import git_error
+from relay_tui.adapters.git.inspection.lfs_files import MOST_POINTER, POINTER
 from relay_tui.adapters.git.transfer import commits, remote, trusted_git
 from relay_tui.adapters.git.untrusted.gitdir import GitDir
 from relay_tui.domain.errors import GitError, UnknownStateError
 from relay_tui.ports import CloneSource
 from relay_tui.ports.task import TaskContext
 
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid sha256:([0-9a-f]{64})\nsize \d+\n"
-)
-_MOST_POINTER = 1024  # bytes: so says the format
-_ELSEWHERE = re.compile(r"^(?!file:)((https?|ssh)://|[^/:]+:(?!//))", re.IGNORECASE)
-_AT_ONCE = 500  # on one command line
+_REMOTE_URL = re.compile(r"^(?!file:)((https?|ssh)://|[^/:]+:(?!//))", re.IGNORECASE)
+_AT_ONCE = 500  # checksums on one command line
 _CHUNK = 1 << 20
 
 
 def import_objects(git_dir: GitDir, base: Path, tips: Collection[str], scratch: Path, task: TaskContext) -> None:
-    """Copy into the base what the new commits of a session point to and its clone has, if it is what its name says."""
+    """Copy the LFS objects of a session's new commits to the base clone, if their content matches their checksum."""
     if not git_dir.has_entries("lfs"):
         return
-    for name in _pointed(base, tips):
+    for name in _find_pointers(base, tips):
         task.raise_if_cancelled()
-        target = _place(base, name)
+        target = _object_path(base, name)
         if target.exists():
             continue
         task.report("Copying LFS files")
         try:
             _copy(git_dir, name, scratch / name, target, task)
-        except (FileNotFoundError, UnknownStateError):  # the upstream may have it; what it lacks it will say
+        except (FileNotFoundError, UnknownStateError):  # the upstream may have it; otherwise it rejects the push
             continue
         except OSError as error:
-            raise from_os(error) from error
+            raise filesystem_error(error, "Cannot copy an LFS object to the base clone", target) from error
 
 
 def _copy(git_dir: GitDir, name: str, copy: Path, target: Path, task: TaskContext) -> None:
@@ -61,22 +58,22 @@ def _copy(git_dir: GitDir, name: str, copy: Path, target: Path, task: TaskContex
 
 
 def objects_to_push(base: Path, commit: str) -> list[str]:
-    """The sums of what a push of `commit` has to send along: what is new, and in the base."""
+    """Return the checksums of the LFS objects to send with a push of `commit`: new ones that the base clone has."""
     if not (base / "lfs/objects").is_dir():
         return []
-    return [name for name in _pointed(base, [commit]) if _place(base, name).exists()]
+    return [name for name in _find_pointers(base, [commit]) if _object_path(base, name).exists()]
 
 
 def send(base: Path, source: CloneSource, names: Sequence[str], task: TaskContext) -> None:
-    """Upload it with the host's git-lfs and credentials. Raises GitError when the host has none."""
+    """Upload LFS objects with the host's git-lfs and credentials. Raises GitError if the host has no git-lfs."""
     if not names:
         return
     if shutil.which("git-lfs") is None:
         count = f"{len(names)} LFS {'file' if len(names) == 1 else 'files'}"
-        raise GitError(f"{count} cannot be sent along", "There is no git-lfs on this host.", "Install git-lfs here.")
-    if not is_local(source.url) and not _leads_elsewhere(base):
+        raise GitError(f"Cannot send {count}", "git-lfs is not installed on this host.", "Install git-lfs.")
+    if not is_local(source.url) and not _uses_remote_urls(base):
         hint = "Push from a clone of your own: relay session export."
-        raise GitError("The repository's .lfsconfig names a place on this host", hint=hint)
+        raise GitError("The repository's .lfsconfig names a path on this host", hint=hint)
     task.report("Sending LFS files")
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
@@ -85,47 +82,47 @@ def send(base: Path, source: CloneSource, names: Sequence[str], task: TaskContex
             base, (*options, "lfs", "push", "--object-id", "origin", *some), source, task
         )
         if outcome.code:
-            raise git_error(outcome, "The LFS files cannot be sent", spellings(source))
+            raise git_error(outcome, "Cannot send the LFS files", spellings(source))
 
 
-def copy_to(base: Path, git: Path, tips: Collection[str]) -> None:
-    """Give a clone what its new commits point to, as far as the base has it."""
+def copy_to(base: Path, git_dir: Path, tips: Collection[str]) -> None:
+    """Copy the LFS objects of a clone's new commits from the base clone, if it has them."""
     if not (base / "lfs/objects").is_dir():
         return
-    for name in _pointed(base, tips):
-        source, target = _place(base, name), _place(git, name)
+    for name in _find_pointers(base, tips):
+        source, target = _object_path(base, name), _object_path(git_dir, name)
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
 
 
-def _place(git: Path, name: str) -> Path:
-    return git / "lfs/objects" / name[:2] / name[2:4] / name
+def _object_path(git_dir: Path, name: str) -> Path:
+    return git_dir / "lfs/objects" / name[:2] / name[2:4] / name
 
 
-def _leads_elsewhere(base: Path) -> bool:
-    """Whether what the upstream configures for git-lfs, if anything, is another host."""
+def _uses_remote_urls(base: Path) -> bool:
+    """Return whether each URL in the upstream's .lfsconfig, if there is one, is on another host."""
     blob = "HEAD:.lfsconfig"
-    if not trusted_git.holds(base, "cat-file", "-e", blob):
+    if not trusted_git.succeeds(base, "cat-file", "-e", blob):
         return True
     command = ("config", f"--blob={blob}", "--no-includes", "-z", "--get-regexp", "url$")
-    listed = trusted_git.run_capture(base, *command, title="The repository's .lfsconfig cannot be read")
-    return all(_ELSEWHERE.match(entry.partition("\n")[2]) for entry in listed.split("\0") if entry)
+    listed = trusted_git.run_capture(base, *command, title="Cannot read the repository's .lfsconfig")
+    return all(_REMOTE_URL.match(entry.partition("\n")[2]) for entry in listed.split("\0") if entry)
 
 
-def _pointed(base: Path, tips: Collection[str]) -> list[str]:
-    """The sums that pointers tell in what `tips` have and the upstream lacks."""
+def _find_pointers(base: Path, tips: Collection[str]) -> list[str]:
+    """Return the checksums in LFS pointers that are reachable from `tips` and that the upstream lacks."""
     objects = trusted_git.run_capture(
         base,
         *("rev-list", "--objects", "--no-object-names", "--filter=object:type=blob", "--filter-provided-objects"),
-        *(*sorted(set(tips)), *commits.UPSTREAM, "--"),
-        title="The commits cannot be read",
+        *(*sorted(set(tips)), *commits.NOT_UPSTREAM, "--"),
+        title="Cannot read the commits",
     )
     if not objects:
         return []
     listed = trusted_git.cat_file(base, "--batch-check=%(objectname) %(objectsize)", objects.encode()).splitlines()
-    small = [name for name, size in (line.split() for line in listed) if int(size) <= _MOST_POINTER]
+    small = [name for name, size in (line.split() for line in listed) if int(size) <= MOST_POINTER]
     if not small:
         return []
     contents = trusted_git.cat_file(base, "--batch", b"\n".join(small) + b"\n")
-    return sorted({found.decode() for found in _POINTER.findall(contents)})
+    return sorted({found[1].decode() for found in POINTER.finditer(contents)})

@@ -1,4 +1,4 @@
-"""Speaking with the upstream, with the host's own credentials; bringing a base up to date."""
+"""git commands that contact the upstream, with the host's credentials; fetch into a base clone."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from relay_tui.adapters.git.transfer import commits, trusted_git
 from relay_tui.ports import CloneSource
 from relay_tui.ports.task import TaskContext
 
-_PATIENCE = (
-    *("-c", "http.lowSpeedLimit=1000"),  # bytes a second …
-    *("-c", "http.lowSpeedTime=60"),  # … for a minute: the server is gone
+_TIMEOUT_OPTIONS = (
+    *("-c", "http.lowSpeedLimit=1000"),  # bytes per second; git gives up …
+    *("-c", "http.lowSpeedTime=60"),  # … after so many seconds below the limit
 )
 _MIRRORED = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-_COUNTED = 20  # branches whose new commits are counted; more take too long
+_COUNTED = 20  # branches whose new commits are counted; counting more takes too long
 
 
 def run_remote_command(base: Path, arguments: Sequence[str], source: CloneSource, task: TaskContext) -> process.Outcome:
-    """Run a git command that speaks with the upstream. Its failure is the caller's to explain."""
+    """Run a git command that contacts the upstream. The caller checks the exit code and words the error."""
     outcome: process.Outcome | None = None
     if source.username and not source.password:
-        # Either a token, or a name whose password a helper of the user knows: a helper finds it by the host alone.
-        outcome = _once(base, arguments, CloneSource(source.url), task)
+        # The name is a token, or the user of a password that the user's helper knows. A helper finds it by host.
+        outcome = _run(base, arguments, CloneSource(source.url), task)
     if outcome is None or (outcome.code and wants_login(outcome)):
-        outcome = _once(base, arguments, source, task)
+        outcome = _run(base, arguments, source, task)
     return outcome
 
 
-def _once(base: Path, arguments: Sequence[str], source: CloneSource, task: TaskContext) -> process.Outcome:
+def _run(base: Path, arguments: Sequence[str], source: CloneSource, task: TaskContext) -> process.Outcome:
     extra = {} if source.url.startswith(("http://", "https://")) else process.ssh_command()
     env = process.environment("https:http:ssh:git:file", extra)
-    with provide_credentials(source) as loan:
-        command = (*trusted_git.STRICT, *_PATIENCE, *loan.options, f"--git-dir={base}", *arguments)
-        return process.run_git(command, task, env, pass_fds=loan.descriptors)
+    with provide_credentials(source) as credentials:
+        command = (*trusted_git.STRICT, *_TIMEOUT_OPTIONS, *credentials.options, f"--git-dir={base}", *arguments)
+        return process.run_git(command, task, env, pass_fds=credentials.descriptors)
 
 
 def fetch(base: Path, source: CloneSource, task: TaskContext) -> list[str]:
-    """Make the base's heads and tags those of its upstream; answer what changed, a line for each branch.
+    """Set the base clone's heads and tags to those of its upstream; return one line for each changed branch.
 
-    Objects stay, also of branches that were rewritten or are gone: relay collects no garbage in a base.
+    Objects are never deleted, also not those of rewritten or deleted branches: relay runs no gc in a base clone.
     """
     task.raise_if_cancelled()
     task.report("Connecting")
@@ -51,12 +51,12 @@ def fetch(base: Path, source: CloneSource, task: TaskContext) -> list[str]:
         before = trusted_git.refs(base, "refs/heads/")
         outcome = run_remote_command(base, ("fetch", *options, "--", source.url, *_MIRRORED), source, task)
         if outcome.code:
-            raise git_error(outcome, "The upstream cannot be fetched", spellings(source))
+            raise git_error(outcome, "Cannot fetch from the upstream", spellings(source))
         after = trusted_git.refs(base, "refs/heads/")
-    return _changes(base, before, after)
+    return _describe_changes(base, before, after)
 
 
-def _changes(base: Path, before: dict[str, str], after: dict[str, str]) -> list[str]:
+def _describe_changes(base: Path, before: dict[str, str], after: dict[str, str]) -> list[str]:
     lines = []
     moved = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
     for number, name in enumerate(moved):

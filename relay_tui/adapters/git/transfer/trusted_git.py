@@ -1,4 +1,4 @@
-"""git in repositories that relay alone writes: bases, and scratch ones for the length of a block."""
+"""git in repositories that only relay writes: base clones, and temporary repositories."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from relay_tui.adapters.filesystem.atomic import from_os
+from relay_tui.adapters.filesystem.atomic import filesystem_error
 from relay_tui.adapters.git import process
 from relay_tui.adapters.git.errors import git_error
 from relay_tui.adapters.git.untrusted import sandbox
-from relay_tui.domain.errors import FileSystemError, GitError
+from relay_tui.domain.errors import GitError
 from relay_tui.ports.task import TaskContext
 
 STRICT = (
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false"),
     *("-c", "submodule.recurse=false"),
-    *("-c", "gc.auto=0"),  # what looks unreachable in a base may be all that a session's eye has
+    *("-c", "gc.auto=0"),  # a session's shadow repository may need objects that are unreachable in the base clone
 )
-_MODEST = """
+_LIMITS = """
 [core]
 	packedGitLimit = 1g
 	packedGitWindowSize = 64m
@@ -36,12 +36,12 @@ _MODEST = """
 [pack]
 	threads = 1
 """
-_MOST_SECONDS = 1800  # of processor time for what a session wrote: nothing honest takes so long
-_ALONE = 0.05  # seconds between looks whether another fetch of the base is over
+_MOST_SECONDS = 1800  # of processor time for a session's objects: no ordinary repository needs as much
+_LOCK_INTERVAL = 0.05  # seconds between attempts to lock the heads
 
 
 def isolated_environment(protocols: str = "none") -> dict[str, str]:
-    """The environment for git that needs neither the user's configuration nor the network."""
+    """Return the environment for git without the user's configuration and with only these protocols (a:b:c)."""
     return process.environment(
         protocols,
         {
@@ -55,20 +55,20 @@ def isolated_environment(protocols: str = "none") -> dict[str, str]:
 
 
 def run_capture(git_dir: Path, *arguments: str, title: str) -> str:
-    """What a short git command answers. Raises GitError, titled `title`, when it fails."""
+    """Run a short git command and return its output. Raises GitError, titled `title`, if it fails."""
     outcome = process.run_git_capture(*STRICT, f"--git-dir={git_dir}", *arguments)
     if outcome.code:
         raise git_error(outcome, title)
     return outcome.stdout.decode(errors="surrogateescape")
 
 
-def holds(git_dir: Path, *arguments: str) -> bool:
-    """Whether a git command that answers by its exit code says yes."""
+def succeeds(git_dir: Path, *arguments: str) -> bool:
+    """Return whether a git command exits with 0."""
     return process.run_git_capture(*STRICT, f"--git-dir={git_dir}", *arguments).code == 0
 
 
 def run(git_dir: Path, *arguments: str, task: TaskContext, title: str, env: Mapping[str, str]) -> process.Outcome:
-    """Run a long git command. Raises GitError, titled `title`, when it fails."""
+    """Run a long git command with progress. Raises GitError, titled `title`, if it fails, and CancelledError."""
     outcome = process.run_git((*STRICT, f"--git-dir={git_dir}", *arguments), task, env)
     if outcome.code:
         raise git_error(outcome, title)
@@ -76,78 +76,89 @@ def run(git_dir: Path, *arguments: str, task: TaskContext, title: str, env: Mapp
 
 
 def refs(git_dir: Path, *patterns: str) -> dict[str, str]:
-    """Ref → commit, of the refs below `patterns`."""
+    """Return ref → commit of the refs that match `patterns`."""
     listed = run_capture(
-        git_dir, "for-each-ref", "--format=%(objectname) %(refname)", *patterns, title="The base's refs cannot be read"
+        git_dir,
+        "for-each-ref",
+        "--format=%(objectname) %(refname)",
+        *patterns,
+        title=f"Cannot read the refs in {git_dir}",
     )
     return {name: commit for commit, _, name in (line.partition(" ") for line in listed.splitlines())}
 
 
-def forget(git_dir: Path, *names: str) -> None:
-    """Delete refs; fine if they are not there."""
+def delete_refs(git_dir: Path, *names: str) -> None:
+    """Delete the refs that exist."""
     for name in refs(git_dir, *names):
-        run_capture(git_dir, "update-ref", "-d", name, title="A ref of the base cannot be deleted")
+        run_capture(git_dir, "update-ref", "-d", name, title=f"Cannot delete {name} in the base clone")
 
 
-def present(git_dir: Path, names: Sequence[str]) -> set[str]:
-    """Which of these objects are there, packed or not."""
+def existing_objects(git_dir: Path, names: Sequence[str]) -> set[str]:
+    """Return which of these objects the repository has, packed or loose."""
     if not names:
         return set()
-    told = cat_file(git_dir, "--batch-check=%(objectname)", "".join(f"{name}\n" for name in names).encode())
-    return {line.decode() for line in told.splitlines() if not line.endswith(b" missing")}
+    output = cat_file(git_dir, "--batch-check=%(objectname)", "".join(f"{name}\n" for name in names).encode())
+    return {line.decode() for line in output.splitlines() if not line.endswith(b" missing")}
 
 
-def cat_file(git_dir: Path, how: str, names: bytes) -> bytes:
-    """What `git cat-file` tells of objects. Raises GitError."""
-    command = ("git", *STRICT, f"--git-dir={git_dir}", "cat-file", how)
+def cat_file(git_dir: Path, option: str, names: bytes) -> bytes:
+    """Return the output of `git cat-file` with `names` as its input. Raises GitError."""
+    command = ("git", *STRICT, f"--git-dir={git_dir}", "cat-file", option)
     done = subprocess.run(command, cwd="/", env=isolated_environment(), input=names, capture_output=True, check=False)
     if done.returncode:
-        raise GitError("The base's objects cannot be read", done.stderr.decode(errors="replace").strip())
+        raise GitError("Cannot read objects of the base clone", done.stderr.decode(errors="replace").strip())
     return done.stdout
 
 
-def address(git_dir: Path) -> str:
-    """The address under which git fetches from a directory by its own protocol, and hashes what comes."""
+def object_format(git_dir: Path) -> str:
+    """Return the repository's hash function: sha1 or sha256."""
+    return run_capture(git_dir, "rev-parse", "--show-object-format", title="Cannot read the base clone").strip()
+
+
+def file_url(git_dir: Path) -> str:
+    """Return a URL with which git fetches through its transfer protocol, so that it hashes each object."""
     return f"file://{quote(os.fsencode(git_dir))}"
 
 
 @contextmanager
-def scratch_repository(tmp: Path, session_id: str) -> Iterator[Path]:
-    """An empty directory below `tmp`, gone after the block. A killed relay's is cleared by the next reconcile."""
+def scratch_directory(tmp: Path, session_id: str) -> Iterator[Path]:
+    """Yield an empty directory below `tmp`, deleted after the block. The next reconcile deletes that of a killed relay.
+
+    Raises FileSystemError, also for an OSError of the block.
+    """
     path = tmp / f"{session_id}.partial-{secrets.token_hex(4)}"
     try:
         path.mkdir(mode=0o700)
         yield path
     except OSError as error:
-        raise from_os(error) from error
+        raise filesystem_error(error, f"Cannot write temporary files in {tmp}", path) from error
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def make(path: Path, base: Path) -> None:
-    """Make a bare repository that has the objects of `base`, and nothing else."""
-    hash_name = run_capture(base, "rev-parse", "--show-object-format", title="The base clone cannot be read").strip()
+def create_repository(path: Path, base: Path) -> None:
+    """Create a bare repository without refs that borrows the objects of `base`. Raises GitError."""
     outcome = process.run_git_capture(
-        "init", "--quiet", "--bare", "--template=", f"--object-format={hash_name}", "--", str(path)
+        "init", "--quiet", "--bare", "--template=", f"--object-format={object_format(base)}", "--", str(path)
     )
     if outcome.code:
-        raise git_error(outcome, "A scratch repository cannot be made")
+        raise git_error(outcome, "Cannot create a temporary repository")
     alternates = path / "objects/info/alternates"
     alternates.parent.mkdir(exist_ok=True)
     alternates.write_bytes(os.fsencode(base / "objects") + b"\n")
-    with (path / "config").open("a") as config:  # upload-pack, which runs in here, reads no other one
-        config.write(_MODEST)
+    with (path / "config").open("a") as config:  # upload-pack in this repository reads no other configuration
+        config.write(_LIMITS)
 
 
 def sandboxed(copy: Path, base: Path) -> process.Start:
-    """Starts git where it can read nothing but `copy`, and write nothing but `base`: what it parses is hostile."""
+    """Return a start function for git that can read only `copy` and write only `base`: the objects may be hostile."""
 
-    def begin(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
+    def start(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
         assert not pass_fds
         try:
             started = sandbox.best_sandbox().start(command, env, sandbox.SandboxPaths((copy,), base))
         except OSError as error:
-            raise GitError("git cannot be started", str(error), "Look at relay doctor.") from error
+            raise GitError("Cannot start git", str(error), "Run relay doctor.") from error
         for pipe in (started.stdin, started.stdout):
             if pipe is not None:
                 pipe.close()
@@ -157,22 +168,23 @@ def sandboxed(copy: Path, base: Path) -> process.Start:
             resource.prlimit(started.pid, resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
         return started
 
-    return begin
+    return start
 
 
 def write_refs(path: Path, wanted: Mapping[str, str]) -> None:
-    """Give a scratch repository its refs."""
+    """Write the refs (name → commit) of a temporary repository."""
     lines = [f"{commit} {name}\n" for name, commit in sorted(wanted.items())]
     (path / "packed-refs").write_bytes("".join(["# pack-refs with: sorted\n", *lines]).encode(errors="surrogateescape"))
 
 
 @contextmanager
 def lock_heads(base: Path, task: TaskContext) -> Iterator[None]:
-    """Within the block no other relay writes the base's heads: git itself would fail where two meet."""
+    """Lock the heads of a base clone within the block: of two git processes that write them, one would fail."""
+    path = base / "relay.lock"
     try:
-        descriptor = os.open(base / "relay.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise FileSystemError("The base clone cannot be written", str(error), "Look at its directory.") from error
+        raise filesystem_error(error, "Cannot lock the base clone", path) from error
     pause = threading.Event()
     try:
         waited = False
@@ -181,7 +193,7 @@ def lock_heads(base: Path, task: TaskContext) -> Iterator[None]:
                 task.report("Waiting for another fetch of the project")
             waited = True
             task.raise_if_cancelled()
-            pause.wait(_ALONE)
+            pause.wait(_LOCK_INTERVAL)
         yield
     finally:
         os.close(descriptor)

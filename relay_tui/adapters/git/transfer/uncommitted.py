@@ -1,4 +1,4 @@
-"""What a session has not committed, as a commit: its files read by ourselves, written by git's fast-import."""
+"""Commit of a session's uncommitted changes: relay reads the files, git fast-import writes the commit."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from relay_tui.ports.task import TaskContext
 log = logging.getLogger(__name__)
 
 WHOLE, PARTLY = "refs/uncommitted", "refs/uncommitted-partly"
-"""What the commit is called in a copy: the second where some of it could not be read."""
+"""Refs of the commit. The second is used if some of the changes could not be saved."""
 
-_PATIENCE = 60.0  # seconds that git may take to tell which files differ
+_TIMEOUT = 60.0  # seconds that git may take to list the changed files
 _CHUNK = 1 << 20
-_MOST = 8 << 30  # bytes of all files together: one full of holes costs a session nothing, and us its whole size
-_MESSAGE = b"What was not committed in the session\n"
+_MOST = 8 << 30  # bytes of all files together: a sparse file takes no space in the session, but its full size here
+_MESSAGE = b"Uncommitted changes of the session\n"
 
 
 def commit_uncommitted(clone: SessionClone, copy: Path, task: TaskContext) -> dict[str, str]:
-    """Commit in `copy`, which has the session's objects, what the session has not; answer its ref, if there is any.
+    """Commit the uncommitted changes in `copy`, which has the session's objects. Return ref → commit, {} if none.
 
-    Files are taken byte for byte: nothing of the session's filters or attributes has a say.
+    Files are stored byte for byte: the session's filters and attributes are not applied.
     """
-    had_eye = clone.shadow_dir.exists()
+    had_shadow_repo = clone.shadow_dir.exists()
     try:
-        with open_snapshot(clone, _PATIENCE) as view:
-            present, gone, left_out = _paths(view)
-            if not present and not gone:
+        with open_snapshot(clone, _TIMEOUT) as snapshot:
+            written, deleted, left_out = _changed_paths(snapshot)
+            if not written and not deleted:
                 return {}
-            task.report("Saving what is not committed")
-            writer = _Writer(view, copy, task)
-            writer.write(present, gone)
-    except GitError as error:  # it counts as unsaved still
-        log.warning("what is not committed in %s is not saved: %s: %s", clone.session_id, error.title, error.detail)
+            task.report("Saving uncommitted changes")
+            writer = _CommitWriter(snapshot, copy, task)
+            writer.write(written, deleted)
+    except GitError as error:  # the changes are still reported as unsaved work
+        log.warning("uncommitted changes of %s are not saved: %s: %s", clone.session_id, error.title, error.detail)
         return {}
     finally:
-        if not had_eye:  # of a clone in the trash
+        if not had_shadow_repo:  # the clone is in the trash
             shadow_repo.delete(clone)
     found = trusted_git.refs(copy, WHOLE)
     if found and (left_out or writer.left_out):
@@ -59,119 +59,111 @@ def commit_uncommitted(clone: SessionClone, copy: Path, task: TaskContext) -> di
     return found
 
 
-def _paths(view: CloneSnapshot) -> tuple[list[str], list[str], bool]:
-    """Files to be written, files to be deleted, and whether there is more that has no place in a commit."""
-    begun = worktree_status.begin(view)
+def _changed_paths(snapshot: CloneSnapshot) -> tuple[list[str], list[str], bool]:
+    """Return files to write, files to delete, and whether some changes cannot be part of a commit."""
+    status = worktree_status.start_status(snapshot)
     try:
-        found = worktree_status.read(view, begun)
+        found = worktree_status.read_status(snapshot, status)
     finally:
-        worktree_status.end(begun)
-    others = view.sight.git("ls-files", "--others", "--exclude-standard", "-z")
+        worktree_status.stop_status(status)
+    others = snapshot.git.run("ls-files", "--others", "--exclude-standard", "-z")
     untracked = {os.fsdecode(path) for path in others.split(b"\0") if path}
     files = found.changed | found.added | found.conflicted | untracked
-    whole = {path for path in files if not path.endswith("/")}  # a repository of its own ends so
-    return sorted(whole), sorted(found.deleted), bool(found.staged_only) or len(whole) != len(files)
+    regular = {path for path in files if not path.endswith("/")}  # a nested repository is listed with a slash
+    return sorted(regular), sorted(found.deleted), bool(found.staged_only) or len(regular) != len(files)
 
 
-class _Writer:
-    """One run of fast-import. `left_out` tells whether some file could not be written as it is."""
+class _CommitWriter:
+    """One run of fast-import. `left_out` is whether some file could not be written with its exact content."""
 
-    def __init__(self, view: CloneSnapshot, copy: Path, task: TaskContext) -> None:
-        self._view = view
+    def __init__(self, snapshot: CloneSnapshot, copy: Path, task: TaskContext) -> None:
+        self._snapshot = snapshot
         self._copy = copy
         self._task = task
-        self._room = _MOST
+        self._bytes_left = _MOST
         self.left_out = False
 
-    def write(self, present: list[str], gone: list[str]) -> None:
-        """Write the commit. Raises GitError with fast-import's words."""
+    def write(self, written: list[str], deleted: list[str]) -> None:
+        """Write the commit. Raises GitError with fast-import's message, and CancelledError."""
         command = ("git", *trusted_git.STRICT, f"--git-dir={self._copy}", "fast-import", "--quiet", "--force")
-        room = sandbox.SandboxPaths((self._view.clone.base / "objects",), self._copy)
-        process = sandbox.best_sandbox().start(command, trusted_git.isolated_environment(), room)
+        paths = sandbox.SandboxPaths((self._snapshot.clone.base / "objects",), self._copy)
+        process = sandbox.best_sandbox().start(command, trusted_git.isolated_environment(), paths)
         assert process.stdin is not None
         try:
             with self._task.on_cancel(process.kill), suppress(BrokenPipeError):
-                self._stream(process.stdin, present, gone)
+                self._stream(process.stdin, written, deleted)
             process.stdin.close()
-            said = process.stderr.read() if process.stderr is not None else b""
+            message = process.stderr.read() if process.stderr is not None else b""
             code = process.wait()
         finally:
-            _end(process)
+            _kill(process)
         self._task.raise_if_cancelled()
         if code:
-            words = said.decode(errors="replace").strip()
-            raise GitError("What is not committed cannot be saved", words, "Commit it in the session.")
+            detail = message.decode(errors="replace").strip()
+            raise GitError("Cannot save the uncommitted changes", detail, "Commit them in the session.")
 
-    def _stream(self, pipe: IO[bytes], present: list[str], gone: list[str]) -> None:
+    def _stream(self, pipe: IO[bytes], written: list[str], deleted: list[str]) -> None:
         pipe.write(f"commit {WHOLE}\ncommitter relay <relay@localhost> {int(time.time())} +0000\n".encode())
         pipe.write(b"data %d\n%b" % (len(_MESSAGE), _MESSAGE))
-        if self._view.head.hash:
-            pipe.write(f"from {self._view.head.hash}\n".encode())
-        for path in gone:
+        if self._snapshot.head.hash:
+            pipe.write(f"from {self._snapshot.head.hash}\n".encode())
+        for path in deleted:
             pipe.write(b"D %b\n" % _quoted(path))
-        for number, path in enumerate(present):
+        for number, path in enumerate(written):
             self._task.raise_if_cancelled()
             if number % 64 == 0:
-                self._task.report("Saving what is not committed", number / len(present))
+                self._task.report("Saving uncommitted changes", number / len(written))
             try:
-                self._file(pipe, path)
+                self._write_file(pipe, path)
             except (OSError, UnknownStateError) as error:
                 if isinstance(error, BrokenPipeError):
                     raise
                 self.left_out = True
 
-    def _file(self, pipe: IO[bytes], path: str) -> None:
-        if target := self._link(path):
+    def _write_file(self, pipe: IO[bytes], path: str) -> None:
+        if target := self._link_target(path):
             pipe.write(b"M 120000 inline %b\ndata %d\n%b\n" % (_quoted(path), len(target), target))
             return
-        descriptor = clone_files.open_below(self._view.tree, path)
+        descriptor = clone_files.open_below(self._snapshot.tree, path)
         with os.fdopen(descriptor, "rb") as file:
             state = os.fstat(descriptor)
-            if state.st_size > self._room:
+            if state.st_size > self._bytes_left:
                 self.left_out = True
                 return
-            self._room -= state.st_size
+            self._bytes_left -= state.st_size
             mode = b"100755" if state.st_mode & stat.S_IXUSR else b"100644"
             pipe.write(b"M %b inline %b\ndata %d\n" % (mode, _quoted(path), state.st_size))
-            for piece in self._pieces(file, state.st_size):
-                pipe.write(piece)
+            for chunk in self._read_exactly(file, state.st_size):
+                pipe.write(chunk)
             pipe.write(b"\n")
 
-    def _pieces(self, file: IO[bytes], size: int) -> Iterator[bytes]:
-        """Exactly `size` bytes: it may grow or shrink while it is read."""
+    def _read_exactly(self, file: IO[bytes], size: int) -> Iterator[bytes]:
+        """Yield exactly `size` bytes, padded with NULs: the session may change the file's size during the read."""
         while size:
             self._task.raise_if_cancelled()
-            piece = file.read(min(size, _CHUNK))
-            if not piece:
+            chunk = file.read(min(size, _CHUNK))
+            if not chunk:
                 self.left_out = True
-                piece = bytes(min(size, _CHUNK))
-            size -= len(piece)
-            yield piece
+                chunk = bytes(min(size, _CHUNK))
+            size -= len(chunk)
+            yield chunk
 
-    def _link(self, path: str) -> bytes:
-        """Where a symbolic link leads, by its own word; b'' if it is none."""
-        *parents, name = path.split("/")
-        descriptor = os.dup(self._view.tree)
-        try:
-            for part in parents:
-                inner = clone_files.open_directory(part, descriptor)
-                os.close(descriptor)
-                descriptor = inner
-            if not stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode):
+    def _link_target(self, path: str) -> bytes:
+        """Return the target of a symbolic link, b'' if the path is none."""
+        with clone_files.parent_directory(self._snapshot.tree, path) as (parent, name):
+            if not stat.S_ISLNK(os.lstat(name, dir_fd=parent).st_mode):
                 return b""
-            return os.fsencode(os.readlink(name, dir_fd=descriptor))
-        finally:
-            os.close(descriptor)
+            return os.fsencode(os.readlink(name, dir_fd=parent))
 
 
 def _quoted(path: str) -> bytes:
-    """A path as fast-import takes it whatever is in it."""
+    """Quote a path for fast-import, whatever characters it has."""
     raw = os.fsencode(path)
     return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave nothing running."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process if it still runs, and close its pipes."""
     if process.returncode is None:
         process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""What a session lacks of the upstream, packed for git in its container."""
+"""Pack of the upstream commits that a session lacks, for git in its container."""
 
 from __future__ import annotations
 
@@ -16,40 +16,41 @@ from relay_tui.ports.task import TaskContext
 
 @contextmanager
 def build_update_pack(clone: SessionClone, tmp: Path, task: TaskContext) -> Iterator[UpdatePack]:
-    """Pack it. What the session has is known once its own commits are in the base."""
-    brought = import_session(clone, tmp, task)
-    mine = f"refs/relay/{clone.session_id}/"
-    head = brought.refs.get(f"{mine}heads/{brought.branch}") or brought.refs.get(f"{mine}detached", "")
-    branch, newest, lacking = _news(clone, brought.branch, head)
-    with trusted_git.scratch_repository(tmp, clone.session_id) as path:
-        pack = path / "news.pack"
-        if lacking:
-            task.report("Packing what is new")
-            _pack(clone.base, pack, newest, sorted(set(brought.refs.values())), task)
+    """Pack the missing commits within the block. The session is imported first, to know which commits it has."""
+    imported = import_session(clone, tmp, task)
+    prefix = f"refs/relay/{clone.session_id}/"
+    head = imported.refs.get(f"{prefix}heads/{imported.branch}") or imported.refs.get(f"{prefix}detached", "")
+    branch, newest, missing = _find_update(clone, imported.branch, head)
+    with trusted_git.scratch_directory(tmp, clone.session_id) as path:
+        pack = path / "update.pack"
+        if missing:
+            task.report("Packing the new commits")
+            _write_pack(clone.base, pack, newest, sorted(set(imported.refs.values())), task)
         else:
             pack.touch()
-        yield UpdatePack(branch=branch, commit=newest, count=lacking, pack=pack)
+        yield UpdatePack(branch=branch, commit=newest, count=missing, pack=pack)
 
 
-def _news(clone: SessionClone, on: str, head: str) -> tuple[str, str, int]:
-    """The branch that has news for the session, its newest commit, and how many the session lacks.
+def _find_update(clone: SessionClone, current: str, head: str) -> tuple[str, str, int]:
+    """Return the branch with new commits for the session, its newest commit, and how many the session lacks.
 
-    What others pushed to the branch it is `on` comes before its base branch: nothing can be pushed without it.
+    The upstream's branch of the same name as the `current` one comes before the base branch: without its commits the
+    session cannot push.
     """
-    theirs = trusted_git.refs(clone.base, "refs/heads/")
-    for branch in (on, clone.base_branch):
-        newest = theirs.get(f"refs/heads/{branch}", "")
-        lacking = commits.count(clone.base, newest, *([f"^{head}"] if head else [])) if newest else 0
-        if lacking:
-            return branch, newest, lacking
+    upstream = trusted_git.refs(clone.base, "refs/heads/")
+    for branch in (current, clone.base_branch):
+        newest = upstream.get(f"refs/heads/{branch}", "")
+        missing = commits.count(clone.base, newest, *([f"^{head}"] if head else [])) if newest else 0
+        if missing:
+            return branch, newest, missing
     if not newest:
-        hint = "It was deleted there. In the session's shell git merges or rebases onto another branch."
-        raise NotFoundError(f"The upstream has no branch {clone.base_branch} any more", hint=hint)
+        hint = "It was deleted there. Use git in the session's shell to merge or rebase onto another branch."
+        raise NotFoundError(f"The upstream no longer has the branch {clone.base_branch}", hint=hint)
     return clone.base_branch, newest, 0
 
 
-def _pack(base: Path, pack: Path, newest: str, had: list[str], task: TaskContext) -> None:
-    wanted = "\n".join([newest, *[f"^{commit}" for commit in had], ""])
+def _write_pack(base: Path, pack: Path, newest: str, present: list[str], task: TaskContext) -> None:
+    wanted = "\n".join([newest, *[f"^{commit}" for commit in present], ""])
     command = ("git", *trusted_git.STRICT, f"--git-dir={base}", "pack-objects", "--revs", "--stdout", "--quiet")
     with pack.open("wb") as target:
         process = subprocess.Popen(
@@ -62,7 +63,7 @@ def _pack(base: Path, pack: Path, newest: str, had: list[str], task: TaskContext
             start_new_session=True,
         )
         with task.on_cancel(process.kill):
-            _, said = process.communicate(wanted.encode())
+            _, message = process.communicate(wanted.encode())
     task.raise_if_cancelled()
     if process.returncode:
-        raise GitError("What is new cannot be packed", said.decode(errors="replace").strip())
+        raise GitError("Cannot pack the new commits", message.decode(errors="replace").strip())

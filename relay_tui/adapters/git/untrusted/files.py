@@ -1,7 +1,7 @@
-"""Reading files that a session's container may have made, and may be changing while they are read.
+"""Safe reads of files that a session may have created, and may change during the read.
 
-Every name is opened below a directory that is already open, never through a symlink, and never waits: what is not
-a real directory or a regular file of a modest size is refused.
+Each name is opened relative to an open directory, without following symbolic links and without blocking. Anything but
+a real directory or a regular file of limited size is refused.
 """
 
 from __future__ import annotations
@@ -27,17 +27,20 @@ _KINDS = (
 
 
 def read_error(reason: str) -> UnknownStateError:
-    """The error for a clone that nothing is said about, and why."""
+    """Return the error for a clone whose state cannot be determined, with the reason as its detail."""
     return UnknownStateError(
-        "What is in the session's clone cannot be told",
+        "Cannot read the session's clone",
         reason,
-        "It counts as unsaved work. Open a shell in the session to look at it.",
+        "It is treated as unsaved work. Open a shell in the session to examine it.",
     )
 
 
 @contextmanager
 def directory(name: str | Path, parent: int | None = None, *, shown: str = "") -> Iterator[int]:
-    """Open a real directory, below `parent` if given; refuse anything else. `shown` is what errors call it."""
+    """Open a real directory within the block, relative to `parent` if given. `shown` is its name in errors.
+
+    Raises UnknownStateError for anything else.
+    """
     descriptor = open_directory(name, parent, shown=shown)
     try:
         yield descriptor
@@ -46,34 +49,40 @@ def directory(name: str | Path, parent: int | None = None, *, shown: str = "") -
 
 
 def open_directory(name: str | Path, parent: int | None = None, *, shown: str = "") -> int:
-    """The same, for the caller to close."""
+    """Open a real directory like directory(). The caller closes the descriptor."""
     shown = shown or str(name)
     try:
         return os.open(name, _FLAGS | os.O_DIRECTORY, dir_fd=parent)
     except FileNotFoundError as error:
-        raise read_error(f"{shown} is not there.") from error
+        raise read_error(f"{shown} does not exist.") from error
     except OSError as error:
-        raise read_error(_instead(name, parent, shown, "a directory", error)) from error
+        raise read_error(_open_failure(name, parent, shown, "a directory", error)) from error
 
 
 def open_file(name: str, parent: int, *, shown: str = "") -> int:
-    """Open a regular file below `parent`, for the caller to close; refuse anything else. FileNotFoundError if none."""
+    """Open a regular file relative to `parent`. The caller closes the descriptor.
+
+    Raises FileNotFoundError if it does not exist, UnknownStateError for anything but a regular file.
+    """
     shown = shown or name
     try:
         descriptor = os.open(name, _FLAGS, dir_fd=parent)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise read_error(_instead(name, parent, shown, "a file", error)) from error
+        raise read_error(_open_failure(name, parent, shown, "a file", error)) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         kind = file_type(os.fstat(descriptor).st_mode)
         os.close(descriptor)
-        raise read_error(f"{shown} is {kind}, where a file should be.")
+        raise read_error(f"{shown} is {kind}, not a file.")
     return descriptor
 
 
 def read_file(name: str, parent: int, most: int, *, shown: str = "") -> bytes | None:
-    """A whole regular file of at most `most` bytes below `parent`; None if there is none."""
+    """Return the content of a regular file relative to `parent`, None if it does not exist.
+
+    Raises UnknownStateError if it has more than `most` bytes.
+    """
     shown = shown or name
     try:
         descriptor = open_file(name, parent, shown=shown)
@@ -92,7 +101,7 @@ def read_file(name: str, parent: int, most: int, *, shown: str = "") -> bytes | 
 
 
 def read_descriptor(descriptor: int, most: int) -> bytes:
-    """What an open file holds, but no more than `most` bytes."""
+    """Return the rest of an open file, at most `most` bytes."""
     pieces = []
     while most > 0 and (piece := os.read(descriptor, min(most, 1 << 20))):
         pieces.append(piece)
@@ -101,7 +110,7 @@ def read_descriptor(descriptor: int, most: int) -> bytes:
 
 
 def exists(name: str, parent: int) -> bool:
-    """Whether anything, of whatever kind, has that name."""
+    """Return whether the name exists, whatever its file type."""
     with suppress(FileNotFoundError, NotADirectoryError):
         os.lstat(name, dir_fd=parent)
         return True
@@ -109,7 +118,7 @@ def exists(name: str, parent: int) -> bool:
 
 
 def entries(descriptor: int, most: int, *, shown: str) -> list[os.DirEntry[str]]:
-    """What lies in an open directory, at most `most`."""
+    """Return the entries of an open directory. Raises UnknownStateError if there are more than `most`."""
     found = []
     try:
         with os.scandir(descriptor) as scan:
@@ -123,10 +132,13 @@ def entries(descriptor: int, most: int, *, shown: str) -> list[os.DirEntry[str]]
 
 
 def open_below(root: int, path: str) -> int:
-    """Open a regular file of the work tree by its path, each step as above; FileNotFoundError if it is not there."""
+    """Open a regular file of the work tree by its path, following no symbolic link in any part of it.
+
+    Raises FileNotFoundError if it does not exist, UnknownStateError for anything but a regular file.
+    """
     *parents, name = path.split("/")
     if not name or any(part in {"", ".", ".."} for part in (*parents, name)):
-        raise read_error(f"{path} is no path in the clone.")
+        raise read_error(f"{path} is not a path in the clone.")
     descriptor = os.dup(root)
     try:
         for part in parents:
@@ -140,15 +152,33 @@ def open_below(root: int, path: str) -> int:
         os.close(descriptor)
 
 
+@contextmanager
+def parent_directory(root: int, path: str) -> Iterator[tuple[int, str]]:
+    """Open the parent directory of a path of the work tree within the block. Yield its descriptor and the last part.
+
+    Raises UnknownStateError if a part of the path is not a real directory.
+    """
+    *parents, name = path.split("/")
+    descriptor = os.dup(root)
+    try:
+        for part in parents:
+            inner = open_directory(part, descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+
+
 def file_type(mode: int) -> str:
-    """What kind of thing it is, in words."""
-    return next((words for is_kind, words in _KINDS if is_kind(mode)), "something else")
+    """Return the file type with its article: 'a directory', 'a pipe'."""
+    return next((name for is_type, name in _KINDS if is_type(mode)), "of another type")
 
 
-def _instead(name: str | Path, parent: int | None, shown: str, wanted: str, error: OSError) -> str:
-    """Why it could not be opened: mostly because it is something else."""
+def _open_failure(name: str | Path, parent: int | None, shown: str, wanted: str, error: OSError) -> str:
+    """Return the reason why a name could not be opened: usually its file type."""
     with suppress(OSError):
         kind = file_type(os.lstat(name, dir_fd=parent).st_mode)
         if kind != wanted:
-            return f"{shown} is {kind}, where {wanted} should be."
+            return f"{shown} is {kind}, not {wanted}."
     return f"{shown} cannot be opened: {error.strerror}."

@@ -1,4 +1,7 @@
-"""Running git on a clone: in the eye, with nothing of the session's own but objects, within walls and limits."""
+"""git on a session's clone: run from the shadow repository, in a sandbox, with limits.
+
+Of the session's own git directory, git sees only the objects.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from relay_tui.adapters.git.untrusted import sandbox
 from relay_tui.adapters.git.untrusted.files import read_error
+from relay_tui.adapters.git.untrusted.sandbox import MEMORY, Sandbox, SandboxPaths
 from relay_tui.domain.errors import GitError
 
-MOST_OUTPUT = 256 << 20
-_MOST_STDERR = 16 << 10
-_FIRST_GLANCE = 0.4  # seconds until a git that is still running is looked at
-_WAITING = ("wait_for_partner", "fifo_open", "pipe_read", "pipe_wait", "anon_pipe_read")
-"""Where the kernel holds a process that opened a named pipe: nobody will ever write into it."""
+MOST_OUTPUT = 256 << 20  # bytes
+_MOST_STDERR = 16 << 10  # bytes
+_CHECK_INTERVAL = 0.4  # seconds between checks whether a running git waits for a pipe
+_PIPE_CHANNELS = ("wait_for_partner", "fifo_open", "pipe_read", "pipe_wait", "anon_pipe_read")
+"""Kernel functions in which a process sleeps that opened a named pipe. It would never return from them."""
 
 _HARMLESS = re.compile(r"warning: (exhaustive|inexact) rename detection was skipped|warning: you may want to set your ")
-"""What git says when it took files for new ones that were renamed: nothing is missing."""
+"""git's warnings for renamed files that it reported as new ones: the output is complete."""
 
 _OPTIONS = (
     *("-c", "core.fsmonitor=false"),
@@ -42,73 +45,74 @@ _OPTIONS = (
     *("-c", "protocol.allow=never"),
     *("-c", "submodule.recurse=false"),
     *("-c", "core.bigFileThreshold=8m"),
-    *("-c", "core.safecrlf=false"),  # else it warns of line ends, on stderr
+    *("-c", "core.safecrlf=false"),  # otherwise git warns about line ends, and a warning counts as a failure
     *("-c", "gc.auto=0"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxedGit:
-    """Everything git needs to look at one clone: the eye, the work tree, its objects and the base's."""
+    """Sandboxed git for one clone: its shadow repository, work tree, object store and base clone."""
 
-    eye: Path
+    shadow_dir: Path
     work_dir: Path
     base: Path
-    patience: float
+    timeout: float
     """Seconds that one git command may take."""
-    walls: sandbox.Sandbox
-    reads: Path | None = None
-    """Objects to look at in place of the session's own."""
-    writes: Path | None = None
-    """Where git puts objects that it makes."""
+    sandbox: Sandbox
+    object_store: Path | None = None
+    """Object directory to read in place of the session's own."""
+    output_store: Path | None = None
+    """Object directory for the objects that git writes."""
 
-    def begin(
+    def start(
         self,
         *arguments: str,
         stdin: bytes = b"",
         index: str = "index",
-        fine: Collection[int] = (0,),
-        alone: bool = False,
+        success: Collection[int] = (0,),
+        base_only: bool = False,
     ) -> GitProcess:
-        """Start git; `index` names a file of the eye, `fine` the exit codes of success.
+        """Start git.
 
-        `alone` shows it the base's objects and none of the session's.
+        `index` names a file of the shadow repository, `success` the exit codes of success. With `base_only` git
+        sees the base clone's objects and none of the session's. Raises UnknownStateError if git cannot be started.
         """
-        room = sandbox.SandboxPaths((self.work_dir, self.base / "objects"), self.eye)
+        paths = SandboxPaths((self.work_dir, self.base / "objects"), self.shadow_dir)
         command = (_git(), *_OPTIONS, *arguments)
         try:
-            process = self.walls.start(command, self._environment(index, alone), room)
+            process = self.sandbox.start(command, self._environment(index, base_only), paths)
         except OSError as error:
             raise read_error(f"git cannot be started: {error.strerror}.") from error
         with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-            for limit, most in ((resource.RLIMIT_DATA, sandbox.MEMORY), (resource.RLIMIT_CORE, 0)):
+            for limit, most in ((resource.RLIMIT_DATA, MEMORY), (resource.RLIMIT_CORE, 0)):
                 resource.prlimit(process.pid, limit, (most, most))
-        return GitProcess(process, _command(arguments), stdin, time.monotonic() + self.patience, fine)
+        return GitProcess(process, _command(arguments), stdin, time.monotonic() + self.timeout, success)
 
-    def git(
+    def run(
         self,
         *arguments: str,
         stdin: bytes = b"",
         index: str = "index",
-        fine: Collection[int] = (0,),
-        alone: bool = False,
+        success: Collection[int] = (0,),
+        base_only: bool = False,
     ) -> bytes:
-        """The same, and wait for its output."""
-        return self.begin(*arguments, stdin=stdin, index=index, fine=fine, alone=alone).result()
+        """Run git and return its output. The arguments are those of start()."""
+        return self.start(*arguments, stdin=stdin, index=index, success=success, base_only=base_only).result()
 
-    def _environment(self, index: str, alone: bool) -> Mapping[str, str]:
-        stores = [] if alone else [self.reads or self.work_dir / ".git/objects"]
-        if self.writes:  # the eye's own objects, and with them the base's, are out of git's sight then
+    def _environment(self, index: str, base_only: bool) -> Mapping[str, str]:
+        stores = [] if base_only else [self.object_store or self.work_dir / ".git/objects"]
+        if self.output_store:  # it replaces the shadow repository's object directory, which links to the base's
             stores.append(self.base / "objects")
         return {
             **({"GIT_ALTERNATE_OBJECT_DIRECTORIES": ":".join(map(_quoted, stores))} if stores else {}),
-            **({"GIT_OBJECT_DIRECTORY": str(self.writes)} if self.writes else {}),
+            **({"GIT_OBJECT_DIRECTORY": str(self.output_store)} if self.output_store else {}),
             "PATH": os.defpath,
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
-            "GIT_DIR": str(self.eye),
+            "GIT_DIR": str(self.shadow_dir),
             "GIT_WORK_TREE": str(self.work_dir),
-            "GIT_INDEX_FILE": str(self.eye / index),
+            "GIT_INDEX_FILE": str(self.shadow_dir / index),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_ATTR_NOSYSTEM": "1",
@@ -121,39 +125,42 @@ class SandboxedGit:
 
 
 class GitProcess:
-    """A git that was started. result() must be called, or end()."""
+    """Running git command. The caller must call result(), first() or kill()."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], name: str, stdin: bytes, deadline: float, fine: Collection[int]
+        self, process: subprocess.Popen[bytes], name: str, stdin: bytes, deadline: float, success: Collection[int]
     ) -> None:
         self._process = process
         self._name = name
         self._stdin = memoryview(stdin)
         self._deadline = deadline
-        self._fine = fine
+        self._success = success
         self._out = bytearray()
-        self._said = bytearray()
+        self._err = bytearray()
 
     def result(self) -> bytes:
-        """All that it wrote. Raises UnknownStateError when it failed, complained, crashed or took too long."""
+        """Return the whole output.
+
+        Raises UnknownStateError if git failed, wrote to stderr, crashed, or took too long.
+        """
         data, cut = self.first(MOST_OUTPUT)
         if cut:
             raise read_error(f"git {self._name} wrote more than {MOST_OUTPUT >> 20} MiB.")
         return data
 
     def first(self, most: int) -> tuple[bytes, bool]:
-        """The first `most` bytes of what it writes, and whether there was more."""
+        """Return the first `most` bytes of the output, and whether there was more. Raises like result()."""
         try:
             self._pump(most)
             cut = len(self._out) > most
             if not cut:
-                self._judge(self._wait())
+                self._check(self._wait())
             return bytes(self._out[:most]), cut
         finally:
-            self.end()
+            self.kill()
 
-    def end(self) -> None:
-        """Leave nothing running."""
+    def kill(self) -> None:
+        """Kill the process group if it still runs, and close the pipes."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -164,10 +171,10 @@ class GitProcess:
                     pipe.close()
 
     def _pump(self, most: int) -> None:
-        """Feed and read it until it closes its output, has written too much, or its time is up."""
+        """Write stdin and read the output until git closes it, exceeds `most` bytes, or exceeds the timeout."""
         process = self._process
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-        glance = time.monotonic() + _FIRST_GLANCE
+        next_check = time.monotonic() + _CHECK_INTERVAL
         with selectors.DefaultSelector() as selector:
             if self._stdin:
                 os.set_blocking(process.stdin.fileno(), False)
@@ -175,21 +182,21 @@ class GitProcess:
             else:
                 process.stdin.close()
             selector.register(process.stdout, selectors.EVENT_READ, self._out)
-            selector.register(process.stderr, selectors.EVENT_READ, self._said)
+            selector.register(process.stderr, selectors.EVENT_READ, self._err)
             while len(selector.get_map()) and len(self._out) <= most:
-                moment = time.monotonic()
-                if moment >= self._deadline:
-                    raise self._too_long()
-                if moment >= glance:
-                    if not self._stdin:  # else it may well wait for us
-                        self._glance()
-                    glance = moment + _FIRST_GLANCE
-                for key, _ in selector.select(min(glance, self._deadline) - moment):
+                now = time.monotonic()
+                if now >= self._deadline:
+                    raise self._timeout_error()
+                if now >= next_check:
+                    if not self._stdin:  # otherwise git may be waiting for its stdin, which is a pipe too
+                        self._refuse_pipes()
+                    next_check = now + _CHECK_INTERVAL
+                for key, _ in selector.select(min(next_check, self._deadline) - now):
                     if key.fileobj is process.stdin:
                         self._feed(selector, process.stdin)
                     elif not (piece := os.read(key.fd, 1 << 18)):
                         selector.unregister(key.fileobj)
-                    elif key.data is self._out or len(self._said) < _MOST_STDERR:
+                    elif key.data is self._out or len(self._err) < _MOST_STDERR:
                         key.data.extend(piece)
 
     def _feed(self, selector: selectors.BaseSelector, pipe: IO[bytes]) -> None:
@@ -207,30 +214,30 @@ class GitProcess:
         try:
             return self._process.wait(timeout=max(0.1, self._deadline - time.monotonic()))
         except subprocess.TimeoutExpired as error:
-            raise self._too_long() from error
+            raise self._timeout_error() from error
 
-    def _judge(self, code: int) -> None:
-        lines = self._said.decode(errors="replace").splitlines()
-        said = " ".join(" ".join(line for line in lines if not _HARMLESS.match(line)).split())[:500]
+    def _check(self, code: int) -> None:
+        lines = self._err.decode(errors="replace").splitlines()
+        message = " ".join(" ".join(line for line in lines if not _HARMLESS.match(line)).split())[:500]
         if code < 0:
-            raise read_error(f"git {self._name} was ended by signal {-code}. {said}".strip())
-        if said:
-            raise read_error(f"git {self._name} complained: {said}")
-        if code not in self._fine:
+            raise read_error(f"git {self._name} was killed by signal {-code}. {message}".strip())
+        if message:
+            raise read_error(f"git {self._name} failed: {message}")
+        if code not in self._success:
             raise read_error(f"git {self._name} ended with exit code {code}.")
 
-    def _too_long(self) -> GitError:
+    def _timeout_error(self) -> GitError:
         return read_error(f"git {self._name} took too long.")
 
-    def _glance(self) -> None:
-        """Do not wait for a git that waits for a pipe which stands in for a file."""
+    def _refuse_pipes(self) -> None:
+        """Raise UnknownStateError if git waits for a named pipe that the session put in place of a file."""
         with contextlib.suppress(OSError):
-            if any(found in _WAITING for found in _channels(self._process.pid)):
-                raise read_error(f"git {self._name} was held up by a pipe that stands where a file should be.")
+            if any(found in _PIPE_CHANNELS for found in _channels(self._process.pid)):
+                raise read_error(f"git {self._name} stopped at a named pipe in place of a file.")
 
 
 def _channels(pid: int) -> list[str]:
-    """Where in the kernel the process sleeps, or those in its session if it is only a wrapper."""
+    """Return the kernel functions in which the process and its children sleep: bubblewrap runs git as a child."""
     found = [(Path("/proc") / str(pid) / "wchan").read_text()]
     with contextlib.suppress(OSError):
         for child in (Path("/proc") / str(pid) / "task" / str(pid) / "children").read_text().split():
@@ -246,7 +253,7 @@ def _git() -> str:
 
 
 def _quoted(path: Path) -> str:
-    """As git takes one entry of a list of directories: a colon, or a quote at its beginning, needs quoting."""
+    """Quote one entry of git's list of directories if it contains a colon or starts with a quote."""
     text = str(path)
     if ":" not in text and not text.startswith('"'):
         return text

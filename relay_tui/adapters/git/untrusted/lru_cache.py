@@ -1,4 +1,4 @@
-"""Answers that need not be asked for twice: what they are about cannot have changed."""
+"""Cache for results that stay valid for their key, limited to the most recently used."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """The `most` answers that were asked for last. Thread-safe."""
+    """Mapping of the `capacity` most recently used entries. Thread-safe."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
         self._lock = threading.Lock()
-        self._answers: OrderedDict[K, V] = OrderedDict()
+        self._entries: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """The answer, if it is still here."""
+        """Return the value of `key`, None if it is not cached."""
         with self._lock:
-            if key not in self._answers:
+            if key not in self._entries:
                 return None
-            self._answers.move_to_end(key)
-            return self._answers[key]
+            self._entries.move_to_end(key)
+            return self._entries[key]
 
     def __contains__(self, key: object) -> bool:
         with self._lock:
-            return key in self._answers
+            return key in self._entries
 
-    def forget(self) -> None:
-        """Keep none of them."""
+    def clear(self) -> None:
+        """Remove every entry."""
         with self._lock:
-            self._answers.clear()
+            self._entries.clear()
 
     def put(self, key: K, value: V) -> V:
-        """Keep an answer, and hand it on."""
+        """Store and return `value`. The least recently used entry is removed if there are too many."""
         with self._lock:
-            self._answers[key] = value
-            self._answers.move_to_end(key)
-            if len(self._answers) > self._most:
-                self._answers.popitem(last=False)
+            self._entries[key] = value
+            self._entries.move_to_end(key)
+            if len(self._entries) > self._capacity:
+                self._entries.popitem(last=False)
         return value

@@ -1,6 +1,6 @@
-"""The eye: a git directory of the host's own for each session, through which the host's git looks at its clone.
+"""Shadow repository: relay's own git directory for each session, used to run the host's git on the session's clone.
 
-It holds what git would believe: a configuration, a HEAD, an index. The session can write none of it.
+It holds the files that git trusts: configuration, HEAD and index. The session cannot write any of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from relay_tui.adapters.filesystem.atomic import from_os
+from relay_tui.adapters.filesystem.atomic import filesystem_error, translate_os_errors
 from relay_tui.adapters.git.untrusted import files, gitdir
 from relay_tui.adapters.git.untrusted.git_process import SandboxedGit
 from relay_tui.adapters.git.untrusted.gitdir import GitDir, Head
@@ -33,54 +33,61 @@ _EMPTY_TREE = {
 }
 _UNBORN = "ref: refs/heads/unborn"
 _STAGED = "staged"
-"""The eye's copy of the session's index: what was `git add`ed there, never what its files are compared with."""
+"""Copy of the session's index in the shadow repository. It lists staged changes; files are never compared with it."""
+
+_NOT_WRITTEN = "Cannot write the session's shadow repository"
 
 
 def empty_tree(head: Head, width: int) -> str:
-    """What a branch without a commit is compared with."""
+    """Return the commit of `head`, or the empty tree for a branch without a commit."""
     return head.hash or _EMPTY_TREE[width]
 
 
 def prepare(clone: SessionClone) -> None:
-    """Make the eye of a fresh clone, which nobody but us has touched: its index saves reading every file later."""
-    with gitdir.open_clone(clone.work_dir) as git:
-        head = git.head()
-        _make(clone, head, _width(clone, head))
-        index = git.index()
+    """Create the shadow repository of a new clone that its session has not touched yet.
+
+    The clone's index is copied: with it git need not read every file at the first inspection.
+    """
+    with gitdir.open_clone(clone.work_dir) as git_dir:
+        head = git_dir.head()
+        _create(clone, head, _hash_length(clone, head))
+        index = git_dir.index()
         if index is None:
             return
-        try:
+        with translate_os_errors(_NOT_WRITTEN, clone.shadow_dir):
             with (clone.shadow_dir / "index").open("wb") as copy:
                 copy.write(index)
-            seconds = git.index_stamp()[2]
-            os.utime(clone.shadow_dir / "index", ns=(seconds, seconds))  # git reads again what is as young as its index
+            mtime = git_dir.index_stamp()[2]
+            # git reads every file again that is not older than its index
+            os.utime(clone.shadow_dir / "index", ns=(mtime, mtime))
             (clone.shadow_dir / "at").write_text(head.hash)
-        except OSError as error:
-            raise from_os(error) from error
 
 
 def delete(clone: SessionClone) -> None:
-    """Delete the eye; what cannot be deleted is in nobody's way."""
+    """Delete the shadow repository. Errors are ignored: remaining files do no harm."""
     shutil.rmtree(clone.shadow_dir, ignore_errors=True)
     with suppress(OSError):
         _lock_file(clone).unlink()
     with suppress(OSError):
-        clone.shadow_dir.parent.rmdir()  # if it was the last
+        clone.shadow_dir.parent.rmdir()  # succeeds only after the last one
 
 
 @contextmanager
-def exclusive_access(clone: SessionClone, patience: float) -> Iterator[None]:
-    """Look through an eye alone: two gits would be in each other's way. Waits for at most `patience` seconds."""
+def exclusive_access(clone: SessionClone, timeout: float) -> Iterator[None]:
+    """Lock the shadow repository within the block: two git processes in it would disturb each other.
+
+    Raises UnknownStateError after `timeout` seconds.
+    """
     lock = _lock(clone)
     try:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise files.read_error("Another relay is looking at it, and does not come to an end.") from None
+                    raise files.read_error("Another relay is inspecting it and does not finish.") from None
                 time.sleep(0.01)
         yield
     finally:
@@ -88,23 +95,29 @@ def exclusive_access(clone: SessionClone, patience: float) -> Iterator[None]:
 
 
 def _lock(clone: SessionClone) -> int:
+    path = _lock_file(clone)
     try:
-        clone.shadow_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(_lock_file(clone), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise from_os(error) from error
+        raise filesystem_error(error, "Cannot lock the session's shadow repository", path) from error
 
 
 def _lock_file(clone: SessionClone) -> Path:
     return clone.shadow_dir.with_suffix(".lock")
 
 
-def checkout_state(clone: SessionClone, head: Head, sight: SandboxedGit) -> None:
-    """Let the eye's HEAD and index be those of the session's commit; make the eye if it is missing."""
-    width = _width(clone, head)
+def checkout_state(clone: SessionClone, head: Head, git: SandboxedGit) -> None:
+    """Set HEAD and index of the shadow repository to the session's commit. Create it if it is missing."""
+    with translate_os_errors(_NOT_WRITTEN, clone.shadow_dir):
+        _checkout_state(clone, head, git)
+
+
+def _checkout_state(clone: SessionClone, head: Head, git: SandboxedGit) -> None:
     if not (clone.shadow_dir / "HEAD").is_file():
-        _make(clone, head, width)
-    (clone.shadow_dir / "index.lock").unlink(missing_ok=True)  # of a git that was ended; nobody else is at it
+        _create(clone, head, _hash_length(clone, head))
+    # left by a killed git; no other git is running, because the caller holds exclusive_access()
+    (clone.shadow_dir / "index.lock").unlink(missing_ok=True)
     marker = clone.shadow_dir / "at"
     at = marker.read_text() if marker.exists() else None
     if at == head.hash and (clone.shadow_dir / "index").exists():
@@ -112,26 +125,26 @@ def checkout_state(clone: SessionClone, head: Head, sight: SandboxedGit) -> None
     marker.unlink(missing_ok=True)
     (clone.shadow_dir / "HEAD").write_text(f"{head.hash or _UNBORN}\n")
     if not head.hash:
-        sight.git("read-tree", "--empty")
+        git.run("read-tree", "--empty")
     elif at is None:
         (clone.shadow_dir / "index").unlink(missing_ok=True)
-        sight.git("read-tree", head.hash)
+        git.run("read-tree", head.hash)
     else:
-        sight.git("read-tree", "-i", "-m", head.hash)
+        git.run("read-tree", "-i", "-m", head.hash)
     marker.write_text(head.hash)
 
 
-def copy_index(clone: SessionClone, git: GitDir) -> str:
-    """Copy the session's index into the eye, under another name; '' if there is none."""
-    index = git.index()
+def copy_index(clone: SessionClone, git_dir: GitDir) -> str:
+    """Copy the session's index into the shadow repository and return the copy's name; '' if there is no index."""
+    index = git_dir.index()
     if index is None:
         return ""
     (clone.shadow_dir / _STAGED).write_bytes(index)
     return _STAGED
 
 
-def _make(clone: SessionClone, head: Head, width: int) -> None:
-    """A new eye, whole or not at all."""
+def _create(clone: SessionClone, head: Head, width: int) -> None:
+    """Create a shadow repository, replacing an incomplete one. It appears complete or not at all."""
     path = clone.shadow_dir.with_name(f"{clone.shadow_dir.name}.new-{secrets.token_hex(4)}")
     sha256 = width == 64
     try:
@@ -139,27 +152,27 @@ def _make(clone: SessionClone, head: Head, width: int) -> None:
         (path / "refs").mkdir()
         (path / "objects/info").mkdir(parents=True)
         (path / "config").write_text(_CONFIG.format(version=int(sha256), extension=_SHA256 if sha256 else ""))
-        (path / "objects/info/alternates").write_text(f"{_line(clone.base / 'objects')}\n")
+        (path / "objects/info/alternates").write_text(f"{_alternates_line(clone.base / 'objects')}\n")
         (path / "HEAD").write_text(f"{head.hash or _UNBORN}\n")
         shutil.rmtree(clone.shadow_dir, ignore_errors=True)
         path.rename(clone.shadow_dir)
     except OSError as error:
-        raise from_os(error) from error
+        raise filesystem_error(error, "Cannot create the session's shadow repository", clone.shadow_dir) from error
     finally:
         with suppress(OSError):
             shutil.rmtree(path)
 
 
-def _line(path: Path) -> str:
-    """A path as a line of info/alternates, which begins with a quote where it must be quoted."""
+def _alternates_line(path: Path) -> str:
+    """Return a path as a line of info/alternates, quoted if it contains a newline or starts like a quote or comment."""
     text = str(path)
     if "\n" not in text and not text.startswith(('"', "#")):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def _width(clone: SessionClone, head: Head) -> int:
-    """How long this repository's hashes are: by HEAD, else by what the base has."""
+def _hash_length(clone: SessionClone, head: Head) -> int:
+    """Return the number of hex digits of this repository's hashes, by HEAD, else by the base clone's refs."""
     if head.hash:
         return len(head.hash)
     with gitdir.open_bare(clone.base) as base:

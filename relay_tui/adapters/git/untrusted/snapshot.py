@@ -1,4 +1,4 @@
-"""One look at one clone: what was read of its `.git`, and git at hand, for as long as the look lasts."""
+"""Snapshot of one session's clone: the content of its `.git` and a sandboxed git, for the length of a block."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from relay_tui.adapters.filesystem.atomic import from_os
-from relay_tui.adapters.git.untrusted import files, gitdir, sandbox, shadow_repo
+from relay_tui.adapters.filesystem.atomic import filesystem_error
+from relay_tui.adapters.git.untrusted import files, gitdir, shadow_repo
 from relay_tui.adapters.git.untrusted.files import read_error
 from relay_tui.adapters.git.untrusted.git_process import GitProcess, SandboxedGit
 from relay_tui.adapters.git.untrusted.gitdir import GitDir, Head
 from relay_tui.adapters.git.untrusted.lru_cache import LruCache
+from relay_tui.adapters.git.untrusted.sandbox import Sandbox, best_sandbox
 from relay_tui.domain.changes import DiffBase
 from relay_tui.domain.errors import NotComparableError
 from relay_tui.ports.inspector import SessionClone
@@ -20,13 +21,13 @@ from relay_tui.ports.inspector import SessionClone
 _FROM_UPSTREAM = ("refs/heads/", "refs/tags/")
 _STASH_PARENT = "^1"
 
-_followed: LruCache[bytes, Mapping[str, str]] = LruCache(200)
-"""What configurations say of branches, by all of their bytes."""
+_branch_settings: LruCache[bytes, Mapping[str, str]] = LruCache(200)
+"""Branch settings (name → value) of a configuration, by the whole content of the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRefs:
-    """The branch of the remote that the session's branch follows; `hash` is what the host last fetched of it."""
+    """Upstream branch that the session's branch follows. `hash` is its commit when the host last fetched."""
 
     name: str = ""
     hash: str = ""
@@ -34,113 +35,114 @@ class UpstreamRefs:
 
 @dataclass(frozen=True, kw_only=True)
 class CloneSnapshot:
-    """What one look has to go by. Raises UnknownStateError wherever something is refused."""
+    """State of one clone. Each member raises UnknownStateError if the clone has content that relay refuses to read."""
 
     clone: SessionClone
-    sight: SandboxedGit
-    git: GitDir
+    git: SandboxedGit
+    git_dir: GitDir
     head: Head
     tree: int
-    """The open directory of the work tree."""
+    """Descriptor of the work tree."""
     notes: list[str] = field(default_factory=list)
 
     @property
     def commit(self) -> str:
-        """The commit that HEAD is on, or the empty tree."""
+        """The commit of HEAD, or the empty tree."""
         width = next((len(hashed) for hashed in self.fetched.values()), 40)
         return shadow_repo.empty_tree(self.head, width)
 
     @cached_property
     def fetched(self) -> Mapping[str, str]:
-        """What the host fetched from the upstream: every head and tag of the base. The session can write none of it."""
+        """Refs that the host fetched: every head and tag of the base clone. The session can write none of them."""
         with gitdir.open_bare(self.clone.base) as base:
             return {name: hashed for name, hashed in base.refs.items() if name.startswith(_FROM_UPSTREAM)}
 
     @cached_property
     def upstream(self) -> UpstreamRefs:
-        """By the session's configuration, else the branch of its own name, if the remote has one."""
+        """Upstream by the session's configuration, else the upstream's branch of the same name."""
         branch = self.head.branch
         if not branch:
             return UpstreamRefs()
         name = branch
-        config = self.git.config()
+        config = self.git_dir.config()
         if b"merge" in config.lower():
-            values = _followed.get(config) or _followed.put(config, self._followed(config))
+            values = _branch_settings.get(config) or _branch_settings.put(config, self._read_branch_settings(config))
             merge = values.get(f"branch.{branch}.merge", "")
             if merge.startswith("refs/heads/") and values.get(f"branch.{branch}.remote") == "origin":
                 name = merge.removeprefix("refs/heads/")
         hashed = self.fetched.get(f"refs/heads/{name}", "")
         return UpstreamRefs(name, hashed) if hashed else UpstreamRefs()
 
-    def _followed(self, config: bytes) -> Mapping[str, str]:
-        """What a configuration says of branches; git reads it as a file of nobody's, and includes nothing."""
-        said = self.sight.git(
+    def _read_branch_settings(self, config: bytes) -> Mapping[str, str]:
+        """Parse the branch settings with git. The configuration is only data on stdin: git obeys none of it."""
+        output = self.git.run(
             *("config", "--file", "-", "--no-includes", "-z", "--get-regexp", r"^branch\..*\.(remote|merge)$"),
             stdin=config,
-            fine=(0, 1),
+            success=(0, 1),
         )
-        return dict(entry.partition("\n")[::2] for entry in said.decode(errors="replace").split("\0") if entry)
+        return dict(entry.partition("\n")[::2] for entry in output.decode(errors="replace").split("\0") if entry)
 
     @cached_property
     def tips(self) -> Mapping[str, str]:
-        """Where work may begin that the upstream lacks: name → commit of every branch, tag and other ref of its own."""
+        """Name → commit of each ref of the session that may have commits which the upstream lacks."""
         known = set(self.fetched.values())
-        refs = {name: hashed for name, hashed in self.git.work.items() if hashed not in known}
+        refs = {name: hashed for name, hashed in self.git_dir.work.items() if hashed not in known}
         tags = [name for name in refs if name.startswith("refs/tags/")]
         peeled = dict(zip(tags, self._commits([f"{refs[name]}^{{}}" for name in tags]), strict=True))
         return {name: found for name, hashed in refs.items() if (found := peeled.get(name, hashed)) not in known | {""}}
 
     @cached_property
     def unfetched(self) -> list[str]:
-        """The commits of all tips, of HEAD, and those that the stashes lie on."""
+        """Commits of all tips, of HEAD, and the commits that the stashes are based on."""
         known = set(self.fetched.values())
-        stashed = self._commits([f"{hashed}{_STASH_PARENT}" for hashed in self.git.stashes()])
+        stashed = self._commits([f"{hashed}{_STASH_PARENT}" for hashed in self.git_dir.stashes()])
         return sorted({self.head.hash, *self.tips.values(), *stashed} - known - {""})
 
     def _commits(self, names: list[str]) -> list[str]:
-        """The commits that such names stand for; '' for those that stand for none."""
+        """Resolve names to commits; '' for a name that is not a commit."""
         if not names:
             return []
         lines = "".join(f"{name}\n" for name in names).encode()
-        told = self.sight.git("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=lines).decode().split("\n")
-        return [line.removeprefix("commit ") if line.startswith("commit ") else "" for line in told[: len(names)]]
+        output = self.git.run("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=lines)
+        resolved = output.decode().split("\n")[: len(names)]
+        return [line.removeprefix("commit ") if line.startswith("commit ") else "" for line in resolved]
 
-    def begin_missing(self, tips: list[str]) -> GitProcess:
-        """Start what end_missing() waits for."""
-        return self.sight.begin("rev-list", "--parents", "--stdin", stdin=self.without_fetched(tips))
+    def start_missing_commits(self, tips: list[str]) -> GitProcess:
+        """Start git for read_missing_commits(), so that other commands can run meanwhile."""
+        return self.git.start("rev-list", "--parents", "--stdin", stdin=self.exclude_fetched(tips))
 
-    def end_missing(self, tips: list[str], running: GitProcess) -> set[str]:
-        """The commits behind `tips` that nothing the host fetched has.
+    def read_missing_commits(self, tips: list[str], running: GitProcess) -> set[str]:
+        """Return the commits reachable from `tips` and from no ref that the host fetched.
 
-        A session can plant objects under the names of the upstream's own commits, which then seem to have its work.
-        So where the walk came to its end is asked of the base alone.
+        A session can plant objects under the names of the upstream's commits, so that these seem to contain its work.
+        Therefore the end points of the walk are checked against the base clone alone.
         """
         lines = [line.split() for line in running.result().decode().split("\n") if line]
-        missing = {words[0] for words in lines}
-        ends = {word for words in lines for word in words[1:]} | set(tips)
+        missing = {hashes[0] for hashes in lines}
+        ends = {parent for hashes in lines for parent in hashes[1:]} | set(tips)
         if ends := ends - missing:
-            stdin = self.without_fetched(sorted(ends))
-            if int(self.sight.git("rev-list", "--count", "--stdin", stdin=stdin, alone=True)):
-                raise read_error("Its objects pretend that the upstream has what it does not have.")
+            stdin = self.exclude_fetched(sorted(ends))
+            if int(self.git.run("rev-list", "--count", "--stdin", stdin=stdin, base_only=True)):
+                raise read_error("The clone's object store claims upstream objects that the upstream does not have.")
         return missing
 
-    def missing(self, tips: list[str]) -> set[str]:
-        """The same at once."""
-        return self.end_missing(tips, self.begin_missing(tips))
+    def missing_commits(self, tips: list[str]) -> set[str]:
+        """Return the commits reachable from `tips` and from no ref that the host fetched."""
+        return self.read_missing_commits(tips, self.start_missing_commits(tips))
 
-    def without_fetched(self, tips: list[str]) -> bytes:
-        """Input for `--stdin`: the commits of `tips` that nothing the host fetched has."""
+    def exclude_fetched(self, tips: list[str]) -> bytes:
+        """Return input for `--stdin`: the commits reachable from `tips` and from no ref that the host fetched."""
         excluded = sorted({f"^{hashed}" for hashed in self.fetched.values()})
         return "".join(f"{line}\n" for line in (*tips, *excluded)).encode()
 
     def base_of(self, against: DiffBase) -> str:
-        """The commit that changes are told against. Raises NotComparableError where there is none."""
+        """Return the commit to compare with. Raises NotComparableError if there is none."""
         if against is DiffBase.UPSTREAM:
             if not self.upstream.hash:
                 branch = self.head.branch
                 raise NotComparableError(
                     f"{branch} has no upstream yet" if branch else "A detached HEAD has no upstream",
-                    "Nothing that the host has fetched is what it follows." if branch else "",
+                    "The host has not fetched a branch that it follows." if branch else "",
                 )
             return self.upstream.hash
         if against is DiffBase.BRANCH_POINT:
@@ -148,13 +150,13 @@ class CloneSnapshot:
         return self.commit
 
     def _branch_point(self) -> str:
-        begun_at = self.fetched.get(f"refs/heads/{self.clone.base_branch}", "")
-        if not begun_at:
-            title = f"The upstream no longer has the branch that the session was begun at: {self.clone.base_branch}"
+        base_tip = self.fetched.get(f"refs/heads/{self.clone.base_branch}", "")
+        if not base_tip:
+            title = f"The upstream no longer has the session's base branch: {self.clone.base_branch}"
             raise NotComparableError(title, hint="{|--against head compares with the last commit.}")
         if not self.head.hash:
             return self.commit
-        found = self.sight.git("merge-base", self.head.hash, begun_at, fine=(0, 1)).split()
+        found = self.git.run("merge-base", self.head.hash, base_tip, success=(0, 1)).split()
         if not found:
             title = f"The session has no commit in common with {self.clone.base_branch}"
             raise NotComparableError(title, hint="{|--against head compares with the last commit.}")
@@ -162,25 +164,22 @@ class CloneSnapshot:
 
 
 @contextmanager
-def open_snapshot(
-    clone: SessionClone, patience: float, walls: sandbox.Sandbox | None = None
-) -> Iterator[CloneSnapshot]:
-    """Check the clone, read its `.git`, turn the eye to its commit. One look at a time for each eye.
+def open_snapshot(clone: SessionClone, timeout: float, sandbox: Sandbox | None = None) -> Iterator[CloneSnapshot]:
+    """Check the clone, read its `.git`, and set the shadow repository to its commit.
 
-    `walls` are the best there are, if not given.
+    The shadow repository is locked within the block. `timeout` is the seconds that one git command may take. Without
+    a `sandbox` the best one of this machine is used. Raises UnknownStateError and FileSystemError.
     """
     try:
         with (
-            shadow_repo.exclusive_access(clone, patience * 2),
+            shadow_repo.exclusive_access(clone, timeout * 2),
             files.directory(clone.work_dir, shown="The clone") as tree,
-            gitdir.open_clone(clone.work_dir) as git,
+            gitdir.open_clone(clone.work_dir) as git_dir,
         ):
-            git.check()
-            head = git.head()
-            sight = SandboxedGit(
-                clone.shadow_dir, clone.work_dir, clone.base, patience, walls or sandbox.best_sandbox()
-            )
-            shadow_repo.checkout_state(clone, head, sight)
-            yield CloneSnapshot(clone=clone, sight=sight, git=git, head=head, tree=tree)
+            git_dir.check()
+            head = git_dir.head()
+            git = SandboxedGit(clone.shadow_dir, clone.work_dir, clone.base, timeout, sandbox or best_sandbox())
+            shadow_repo.checkout_state(clone, head, git)
+            yield CloneSnapshot(clone=clone, git=git, git_dir=git_dir, head=head, tree=tree)
     except OSError as error:
-        raise from_os(error) from error
+        raise filesystem_error(error, "Cannot read the session's clone", clone.work_dir) from error

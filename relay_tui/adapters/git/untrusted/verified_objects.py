@@ -1,7 +1,8 @@
-"""A copy of what a session's branches have beyond the upstream, in which every object is what its name says.
+"""Verified copy of the objects that a session's branches have beyond the upstream.
 
-git believes a store's file names and pack indexes, and a session writes its own. What is called safe to lose is
-therefore told by a copy that git has hashed again; what was forged is missing there, and git fails when it comes to it.
+git trusts the file names and pack indexes of an object store, and a session can write its own. Work is reported as safe
+to delete only on the evidence of a copy in which git has hashed every object again. A forged object is missing from the
+copy, so git fails when it needs the object.
 """
 
 from __future__ import annotations
@@ -12,31 +13,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from relay_tui.adapters.filesystem.atomic import from_os
+from relay_tui.adapters.filesystem.atomic import filesystem_error
 from relay_tui.adapters.git.untrusted.snapshot import CloneSnapshot
 
 _PACK = ("pack-objects", "-q", "--revs", "--window=0", "--no-use-bitmap-index", "--threads=1")
 
 
 @contextmanager
-def copy_verified_objects(view: CloneSnapshot, tips: Sequence[str]) -> Iterator[CloneSnapshot]:
-    """The same look, with nothing of the session's own store but what lies behind `tips`, hashed again.
+def copy_verified_objects(snapshot: CloneSnapshot, tips: Sequence[str]) -> Iterator[CloneSnapshot]:
+    """Yield the same snapshot, whose session objects are only those reachable from `tips`, hashed again.
 
-    Raises UnknownStateError where the store holds no whole history of theirs, and so may every question in the block.
+    Raises UnknownStateError if the session's store lacks some of their history. So may each query in the block.
     """
-    store = view.sight.eye / f"verified-{secrets.token_hex(4)}"
+    store = snapshot.git.shadow_dir / f"verified-{secrets.token_hex(4)}"
     try:
         pack = store / "pack"
         pack.mkdir(mode=0o700, parents=True)
-        sight = replace(view.sight, writes=store)
-        sight.git(*_PACK, str(pack / "pack"), stdin=view.without_fetched(list(tips)))
-        sure = replace(view.sight, reads=store)
+        writing = replace(snapshot.git, output_store=store)
+        writing.run(*_PACK, str(pack / "pack"), stdin=snapshot.exclude_fetched(list(tips)))
+        reading = replace(snapshot.git, object_store=store)
         for claimed in (*pack.glob("*.idx"), *pack.glob("*.rev")):
-            claimed.unlink()  # names by what the session said
+            claimed.unlink()  # they name objects as the session's store did
         for packed in pack.glob("*.pack"):
-            sure.git("index-pack", "--threads=1", str(packed), alone=True)
-        yield replace(view, sight=sure)
+            reading.run("index-pack", "--threads=1", str(packed), base_only=True)
+        yield replace(snapshot, git=reading)
     except OSError as error:
-        raise from_os(error) from error
+        raise filesystem_error(error, "Cannot verify the session's objects", store) from error
     finally:
         shutil.rmtree(store, ignore_errors=True)

@@ -1,344 +1,219 @@
-"""The rows of a table as they are drawn, in columns that fit the width."""
+"""Rows of a table as strips of text, in columns that fit the width."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Protocol
 
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.cache import LRUCache
 from textual.color import Color
+from textual.content import Content
 from textual.filter import LineFilter
-from textual.geometry import Region, Size
-from textual.reactive import reactive
 from textual.strip import Strip
-from textual.style import Style as VisualStyle
-from textual.widget import Widget
 
 from relay_tui.ui.presentation.columns import (
-    ASCII,
-    UNICODE,
+    CellSegment,
     Column,
-    Glyphs,
     Row,
-    Run,
     TableLayout,
-    header_runs,
+    header_segments,
     lay_out,
-    row_runs,
+    row_segments,
     widest,
 )
+from relay_tui.ui.presentation.formatting import Glyphs
 from relay_tui.ui.widgets.table.cursor import TableCursor
-from relay_tui.ui.widgets.titled_border import TitledBorder
 
 _GUTTER = 2
 """Cells before the first column: the cursor's marker and a space."""
 _MARGIN = 2
-"""Cells after the last column: a space, and where the scrollbar is drawn, so that nothing moves when it appears."""
+"""Cells after the last column: a space and the scrollbar's cell. Reserved so that nothing moves when it appears."""
+_CACHED_STRIPS = 512
+
+_Look = tuple[Row, str, bool, bool]
+"""All that a row's appearance depends on while layout and colours stay: row, highlight, under the cursor, focused."""
 
 
-class TableRenderer(TitledBorder, TableCursor):
-    """Draws the rows that are on the screen, each once for as long as it looks the same.
+class StyleSource(Protocol):
+    """Source of the styles of a table's parts."""
 
-    Its colours are chosen so that the tones stay apart when a terminal with 16 colours gets the nearest ones.
+    def __call__(self, *names: str) -> Style:
+        """Return the style of the parts `names`, the last one winning."""
+
+
+class TableRenderer:
+    """Layout of the columns and a cache of drawn lines. Knows no widget.
+
+    A row is drawn once for as long as it looks the same.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "row-table--accent",
-        "row-table--bad",
-        "row-table--bold",
-        "row-table--busy",
-        "row-table--cursor",
-        "row-table--dim",
-        "row-table--good",
-        "row-table--header",
-        "row-table--highlight",
-        "row-table--marker",
-    }
-    DEFAULT_CSS = """
-    TableRenderer {
-        overflow-x: hidden;
-        overflow-y: scroll;
-        scrollbar-size-vertical: 1;
-        & > .row-table--header { color: $text-muted; text-style: bold; }
-        & > .row-table--marker { color: $primary; }
-        & > .row-table--dim { color: $text-muted; }
-        & > .row-table--good { color: $success; }
-        & > .row-table--busy { color: $text-warning; }
-        & > .row-table--bad { color: $error-lighten-2; }
-        & > .row-table--accent { color: $primary-lighten-1; }
-        & > .row-table--bold { text-style: bold; }
-        & > .row-table--highlight { color: $text-accent; text-style: bold underline; }
-        &:light {
-            & > .row-table--good { color: $text-success; }
-            & > .row-table--bad { color: $text-error; }
-            & > .row-table--accent { color: $text-primary; }
-        }
-        & > .row-table--cursor { background: $block-cursor-blurred-background; }
-        &:focus > .row-table--cursor {
-            color: $block-cursor-foreground;
-            background: $block-cursor-background;
-            text-style: $block-cursor-text-style;
-        }
-    }
-    """
-
-    show_header: reactive[bool] = reactive(True)
-    """Draw the titles of the columns over the rows."""
-    placeholder: reactive[str] = reactive("")
-    """What to say, wrapped, where there are no rows."""
-    highlight: reactive[str] = reactive("")
-    """Occurrences of this in cells are marked, whatever their case."""
-
-    def __init__(
-        self,
-        columns: Sequence[Column] = (),
-        *,
-        ascii: bool = False,  # noqa: A002
-        show_header: bool = True,
-        placeholder: str = "",
-        id: str | None = None,  # noqa: A002
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(id=id, classes=classes)
-        self._columns = tuple(columns)
-        self._glyphs: Glyphs = ASCII if ascii else UNICODE
-        self._rows: tuple[Row, ...] = ()
-        self._index: dict[str, int] = {}
-        self._cursor: str | None = None
-        self._content_widths: list[int] | None = None
-        self._measured: dict[str, Row] = {}
-        self._row_layout = TableLayout()
+    def __init__(self, columns: Sequence[Column], cursor: TableCursor, glyphs: Glyphs, style: StyleSource) -> None:
+        self.columns = tuple(columns)
+        self.rows: tuple[Row, ...] = ()
+        self.top = 0
+        """Position of the first row on the screen."""
+        self.show_header = True
+        self.placeholder = ""
+        self._cursor = cursor
+        self._glyphs = glyphs
+        self._style_source = style
+        self._width = 0
+        self._focused = False
+        self._highlight = ""
         self._pattern: re.Pattern[str] | None = None
-        self._drawn: LRUCache[tuple[Row, str, bool, bool], Strip] = LRUCache(512)
-        self._framed: LRUCache[tuple[Row, str, bool, bool], Strip] = LRUCache(512)
-        self._frame: object = None
+        self._content_widths: list[int] | None = None  # None: to be measured
+        self._measured: dict[str, Row] = {}
+        self._layout = TableLayout()
+        self._strips: LRUCache[_Look, Strip] = LRUCache(_CACHED_STRIPS)
+        self._bordered: LRUCache[_Look, Strip] = LRUCache(_CACHED_STRIPS)
         self._edges = Strip([]), Strip([])
         self._styles: dict[tuple[tuple[str, ...], bool], Style] = {}
-        self._colours: tuple[str, VisualStyle] | None = None
-        self.set_reactive(Widget.show_vertical_scrollbar, True)  # it never goes: that would lay out the screen
-        self.set_reactive(TableRenderer.show_header, show_header)
-        self.set_reactive(TableRenderer.placeholder, placeholder)
 
     @property
-    def rows(self) -> tuple[Row, ...]:
-        """The rows as they were set last."""
-        return self._rows
+    def header_height(self) -> int:
+        """1 if the titles are drawn. A placeholder is drawn without titles."""
+        return int(self.show_header and bool(self.rows or not self.placeholder))
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns as they were set last, whether there is room for them or not."""
-        return self._columns
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Draw other columns."""
+        self.columns = tuple(columns)
+        self.measure_again()
 
-    # Which lines are drawn anew
+    def set_highlight(self, text: str) -> None:
+        """Mark occurrences of `text` in cells, in any case."""
+        self._highlight = text
+        self._pattern = re.compile(re.escape(text), re.IGNORECASE) if text else None
 
-    def _window(self, top: int) -> tuple[Row, ...]:
-        """The rows on the screen when scrolled to `top`."""
-        return self._rows[top : top + self._page]
+    def set_view(self, width: int, top: int, *, focused: bool) -> None:
+        """Set the cells of a line, the first row on the screen and the focus that following lines are drawn for.
 
-    def _redraw_rows(self, fresh: Sequence[Row]) -> None:
-        """Draw rows that have changed where they were, or everything if a column has to grow for them."""
-        if self._grew(fresh):
-            self._redraw()
-        else:
-            self._refresh_rows([row.key for row in fresh])
+        The widths of columns are measured again when the table gets another width.
+        """
+        self._width, self.top, self._focused = width, top, focused
+        room = max(0, width - _GUTTER - _MARGIN)
+        if self._content_widths is None or room != self._layout.width:
+            titles = [self._glyphs.length(column.title) if self.show_header else 0 for column in self.columns]
+            self._content_widths = widest(self.columns, self.rows, titles, self._glyphs)
+            self._measured = {row.key: row for row in self.rows}
+            self._lay_out(room)
 
-    def _refresh_rows(self, keys: Sequence[str]) -> None:
-        """Refresh those of the rows that are on the screen."""
-        header, index = self._header_height, self._index
-        first = header - self.scroll_offset.y
-        width, height = self.content_size
-        lines = {index[key] + first for key in keys if key in index}
-        regions = [Region(0, y, width, 1) for y in lines if header <= y < height]
-        if regions:
-            self.refresh(*regions)
+    def measure_again(self) -> None:
+        """Measure the widths of columns before the next line is drawn."""
+        self._content_widths = None
 
-    def _redraw(self) -> None:
-        """Draw everything anew; strips of rows that look the same are kept only while the layout is the same."""
-        self._fit_height()
-        self.refresh()
-
-    def _fit_height(self) -> None:
-        """Tell the scrollbar alone how many lines there are: everybody else's place is what it was."""
-        size = Size(0, len(self._rows) + self._header_height)
-        if not self.size:
-            self.virtual_size = size
-        elif size != self.virtual_size:
-            self.set_reactive(Widget.virtual_size, size)
-            self.vertical_scrollbar.window_virtual_size = size.height
-
-    # How it is laid out
-
-    @property
-    def _header_height(self) -> int:
-        """1 where the titles are drawn; a placeholder stands alone."""
-        return int(self.show_header and bool(self._rows or not self.placeholder))
-
-    @property
-    def _page(self) -> int:
-        """How many rows fit on the screen."""
-        return max(0, self.content_size.height - self._header_height)
-
-    def _grew(self, fresh: Sequence[Row]) -> bool:
-        """Take the `fresh` rows into the widths; true if the columns have to be laid out again."""
+    def widen(self, changed: Sequence[Row]) -> bool:
+        """Take the `changed` rows into the widths. Return True if the columns move, so that all has to be redrawn."""
         if self._content_widths is None:
             return True
-        measured = self._measured  # what a filter hid and shows again is as wide as it was
-        unknown = [row for row in fresh if measured.get(row.key) is not row]
+        measured = self._measured  # rows that a filter hid and shows again need not be measured again
+        unknown = [row for row in changed if measured.get(row.key) is not row]
         measured.update((row.key, row) for row in unknown)
-        wider = widest(self._columns, unknown, self._content_widths, self._glyphs)
+        wider = widest(self.columns, unknown, self._content_widths, self._glyphs)
         if wider == self._content_widths:
             return False
         self._content_widths = wider
-        return self._lay_out(self._row_layout.width)
+        return self._lay_out(self._layout.width)
 
     def _lay_out(self, width: int) -> bool:
-        """Fit the columns into `width`; true if that differs from the layout before."""
-        layout = lay_out(self._columns, self._content_widths or (), width)
-        if layout == self._row_layout:
+        """Fit the columns into `width`. Return True if the layout changed."""
+        layout = lay_out(self.columns, self._content_widths or (), width)
+        if layout == self._layout:
             return False
-        self._row_layout = layout
-        self._forget_drawn()
+        self._layout = layout
+        self._forget_strips()
         return True
 
-    def _current_layout(self) -> TableLayout:
-        """The layout for the present width. Widths of columns are forgotten when the table gets another width."""
-        width = max(0, self.content_size.width - _GUTTER - _MARGIN)
-        if self._content_widths is None or width != self._row_layout.width:
-            titles = [self._glyphs.length(column.title) if self.show_header else 0 for column in self._columns]
-            self._content_widths = widest(self._columns, self._rows, titles, self._glyphs)
-            self._measured = {row.key: row for row in self._rows}
-            self._lay_out(width)
-        return self._row_layout
+    def forget_styles(self) -> None:
+        """Drop all that was drawn in other colours."""
+        self._styles.clear()
+        self._forget_strips()
 
-    # How it is drawn
+    def _forget_strips(self) -> None:
+        self._strips.clear()
+        self._bordered.clear()
 
-    def _forget_drawn(self) -> None:
-        self._drawn.clear()
-        self._framed.clear()
+    # --- lines ---
 
-    def render_line(self, y: int) -> Strip:
-        """Line `y` of what is on the screen."""
-        row = self._row_at(y)
+    def line(self, y: int) -> Strip:
+        """Return line `y` of the table's content."""
+        row = self.row_at(y)
         if row is not None:
             return self._row_strip(row)
-        if not self._rows and self.placeholder:
+        if not self.rows and self.placeholder:
             return self._placeholder_line(y)
-        if y < self._header_height:
-            return self._strip(header_runs(self._columns, self._current_layout(), self._glyphs), "header")
+        if y < self.header_height:
+            return self._strip(header_segments(self.columns, self._layout, self._glyphs), "header")
         return self._strip([])
 
-    def _row_at(self, y: int) -> Row | None:
-        """The row on that line of the screen."""
-        header = self._header_height
-        at = y - header + self.scroll_offset.y
-        return self._rows[at] if y >= header and at < len(self._rows) else None
+    def row_at(self, y: int) -> Row | None:
+        """Return the row on line `y`; None if no row is drawn there."""
+        header = self.header_height
+        position = y - header + self.top
+        return self.rows[position] if y >= header and position < len(self.rows) else None
 
-    def _look(self, row: Row) -> tuple[Row, str, bool, bool]:
-        """All that a row's looks depend on, for as long as the layout and the colours are the same."""
-        under_cursor = row.key == self._cursor
-        return row, self.highlight, under_cursor, under_cursor and self.has_focus
+    def set_edges(self, left: Strip, right: Strip) -> None:
+        """Set what `bordered_line` draws before and after a row: border and scrollbar gutter."""
+        self._edges = left, right
+        self._bordered.clear()
 
-    def _row_strip(self, row: Row) -> Strip:
-        """A row as it looks now, from the cache if it has been drawn that way before."""
-        layout, look = self._current_layout(), self._look(row)
-        strip = self._drawn.get(look)
-        if strip is None:
-            under_cursor = look[2]
-            marker = self._glyphs.marker if under_cursor else " "
-            runs: list[Run] = [(marker.ljust(_GUTTER), ("marker",))]
-            runs += row_runs(row, self._columns, layout, self._pattern, self._glyphs)
-            strip = self._drawn[look] = self._strip(runs, "cursor" if under_cursor else "", gutter=False)
-        return strip
-
-    def _strip(self, runs: Sequence[Run], look: str = "", *, gutter: bool = True) -> Strip:
-        """Runs as one line over the whole width, `look` giving its background."""
-        segments = [Segment(" " * _GUTTER, self._style(look, ()))] if gutter else []
-        segments += [Segment(text, self._style(look, tones)) for text, tones in _joined(runs)]
-        return Strip(segments).adjust_cell_length(self.content_size.width, self._style(look, ()))
-
-    def _style(self, look: str, tones: tuple[str, ...]) -> Style:
-        """The style of some text. Under the focused cursor the cursor's colour wins, for contrast."""
-        names = (*tones, look) if look == "cursor" and self.has_focus else (look, *tones)
-        style = self._styles.get((names, self.has_focus))
-        if style is None:
-            style = self.get_visual_style(*(f"row-table--{name}" for name in names if name)).rich_style
-            self._styles[(names, self.has_focus)] = style
-        return style
-
-    def _placeholder_line(self, y: int) -> Strip:
-        """The placeholder below one empty line, wrapped."""
-        room = self.content_size.width - _GUTTER - _MARGIN
-        if y < 1 or room < 1:
-            return self._strip([])
-        lines = Text(self._glyphs.drawn(self.placeholder)).wrap(self.app.console, room)
-        return self._strip([(lines[y - 1].plain, ("dim",))] if y <= len(lines) else [])
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Lines with the frame around them, each row's put together once for as long as both look the same."""
-        gutter, width = self.styles.gutter, self.outer_size.width
-        inside = range(gutter.top, gutter.top + self.content_size.height)
-        if self.opacity != 1 or self.styles.tint.a or any(self.styles.padding) or not inside:
-            return super().render_lines(crop)
-        self._current_layout()  # what was drawn in another one is forgotten
-        ground = self.background_colors
-        frame = (self.styles.border_left, self.styles.border_right, ground, width)
-        if frame != self._frame:
-            [line] = super().render_lines(Region(0, inside[-1], width, 1))
-            self._frame, self._edges = frame, (line.crop(0, gutter.left), line.crop(width - gutter.right))
-            self._framed.clear()
-        filters, lines = self.get_line_filters(), list[Strip]()
-        for y in crop.line_range:
-            row = self._row_at(y - gutter.top) if y in inside else None
-            if row is None:
-                lines += super().render_lines(Region(0, y, width, 1))
-            else:
-                lines.append(self._in_frame(row, filters, ground[1]))
-        return lines if crop.column_span == (0, width) else [line.crop(*crop.column_span) for line in lines]
-
-    def _in_frame(self, row: Row, filters: Sequence[LineFilter], ground: Color) -> Strip:
+    def bordered_line(self, row: Row, filters: Sequence[LineFilter], background: Color) -> Strip:
+        """Return the line of a row between its edges, with `filters` applied."""
         look = self._look(row)
-        line = self._framed.get(look)
+        line = self._bordered.get(look)
         if line is None:
             left, right = self._edges
             line = Strip.join((left, self._row_strip(row), right))
             for each in filters:
-                line = line.apply_filter(each, ground)
-            self._framed[look] = line
+                line = line.apply_filter(each, background)
+            self._bordered[look] = line
         return line
 
-    def notify_style_update(self) -> None:
-        """Forget strips drawn in other colours. Those of the focus are told apart anyway: it comes and goes."""
-        super().notify_style_update()
-        colours = (self.app.theme, self.visual_style)
-        if colours != self._colours:
-            self._colours = colours
-            self._styles.clear()
-            self._forget_drawn()
+    def _look(self, row: Row) -> _Look:
+        under_cursor = row.key == self._cursor.key
+        return row, self._highlight, under_cursor, under_cursor and self._focused
 
-    def watch_show_header(self) -> None:
-        """Titles count in the widths of columns."""
-        self._content_widths = None
-        self._redraw()
+    def _row_strip(self, row: Row) -> Strip:
+        look = self._look(row)
+        strip = self._strips.get(look)
+        if strip is None:
+            under_cursor = look[2]
+            marker = self._glyphs.cursor if under_cursor else " "
+            segments: list[CellSegment] = [(marker.ljust(_GUTTER), ("marker",))]
+            segments += row_segments(row, self.columns, self._layout, self._pattern, self._glyphs)
+            strip = self._strips[look] = self._strip(segments, "cursor" if under_cursor else "", gutter=False)
+        return strip
 
-    def watch_placeholder(self) -> None:
-        """The placeholder is drawn only where there are no rows."""
-        if not self._rows:
-            self._redraw()
+    def _strip(self, segments: Sequence[CellSegment], background: str = "", *, gutter: bool = True) -> Strip:
+        """Return one line over the whole width; `background` names the part that styles all of it."""
+        line = [Segment(" " * _GUTTER, self._style(background, ()))] if gutter else []
+        line += [Segment(text, self._style(background, tones)) for text, tones in _joined(segments)]
+        return Strip(line).adjust_cell_length(self._width, self._style(background, ()))
 
-    def watch_highlight(self, highlight: str) -> None:
-        """Every row may have something to mark."""
-        self._pattern = re.compile(re.escape(highlight), re.IGNORECASE) if highlight else None
-        self.refresh()
+    def _style(self, background: str, tones: tuple[str, ...]) -> Style:
+        """Return the style of some text. Under the focused cursor the cursor's colour wins, for contrast."""
+        focused = self._focused
+        names = (*tones, background) if background == "cursor" and focused else (background, *tones)
+        style = self._styles.get((names, focused))
+        if style is None:
+            style = self._styles[(names, focused)] = self._style_source(*(name for name in names if name))
+        return style
+
+    def _placeholder_line(self, y: int) -> Strip:
+        """Return line `y` of the placeholder, wrapped, below one empty line."""
+        room = self._width - _GUTTER - _MARGIN
+        if y < 1 or room < 1:
+            return self._strip([])
+        lines = Content(self._glyphs.drawn(self.placeholder)).wrap(room)
+        return self._strip([(lines[y - 1].plain, ("dim",))] if y <= len(lines) else [])
 
 
-def _joined(runs: Sequence[Run]) -> list[Run]:
-    """The same with gaps as parts of what is before them, which look the same: each piece less is less work."""
-    joined: list[Run] = []
-    for text, tones in runs:
+def _joined(segments: Sequence[CellSegment]) -> list[CellSegment]:
+    """Return the segments with each gap joined to the segment before it: fewer segments are less work to draw."""
+    joined: list[CellSegment] = []
+    for text, tones in segments:
         if joined and (not text or text.isspace()) and "highlight" not in joined[-1][1]:
             joined[-1] = (joined[-1][0] + text, joined[-1][1])
         elif text:
