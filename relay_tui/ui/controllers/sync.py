@@ -202,7 +202,7 @@ class WorkKeys(Doing):
         from relay_tui.ui.dialogs.remove_session import RemoveSessionDialog
 
         self.app.push_screen(
-            RemoveSessionDialog(f"Remove {found.name}?", goes, guard, bundle=bundle, plain=plain), answered
+            RemoveSessionDialog(f"Remove session {found.name}?", goes, guard, bundle=bundle, plain=plain), answered
         )
 
 

@@ -222,7 +222,7 @@ class MainScreen(LogKeys, WorkKeys):
         goes = [(label, clean_block(value)) for label, value in goes]
         from relay_tui.ui.dialogs.remove_session import RemoveSessionDialog
 
-        self.app.push_screen(RemoveSessionDialog(f"Remove {found.name}?", goes, guard, plain=plain), answered)
+        self.app.push_screen(RemoveSessionDialog(f"Remove project {found.name}?", goes, guard, plain=plain), answered)
 
     @property
     def _kept(self) -> str:
