@@ -346,7 +346,7 @@ def test_killed_while_it_tries_the_image_it_leaves_no_container(
 
 
 def test_the_readme_has_one_command_that_ends_in_the_demo_and_says_what_an_engine_gives() -> None:
-    start = (Path(__file__).parents[1] / "README.md").read_text().split("## Start")[1].split("\n## ")[0]
+    start = (Path(__file__).parents[1] / "README.md").read_text().split("## Quick start")[1].split("\n## ")[0]
     blocks = re.findall(r"```sh\n(.*?)```", start, re.DOTALL)
     assert [line for block in blocks for line in block.splitlines() if ".venv" in line] == [blocks[0].strip()]
     assert blocks[0].strip().endswith("&& .venv/bin/relay demo")
