@@ -608,7 +608,7 @@ async def test_a_check_that_is_looked_at_is_on_its_row_and_closing_ends_it(rig: 
     a_project(rig, "[@click=app.quit]x")
     async with shown(rig, (140, 40)) as screen:
         await screen.press("H")
-        await screen.sees("1 still looked at")
+        await screen.sees("1 running")
         assert "◌ looking" in screen.row("remote [@click=")
         await screen.press("q")
         await screen.until(ended.is_set)

@@ -191,7 +191,7 @@ def test_a_session_with_unsaved_work_stays(rig: Rig, session: Session) -> None:
     assert error.value.exit_code == 4
     assert error.value.detail.splitlines() == [
         "2 changed files: a, b",
-        "1 commit on topic that the upstream lacks: c0ffee Work",
+        "1 unpushed commit on topic: c0ffee Work",
         "1 stash",
     ]
     assert rig.session(session.id).deleted_at is None

@@ -251,7 +251,7 @@ def test_work_that_is_nowhere_else_is_not_removed(world: World) -> None:
     assert error["detail"].splitlines() == [
         "1 changed file: g.txt",
         "1 untracked file: new.txt",
-        f"1 commit on guarded that the upstream lacks: {made[:10]} Write g.txt",
+        f"1 unpushed commit on guarded: {made[:10]} Write g.txt",
     ]
     assert all(word in error["hint"] for word in ("--push", "--keep", "--bundle", "--force"))
     assert (tree / "new.txt").exists()

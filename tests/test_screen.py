@@ -296,15 +296,20 @@ async def test_removing_a_session_names_what_goes_and_no_keeps_it(rig: Rig) -> N
     async with shown(peopled(rig)) as screen:
         for answer in ("n", "escape", "enter", "q"):  # Enter says No unless one moved to the other button
             await screen.press("D")
-            await screen.sees("Nothing would be lost")
-            for words in ("Remove main?", "alpha/main", "data/projects/p.alpha/sessions", "kept for 7 days; u undoes"):
+            await screen.sees("No unsaved work")
+            for words in (
+                "Remove session main?",
+                "alpha/main",
+                "data/projects/p.alpha/sessions",
+                "kept for 7 days; u undoes",
+            ):
                 assert words in screen.text
             await screen.press(answer)
             assert screen.app.screen is screen.main
         assert rig.session("s.alpha.main").deleted_at is None
         assert not rig.relay.jobs.running()
         await screen.press("D")
-        await screen.sees("Nothing would be lost")
+        await screen.sees("No unsaved work")
         await screen.press("l", "enter")
         await screen.until(lambda: rig.session("s.alpha.main").deleted_at)
         await screen.sees("Removed main. Press u to restore it.")
@@ -317,7 +322,7 @@ async def test_removing_a_session_names_what_goes_and_no_keeps_it(rig: Rig) -> N
 async def test_removing_a_project_counts_what_goes(rig: Rig) -> None:
     async with shown(peopled(rig)) as screen:
         await screen.press("h", "j", "D")
-        await screen.sees("Remove alpha?")
+        await screen.sees("Remove project alpha?")
         for words in (
             "https://host.example/team/alpha.git",
             "sessions 3",
@@ -345,7 +350,7 @@ async def test_a_removal_that_fails_says_so_on_the_row_and_goes_on(rig: Rig) -> 
     async with shown(peopled(rig), (200, 36)) as screen:
         rig.engine.failures["remove"] = EngineError("The container cannot be removed", "device or resource busy")
         await screen.press("D")
-        await screen.sees("Nothing would be lost")
+        await screen.sees("No unsaved work")
         await screen.press("y")
         await screen.sees("The container cannot be removed: device or resource busy")
         rig.engine.failures.clear()

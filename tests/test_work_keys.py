@@ -191,7 +191,7 @@ async def test_the_guard_says_what_would_be_lost(rig: Rig, name: str, size: tupl
     async with shown(rig, size) as screen:
         await on_topic(screen)
         await screen.press("D")
-        await screen.sees("Looking at what would be lost")
+        await screen.sees("Checking for unsaved work")
         await screen.press("y")  # hands that know it must not lose work
         gate.set()
         await screen.sees("6 changed files")
@@ -232,12 +232,12 @@ async def test_unknown_counts_as_unsaved_and_can_be_kept(rig: Rig) -> None:
     async with shown(rig, (160, 45)) as screen:
         await on_topic(screen)
         await screen.press("D")
-        await screen.sees("? unknown, so it counts as unsaved: git was stopped: it took longer than 30 s")
+        await screen.sees("? unknown, treated as unsaved work: git was stopped: it took longer than 30 s")
         await screen.press("y")
-        await screen.sees("Work would be lost. r removes it all the same.")
+        await screen.sees("This session has unsaved work. Press r to remove it anyway.")
         assert isinstance(screen.app.screen, RemoveSessionDialog)
-        assert "k keep" in screen.text
-        assert "p push" not in screen.text.partition("k keep")[0][-40:]
+        assert "k save" in screen.text
+        assert "p push" not in screen.text.partition("k save")[0][-40:]
 
 
 def test_the_guard_names_by_kind_and_branch_and_says_what_is_safe() -> None:
@@ -250,7 +250,7 @@ def test_the_guard_names_by_kind_and_branch_and_says_what_is_safe() -> None:
         "  2 commits on old: the upstream has the same changes in 1234567",
     ):
         assert line in words.split("\n")
-    assert "Nothing would be lost" in format_unsaved_work(RemovalCheck(), Path("b")).plain
+    assert "No unsaved work" in format_unsaved_work(RemovalCheck(), Path("b")).plain
 
 
 # --- pushing, fetching, catching up ---
@@ -271,7 +271,7 @@ async def test_a_push_is_shown_before_it_goes_and_its_link_can_be_copied(rig: Ri
         await screen.press("enter")
         await screen.until(lambda: "Writing objects  50%" in screen.row("topic"))
         rig.way_out.gates["push"].set()
-        await screen.sees("The remote says: Create a pull request:")
+        await screen.sees("Reply of the remote: Create a pull request:")
         await screen.press("y")
         assert screen.app.clipboard == "https://host.example/team/alpha/pull/new/topic"
         await screen.press("enter")
@@ -285,8 +285,8 @@ async def test_a_push_that_would_be_rejected_is_not_offered(rig: Rig, key: str) 
     async with shown(rig, (160, 45)) as screen:
         await on_topic(screen)
         await screen.press("p")
-        await screen.sees("The remote has commits that the session lacks")
-        await screen.sees("M brings them in first")
+        await screen.sees("The remote has commits that the session does not have")
+        await screen.sees("Press M to merge or rebase them first")
         assert "y push" not in screen.text
         await screen.press(key)
         await screen.until(lambda: screen.app.screen is screen.main)
@@ -361,7 +361,7 @@ async def test_hostile_words_reach_no_line_raw(rig: Rig, size: tuple[int, int]) 
             (["]"], "on branch"),
             (["D"], "changed files"),
             (["escape", "p"], "(new there)"),
-            (["y"], "The remote says"),
+            (["y"], "Reply of the remote"),
             (["y"], "Copied"),
             (["escape", "f"], "Fetched "),
         ):
@@ -382,4 +382,4 @@ def test_dialogs_words_are_cleaned() -> None:
 
 def test_a_plan_with_nothing_to_send_says_so(rig: Rig) -> None:
     words = format_push_plan(replace(rig.way_out.plan, count=0, commits=(), new_branch=False)).plain
-    assert "none: the remote has them all" in words
+    assert "none: the remote has all of them" in words

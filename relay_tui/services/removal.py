@@ -175,28 +175,25 @@ def describe(guarded: RemovalCheck) -> list[str]:
 def _describe_risk(risk: Risk) -> str:
     if risk.hazard is RiskKind.UNKNOWN:
         return f"unknown: {risk.reason}"
-    summary = _SUMMARIES[risk.hazard](risk)
+    size = f", {format_size(risk.size)}" if risk.size is not None else ""
+    where = f" on {risk.branch}" if risk.branch else ""
+    summary = f"{risk.count} {risk_noun(risk)}{where}{size}"
     examples = list(risk.examples[:_MAX_EXAMPLES])
     if risk.count > len(examples) > 0:
         examples.append("…")
     return f"{summary}: {', '.join(examples)}" if examples else summary
 
 
-def _format_count(risk: Risk, one: str, more: str) -> str:
-    size = f", {format_size(risk.size)}" if risk.size is not None else ""
-    return f"{risk.count} {one if risk.count == 1 else more}{size}"
+def risk_noun(risk: Risk) -> str:
+    """Return the noun for a kind of unsaved work, singular or plural by its count."""
+    one, many = _NOUNS[risk.hazard]
+    return one if risk.count == 1 else many
 
 
-def _format_branch(risk: Risk) -> str:
-    return f" on {risk.branch}" if risk.branch else ""
-
-
-_SUMMARIES = {
-    RiskKind.DIRTY: lambda risk: _format_count(risk, "changed file", "changed files"),
-    RiskKind.UNTRACKED: lambda risk: _format_count(risk, "untracked file", "untracked files"),
-    RiskKind.IGNORED: lambda risk: _format_count(risk, "large ignored entry", "large ignored entries"),
-    RiskKind.STASHED: lambda risk: _format_count(risk, "stash", "stashes"),
-    RiskKind.UNPUSHED: lambda risk: (
-        f"{_format_count(risk, 'commit', 'commits')}{_format_branch(risk)} that the upstream lacks"
-    ),
+_NOUNS = {
+    RiskKind.DIRTY: ("changed file", "changed files"),
+    RiskKind.UNTRACKED: ("untracked file", "untracked files"),
+    RiskKind.IGNORED: ("large ignored file", "large ignored files"),
+    RiskKind.STASHED: ("stash", "stashes"),
+    RiskKind.UNPUSHED: ("unpushed commit", "unpushed commits"),
 }

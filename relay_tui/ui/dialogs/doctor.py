@@ -1,4 +1,4 @@
-"""What relay needs on this machine, each thing on its row as soon as it is known; below, what mends it."""
+"""Dialog with the checks of this machine: a row for each result, and below it the command that fixes it."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ _MARKS = {
     CheckStatus.ABSENT: "○-",
     CheckStatus.UNKNOWN: "◇?",
 }
-"""For terminals that can show them, and for those that cannot."""
+"""Marks for terminals with Unicode, and in ASCII."""
 
 _AROUND_ROWS = 9
-"""Lines of the box that hold no row: its frame, and the words of the one under the cursor."""
+"""Lines of the box besides the rows: its frame and the text of the row under the cursor."""
 
 
 def check_row(check: Check, found: CheckResult | None, *, ascii_only: bool) -> Row:
-    """A check as a row: what was found, or that it is still looked at."""
+    """Return the row of a check; `found` is None while the check runs."""
     if found is None:
         mark = "~" if ascii_only else "◌"
-        return Row(check.name, (cell(f"{mark} looking", "dim"), cell(clean(check.name), "dim"), Cell()))
+        return Row(check.name, (cell(f"{mark} checking", "dim"), cell(clean(check.name), "dim"), Cell()))
     tone = _TONES[found.verdict]
     mark = _MARKS[found.verdict][ascii_only]
     words = cell(clean(redact(found.found)), "dim" if tone == "dim" else "")
@@ -62,9 +62,9 @@ def check_row(check: Check, found: CheckResult | None, *, ascii_only: bool) -> R
 
 
 def format_result(found: CheckResult | None, *, ascii_only: bool) -> Content:
-    """A finding in full, and the command that mends it."""
+    """Return the full text of a result and the command that fixes it."""
     if found is None:
-        return Content.styled("Being looked at.", "$foreground-muted")
+        return Content.styled("Checking.", "$foreground-muted")
     parts = [Content.styled(clean(redact(found.found), limit=1200), TONES[_TONES[found.verdict]])]
     if found.fix and found.verdict is not CheckStatus.OK:
         arrow = "->" if ascii_only else "→"
@@ -73,18 +73,18 @@ def format_result(found: CheckResult | None, *, ascii_only: bool) -> Content:
 
 
 class DoctorScreen(ModalScreen[None]):
-    """Streams the findings; nothing moves but the words that come."""
+    """List of check results. Every row is there from the start, so none moves when a result arrives."""
 
     CSS_PATH = "doctor.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "again", "Look again"),
+        Binding("r", "again", "Check again"),
         Binding("y", "copy", "Copy the command"),
         Binding("escape", "dismiss(None)", "Close"),
         *(Binding(a.keys, "dismiss(None)", id=a.binding_id, show=False) for a in (BY_NAME["doctor"], BY_NAME["quit"])),
     ]
 
     class Found(Message):
-        """One result came; `round_` tells results of an earlier look apart."""
+        """Message: a check has a result. `round_` identifies the results of an earlier run."""
 
         def __init__(self, finding: CheckResult, round_: int) -> None:
             super().__init__()
@@ -92,7 +92,7 @@ class DoctorScreen(ModalScreen[None]):
             self.round = round_
 
     class Began(Message):
-        """It is known what there is to look at."""
+        """Message: the list of checks is known."""
 
         def __init__(self, checks: list[Check], round_: int) -> None:
             super().__init__()
@@ -109,24 +109,24 @@ class DoctorScreen(ModalScreen[None]):
         self._check_task = TaskContext()
 
     def compose(self) -> ComposeResult:
-        """The rows, then the one under the cursor in full."""
+        """Build the rows, then the full text of the row under the cursor."""
         with Vertical(classes="doctor") as box:
-            box.border_title = "What relay needs on this machine"
-            yield KeyedTable(COLUMNS, ascii=self._ascii_only, show_header=False, placeholder="Looking …", id="checks")
+            box.border_title = "Requirements on this machine"
+            yield KeyedTable(COLUMNS, ascii=self._ascii_only, show_header=False, placeholder="Checking …", id="checks")
             with VerticalScroll(id="finding", can_focus=False):
                 yield HangingIndent(id="words")
 
     def on_mount(self) -> None:
-        """Look at once."""
+        """Start the checks."""
         self.query_one(KeyedTable).focus()
         self.action_again()
 
     def on_unmount(self) -> None:
-        """End what is still looked at."""
+        """Cancel the checks."""
         self._check_task.cancel()
 
     def action_again(self) -> None:
-        """Look at everything anew."""
+        """Run all checks again."""
         self._check_task.cancel()
         self._check_task = TaskContext()
         self._round += 1
@@ -144,14 +144,14 @@ class DoctorScreen(ModalScreen[None]):
             return
 
     def _terminal(self) -> TerminalInfo:
-        """This very terminal, as it is drawn on."""
+        """Return the terminal that relay is drawn on."""
         colours = {"truecolor": 1 << 24, "256": 256, "standard": 16}.get(self.app.console.color_system or "", 0)
         size = self.app.size
         return replace(detect_terminal(), columns=size.width, lines=size.height, colours=colours)
 
     @on(Began)
     def began(self, message: Began) -> None:
-        """Every row is there from now on, so that none moves when its result comes."""
+        """Show a row for every check."""
         if message.round == self._round:
             self._checks = message.checks
             self.query_one(".doctor").styles.height = len(self._checks) + _AROUND_ROWS
@@ -159,14 +159,14 @@ class DoctorScreen(ModalScreen[None]):
 
     @on(Found)
     def found(self, message: Found) -> None:
-        """A result: on its row."""
+        """Show a result on its row."""
         if message.round == self._round:
             self._findings[message.finding.name] = message.finding
             self._draw()
 
     @on(KeyedTable.CursorMoved)
     def cursor_moved(self, _: KeyedTable.CursorMoved) -> None:
-        """Show this one in full."""
+        """Show the full text of the row under the cursor."""
         self._draw_words()
 
     def _draw(self) -> None:
@@ -174,9 +174,9 @@ class DoctorScreen(ModalScreen[None]):
         rows = [check_row(c, self._findings.get(c.name), ascii_only=self._ascii_only) for c in self._checks]
         table.set_rows(rows)
         left = len(self._checks) - len(self._findings)
-        told = f"{left} still looked at" if left else format_counts([*self._findings.values()])
+        status = f"{left} running" if left else format_counts([*self._findings.values()])
         box = self.query_one(".doctor")
-        box.border_subtitle = Content(f"{told}   r again   y copy   esc closes")
+        box.border_subtitle = Content(f"{status}   r again   y copy   esc closes")
         self._draw_words()
 
     def _draw_words(self) -> None:
@@ -186,10 +186,10 @@ class DoctorScreen(ModalScreen[None]):
             self.query_one("#words", HangingIndent).update(words)
 
     def action_copy(self) -> None:
-        """Put the command under the cursor on the clipboard of the terminal."""
+        """Copy the command under the cursor to the clipboard of the terminal."""
         found = self._findings.get(self.query_one(KeyedTable).cursor_key or "")
         if found is None or not found.fix or found.verdict is CheckStatus.OK:
-            self.notify("There is nothing to mend here.")
+            self.notify("Nothing to fix.")
             return
         self.app.copy_to_clipboard(clean(found.fix))
         self.notify(f"Copied: {clean(found.fix)}", markup=False)

@@ -19,7 +19,7 @@ from relay_tui.ui.presentation.formatting import format_hint
 
 
 class Field(Vertical):
-    """A label, a control, and under it one line kept free for what is wrong with it."""
+    """Label, control, and one line below for an error."""
 
     def __init__(self, name: str, label: str, control: Widget, below: Widget | None = None) -> None:
         super().__init__(id=f"field-{name}", classes="field")
@@ -28,7 +28,7 @@ class Field(Vertical):
         self._below = below
 
     def compose(self) -> ComposeResult:
-        """Label and control side by side, what belongs below the control, the mistake under them."""
+        """Build label and control side by side, then the widget below, then the error."""
         with Horizontal(classes="line"):
             yield Static(self._label, classes="label", markup=False)
             yield self._control
@@ -37,12 +37,12 @@ class Field(Vertical):
         yield Static("", classes="mistake", markup=False)
 
     def blame(self, words: str) -> None:
-        """Say what is wrong; '' for nothing."""
+        """Show an error; '' to clear it."""
         self.query_one(".mistake", Static).update(Content(clean(words, limit=200)))
 
 
 class Form(ModalScreen[str]):
-    """A modal form that answers an id or a text; an error stands beside the field it names, else at the foot."""
+    """Modal form whose result is an id or a text. An error is shown below its field, or at the foot of the form."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,15 +53,15 @@ class Form(ModalScreen[str]):
     ]
 
     sending = False
-    """Whether what was typed is being submitted: a second Enter is not a second wish."""
+    """Whether the form is being submitted. A second Enter does not submit it twice."""
 
     @property
     def left(self) -> bool:
-        """Whether the form was left, maybe while an answer was on its way."""
+        """Whether the form was closed, perhaps while it was being submitted."""
         return self not in self.app.screen_stack
 
     def action_leave(self) -> None:
-        """Leave once the form has been drawn: a Select that goes while it is being mounted ends the app."""
+        """Close the form once it has been drawn: a Select that is removed while it is being mounted ends the app."""
         self.call_after_refresh(self._leave)
 
     def _leave(self) -> None:
@@ -69,17 +69,17 @@ class Form(ModalScreen[str]):
             self.dismiss("")
 
     def fields(self) -> Iterable[Field]:
-        """Every field of the form."""
+        """Return every field of the form."""
         return self.query(Field)
 
     def clear_mistakes(self) -> None:
-        """Nothing is wrong any more."""
+        """Clear all errors."""
         for field in self.fields():
             field.blame("")
         self.query_one("#foot", Static).update("")
 
     def blame(self, error: RelayError) -> None:
-        """Say what is wrong beside the field that it is about."""
+        """Show an error below the field that it is about."""
         self.clear_mistakes()
         hint = format_hint(error.hint)
         words = f"{error.title}. {hint}" if hint else error.title

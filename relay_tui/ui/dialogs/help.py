@@ -1,4 +1,4 @@
-"""Every key, from the table of actions."""
+"""Help screen: every key, from the table of actions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relay_tui.ui.widgets.hanging_indent import HangingIndent
 
 
 class HelpScreen(ModalScreen[None]):
-    """The keys, grouped; all of them, or those of one screen."""
+    """Keys by group: all of them, or those of one screen."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -33,14 +33,14 @@ class HelpScreen(ModalScreen[None]):
         self._ascii_only = ascii_only
 
     def compose(self) -> ComposeResult:
-        """One line a key."""
+        """Build one line for each key."""
         with VerticalScroll(classes="box -help") as box:
             box.border_title = "Keys"
             box.border_subtitle = "esc closes"
             yield HangingIndent(self._content())
 
     def action_scroll(self, direction: str) -> None:
-        """j and k scroll here too."""
+        """Scroll with j and k."""
         box = self.query_one(VerticalScroll)
         (box.scroll_down if direction == "down" else box.scroll_up)(animate=False)
 

@@ -1,4 +1,4 @@
-"""What relay found and has no record of, and what is to become of it."""
+"""Dialog for orphaned clones and containers: those that relay has no record of."""
 
 from __future__ import annotations
 
@@ -10,70 +10,59 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from relay_tui.services.reconcile.planner import Step
 from relay_tui.text.sanitize import clean
+from relay_tui.ui.dialogs.confirm import AnswerDialog
 
-_MOST = 50  # lines; more are counted
+_MAX_LISTED = 50
 
 
-class OrphansDialog(ModalScreen[str]):
-    """Answers 'adopt', 'trash' or '' (leave all as it is, which is what Enter says at first)."""
+class OrphansDialog(AnswerDialog[str]):
+    """List of orphans. The result is 'adopt', 'trash', or '' to leave them alone."""
 
-    CSS_PATH = "dialogs.tcss"
+    first_focus = "leave"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "answer('adopt')", "Adopt"),
         Binding("t", "answer('trash')", "Trash"),
         Binding("n,escape,q", "answer('')", "Leave"),
-        Binding("left,h", "app.focus_previous", show=False),
-        Binding("right,l", "app.focus_next", show=False),
     ]
 
-    def __init__(self, strays: Sequence[Step]) -> None:
+    def __init__(self, orphans: Sequence[Step]) -> None:
         super().__init__()
-        self._strays = strays
+        self._orphans = orphans
 
     def compose(self) -> ComposeResult:
-        """What was found, then the three answers."""
+        """Build the list, then the three buttons."""
         with Vertical(classes="box -strays") as box:
-            box.border_title = Content("Found, and on no record")
+            box.border_title = Content("Orphaned clones and containers")
             with VerticalScroll(classes="body"):
-                yield Static(self._found(), markup=False)
+                yield Static(self._list(), markup=False)
             with Horizontal(classes="buttons"):
-                yield Button(_answer("n", "leave"), id="leave", compact=True)
-                yield Button(_answer("t", "trash"), id="trash", variant="error", compact=True)
-                yield Button(_answer("a", "adopt"), id="adopt", variant="primary", compact=True)
+                yield self.button("n", "leave", "leave")
+                yield self.button("t", "trash", "trash", "error")
+                yield self.button("a", "adopt", "adopt", "primary")
 
-    def _found(self) -> Content:
-        lines = [Content(clean(step.words)) for step in self._strays[:_MOST]]
-        if len(self._strays) > _MOST:
-            lines.append(Content(f"and {len(self._strays) - _MOST} more"))
+    def _list(self) -> Content:
+        lines = [Content(clean(step.words)) for step in self._orphans[:_MAX_LISTED]]
+        if len(self._orphans) > _MAX_LISTED:
+            lines.append(Content(f"and {len(self._orphans) - _MAX_LISTED} more"))
         lines.append(Content(""))
         lines.append(
             Content.styled(
-                "Adopting puts clones on record, with their containers. The trash keeps clones for a while; "
-                "containers are removed at once.",
+                "Adopt: create records for the clones and their containers. Trash: move the clones to the trash "
+                "and remove the containers at once.",
                 "$foreground-muted",
             )
         )
         return Content("\n").join(lines)
 
-    def on_mount(self) -> None:
-        """Nothing happens by a slip of the finger."""
-        self.query_one("#leave").focus()
-
     @on(Button.Pressed)
     def pressed(self, event: Button.Pressed) -> None:
-        """A button answers."""
+        """Answer with the button that was pressed."""
         self.dismiss("" if event.button.id == "leave" else event.button.id)
 
     def action_answer(self, answer: str) -> None:
-        """A key answers."""
+        """Answer with a key."""
         self.dismiss(answer)
-
-
-def _answer(key: str, words: str) -> Content:
-    """A button's words behind the key that presses it."""
-    return Content.assemble((key, "bold"), f" {words}")
