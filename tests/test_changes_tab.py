@@ -88,7 +88,7 @@ async def test_against_the_branch_point_and_the_upstream(pilot_work: Work) -> No
 
 async def test_nothing_changed_says_so_and_where_to_look_further() -> None:
     async with alone(Work()) as (app, pilot, _):
-        await until(pilot, lambda: "No changes: the files are as the last commit has them." in app.text)
+        await until(pilot, lambda: "No changes since the last commit." in app.text)
         app.tab.compare_with_next()
         await until(pilot, lambda: "No changes since the session left main." in app.text)
         app.tab.take_focus()
@@ -147,7 +147,7 @@ async def test_what_comes_late_for_another_session_is_dropped(pilot_work: Work) 
         app.tab.look_again()
         await until(pilot, lambda: look.calls.count("changes") == 2)
         app.tab.show(a_session("other"))
-        await until(pilot, lambda: "Looking at what changed" in app.text)
+        await until(pilot, lambda: "Checking for changes" in app.text)
         gate.set()
         await until(pilot, lambda: "No changes" in app.text)
         assert "4 files" not in app.text

@@ -161,7 +161,7 @@ async def test_a_filter_comes_takes_rows_and_goes_without_a_layout(
         await screen.pilot.pause()
         monkeypatch.setattr(Compositor, "reflow", counted)
         await screen.press("/")
-        await screen.sees("show only what contains")
+        await screen.sees("show only rows that contain")
         await screen.press("0", "7")
         await screen.until(lambda: not screen.row("work-03") and screen.row("work-07"), "one row")
         assert screen.lines[-1].strip() == "07"
@@ -216,7 +216,7 @@ async def test_a_letter_of_a_filter_draws_its_list_and_nothing_else(
 
     async with shown(rig) as screen:
         await screen.press("/")
-        await screen.sees("show only what contains")
+        await screen.sees("show only rows that contain")
         monkeypatch.setattr(Compositor, "update_widgets", noted)
         await screen.press("0")  # the row under the cursor stays
         await screen.sees("Sessions · 11 of 20")

@@ -133,7 +133,7 @@ def test_counts() -> None:
     broken = replace(MAIN, id="s2", state=SessionState.ERROR)
     job = Job("j", "s2", "Creating")
     told = [words for words, _ in status_bar.state_counts(world(MAIN, broken, jobs=(job,)))]
-    assert told == ["1 project", "2 sessions", "1 running", "1 failed", "1 at work"]
+    assert told == ["1 project", "2 sessions", "1 running", "1 failed", "1 job"]
     assert "1 running" not in [words for words, _ in status_bar.state_counts(world(MAIN, engine="down"))]
 
 

@@ -390,7 +390,7 @@ async def test_progress_is_on_the_row_and_c_cancels_it(rig: Rig) -> None:
         screen.main.select(project.id)
         await screen.sees("Receiving objects  42%  12.0 MiB at 3.5 MiB/s   c cancels it")
         assert "The first session is created when the clone is complete." in screen.text
-        assert "1 at work" in screen.status
+        assert "1 job" in screen.status
         await screen.until(lambda: " cancel " in screen.keys)
         await screen.press("c")
         await screen.until(lambda: "delta" not in screen.text)

@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     pass
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: '1 session', '3 sessions'."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def format_size(size: int) -> str:
     """Return a size in bytes in a few characters: '512 MiB', '1.5 GiB'."""
     value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]

@@ -202,7 +202,7 @@ def keys(here: Place, count: int) -> list[Work]:
             act(sessions, terminal, lambda: terminal.press("j"))
         for _ in range(count // 3):
             terminal.press("/")
-            wait_until(lambda: terminal.shows("show only what contains"))
+            wait_until(lambda: terminal.shows("show only rows that contain"))
             for letter in "7-05":
                 act(typed, terminal, partial(terminal.type, letter))
             act(cleared, terminal, lambda: terminal.press("Escape"))

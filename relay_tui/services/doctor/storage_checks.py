@@ -15,7 +15,7 @@ from relay_tui.ports import Store
 from relay_tui.ports.host import Host
 from relay_tui.services.doctor.results import CheckResult, broken, ok, unknown, warning
 from relay_tui.services.reconcile.planner import ASKS, Step, StepKind
-from relay_tui.text.format import format_size
+from relay_tui.text.format import format_size, plural
 
 _MIN_FREE = 64 << 20
 """Bytes: with less free space, no clone fits."""
@@ -100,9 +100,7 @@ def check_store(store: Store, data_dir: DataDir) -> CheckResult:
     projects, sessions = len(records.live_projects()), len(records.live_sessions())
     damaged = len(list(data_dir.root.glob(f"{data_dir.store.name}.corrupt-*"))) if data_dir.root.is_dir() else 0
     more = f"; {damaged} damaged {'copy' if damaged == 1 else 'copies'} kept from earlier" if damaged else ""
-    return ok(
-        "store", f"{_format_count(projects, 'project')}, {_format_count(sessions, 'session')}, every row readable{more}"
-    )
+    return ok("store", f"{plural(projects, 'project')}, {plural(sessions, 'session')}, every row readable{more}")
 
 
 def check_locks(host: Host, records: Records) -> CheckResult:
@@ -129,12 +127,12 @@ def check_orphans(plan: Callable[[], Sequence[Step]], unreachable: Callable[[], 
     due = [step for step in steps if step.act not in ASKS]
     if found_orphans:
         containers = sum(step.act is StepKind.UNKNOWN_CONTAINER for step in found_orphans)
-        kinds = [_format_count(containers, "container"), _format_count(len(found_orphans) - containers, "clone")]
+        kinds = [plural(containers, "container"), plural(len(found_orphans) - containers, "clone")]
         found = f"{' and '.join(kind for kind in kinds if kind[0] != '0')} without a record: {found_orphans[0].words}"
         return warning("orphans", found, "relay reconcile --adopt-unknown, or --trash-unknown")
     if due:
         listed = "; ".join(step.words for step in due[:3]) + ("; …" if len(due) > 3 else "")
-        return warning("orphans", f"{_format_count(len(due), 'step')} left to do: {listed}", "relay reconcile")
+        return warning("orphans", f"{plural(len(due), 'step')} left to do: {listed}", "relay reconcile")
     if unreachable():
         return unknown("orphans", "the engine does not answer, and there are sessions in it")
     return ok("orphans", "Records, clones and containers agree")
@@ -149,10 +147,6 @@ def _lock_name(key: str, records: Records) -> str:
 
 def _format_duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _format_count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _quoted(path: Path) -> str:

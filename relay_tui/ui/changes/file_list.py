@@ -150,7 +150,7 @@ def empty_text(changes: ChangeSet, base_branch: str) -> str:
     """What to say where nothing changed, and where to look further."""
     compare = f"{key_of('compare')} compares"
     if changes.against is DiffBase.HEAD:
-        return f"No changes: the files are as the last commit has them.\n\n{compare} with the branch point instead."
+        return f"No changes since the last commit.\n\n{compare} with the branch point instead."
     if changes.against is DiffBase.BRANCH_POINT:
         return f"No changes since the session left {clean(base_branch) or 'its base'}.\n\n{compare} with the upstream."
     return f"No changes: the files are as the upstream has them.\n\n{compare} with the last commit."

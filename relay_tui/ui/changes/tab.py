@@ -121,7 +121,7 @@ class ChangesTab(Vertical):
             self._asked += 1
             self._changes, self._shown = None, None
             self.files.set_rows([])
-            self._say("Looking at what changed …" if session else "")
+            self._say("Checking for changes …" if session else "")
         if fresh and session is not None and self.is_displayed:
             self._soon(self._look)
 
@@ -155,7 +155,7 @@ class ChangesTab(Vertical):
         self._asked += 1
         asked, against = self._asked, self._against
         if self._changes is None:
-            self._entitle(("Looking at what changed …", "dim"))
+            self._entitle(("Checking for changes …", "dim"))
         try:
             changes = await asyncio.to_thread(self._source.changes, session.id, against)
         except NotComparableError as error:
@@ -287,7 +287,7 @@ class ChangesTab(Vertical):
         """The hunk that is marked, as a patch has it, into the clipboard of the user's own terminal."""
         view = self.view
         if view.hunk < 0:
-            self.notify("There is no hunk here.", severity="warning")
+            self.notify("No hunk on this line.", severity="warning")
             return
         self.app.copy_to_clipboard(_CONTROLS.sub("", view.diff.hunk_text(view.hunk)))
         self.notify("Copied the hunk.")

@@ -1,1 +1,1 @@
-"""What opens over the panes: forms, questions, help."""
+"""Dialogs: forms, questions, help, the checks of this machine."""

@@ -1,4 +1,4 @@
-"""What is known of a session's clone, in a few cells for its row and in words for Info. Pure; all of it is cleaned."""
+"""Status of a session's clone as cells of its row and as fields of Info. All text is sanitized."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _files(facts: CloneStatus) -> tuple[str, str]:
         (facts.untracked, "untracked"),
     )
     words = ", ".join(f"{count} {what}" for count, what in counts if count)
-    return words or "as the last commit has them", "" if not facts.conflicted else "$text-error"
+    return words or "no changes", "" if not facts.conflicted else "$text-error"
 
 
 def _upstream(facts: CloneStatus) -> str:

@@ -48,7 +48,7 @@ def session_info(session: Session, world: AppState, relay: Relay, glyphs: Glyphs
         pairs.append(("exit code", str(session.exit_code), ""))
     about: Pairs = [
         ("branch", session.branch, ""),
-        ("begun at", session.base_branch if session.base_branch != session.branch else "", ""),
+        ("base branch", session.base_branch if session.base_branch != session.branch else "", ""),
         ("repository", project.source if project else "", ""),
         ("clone", session.work_dir, ""),
         ("container", session.container_id[:12] if session.runtime == DOCKER else "", ""),
@@ -133,21 +133,21 @@ def overview(world: AppState, relay: Relay) -> Content:
 def _strays(strays: Sequence[Step]) -> Content:
     if not strays:
         return Content("")
-    lines = [Content.styled("Found, and on no record", "bold $text-warning")]
+    lines = [Content.styled("Orphaned clones and containers", "bold $text-warning")]
     lines += [Content(f"  {clean(step.words)}") for step in strays[:8]]
     if len(strays) > 8:
         lines.append(Content(f"  and {len(strays) - 8} more"))
-    lines.append(Content.styled(f"{key_of('strays')} adopts them, or moves them away.", "$text-warning"))
+    lines.append(Content.styled(f"Press {key_of('strays')} to review them.", "$text-warning"))
     return _join(lines, "\n")
 
 
 def welcome(relay: Relay) -> str:
-    """What to do first, where there is nothing yet."""
+    """Return the first steps, for a list without projects."""
     return (
         "No projects yet.\n\n"
-        f"{key_of('new_project')}  adds a repository: give it a URL or a path.\n"
-        "relay clones it and starts a first session on its default branch.\n\n"
-        f"{key_of('help')}  shows every key.\n\nEverything is kept in {relay.data_dir.root}."
+        f"Press {key_of('new_project')} to add a repository by URL or path.\n"
+        "relay clones it and starts a session on its default branch.\n\n"
+        f"Press {key_of('help')} to see every key.\n\nAll data is stored in {relay.data_dir.root}."
     )
 
 

@@ -26,7 +26,7 @@ PROJECT_COLUMNS = (
 
 
 def project_state(project: Project, world: AppState, glyphs: Glyphs) -> StateCell:
-    """What a project's base clone is; the tone tells at a glance whether one of its sessions failed."""
+    """Return the state of a project's base clone. The tone also shows whether one of its sessions failed."""
     if project.id in world.jobs:
         return StateCell(glyphs.busy, world.jobs[project.id].title.split()[0].lower(), "busy")
     if project.clone_state is CloneState.READY:
@@ -41,7 +41,7 @@ def project_state(project: Project, world: AppState, glyphs: Glyphs) -> StateCel
 
 
 def project_row(project: Project, world: AppState, glyphs: Glyphs) -> Row:
-    """A project as a row; clone progress or error stands beside its name."""
+    """Return the row of a project, with the progress or the error of its clone beside the name."""
     state = project_state(project, world, glyphs)
     count = len(world.records.live_sessions(project.id))
     cells = (cell(state.glyph, state.tone), cell(clean(project.name)), cell(str(count) if count else "", "dim"))

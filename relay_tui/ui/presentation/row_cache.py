@@ -26,7 +26,7 @@ _NEVER = float("inf")
 
 
 class _Kept(NamedTuple):
-    """A row, what it was made from, when its age has to be told anew (seconds since 1970), what a filter looks in."""
+    """A row, its source, the time when its age changes (seconds since 1970), and the text that a filter searches."""
 
     made_from: _Made
     until: float

@@ -1,4 +1,4 @@
-"""From records to rows and words: pure functions, no widget, nothing drawn that was not cleaned."""
+"""Session rows as text. Pure functions; all text is sanitized."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StateCell(NamedTuple):
 
 
 def session_state(session: Session, world: AppState, glyphs: Glyphs) -> StateCell:
-    """What a session is; 'unknown' when no engine could tell, rather than what was once seen."""
+    """Return the state of a session; 'unknown' if its engine is unreachable, not the last state that was seen."""
     if session.id in world.jobs or session.state in {SessionState.STARTING, SessionState.REMOVING}:
         word = "removing" if session.state is SessionState.REMOVING else "starting"
         if session.id in world.jobs and world.jobs[session.id].title.startswith("Stopping"):
@@ -84,7 +84,7 @@ def session_row(
     figures: tuple[Cell, ...] | None = None,
     marked: bool = False,
 ) -> Row:
-    """A session as a row; what is under way or went wrong takes the place of branch, image and age.
+    """Return the row of a session. A running job or an error replaces branch, image and age.
 
     `figures`, where they are shown, stand in for the image.
     """
@@ -131,7 +131,7 @@ def _noted(shown: Cell, words: str) -> Cell:
 
 
 def format_job(job: Job) -> str:
-    """What a job is doing: stage, percent, throughput."""
+    """Return the progress of a job: stage, percent, throughput."""
     percent = f"{job.fraction:.0%}" if job.fraction is not None else ""
     return clean("  ".join(filter(None, (job.stage or job.title, percent, job.detail))))
 

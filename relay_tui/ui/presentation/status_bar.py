@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from relay_tui.domain.models import CloneState, SessionState
 from relay_tui.services.runtime_router import DOCKER
+from relay_tui.text.format import plural
 from relay_tui.text.sanitize import clean
 from relay_tui.ui.presentation.formatting import Glyphs, Tone
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def format_processes(status: EngineStatus, glyphs: Glyphs) -> str:
-    """What else sessions can run on, in few words; '' while it is not known."""
+    """Return a short text about process sessions; '' while it is unknown."""
     if status.state != "up":
         return ""
     return f" {glyphs.dot} processes {'not isolated' if 'not isolated' in status.words else 'in a sandbox'}"
 
 
 def format_engine(world: AppState, glyphs: Glyphs) -> tuple[str, Tone]:
-    """The engine's state in words, and their tone. Where every session is a process, nobody misses it."""
+    """Return the engine's state and its tone. An engine that is down is no error if every session is a process."""
     status, sessions = world.engine, world.records.live_sessions()
     if status.state == "up":
         return f"{glyphs.up} {clean(status.words, limit=60)}", "good"
@@ -35,7 +36,7 @@ def format_engine(world: AppState, glyphs: Glyphs) -> tuple[str, Tone]:
 
 
 def state_counts(world: AppState) -> Sequence[tuple[str, Tone]]:
-    """How many there are of what, the failed ones in their colour."""
+    """Return the numbers of projects, sessions and jobs, each with its tone."""
     sessions = world.records.live_sessions()
     down = world.engine.state == "down"
     known = [session for session in sessions if not down or session.runtime != DOCKER]
@@ -43,17 +44,13 @@ def state_counts(world: AppState) -> Sequence[tuple[str, Tone]]:
     failed = sum(session.state is SessionState.ERROR for session in sessions)
     failed += sum(project.clone_state is CloneState.ERROR for project in world.records.live_projects())
     words: list[tuple[str, Tone]] = [
-        (_many(len(world.records.live_projects()), "project"), ""),
-        (_many(len(sessions), "session"), ""),
+        (plural(len(world.records.live_projects()), "project"), ""),
+        (plural(len(sessions), "session"), ""),
     ]
     if not down or known:
         words.append((f"{running} running", "good" if running else "dim"))
     if failed:
         words.append((f"{failed} failed", "bad"))
     if world.jobs:
-        words.append((f"{len(world.jobs)} at work", "busy"))
+        words.append((plural(len(world.jobs), "job"), "busy"))
     return words
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Labels and their values as text that keeps its columns: what does not fit goes on below the value, not the label."""
+"""Labels and values as text: a value that is wrapped continues below the value, not below the label."""
 
 from __future__ import annotations
 

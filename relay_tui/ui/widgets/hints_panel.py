@@ -1,4 +1,4 @@
-"""The demo's panel: what to press, until it is dismissed."""
+"""Panel of the demo with the keys to press, until it is closed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relay_tui.ui.keys.actions import key_of
 
 
 class HintsPanel(Static):
-    """A few keys and what they do; one line where the terminal is low. esc or a click takes it away."""
+    """A few keys with their effects; one line if the terminal is low. Press esc or click to close it."""
 
     def __init__(self, words: str, hints: Sequence[tuple[str, str, str]], *, ascii_only: bool) -> None:
         super().__init__(id="hints", markup=False)
@@ -24,7 +24,7 @@ class HintsPanel(Static):
         self.border_subtitle = f"{key_of('back')} hides this"
 
     def on_resize(self, _: events.Resize) -> None:
-        """Fold the hints into the width there is, once the layout that it comes from is done."""
+        """Wrap the hints to the width, after the layout that changed it is done."""
         self.call_after_refresh(self._fold)
 
     def _fold(self) -> None:
@@ -33,16 +33,16 @@ class HintsPanel(Static):
             self.update(self._line() if low else self._block(self.size.width))
 
     def on_click(self) -> None:
-        """Gone."""
+        """Close the panel."""
         self.remove()
 
     def _line(self) -> Content:
-        """The keys with a word each."""
+        """Return the keys with one word each."""
         shown = [Content.assemble((keys, "bold $primary-lighten-1"), f" {brief}") for keys, brief, _ in self._hints]
         return Content(self._dot).join([Content.styled("demo", "bold"), *shown, Content(f"{key_of('back')} hides")])
 
     def _block(self, width: int) -> Content:
-        """What this is, and under it the keys in columns."""
+        """Return the introduction and, below it, the keys in columns."""
         gap = max(5, *(len(keys) + 2 for keys, _, _ in self._hints))
         room = max(len(words) for _, _, words in self._hints) + gap + 3
         columns = max(1, min(3, width // room))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class KeyBar(Static):
-    """The keys that mean something now, as many as fit, in their order of use; help always."""
+    """The keys that apply now, as many as fit, in the order of their use. Help is always among them."""
 
     def __init__(self, *, ascii_only: bool) -> None:
         super().__init__(id="keys", markup=False)
@@ -25,7 +25,7 @@ class KeyBar(Static):
         self._fitting: tuple[Action, ...] = ()
 
     def offer(self, actions: Sequence[Action]) -> None:
-        """Show these keys."""
+        """Show the keys of `actions`."""
         if tuple(actions) != self._offered:
             self._offered = tuple(actions)
             self._draw()
@@ -50,7 +50,7 @@ class KeyBar(Static):
         return cell_len(self._key(action)) + cell_len(action.label) + 3
 
     async def on_click(self, click: events.Click) -> None:
-        """A click on a key is the key."""
+        """Run the action whose key was clicked."""
         start = 0
         for action in self._fitting:
             start += self._width(action)

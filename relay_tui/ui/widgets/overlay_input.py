@@ -1,4 +1,4 @@
-"""A line to type in. It lies over the key bar, which shows through while nobody types."""
+"""Input that is drawn over the key bar while it is open."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class OverlayInput(Input):
-    """Opens and closes by being drawn anew: to swap two widgets would lay out the whole screen."""
+    """Input that opens and closes by a redraw: swapping two widgets would lay out the whole screen.
+
+    While it is closed, it draws the widget below it.
+    """
 
     DEFAULT_CSS = """
     OverlayInput {
@@ -32,17 +35,17 @@ class OverlayInput(Input):
     """
 
     virtual_size = Reactive(Size(0, 0))
-    """How far the text goes. It may scroll; it takes no other room for it, so no letter lays out the screen."""
+    """Width of the text. Assigning it lays out nothing here: a letter that is typed must not lay out the screen."""
 
     def __init__(self, under: KeyBar | OverlayInput, *, id: str, placeholder: str = "") -> None:  # noqa: A002
-        """`under` is what shows through: the key bar, or another such line over it."""
+        """`under` is the widget below: the key bar, or another such input."""
         super().__init__(id=id, placeholder=placeholder, compact=True)
         self._under = under
         self.can_focus = False
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes what is typed."""
+        """Whether the input is open."""
         return self.can_focus
 
     def show(self, shown: bool) -> None:
@@ -52,25 +55,25 @@ class OverlayInput(Input):
             self.refresh()
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """It looks the same with the focus: open, it has it."""
+        """Redraw nothing: an open input always has the focus."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Itself, or what is under it."""
+        """Return the lines of the input, or those of the widget below while it is closed."""
         return super().render_lines(crop) if self.is_open else self._under.render_lines(crop)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """A closed line has nothing to point at."""
+        """Ignore the mouse while closed."""
         if not self.is_open:
             event.prevent_default()
 
     async def on_click(self, event: events.Click) -> None:
-        """A click on a key is the key bar's."""
+        """Pass a click to the widget below while closed."""
         if not self.is_open:
             await self._under.on_click(event)
 
 
 class FilterInput(OverlayInput):
-    """What rows must contain."""
+    """Input for the text that rows must contain."""
 
     def __init__(self, keys: KeyBar) -> None:
-        super().__init__(keys, id="filter", placeholder="show only what contains")
+        super().__init__(keys, id="filter", placeholder="show only rows that contain")

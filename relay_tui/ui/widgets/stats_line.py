@@ -1,4 +1,4 @@
-"""What the selected session takes, beside the tabs of its detail."""
+"""Resource usage of the selected session, beside the tabs of the detail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StatsLine(Static):
-    """One line at the right; empty for what does not run."""
+    """One line at the right; empty for a session that does not run."""
 
     def __init__(self, *, ascii_only: bool) -> None:
         super().__init__(id="stats", markup=False)
@@ -27,12 +27,12 @@ class StatsLine(Static):
         self._line = Content("")
 
     def show(self, history: Sequence[Stats] | None, trouble: RelayError | None = None) -> None:
-        """Show the last readings; [] while the first one has not come, None for what is not read at all."""
+        """Show the last readings; [] before the first reading, None for a session that is not measured."""
         self._history, self._trouble = history, trouble
         self._draw()
 
     def on_resize(self) -> None:
-        """As much as there is room for."""
+        """Fit the line to the new width."""
         self._draw()
 
     def _draw(self) -> None:

@@ -1,4 +1,4 @@
-"""Panes with words in their frame."""
+"""Panes with a title and a subtitle in their frame."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from textual.widget import Widget
 
 
 class TitledBorder(Widget):
-    """Says what it is above and below; to say something else draws that line of the frame, not all that is in it."""
+    """Widget whose titles are changed by drawing one line of the frame, not all of its content."""
 
-    _edge: int | None = None  # the line that is all there is to draw; None: not so
+    _edge: int | None = None  # the only line to be drawn; None: all that changed
 
     def say_above(self, words: Content) -> None:
-        """Put words into the upper line of the frame."""
+        """Set the title in the upper line of the frame."""
         self._edge = 0
         try:
             self.border_title = words
@@ -24,7 +24,7 @@ class TitledBorder(Widget):
             self._edge = None
 
     def say_below(self, words: Content) -> None:
-        """Put words into the lower line of the frame."""
+        """Set the subtitle in the lower line of the frame."""
         self._edge = self.outer_size.height - 1
         try:
             self.border_subtitle = words
@@ -32,7 +32,7 @@ class TitledBorder(Widget):
             self._edge = None
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """Draw anew, from now on or a line of the frame."""
+        """Redraw `regions`, or only the line of the frame that is being changed."""
         if self._edge is not None:
             line = Region(0, self._edge, self.outer_size.width, 1)
             regions = (line.translate(-self.content_offset),)
@@ -40,4 +40,4 @@ class TitledBorder(Widget):
 
 
 class TitledContainer(TitledBorder, Vertical):
-    """One below the other, in a frame."""
+    """Widgets one below the other, in a frame."""
