@@ -69,7 +69,7 @@ class RemovalController(Controller):
 
         check = partial(context.relay.removal.check_unsaved, session.id)
         plain = context.glyphs is ASCII
-        dialog = RemoveSessionDialog(f"Remove {session.name}?", removed, check, bundle=bundle, plain=plain)
+        dialog = RemoveSessionDialog(f"Remove session {session.name}?", removed, check, bundle=bundle, plain=plain)
         context.ask(dialog, save_or_remove)
 
     def _remove_project(self, project: Project) -> None:
@@ -92,7 +92,7 @@ class RemovalController(Controller):
         from relay_tui.ui.dialogs.remove_session import RemoveSessionDialog  # the first paint needs no dialog
 
         dialog = RemoveSessionDialog(
-            f"Remove {project.name}?",
+            f"Remove project {project.name}?",
             [(label, clean_block(value)) for label, value in removed],
             partial(context.relay.removal.guard_project, project.id),
             plain=context.glyphs is ASCII,
