@@ -89,7 +89,7 @@ def test_from_nothing_to_two_sessions_and_back(
     branches = ("main", "feature/login", "feature/logout", "fix/typo")
     make_repository(tmp_path / "served/demo.git", branches=branches, bare=True, files={"big": os.urandom(400_000)})
     screen = open_screen(160, 45)
-    screen.wait_for("N +adds a repository")
+    screen.wait_for("Press N to add a repository")
     screen.wait_for("0 projects")
 
     with http_server(tmp_path / "served", username="ada", password=SECRET, hold_after=100_000) as server:
@@ -153,7 +153,7 @@ def test_from_nothing_to_two_sessions_and_back(
     screen.wait_for("containers +1")
     screen.press("y")
     screen.wait_for("0 projects")
-    screen.wait_for("N +adds a repository")
+    screen.wait_for("Press N to add a repository")
     screen.press("q")
     assert screen.wait_end() == 0
     _nothing_left(relay, with_engine)
@@ -171,7 +171,7 @@ def test_small_old_terminal_without_unicode(
         text = "\n".join(screen.lines())
         assert text.isascii(), sorted(set(re.findall(r"[^\x00-\x7f]", text)))
 
-    screen.wait_for("N +adds a repository")
+    screen.wait_for("Press N to add a repository")
     only_ascii()
     _add_project(screen, str(source), IMAGE)
     screen.wait_for(r"\* running +main")
@@ -193,7 +193,7 @@ def test_small_old_terminal_without_unicode(
     screen.wait_for("No unsaved work")
     only_ascii()
     screen.press("y")
-    screen.wait_for("N +adds a repository")
+    screen.wait_for("Press N to add a repository")
     screen.press("q")
     assert screen.wait_end() == 0
     _nothing_left(relay, with_engine)
@@ -217,7 +217,7 @@ def cloning(relay: InstalledRelay, open_screen: Open, tmp_path: Path) -> Iterato
     make_repository(tmp_path / "served/demo.git", bare=True, files={"big": os.urandom(400_000)})
     with http_server(tmp_path / "served", hold_after=100_000) as server:
         screen = open_screen(120, 36, DOCKER_HOST="unix:///nonexistent")
-        screen.wait_for("N +adds a repository")
+        screen.wait_for("Press N to add a repository")
         _add_project(screen, f"{server.url}/demo.git")
         assert server.holding.wait(20)
         [row] = relay.run("project", "list", "--json").rows

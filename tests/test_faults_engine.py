@@ -189,7 +189,7 @@ def test_git_server_that_dies_in_the_middle_of_a_clone(
     ):
         source = f"http://127.0.0.1:{line.port}/demo.git"
         screen = open_screen()
-        screen.wait_for("N +adds a repository")
+        screen.wait_for("Press N to add a repository")
         process = relay.begin("project", "add", source, "--image", IMAGE, "--json")
         assert server.holding.wait(20)
         screen.wait_for("demo", timeout=2)

@@ -60,7 +60,7 @@ def peopled(rig: Rig) -> Rig:
 
 async def test_an_empty_data_dir_says_what_to_do_first(rig: Rig) -> None:
     async with shown(rig) as screen:
-        await screen.sees("N  adds a repository")
+        await screen.sees("Press N to add a repository")
         await screen.same_as("empty")
         await screen.press("n")  # there is nothing a session could be of: the form for a project
         await screen.sees("New project")
