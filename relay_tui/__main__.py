@@ -1,4 +1,4 @@
-"""The command `relay`: without a subcommand the screen, else the command line."""
+"""Entry point of the command `relay`: the screen without arguments, else the command line."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 
 
 def main() -> None:
-    """Entry point. The command line's library is not even imported on the way to the screen."""
+    """Run relay. The screen's start does not import the command line's library."""
     arguments = sys.argv[1:]
     if not arguments and "_RELAY_COMPLETE" not in os.environ and sys.stdin.isatty() and sys.stdout.isatty():
-        gc.disable()  # until the first paint: what is made on the way to it stays
+        gc.disable()  # until the first paint: objects that are created before it are kept
         from relay_tui.cli.tui import run_tui
 
         sys.exit(run_tui(None))

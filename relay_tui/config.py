@@ -1,4 +1,4 @@
-"""config.toml: defaults and profiles. A key that relay does not know is refused, never ignored in silence."""
+"""Read config.toml: defaults and profiles. An unknown key is an error."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A named recipe for a session's container. What it leaves out keeps the hardened default."""
+    """Named settings for a session's container. Omitted settings keep the hardened default."""
 
     name: str
     image: str = ""
-    """'' takes the project's image, else the configured one."""
+    """'' means the project's image, else the configured one."""
     command: tuple[str, ...] = ()
-    """What runs; () keeps the container alive and idle. Written as a string it is given to `sh -c`."""
+    """Main process; () keeps the container idle. A string in the file runs in `sh -c`."""
     tty: bool = True
     """Whether the command gets a terminal."""
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     user: str = "host"
-    """'host' (the uid:gid relay runs as), 'image' (the image's own), or a name, uid or uid:gid."""
+    """'host' (relay's uid:gid), 'image' (the image's user), or a name, uid or uid:gid."""
     cpus: float | None = None
     memory: int | None = None
-    """Bytes; written as a number or like '4g'."""
+    """Bytes. The file has a number or a size like '4g'."""
     pids: int = 4096
     network: str = "bridge"
     capabilities: tuple[str, ...] = ()
-    """Capabilities given back, of which none are left by default."""
+    """Capabilities to add. The default is none."""
     runtime: str = ""
-    """'docker', 'process' or 'auto'; '' takes the project's, else the configured one."""
+    """'docker', 'process' or 'auto'; '' means the project's, else the configured one."""
     readable: tuple[str, ...] = ()
-    """Paths like '~/.cargo' that a process may read though its sandbox hides the home they are in."""
+    """Paths like '~/.cargo' that a process may read although its sandbox hides the home."""
     new_privileges: bool = False
     """Whether programs in the container may gain privileges (setuid, sudo)."""
 
@@ -54,30 +54,30 @@ DEFAULT_PROFILE = Profile(name="default")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole configuration; `path` is where it was, or would be, read from."""
+    """Complete configuration. `path` is the file's path, even if the file does not exist."""
 
     path: Path
     image: str = DEFAULT_IMAGE
     profile: str = DEFAULT_PROFILE.name
     runtime: str = "auto"
-    """What sessions run on: 'docker' (the engine), 'process', or 'auto': the engine when it answers, else a process."""
+    """Runtime of sessions: 'docker' (the engine), 'process', or 'auto': the engine if it answers, else a process."""
     glyphs: str = "auto"
-    """'unicode', 'ascii', or 'auto': by the locale."""
+    """'unicode', 'ascii', or 'auto' (by the locale)."""
     theme: str = ""
     trash_days: float = 7.0
-    """Days that the trash keeps what was removed."""
+    """Days that the trash keeps removed clones."""
     trash_share: float = 0.1
-    """The share of the disk that the trash may take before relay asks for a purge."""
+    """Share of the disk that the trash may use before relay asks for a purge."""
     log_lines: int = 100_000
-    """Lines of a log that the screen keeps."""
+    """Maximum lines of a log on the screen."""
     log_bytes: int = 64 << 20
-    """Bytes of a log that the screen keeps; written as a number or like '64m'."""
+    """Maximum bytes of a log on the screen. The file has a number or a size like '64m'."""
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Keys of the screen's actions, by the action's name, where they are others than relay's own."""
+    """Changed keys of the screen's actions, by the action's name."""
     profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({"default": DEFAULT_PROFILE}))
 
     def find_profile(self, name: str) -> Profile:
-        """The profile called `name`; '' is the configured default. Raises InvalidInputError, field 'profile'."""
+        """Return the profile `name`; '' is the configured default. Raises InvalidInputError, field 'profile'."""
         found = self.profiles.get(name or self.profile)
         if found is None:
             known = ", ".join(sorted(self.profiles))
@@ -88,15 +88,15 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """Read `path`; a file that is not there means all defaults. Raises ConfigError, naming file and key."""
+    """Read `path`. A missing file means all defaults. Raises ConfigError, naming file and key."""
     try:
         text = _read(path)
     except FileNotFoundError:
         return Config(path=path)
     except OSError as error:
         why = error.strerror or str(error)
-        hint = f"ls -l {shlex.quote(str(path))} shows whose it is; $RELAY_CONFIG names another."
-        raise ConfigError(f"{path} cannot be read", f"{why[:1].lower()}{why[1:]}", hint) from error
+        hint = f"ls -l {shlex.quote(str(path))} shows the owner; $RELAY_CONFIG names another file."
+        raise ConfigError(f"Cannot read {path}", f"{why[:1].lower()}{why[1:]}", hint) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise _broken(path, line, "it is not UTF-8 text") from error
@@ -113,18 +113,18 @@ def load(path: Path) -> Config:
 
 
 def _read(path: Path) -> str:
-    """The text of a file. A pipe, which would keep its reader waiting, is refused."""
+    """Return the text of a file. Raises OSError for a pipe, which would block."""
     if stat.S_ISFIFO(path.stat().st_mode):
         raise OSError("it is a pipe, not a file")
     return path.read_text(encoding="utf-8")
 
 
 def _broken(path: Path, line: int, why: str) -> ConfigError:
-    return ConfigError(f"{path}, line {line}, is not TOML", why, "Mend the file, or move it away.")
+    return ConfigError(f"{path}, line {line}, is not TOML", why, "Fix the file, or move it away.")
 
 
 class _ConfigParser:
-    """Checks a parsed document key by key; every complaint names the file, the line and the key."""
+    """Check a parsed document key by key. Every error names the file, the line and the key."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
@@ -134,20 +134,20 @@ class _ConfigParser:
         self._known(document, "", set(Config.__dataclass_fields__) - {"path"})
         tables = document.get("profiles", {})
         if not isinstance(tables, dict):
-            raise self._wrong("profiles", "must be tables, like [profiles.node]")
+            raise self._error("profiles", "must be tables, like [profiles.node]")
         profiles = {"default": DEFAULT_PROFILE}
         for name, table in tables.items():
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", name):
-                raise self._wrong(f"profiles.{name}", "is not a usable name (letters, digits, '.', '_', '-')")
+                raise self._error(f"profiles.{name}", "is not a usable name (letters, digits, '.', '_', '-')")
             if not isinstance(table, dict):
-                raise self._wrong(f"profiles.{name}", "must be a table")
+                raise self._error(f"profiles.{name}", "must be a table")
             profiles[name] = self._profile(name, table)
         glyphs = self._text(document, "", "glyphs", "auto")
         if glyphs not in {"auto", "unicode", "ascii"}:
-            raise self._wrong("glyphs", "must be 'auto', 'unicode' or 'ascii'")
+            raise self._error("glyphs", "must be 'auto', 'unicode' or 'ascii'")
         chosen = self._text(document, "", "profile", "default")
         if chosen not in profiles:
-            raise self._wrong("profile", f"names '{chosen}', but there is no [profiles.{chosen}]")
+            raise self._error("profile", f"names '{chosen}', but there is no [profiles.{chosen}]")
         return Config(
             path=self._path,
             image=self._text(document, "", "image", DEFAULT_IMAGE),
@@ -164,9 +164,9 @@ class _ConfigParser:
         )
 
     def _keys(self, table: object) -> Mapping[str, str]:
-        """Which actions there are, the screen knows."""
+        """Read the table of keys. The screen checks the action names."""
         if not isinstance(table, dict):
-            raise self._wrong("keys", "must be a table, [keys]")
+            raise self._error("keys", "must be a table, [keys]")
         return MappingProxyType({name: self._text(table, "keys.", name, "") for name in table})
 
     def _profile(self, name: str, table: Mapping[str, object]) -> Profile:
@@ -189,42 +189,42 @@ class _ConfigParser:
             new_privileges=self._flag(table, where, "new_privileges", False),
         )
 
-    def _wrong(self, key: str, why: str, detail: str = "", hint: str = "") -> ConfigError:
+    def _error(self, key: str, why: str, detail: str = "", hint: str = "") -> ConfigError:
         number = _line_of(self._lines, key)
-        if not detail and number and ".env" not in key:  # a variable's value may be a secret
-            detail = f"It says: {self._lines[number - 1].strip()}"
+        if not detail and number and ".env" not in key:  # the value of a variable may be a secret
+            detail = f"The line is: {self._lines[number - 1].strip()}"
         place = f"{self._path}, line {number}" if number else str(self._path)
-        return ConfigError(f"{place}: {key} {why}", detail, hint or "Mend the file; the README lists every key.")
+        return ConfigError(f"{place}: {key} {why}", detail, hint or "Fix the file; see the README for all keys.")
 
     def _known(self, table: Mapping[str, object], where: str, known: set[str]) -> None:
         for key in table:
             if key not in known:
                 like = difflib.get_close_matches(key, known, 1)
-                hint = f"Write it as {like[0]}, or take it out." if like else "Take it out."
-                raise self._wrong(where + key, "is not a key relay knows", f"Known: {', '.join(sorted(known))}", hint)
+                hint = f"Change it to {like[0]}, or remove it." if like else "Remove it."
+                raise self._error(where + key, "is not a known key", f"Known: {', '.join(sorted(known))}", hint)
 
     def _text(self, table: Mapping[str, object], where: str, key: str, default: str) -> str:
         value = table.get(key, default)
         if not isinstance(value, str) or any(ord(character) < 32 for character in value):
-            raise self._wrong(where + key, "must be a string on one line")
+            raise self._error(where + key, "must be a string on one line")
         return value
 
     def _runtime(self, table: Mapping[str, object], where: str, default: str) -> str:
         value = self._text(table, where, "runtime", default)
         if value not in {"auto", "docker", "process", default}:
-            raise self._wrong(where + "runtime", "must be 'auto', 'docker' or 'process'")
+            raise self._error(where + "runtime", "must be 'auto', 'docker' or 'process'")
         return value
 
     def _number(self, table: Mapping[str, object], key: str, default: float, least: float, most: float) -> float:
         value = table.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            raise self._wrong(key, f"must be a number from {least:g} to {most:g}")
+            raise self._error(key, f"must be a number from {least:g} to {most:g}")
         return float(value)
 
     def _flag(self, table: Mapping[str, object], where: str, key: str, default: bool) -> bool:
         value = table.get(key, default)
         if not isinstance(value, bool):
-            raise self._wrong(where + key, "must be true or false")
+            raise self._error(where + key, "must be true or false")
         return value
 
     def _command(self, table: Mapping[str, object], where: str) -> tuple[str, ...]:
@@ -233,18 +233,18 @@ class _ConfigParser:
             return ("/bin/sh", "-c", value) if value.strip() else ()
         if isinstance(value, list) and all(isinstance(word, str) for word in value):
             return tuple(value)
-        raise self._wrong(where + "command", "must be a string (for sh -c) or a list of strings")
+        raise self._error(where + "command", "must be a string (for sh -c) or a list of strings")
 
     def _env(self, table: Mapping[str, object], where: str) -> Mapping[str, str]:
         value = table.get("env", {})
         if not isinstance(value, dict):
-            raise self._wrong(where + "env", 'must be a table, like { CI = "1" }')
+            raise self._error(where + "env", 'must be a table, like { CI = "1" }')
         result: dict[str, str] = {}
         for key, item in value.items():
             if not key or "=" in key or "\0" in key:
-                raise self._wrong(f"{where}env.{key}", "is not a usable variable name")
+                raise self._error(f"{where}env.{key}", "is not a usable variable name")
             if isinstance(item, bool) or not isinstance(item, str | int | float):
-                raise self._wrong(f"{where}env.{key}", "must be a string or a number")
+                raise self._error(f"{where}env.{key}", "must be a string or a number")
             result[key] = str(item)
         return MappingProxyType(result)
 
@@ -253,7 +253,7 @@ class _ConfigParser:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0.01 <= value <= 4096:
-            raise self._wrong(where + "cpus", "must be a number of CPUs, 0.01 or more")
+            raise self._error(where + "cpus", "must be a number of CPUs, 0.01 or more")
         return float(value)
 
     def _memory(self, table: Mapping[str, object], where: str) -> int | None:
@@ -263,42 +263,42 @@ class _ConfigParser:
         value = table.get(key, default)
         size = parse_size(value) if isinstance(value, str) else value
         if isinstance(size, bool) or not isinstance(size, int) or size < least:
-            raise self._wrong(where + key, f"must be a size like '4g' or '512m', {least >> 20}m or more")
+            raise self._error(where + key, f"must be a size like '4g' or '512m', {least >> 20}m or more")
         return size
 
     def _count(self, table: Mapping[str, object], where: str, key: str, default: int, least: int) -> int:
         value = table.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self._wrong(where + key, f"must be a whole number, {least} or more")
+            raise self._error(where + key, f"must be a whole number, {least} or more")
         return value
 
     def _capabilities(self, table: Mapping[str, object], where: str) -> tuple[str, ...]:
         value = table.get("capabilities", [])
         if not isinstance(value, list) or not all(isinstance(n, str) and re.fullmatch(r"[A-Z_]+", n) for n in value):
-            raise self._wrong(where + "capabilities", 'must be a list of names, like ["NET_BIND_SERVICE"]')
+            raise self._error(where + "capabilities", 'must be a list of names, like ["NET_BIND_SERVICE"]')
         return tuple(value)
 
     def _readable(self, table: Mapping[str, object], where: str) -> tuple[str, ...]:
         value = table.get("readable", [])
         if not isinstance(value, list) or not all(isinstance(path, str) and _PATH.fullmatch(path) for path in value):
-            raise self._wrong(where + "readable", 'must be a list of paths that begin with ~/ or /, like ["~/.cargo"]')
+            raise self._error(where + "readable", 'must be a list of paths that begin with ~/ or /, like ["~/.cargo"]')
         if value:
             from relay_tui.sandbox_policy import exposes_hidden
 
             for path in value:
-                if opened := exposes_hidden(path):
-                    raise self._wrong(where + "readable", f"would open {opened} to sessions, by '{path}'")
+                if exposed := exposes_hidden(path):
+                    raise self._error(where + "readable", f"would expose {exposed} to sessions, by '{path}'")
         return tuple(value)
 
 
 def parse_size(text: str) -> int | None:
-    """Bytes of a size like '512m', '4 GiB' or '1.5g' (powers of 1024); None if it is not one."""
+    """Return the bytes of a size like '512m', '4 GiB' or '1.5g' (powers of 1024); None if it is not a size."""
     match = _SIZE.fullmatch(text.strip())
     return int(float(match[1]) * _UNITS[match[2].lower()]) if match else None
 
 
 def _line_of(lines: Sequence[str], key: str) -> int:
-    """The number of the line that writes a key, as 'profiles.node.cpus', or its table; 0 if it is not to be seen."""
+    """Return the number of the line that sets a key like 'profiles.node.cpus', or of its table; 0 if not found."""
     table, best = "", 0
     for number, line in enumerate(lines, 1):
         words = line.split("#")[0].strip()
@@ -317,5 +317,5 @@ def _line_of(lines: Sequence[str], key: str) -> int:
 
 
 def _bare(name: str) -> str:
-    """A dotted key without quotes and spaces."""
+    """Return a dotted key without quotes and spaces."""
     return ".".join(part.strip().strip("\"'") for part in name.split("."))

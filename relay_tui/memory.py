@@ -1,4 +1,4 @@
-"""Memory that is free, and that the allocator keeps for itself."""
+"""Limit and release the memory that the C allocator keeps."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _ARENA_MAX = -8  # M_ARENA_MAX of malloc.h
 
 
 def limit_malloc_arenas() -> None:
-    """Let threads that are started from now on allocate where the first one does, where the C library can do that.
+    """Make all threads use one malloc arena, if the C library supports it.
 
-    Only one of them runs at a time, yet each would keep a heap of its own.
+    Python runs one thread at a time, but each thread would keep an arena of its own.
     """
-    import ctypes  # the first paint needs none
+    import ctypes  # not imported before the first paint
 
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def release_free_memory() -> None:
-    """Have it returned to the system, in the background; where the C library cannot do that, it stays."""
-    threading.Thread(target=_trim, name="give memory back", daemon=True).start()
+    """Return free memory to the system in the background, if the C library supports it."""
+    threading.Thread(target=_trim, name="release memory", daemon=True).start()
 
 
 def _trim() -> None:

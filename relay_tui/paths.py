@@ -1,4 +1,4 @@
-"""Where things lie: the data dir's layout, the config file, relay's own log."""
+"""Paths: layout of the data directory, configuration file, relay's own log."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ def _xdg(variable: str, fallback: str) -> Path:
 
 
 def default_data_dir() -> Path:
-    """`$RELAY_DATA_DIR`, else the XDG data directory + `/relay`."""
+    """Return `$RELAY_DATA_DIR`, else the XDG data directory + `/relay`."""
     chosen = os.environ.get("RELAY_DATA_DIR", "")
     return Path(chosen).expanduser().absolute() if chosen else _xdg("XDG_DATA_HOME", ".local/share") / "relay"
 
 
 def config_file() -> Path:
-    """`$RELAY_CONFIG`, else the XDG config directory + `/relay/config.toml`."""
+    """Return `$RELAY_CONFIG`, else the XDG config directory + `/relay/config.toml`."""
     chosen = os.environ.get("RELAY_CONFIG", "")
     return Path(chosen).expanduser().absolute() if chosen else _xdg("XDG_CONFIG_HOME", ".config") / "relay/config.toml"
 
 
 def log_file() -> Path:
-    """relay's own log: the XDG state directory + `/relay/relay.log`."""
+    """Return the path of relay's own log: the XDG state directory + `/relay/relay.log`."""
     return _xdg("XDG_STATE_HOME", ".local/state") / "relay/relay.log"
 
 
 def demo_home() -> Path:
-    """Where demos have their throw-away directories: the XDG state directory + `/relay/demo`."""
+    """Return the parent of the demos' temporary directories: the XDG state directory + `/relay/demo`."""
     return _xdg("XDG_STATE_HOME", ".local/state") / "relay/demo"
 
 
 @dataclass(frozen=True, slots=True)
 class DataDir:
-    """The layout of one data dir; every path is below `root`, which is absolute."""
+    """Layout of one data directory. `root` is absolute."""
 
     root: Path
 
     @property
     def store(self) -> Path:
-        """The TinyDB file."""
+        """TinyDB file."""
         return self.root / "store.json"
 
     @property
     def locks(self) -> Path:
-        """One lock file for each project or session being worked on."""
+        """Lock files, one for each project or session with a running operation."""
         return self.root / "locks"
 
     @property
@@ -59,7 +59,7 @@ class DataDir:
 
     @property
     def cache(self) -> Path:
-        """What can be thrown away at any time."""
+        """Files that can be deleted at any time."""
         return self.root / "cache"
 
     @property
@@ -69,46 +69,46 @@ class DataDir:
 
     @property
     def not_isolated(self) -> Path:
-        """Is there once somebody agreed to run sessions without a sandbox."""
+        """Marker file: exists once the user agreed to sessions without a sandbox."""
         return self.root / "not-isolated"
 
     @property
     def processes(self) -> Path:
-        """Sessions that run as processes: what runs, their logs and homes, one directory each."""
+        """Process sessions: state, log and home, one directory each."""
         return self.root / "processes"
 
     @property
     def saved_logs(self) -> Path:
-        """Logs that somebody saved from the screen."""
+        """Logs that the user saved from the screen."""
         return self.root / "logs"
 
     def project(self, project_id: str) -> Path:
-        """A project's directory."""
+        """Return a project's directory."""
         return self.root / "projects" / project_id
 
     def base(self, project_id: str) -> Path:
-        """A project's bare base clone."""
+        """Return a project's bare base clone."""
         return self.project(project_id) / "base.git"
 
     def session(self, project_id: str, session_id: str) -> Path:
-        """A session's clone."""
+        """Return a session's clone."""
         return self.project(project_id) / "sessions" / session_id
 
-    def eye(self, project_id: str, session_id: str) -> Path:
-        """The host-only git directory through which the host looks at a session's clone; never mounted."""
+    def shadow_repo(self, project_id: str, session_id: str) -> Path:
+        """Return the shadow repository of a session's clone: used by the host only, never mounted."""
         return self.project(project_id) / "eyes" / f"{session_id}.git"
 
     def prepare(self) -> None:
-        """Make the data dir, readable by its owner alone. Raises FileSystemError."""
+        """Create the data directory with mode 0700. Raises FileSystemError."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.root.stat().st_mode & 0o777 != 0o700:
-                self.root.chmod(0o700)  # only then: the file system may be read-only
+                self.root.chmod(0o700)  # only if needed: the file system may be read-only
             for directory in (self.locks, self.tmp, self.cache, self.trash, self.processes, self.root / "projects"):
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise FileSystemError(
-                f"The data directory {self.root} cannot be used",
+                f"Cannot use the data directory {self.root}",
                 f"{error.strerror}: {error.filename}",
-                "Choose another with --data-dir or $RELAY_DATA_DIR.",
+                "Choose another directory with --data-dir or $RELAY_DATA_DIR.",
             ) from error

@@ -1,4 +1,4 @@
-"""What a session's sandbox hides of this machine, and whether a path that it is to show would open any of it."""
+"""Paths that the sandbox of a process session hides, and a check that a visible path exposes none of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from relay_tui.paths import config_file, default_data_dir, demo_home, log_file
 
 ROOTS = ("/home", "/root", "/run", "/tmp", "/var/tmp", "/mnt", "/media")
-"""Hidden as a whole; what lies in one can be shown again."""
+"""Hidden completely. Paths below them can be made visible."""
 CLOSED = ("/run", "/proc", "/sys", "/dev")
-"""Nothing of these can be shown: sockets, processes, devices."""
+"""Nothing below these can be made visible: sockets, processes, devices."""
 SECRETS_OF_ROOT = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
 DIRECTORIES_OF_ROOT = (
     "/var/lib/docker",
@@ -22,7 +22,7 @@ DIRECTORIES_OF_ROOT = (
     "/boot",
 )
 # fmt: off
-_OF_HOME = (
+_SECRETS_OF_HOME = (
     ".ssh", ".aws", ".config/gh", ".netrc", ".gnupg", ".docker", ".kube", ".azure", ".git-credentials",
     ".config/git/credentials", ".config/gcloud", ".config/glab-cli", ".config/hub", ".config/rclone", ".config/op",
     ".config/sops", ".password-store", ".vault-token", ".pgpass", ".my.cnf", ".npmrc", ".pypirc", ".terraform.d",
@@ -30,42 +30,56 @@ _OF_HOME = (
     ".config/chromium", ".config/BraveSoftware", ".bash_history", ".zsh_history", ".python_history",
 )
 # fmt: on
-_VITAL = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/dev", "/proc", "/sys", "/nix", "/gnu")
-"""Nothing runs without them. Accounts of services may have their home there, or have `/` for one."""
-_MASKED = (".cargo/credentials", ".cargo/credentials.toml")
-"""Secrets among tools: the tools can be shown without them."""
-_DIRECTORIES = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-_PLACES = ("GNUPGHOME", "DOCKER_CONFIG", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "KUBECONFIG", "NETRC")
-_FILES = ("SSH_AUTH_SOCK", "GOOGLE_APPLICATION_CREDENTIALS", "GIT_ASKPASS", "RELAY_CONFIG")
+_SYSTEM_PATHS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/dev", "/proc", "/sys", "/nix", "/gnu")
+"""Programs need these. Service accounts may have their home there, or `/` as their home."""
+_MASKED_FILES = (".cargo/credentials", ".cargo/credentials.toml")
+"""Secrets inside tool directories. The directories can be visible without these files."""
+_DIRECTORY_VARIABLES = (
+    "HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CACHE_HOME",
+)
+_PATH_VARIABLES = (
+    "GNUPGHOME",
+    "DOCKER_CONFIG",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "KUBECONFIG",
+    "NETRC",
+)
+_FILE_VARIABLES = ("SSH_AUTH_SOCK", "GOOGLE_APPLICATION_CREDENTIALS", "GIT_ASKPASS", "RELAY_CONFIG")
 
 
 def homes() -> Iterator[Path]:
-    """Our own home, wherever it is, and whatever the variables of the desktop call so; but for vital ones."""
-    named = [Path(value) for name in _DIRECTORIES if (value := os.environ.get(name, "")).startswith("/")]
+    """Yield the user's home and the directories that the desktop's variables name, without system paths."""
+    named = [Path(value) for name in _DIRECTORY_VARIABLES if (value := os.environ.get(name, "")).startswith("/")]
     yield from (home for home in (own_home(), *named) if not is_system_path(home))
 
 
 def is_system_path(path: Path) -> bool:
-    """Whether the system itself would be hidden with it: `/`, a directory of programs or devices."""
+    """Return whether hiding `path` would hide the system: `/`, or a directory of programs or devices."""
     real = _real(path)
-    return any(Path(place).is_relative_to(real) or _real(Path(place)) == real for place in _VITAL)
+    return any(Path(place).is_relative_to(real) or _real(Path(place)) == real for place in _SYSTEM_PATHS)
 
 
 def secrets_of_homes() -> Iterator[Path]:
-    """What is known to hold secrets in a home, to be hidden by itself where the home cannot be."""
+    """Yield known secrets in homes. They are hidden one by one if a home cannot be hidden."""
     for home in {own_home(), Path.home()}:
-        yield from (home / name for name in _OF_HOME)
+        yield from (home / name for name in _SECRETS_OF_HOME)
 
 
 def _real(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # a loop of links, or one that may not be read
+    except (OSError, RuntimeError):  # a loop of links, or an unreadable link
         return path
 
 
 def own_home() -> Path:
-    """As the machine's accounts have it; a uid may have no entry there."""
+    """Return the home in the account database. A uid without an entry uses $HOME."""
     import pwd
 
     try:
@@ -75,33 +89,33 @@ def own_home() -> Path:
 
 
 def named_secrets() -> Iterator[Path]:
-    """Files and directories with secrets that variables of our environment name, with links followed."""
-    for variable in _PLACES:
+    """Yield the secrets that environment variables name, with links resolved."""
+    for variable in _PATH_VARIABLES:
         for name in os.environ.get(variable, "").split(":"):
             if name.startswith("/"):
                 yield Path(name).resolve()
-    for variable in _FILES:
+    for variable in _FILE_VARIABLES:
         if (name := os.environ.get(variable, "")).startswith("/"):
             yield Path(name).resolve()
 
 
-def expanded(shown: str) -> Path:
-    """A path as it is written in a profile: `~` is our home."""
+def expand_home(shown: str) -> Path:
+    """Expand `~` in a path of a profile."""
     return Path(shown).expanduser()
 
 
 def exposes_hidden(shown: str, data_dir: Path | None = None) -> str:
-    """What of that which is hidden could be read if `shown` were; '' if nothing. Links are followed."""
-    lexical = Path(os.path.normpath(expanded(shown)))
-    if opened := _opened(lexical, data_dir):
-        return opened
+    """Return the hidden path that making `shown` visible would expose, or ''. Links are followed."""
+    lexical = Path(os.path.normpath(expand_home(shown)))
+    if exposed := _exposed_path(lexical, data_dir):
+        return exposed
     try:
-        return _opened(lexical.resolve(), data_dir)
-    except (OSError, RuntimeError):  # a loop of links, or one that may not be read: nobody knows where it leads
+        return _exposed_path(lexical.resolve(), data_dir)
+    except (OSError, RuntimeError):  # a loop of links, or an unreadable link: its target is unknown
         return str(lexical)
 
 
-def _opened(path: Path, data_dir: Path | None) -> str:
+def _exposed_path(path: Path, data_dir: Path | None) -> str:
     closed = next((place for place in CLOSED if path.is_relative_to(place)), "")
     outer = next((place for place in ROOTS if Path(place).is_relative_to(path)), "")
     if closed or outer:
@@ -123,9 +137,9 @@ def _secrets(data_dir: Path | None) -> Iterator[Path]:
 
 
 def files_to_mask(path: Path) -> list[Path]:
-    """Files with secrets within a path that may be shown: they are shown empty."""
-    places = [home / name for home in {own_home(), Path.home()} for name in _MASKED]
+    """Return the secret files within a visible path. The sandbox shows them as empty files."""
+    paths = [home / name for home in {own_home(), Path.home()} for name in _MASKED_FILES]
     if cargo := os.environ.get("CARGO_HOME", ""):
-        places += [Path(cargo) / Path(name).name for name in _MASKED]
+        paths += [Path(cargo) / Path(name).name for name in _MASKED_FILES]
     real = path.resolve()
-    return sorted({place for place in places if place.is_file() and place.resolve().is_relative_to(real)})
+    return sorted({file for file in paths if file.is_file() and file.resolve().is_relative_to(real)})

@@ -1,4 +1,4 @@
-"""What the terminal around relay is said to be able to do: its size, its colours, its characters."""
+"""Properties of relay's terminal: size, colours, characters."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class TerminalInfo:
-    """A terminal as relay sees it. `colours` is 0, 16, 256 or 1 << 24; without a terminal `columns` is 0."""
+    """Terminal properties. `colours` is 0, 16, 256 or 1 << 24. Without a terminal `columns` is 0."""
 
     columns: int
     lines: int
     colours: int
     locale: str
-    """The variable that names it, as 'LANG=C.UTF-8', or ''."""
+    """Variable that sets the locale, as 'LANG=C.UTF-8', or ''."""
     utf8: bool
-    """Whether that is UTF-8."""
+    """Whether the locale is UTF-8."""
     name: str
     """$TERM."""
 
 
 def detect_terminal() -> TerminalInfo:
-    """The terminal that relay's output goes to."""
+    """Return the properties of the terminal that relay writes to."""
     columns, lines = 0, 0
     for stream in (sys.__stdout__, sys.__stderr__):
         try:
@@ -37,7 +37,7 @@ def detect_terminal() -> TerminalInfo:
 
 
 def colours(environ: Mapping[str, str]) -> int:
-    """How many colours $TERM and $COLORTERM promise."""
+    """Return the number of colours according to $TERM and $COLORTERM."""
     term = environ.get("TERM", "")
     if environ.get("NO_COLOR") or term in {"", "dumb"}:
         return 0
@@ -47,13 +47,13 @@ def colours(environ: Mapping[str, str]) -> int:
 
 
 def utf8_locale() -> bool:
-    """Whether the locale says UTF-8."""
+    """Return whether the locale is UTF-8."""
     value = locale().lower()
     return "utf-8" in value or "utf8" in value
 
 
 def locale() -> str:
-    """The locale as tmux asks for it: the first of LC_ALL, LC_CTYPE, LANG that is set, as 'LANG=C.UTF-8', or ''."""
+    """Return the first of LC_ALL, LC_CTYPE, LANG that is set, as 'LANG=C.UTF-8', or ''. tmux does the same."""
     for variable in ("LC_ALL", "LC_CTYPE", "LANG"):
         value = os.environ.get(variable, "")
         if value and not (variable == "LC_CTYPE" and _set_by_python(value)):
@@ -62,7 +62,7 @@ def locale() -> str:
 
 
 def _set_by_python(ctype: str) -> bool:
-    """Whether LC_CTYPE is Python's own doing: it sets that in a C locale (PEP 538), whatever the terminal can show."""
+    """Return whether Python set LC_CTYPE itself. It does so in a C locale (PEP 538), whatever the terminal supports."""
     if ctype not in {"C.UTF-8", "C.utf8", "UTF-8"}:
         return False
     try:

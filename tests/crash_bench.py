@@ -42,7 +42,9 @@ from relay_tui.services.operation_locks import OperationLocks
 from relay_tui.services.projects import NewProject, ProjectService
 from relay_tui.services.reconcile.reconciler import Reconciler
 from relay_tui.services.runtime_router import RuntimeRouter
-from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.services.sessions.builder import SessionBuilder
+from relay_tui.services.sessions.drafts import NewSession, SessionDrafts
+from relay_tui.services.sessions.repository import SessionRepository
 from relay_tui.services.sessions.service import SessionService
 from relay_tui.services.sync import SyncService
 from relay_tui.services.trash import Trash
@@ -401,32 +403,36 @@ def bench(
     runtime = cast("Runtime", _fused(container_file, "runtime", fuse))
     if isinstance(engine, Processes):
         runtime = RuntimeRouter(docker=runtime, process=_fused(engine.runtime, "runtime", fuse))
-    sessions = SessionService(
-        store=store,
+    repository = SessionRepository(store, bus, place)
+    inspector = _fused(GitInspector(), "look", fuse)
+    drafts = SessionDrafts(store=store, git=git, runtime=runtime, config=config, data_dir=place)
+    builder = SessionBuilder(
+        repository=repository,
+        drafts=drafts,
         git=git,
-        look=_fused(GitInspector(), "look", fuse),
+        inspector=inspector,
         runtime=runtime,
         files=fused_files,
         locks=locks,
-        bus=bus,
-        config=config,
-        data_dir=place,
+    )
+    sessions = SessionService(
+        repository=repository, builder=builder, inspector=inspector, runtime=runtime, files=fused_files, locks=locks
     )
     projects = ProjectService(
-        store=store,
+        repository=repository,
+        drafts=drafts,
         git=git,
         files=fused_files,
         locks=locks,
-        bus=bus,
         config=config,
         data_dir=place,
         sessions=sessions,
     )
     way_out = _fused(GitTransferAdapter(place.tmp), "exit", fuse)
     outward = SyncService(
-        store=store,
+        repository=repository,
         git=git,
-        way_out=way_out,
+        transfer=way_out,
         runtime=runtime,
         files=fused_files,
         locks=locks,

@@ -40,7 +40,7 @@ class Processes:
         self.runtime = ProcessRuntime(place)
         self.runtime._sandbox = Sandbox(False, "not wanted here")
         place.not_isolated.touch()
-        builder.SETTLING = 0.0  # the command is known to go on
+        builder.STARTUP_SECONDS = 0.0  # the command is known to go on
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """What there is, by id."""

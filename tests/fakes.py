@@ -24,7 +24,17 @@ from relay_tui.domain.events import EngineStatus, EngineStatusChanged, Event, Ev
 from relay_tui.domain.log_batch import LogBatch, pack_times
 from relay_tui.domain.models import Branch, Identity, Project, Record, Session
 from relay_tui.paths import DataDir
-from relay_tui.ports import CloneSource, ContainerSpec, ContainerState, ExecResult, LogChunk, RunEnd, Stats
+from relay_tui.ports import (
+    CloneSource,
+    ContainerSpec,
+    ContainerState,
+    ExecResult,
+    LogChunk,
+    ProcessControl,
+    RunEnd,
+    Runtime,
+    Stats,
+)
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.clone_status import CloneStatusService
 from relay_tui.services.doctor import Doctor
@@ -37,8 +47,10 @@ from relay_tui.services.reconcile.reconciler import Reconciler
 from relay_tui.services.reconcile.runtime_monitor import RuntimeMonitor
 from relay_tui.services.relay import Relay
 from relay_tui.services.removal import RemovalService
-from relay_tui.services.runtime_router import ENGINE
-from relay_tui.services.sessions.drafts import NewSession
+from relay_tui.services.runtime_router import ENGINE, RuntimeRouter
+from relay_tui.services.sessions.builder import SessionBuilder
+from relay_tui.services.sessions.drafts import NewSession, SessionDrafts
+from relay_tui.services.sessions.repository import SessionRepository
 from relay_tui.services.sessions.service import SessionService
 from relay_tui.services.sync import SyncService
 from relay_tui.services.trash import Trash
@@ -482,7 +494,7 @@ class Rig:
     @property
     def machine(self) -> FakeMachine:
         """The machine that the doctor looks at."""
-        machine = self.relay.doctor.machine
+        machine = self.relay.doctor.host
         assert isinstance(machine, FakeMachine)
         return machine
 
@@ -543,9 +555,17 @@ class Rig:
 
 
 def build(
-    root: Path, *, config: Config | None = None, git: FakeGit | None = None, engine: FakeRuntime | None = None
+    root: Path,
+    *,
+    config: Config | None = None,
+    git: FakeGit | None = None,
+    engine: FakeRuntime | None = None,
+    processes: ProcessControl | None = None,
 ) -> Rig:
-    """A relay over the data dir `root`; give two of them one engine, and they are two relays on one machine."""
+    """A relay over the data dir `root`; give two of them one engine, and they are two relays on one machine.
+
+    With `processes`, sessions can be processes too.
+    """
     place = DataDir(root)
     place.prepare()
     config = config or Config(path=root / "config.toml", glyphs="unicode")
@@ -553,30 +573,42 @@ def build(
     bus, store, files = EventBus(), TinyDBStore(place.store), DataFiles(place)
     locks = OperationLocks(FileLocks(place.locks))
     look = FakeLook()
+    runtime: Runtime = RuntimeRouter(docker=engine, process=processes) if processes is not None else engine
+    repository = SessionRepository(store, bus, place)
+    drafts = SessionDrafts(store=store, git=git, runtime=runtime, config=config, data_dir=place)
+    builder = SessionBuilder(
+        repository=repository, drafts=drafts, git=git, inspector=look, runtime=runtime, files=files, locks=locks
+    )
     sessions = SessionService(
-        store=store,
+        repository=repository, builder=builder, inspector=look, runtime=runtime, files=files, locks=locks
+    )
+    way_out = FakeExit()
+    sync = SyncService(
+        repository=repository,
         git=git,
-        look=look,
-        runtime=engine,
+        transfer=way_out,
+        runtime=runtime,
         files=files,
         locks=locks,
         bus=bus,
-        config=config,
         data_dir=place,
     )
-    way_out = FakeExit()
-    outward = SyncService(
-        store=store, git=git, way_out=way_out, runtime=engine, files=files, locks=locks, bus=bus, data_dir=place
-    )
     projects = ProjectService(
-        store=store, git=git, files=files, locks=locks, bus=bus, config=config, data_dir=place, sessions=sessions
+        repository=repository,
+        drafts=drafts,
+        git=git,
+        files=files,
+        locks=locks,
+        config=config,
+        data_dir=place,
+        sessions=sessions,
     )
-    trash = Trash(store=store, files=files, runtime=engine, locks=locks, bus=bus, config=config)
+    trash = Trash(store=store, files=files, runtime=runtime, locks=locks, bus=bus, config=config)
     removal = RemovalService(
-        store=store, look=look, files=files, sessions=sessions, outward=outward, trash=trash, data_dir=place
+        repository=repository, inspector=look, files=files, sessions=sessions, sync=sync, trash=trash, data_dir=place
     )
     reconciler = Reconciler(
-        store=store, files=files, runtime=engine, locks=locks, bus=bus, projects=projects, sessions=sessions
+        store=store, files=files, runtime=runtime, locks=locks, bus=bus, projects=projects, sessions=sessions
     )
     unsaved = PendingUpdates(files=files, bus=bus, again=0.05)
     relay = Relay(
@@ -585,24 +617,25 @@ def build(
         bus=bus,
         store=store,
         git=git,
-        runtime=engine,
+        runtime=runtime,
         files=files,
         projects=projects,
+        drafts=drafts,
         sessions=sessions,
-        facts=CloneStatusService(store=store, files=files, look=look, bus=bus, data_dir=place),
-        outward=outward,
+        facts=CloneStatusService(repository=repository, files=files, inspector=look, bus=bus),
+        outward=sync,
         removal=removal,
         jobs=JobRunner(bus),
-        engine=RuntimeMonitor(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
+        engine=RuntimeMonitor(runtime=engine, store=store, locks=locks, bus=bus, pending=unsaved),
         unsaved=unsaved,
         reconciler=reconciler,
         doctor=Doctor(
-            machine=FakeMachine(),
+            host=FakeMachine(),
             store=store,
-            place=place,
+            data_dir=place,
             config=config,
             plan=reconciler.plan,
-            unseen=lambda: reconciler.unseen,
+            unreachable=lambda: reconciler.unreachable,
             choose=lambda _project, _records, _ask: ENGINE,
             confinement=lambda: "Landlock (version 3)",
         ),
@@ -611,7 +644,7 @@ def build(
             store=store,
             git=git,
             files=files,
-            runtime=engine,
+            runtime=runtime,
             bus=bus,
             config=config,
             data_dir=place,

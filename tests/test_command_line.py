@@ -130,9 +130,7 @@ def test_unknown_key_in_the_configuration(relay: InstalledRelay) -> None:
     assert "profiles.node.immage" in error["title"]
     done = relay.run("project", "list")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(
-        f"relay: {relay.config}, line 2: profiles.node.immage is not a key relay knows\n  Known: "
-    )
+    assert done.err.startswith(f"relay: {relay.config}, line 2: profiles.node.immage is not a known key\n  Known: ")
 
 
 def test_configuration_and_profiles_as_documents(relay: InstalledRelay) -> None:
@@ -249,7 +247,7 @@ def test_name_that_is_taken(relay: InstalledRelay) -> None:
     source = make_repository(relay.root / "repository")
     relay.fails(5, "project", "add", source, "--name", "One")
     error = relay.fails(4, "project", "add", source, "--name", "one")
-    assert error["title"] == "There is a project 'one' already"
+    assert error["title"] == "A project 'one' exists already"
     relay.fails(5, "project", "add", source, "--image", "x")
     assert [row["name"] for row in relay.run("project", "list", "--json").rows] == ["One", "repository"]
 

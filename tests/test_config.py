@@ -162,7 +162,7 @@ def test_what_is_no_file_is_named_and_keeps_nobody_waiting(tmp_path: Path, kind:
         path /= "config.toml"
     with pytest.raises(ConfigError) as caught:
         load(path)
-    assert caught.value.title == f"{path} cannot be read"
+    assert caught.value.title == f"Cannot read {path}"
     assert caught.value.detail
     assert str(path) in caught.value.hint
     _says_nothing_twice(caught.value)
@@ -172,8 +172,8 @@ def test_a_key_that_is_nearly_right_is_put_right(tmp_path: Path) -> None:
     path = written(tmp_path, "[profiles.'x']\ntty = true\nimmage = 'node'\ncpus = 1")
     with pytest.raises(ConfigError) as caught:
         load(path)
-    assert caught.value.title == f"{path}, line 3: profiles.x.immage is not a key relay knows"
-    assert caught.value.hint == "Write it as image, or take it out."
+    assert caught.value.title == f"{path}, line 3: profiles.x.immage is not a known key"
+    assert caught.value.hint == "Change it to image, or remove it."
 
 
 def test_no_error_tells_its_title_again() -> None:

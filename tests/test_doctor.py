@@ -44,7 +44,7 @@ from relay_tui.ports.host import CommandResult, EngineFacts, HeldLock
 from relay_tui.ports.runtime import Isolation
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.doctor import runner, storage_checks, system_checks
-from relay_tui.services.doctor.engine_checks import LOST, EngineChecks
+from relay_tui.services.doctor.engine_checks import UNREACHABLE, EngineChecks
 from relay_tui.services.doctor.results import Check, CheckResult, CheckStatus, ok
 from relay_tui.services.reconcile.planner import Step, StepKind
 from relay_tui.services.runtime_router import RuntimeChoice
@@ -55,7 +55,7 @@ def _silent(
     silence: UnreachableReason, why: str, mend: str, detail: str = "unix:///x: no such file"
 ) -> EngineUnreachableError:
     return EngineUnreachableError(
-        "The engine does not answer", detail, f"{why}: {mend}", silence=silence, why=why, mend=mend
+        "The engine does not answer", detail, f"{why}: {mend}", silence=silence, why=why, fix=mend
     )
 
 
@@ -96,20 +96,20 @@ def _terminal(columns: int = 120, lines: int = 40, number: int = 256, *, utf8: b
 
 PROFILES = (Profile(name="default"), Profile(name="large", memory=8 << 30, cpus=4))
 CHECKS: dict[str, Callable[[FakeMachine], CheckResult]] = {
-    "git": lambda m: system_checks.git(m, TaskContext()),
-    "git identity": lambda m: system_checks.identity(m, TaskContext()),
-    "git-lfs": lambda m: system_checks.git_lfs(m, TaskContext()),
-    "tmux": lambda m: system_checks.tmux(m, TaskContext()),
-    "ssh agent": lambda m: system_checks.ssh_agent(m, TaskContext(), needed=False),
-    "ssh agent, needed": lambda m: system_checks.ssh_agent(m, TaskContext(), needed=True),
-    "bubblewrap": lambda m: system_checks.bubblewrap(m, TaskContext()),
-    "remote a": lambda m: system_checks.remote(m, TaskContext(), "a", "https://host.example/a.git"),
+    "git": lambda m: system_checks.check_git(m, TaskContext()),
+    "git identity": lambda m: system_checks.check_identity(m, TaskContext()),
+    "git-lfs": lambda m: system_checks.check_git_lfs(m, TaskContext()),
+    "tmux": lambda m: system_checks.check_tmux(m, TaskContext()),
+    "ssh agent": lambda m: system_checks.check_ssh_agent(m, TaskContext(), needed=False),
+    "ssh agent, needed": lambda m: system_checks.check_ssh_agent(m, TaskContext(), needed=True),
+    "bubblewrap": lambda m: system_checks.check_bubblewrap(m, TaskContext()),
+    "remote a": lambda m: system_checks.check_remote(m, TaskContext(), "a", "https://host.example/a.git"),
     "engine": lambda m: EngineChecks(m, PROFILES, needed=False, patience=1).check(),
     "engine, needed": lambda m: EngineChecks(m, PROFILES, needed=True, patience=1).check(),
-    "locale": lambda _: system_checks.locale(_terminal()),
-    "data dir": lambda m: storage_checks.data_dir(m, DataDir(ROOT)),
-    "disk": lambda m: storage_checks.disk(m, DataDir(ROOT)),
-    "locks": lambda m: storage_checks.locks(m, Records()),
+    "locale": lambda _: system_checks.check_locale(_terminal()),
+    "data dir": lambda m: storage_checks.check_data_dir(m, DataDir(ROOT)),
+    "disk": lambda m: storage_checks.check_disk(m, DataDir(ROOT)),
+    "locks": lambda m: storage_checks.check_locks(m, Records()),
 }
 
 
@@ -130,11 +130,11 @@ def test_all_is_well_on_a_sound_machine(name: str) -> None:
          'git config --global user.name "YOUR NAME"'),
         ("git-lfs", _without("git-lfs"), "absent", "pointers", "apt-get install git-lfs"),
         ("git-lfs", _said("git-lfs", "version", code=2, err="boom"), "broken", "boom", "--reinstall git-lfs"),
-        ("tmux", _without("tmux"), "absent", "lost SSH line", "apt-get install tmux"),
+        ("tmux", _without("tmux"), "absent", "lost SSH connection", "apt-get install tmux"),
         ("ssh agent", _with(variables={}), "absent", "SSH_AUTH_SOCK", "ssh-agent"),
         ("ssh agent, needed", _with(variables={}), "warning", "SSH_AUTH_SOCK", "ssh-agent"),
-        ("ssh agent, needed", _said("ssh-add", "-l", code=1), "warning", "no key", "ssh-add"),
-        ("ssh agent", _said("ssh-add", "-l", code=2), "warning", "no agent that answers", "ssh-agent"),
+        ("ssh agent, needed", _said("ssh-add", "-l", code=1), "warning", "without keys", "ssh-add"),
+        ("ssh agent", _said("ssh-add", "-l", code=2), "warning", "No agent answers", "ssh-agent"),
         ("bubblewrap", _without("bwrap"), "absent", "not isolated", "apt-get install bubblewrap"),
         ("bubblewrap", _with(isolated=Isolation(False, "bwrap: No permissions to creating new namespace")), "warning",
          "No permissions", "sysctl"),
@@ -153,7 +153,7 @@ def test_all_is_well_on_a_sound_machine(name: str) -> None:
         ("engine", _with(facts=replace(ENGINE, local=False, origin="$DOCKER_HOST")), "broken", "on another machine",
          "unset DOCKER_HOST"),
         ("engine", _limits(memory=False, cpus=False, processes=True), "warning",
-         "does not hold limits on memory and cpus: not memory 8 GiB, cpus 4 of profile large", "docker info"),
+         "does not enforce limits on memory and cpus: not memory 8 GiB, cpus 4 of profile large", "docker info"),
         ("engine", _limits(rootless=True, memory=True, cpus=True, processes=False), "warning",
          "on processes: not processes 4096 of profile default; processes 4096 of profile large", "Delegate"),
         ("remote a", _with(remotes={"https://host.example/a.git": GitError("It asks for a name", "fatal: x", "Do.")}),
@@ -166,10 +166,10 @@ def test_all_is_well_on_a_sound_machine(name: str) -> None:
         ("data dir", _with(lies=replace(GROUND, kind="tmpfs")), "warning", "in memory", "--data-dir"),
         ("data dir", _with(writable=FileSystemError("The disk is full", "x", "Free some.")), "broken", "full", "Free"),
         ("data dir", _with(lies=NotFoundError("gone"), writable=FileSystemError("x", "read-only", "")), "broken",
-         "cannot be made: read-only", "--data-dir"),
+         "cannot be created: read-only", "--data-dir"),
         ("disk", _with(lies=replace(GROUND, free=10 << 20)), "broken", "too little", "relay purge"),
         ("disk", _with(lies=replace(GROUND, free=1 << 30)), "warning", "getting full", "relay purge"),
-        ("locks", _with(locks=[replace(HELD, stopped=True)]), "broken", "is stopped", "kill -CONT 7"),
+        ("locks", _with(locks=[replace(HELD, stopped=True)]), "broken", "stopped process", "kill -CONT 7"),
         ("locks", _with(locks=[replace(HELD, seconds=7200)]), "warning", "120 min", "kill 7"),
         ("locks", _with(locks=[HELD]), "ok", "p1: relay: Cloning, pid 7, for 30 s", ""),
     ],
@@ -182,7 +182,7 @@ def test_what_is_wrong_is_said_with_what_mends_it(
     answer = CHECKS[name](machine)
     assert answer.verdict == verdict, answer
     assert found in answer.found
-    assert mend in answer.mend
+    assert mend in answer.fix
 
 
 def test_a_key_in_the_agent_is_counted_and_not_named() -> None:
@@ -199,18 +199,18 @@ def test_a_key_in_the_agent_is_counted_and_not_named() -> None:
     ],
 )
 def test_the_terminal(seen: TerminalInfo, verdict: CheckStatus) -> None:
-    assert system_checks.terminal(seen).verdict is verdict
+    assert system_checks.check_terminal(seen).verdict is verdict
 
 
 def test_colours_that_are_not_there_come_back() -> None:
     seen = _terminal(number=0)
-    assert system_checks.terminal(seen).mend == "unset NO_COLOR"
-    assert system_checks.terminal(replace(seen, name="dumb")).mend == "export TERM=xterm-256color"
+    assert system_checks.check_terminal(seen).fix == "unset NO_COLOR"
+    assert system_checks.check_terminal(replace(seen, name="dumb")).fix == "export TERM=xterm-256color"
 
 
 def test_a_locale_that_is_not_utf8() -> None:
-    found = system_checks.locale(_terminal(utf8=False))
-    assert (found.verdict, found.mend) == (CheckStatus.WARNING, "export LC_ALL=C.UTF-8")
+    found = system_checks.check_locale(_terminal(utf8=False))
+    assert (found.verdict, found.fix) == (CheckStatus.WARNING, "export LC_ALL=C.UTF-8")
     assert "LC_ALL=C" in found.found
 
 
@@ -233,12 +233,12 @@ WHY = "no engine answers"
         (ENGINE, CONTAINER, CONTAINER, "ok", "New sessions are containers: the engine answers", ""),
         (MISSING, SANDBOX, SANDBOX, "ok", f"New sessions are processes in a sandbox: {WHY}", ""),
         (STOPPED, SANDBOX, INSTEAD, "warning", f"New sessions are processes in a sandbox: {WHY}; in alpha refused "
-         "until the engine answers, for it has sessions in containers",
-         "service docker start   # or say --runtime process"),
-        (MISSING, ASKED, NOT_ISOLATED, "warning", "New sessions are processes, not isolated from your files, which "
-         f"relay asks about first: {WHY}; in alpha processes, not isolated from your files", "sudo sysctl -e"),
+         "until the engine answers, because the project has sessions in containers",
+         "service docker start   # or use --runtime process"),
+        (MISSING, ASKED, NOT_ISOLATED, "warning", "New sessions are processes, not isolated from your files, and "
+         f"relay asks for consent first: {WHY}; in alpha processes, not isolated from your files", "sudo sysctl -e"),
         (MUTE, SANDBOX, RuntimeChoice("docker"), "warning", f"New sessions are processes in a sandbox: {WHY}; in alpha "
-         "containers, which wait for the engine", "restart it   # or say --runtime process"),
+         "containers, which wait for the engine", "restart it   # or use --runtime process"),
         (replace(ENGINE, local=False), CONTAINER, SANDBOX, "warning", "New sessions are containers, which fail: the "
          "engine is on another machine; in alpha processes in a sandbox", "docker context use default"),
         (ENGINE, CONTAINER, InvalidInputError("profile", "There is no profile 'x'", hint="Known: x."), "warning",
@@ -266,9 +266,9 @@ def test_what_new_sessions_run_on_in_each_kind_of_project(
         return choice
 
     records = Records(projects={"p1": Project(id="p1", name="alpha", source="x", created_at="2026-01-01T00:00:00Z")})
-    answer = engine.runtimes(records, choose)
+    answer = engine.check_runtimes(records, choose)
     assert (answer.verdict, answer.found) == (verdict, found)
-    assert answer.mend.startswith(mend)
+    assert answer.fix.startswith(mend)
 
 
 def test_an_engine_that_refuses_is_told_by_both() -> None:
@@ -276,7 +276,7 @@ def test_an_engine_that_refuses_is_told_by_both() -> None:
     engine = EngineChecks(machine, PROFILES, needed=False, patience=1)
     with pytest.raises(EngineError):
         engine.check()
-    found = engine.runtimes(Records(), lambda _project, _records, ask: CONTAINER if ask() is None else SANDBOX)
+    found = engine.check_runtimes(Records(), lambda _project, _records, ask: CONTAINER if ask() is None else SANDBOX)
     assert (found.verdict, found.found) == (
         CheckStatus.WARNING,
         "New sessions are refused: The engine refused a greeting",
@@ -284,25 +284,25 @@ def test_an_engine_that_refuses_is_told_by_both() -> None:
 
 
 def test_what_stands_around_the_hosts_git() -> None:
-    assert system_checks.confinement("Landlock (version 3)").verdict is CheckStatus.OK
-    assert system_checks.confinement("none: neither works").mend == "sudo apt-get install bubblewrap"
+    assert system_checks.check_confinement("Landlock (version 3)").verdict is CheckStatus.OK
+    assert system_checks.check_confinement("none: neither works").fix == "sudo apt-get install bubblewrap"
 
 
 def test_orphans_and_what_is_left_to_do() -> None:
     stray = Step(StepKind.UNKNOWN_CONTAINER, "c1", "container c1 is not on record")
     due = Step(StepKind.BUILD, "s1", "go on making main")
-    unknown = storage_checks.orphans(lambda: [stray, due], frozenset)
-    assert (unknown.verdict, unknown.mend) == (
+    unknown = storage_checks.check_orphans(lambda: [stray, due], frozenset)
+    assert (unknown.verdict, unknown.fix) == (
         CheckStatus.WARNING,
         "relay reconcile --adopt-unknown, or --trash-unknown",
     )
-    assert unknown.found == "1 container that no record knows: container c1 is not on record"
-    assert storage_checks.orphans(lambda: [due], frozenset).mend == "relay reconcile"
-    assert storage_checks.orphans(list, frozenset).verdict is CheckStatus.OK
-    unseen = storage_checks.orphans(list, lambda: {"docker"})
+    assert unknown.found == "1 container without a record: container c1 is not on record"
+    assert storage_checks.check_orphans(lambda: [due], frozenset).fix == "relay reconcile"
+    assert storage_checks.check_orphans(list, frozenset).verdict is CheckStatus.OK
+    unseen = storage_checks.check_orphans(list, lambda: {"docker"})
     assert (unseen.verdict, unseen.found) == (
         CheckStatus.UNKNOWN,
-        f"Not looked at: {LOST}, and there are sessions in it",
+        f"Not checked: {UNREACHABLE}, and there are sessions in it",
     )
 
 
@@ -319,12 +319,12 @@ def test_a_check_that_hangs_is_told_as_such_and_holds_up_nothing() -> None:
     opened.set()
     assert [finding.name for finding in found] == ["stuck", "odd", "fine"]
     assert [finding.verdict for finding in found] == [CheckStatus.BROKEN, CheckStatus.BROKEN, CheckStatus.OK]
-    assert (found[0].found, found[0].mend) == ("No answer within 0.1 s: it hangs", "turn it off and on")
+    assert (found[0].found, found[0].fix) == ("No answer within 0.1 s: the check hangs", "turn it off and on")
     assert told[-1] == "stuck"  # the others did not wait for it
 
 
 def test_more_checks_than_run_at_once_all_come_also_past_hung_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "AT_ONCE", 2)
+    monkeypatch.setattr(runner, "MAX_PARALLEL", 2)
     opened = threading.Event()
     hung = [Check(f"stuck {n}", lambda _: ok("stuck", str(opened.wait(60))), 0.05) for n in range(3)]
     fine = [Check(f"fine {n}", lambda _, n=n: ok(f"fine {n}", "")) for n in range(5)]  # type: ignore[misc]
@@ -334,7 +334,7 @@ def test_more_checks_than_run_at_once_all_come_also_past_hung_ones(monkeypatch: 
 
 
 def test_one_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "AT_ONCE", 1)
+    monkeypatch.setattr(runner, "MAX_PARALLEL", 1)
     opened = threading.Event()
     hung = Check("disk", lambda _: ok("disk", str(opened.wait(60))), 0.05, "mount", loss="the disk is dead")
     looked: list[str] = []
@@ -357,12 +357,12 @@ def test_one_cause_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = runner.run_checks(checks, lambda _: None, TaskContext())
     opened.set()
     assert [finding.verdict for finding in found] == ["ok", "broken", "unknown", "unknown", "ok", "ok"]
-    assert found[2].found == found[3].found == "Not looked at: the disk is dead"
+    assert found[2].found == found[3].found == "Not checked: the disk is dead"
     assert looked == ["engine", "runtimes", "alone"]
 
 
 def test_all_of_it_ends_in_time_and_says_what_there_was_no_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "AT_ONCE", 2)
+    monkeypatch.setattr(runner, "MAX_PARALLEL", 2)
     opened = threading.Event()
     checks = [Check(f"stuck {n}", lambda _: ok("stuck", str(opened.wait(60))), 1.0) for n in range(40)]
     begun = time.monotonic()
@@ -371,7 +371,7 @@ def test_all_of_it_ends_in_time_and_says_what_there_was_no_time_for(monkeypatch:
     opened.set()
     assert took < 20  # 20 s it would have been
     assert [finding.verdict for finding in found] == ["broken"] * 2 + ["unknown"] * 38
-    assert found[-1].found == "Not looked at: the 2 s for all of it were over"
+    assert found[-1].found == "Not checked: the 2 s for all checks were over"
 
 
 def test_cancelled_it_ends_what_runs(tmp_path: Path) -> None:
@@ -446,7 +446,7 @@ def test_a_dead_engine_a_wrong_key_and_an_open_data_dir(sick: InstalledRelay) ->
     assert "no.sock" in found["engine"][1]
     assert found["data dir"] == ("broken", f"{sick.data} is open to other users (mode 0755)", f"chmod 700 {sick.data}")
     assert found["config"][0] == "broken"
-    assert "colour is not a key relay knows" in found["config"][1]
+    assert "colour is not a known key" in found["config"][1]
     assert found["git"][0] == "ok"
     assert found["store"][0] == "ok"
     assert sick.data.stat().st_mode & 0o777 == 0o755  # it looks and does not touch
@@ -488,7 +488,7 @@ def test_every_remote_is_asked_and_a_silent_one_is_given_up(sick: InstalledRelay
         found = _findings(sick, 1)
     assert found["remote good"] == ("ok", f"{good} answers", "")
     assert found["remote gone"][0] == "broken"
-    assert found["remote silent"][:2] == ("broken", "No answer within 2 s: it hangs")
+    assert found["remote silent"][:2] == ("broken", "No answer within 2 s: the check hangs")
     left = subprocess.run(("pgrep", "-f", f"ls-remote -- git://127.0.0.1:{port}"), capture_output=True, check=False)
     assert left.stdout == b""
 
@@ -501,7 +501,7 @@ def test_an_engine_that_accepts_and_never_answers_is_one_cause(sick: InstalledRe
     why = "Something listens there and never answers"
     assert found["engine"][:2] == ("broken", f"{why} (unix://{tmp_path}/mute.sock: no answer in time)")
     assert found["engine"][2].startswith("unset DOCKER_HOST")
-    assert found["orphans"][:2] == ("unknown", "Not looked at: the engine does not answer")
+    assert found["orphans"][:2] == ("unknown", "Not checked: the engine does not answer")
     assert found["runtimes"][0] != "broken"
     assert "processes" in found["runtimes"][1]
     assert [name for name, (verdict, *_) in found.items() if verdict == "broken"] == ["engine"]
@@ -515,7 +515,7 @@ def test_programs_that_are_old_mute_or_missing(sick: InstalledRelay, tmp_path: P
         (bin_dir / name).chmod(0o755)
     found = _findings(replace(sick, more={**sick.more, "PATH": f"{bin_dir}:/usr/bin:/bin"}), 1)
     assert found["git"][1] == "git 2.17.1 is too old: relay needs 2.32 or newer"
-    assert found["tmux"][:2] == ("broken", "No answer within 2 s: it hangs")
+    assert found["tmux"][:2] == ("broken", "No answer within 2 s: the check hangs")
     assert found["git-lfs"][:2] == ("broken", "git-lfs does not run: exit code 9")
 
 

@@ -95,7 +95,7 @@ def test_a_data_dir_on_a_dead_mount_is_one_cause(relay: InstalledRelay) -> None:
     assert _wrong(found) == {"data dir"}
     assert found["data dir"][1].startswith(MUTE)
     assert found["data dir"][2].startswith("mount | grep")
-    lost = {name for name, (_, words, _) in found.items() if words == "Not looked at: the data dir does not answer"}
+    lost = {name for name, (_, words, _) in found.items() if words == "Not checked: the data directory does not answer"}
     assert lost == {"bubblewrap", "runtimes", "disk", "store", "locks", "orphans"}
 
 
@@ -106,7 +106,7 @@ def test_everything_else_on_a_dead_mount(relay: InstalledRelay) -> None:
         found = _findings(replace(relay, more=more), "7")
     assert {"config", "ssh agent", "engine"} <= _wrong(found) | {"engine"}
     assert all(found[name][1].startswith(MUTE) for name in ("config", "ssh agent", "engine"))
-    assert found["orphans"][1] == "Not looked at: the engine does not answer"
+    assert found["orphans"][1] == "Not checked: the engine does not answer"
     assert found["data dir"][0] == found["store"][0] == found["git"][0] == "ok"
 
 
@@ -130,7 +130,7 @@ def test_remotes_that_accept_and_never_answer_and_a_name_that_nobody_knows(relay
         )
         found = _findings(relay)
     for name in ("remote a000", "remote a001", "remote a002"):
-        assert found[name][:2] == ("broken", "No answer within 4 s: it hangs")
+        assert found[name][:2] == ("broken", "No answer within 4 s: the check hangs")
         assert found[name][2].startswith("git ls-remote ")
     assert found["remote a003"][0] == "broken"
 
@@ -145,7 +145,7 @@ def test_two_hundred_dead_remotes_end_with_the_whole_look(relay: InstalledRelay)
     assert remotes["remote a000"][1].startswith(MUTE)
     words = {row[1] for name, row in remotes.items() if "a001" <= name.split()[1] < "a100"}
     assert words <= {
-        f"Not looked at: 127.0.0.1:{port} gives no answer",
-        "Not looked at: the 5 s for all of it were over",
+        f"Not checked: 127.0.0.1:{port} does not answer",
+        "Not checked: the 5 s for all checks were over",
     }
-    assert "Not looked at: the 5 s for all of it were over" in {row[1] for row in remotes.values()}
+    assert "Not checked: the 5 s for all checks were over" in {row[1] for row in remotes.values()}

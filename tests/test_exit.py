@@ -162,12 +162,21 @@ def test_a_file_in_place_of_the_directory_is_no_conflict(ground: Ground, tmp_pat
 
 @pytest.mark.parametrize("kind", TITLES)
 def test_a_full_disk_of_the_users_is_called_that(ground: Ground, tmp_path: Path, kind: str) -> None:
-    ground.work("large.bin", os.urandom(150_000).hex())
+    ground.work("large.bin", os.urandom(500_000).hex())
     with small_disk(tmp_path / "small", "200k") as disk:
         error = save(ground, kind, disk.path / "out")
-        assert error.title == "The disk is full"
+        assert error.title == "The disk is full", error.detail
         assert str(disk.path) in error.detail
         assert list(disk.path.iterdir()) == []
+
+
+def test_a_bundle_goes_to_another_disk(ground: Ground, tmp_path: Path) -> None:
+    commit = ground.work()
+    with small_disk(tmp_path / "other-disk", "4m") as disk:
+        target = disk.path / "out/a.bundle"
+        assert ground.exit.bundle(ground.clone, target, TaskContext()) == target.stat().st_size
+        assert commit in run_git("bundle", "list-heads", str(target), cwd=tmp_path)
+        assert [path.name for path in target.parent.iterdir()] == ["a.bundle"]
 
 
 @pytest.mark.parametrize("kind", TITLES)

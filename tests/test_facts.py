@@ -18,6 +18,7 @@ from relay_tui.domain.events import FactsChanged, Job, JobEnded, ProjectFetched,
 from relay_tui.domain.models import Session, SessionState
 from relay_tui.ports.inspector import SessionClone
 from relay_tui.services.clone_status import AT_ONCE, LONG_REST, REST, CloneStatusService
+from relay_tui.services.sessions.repository import SessionRepository
 
 
 class CountingLook(FakeLook):
@@ -56,11 +57,10 @@ class Looked:
         self.now = 1000.0
         self.look = CountingLook()
         self.facts = CloneStatusService(
-            store=rig.relay.store,
+            repository=SessionRepository(rig.relay.store, rig.relay.bus, rig.relay.data_dir),
             files=rig.files,
-            look=self.look,
+            inspector=self.look,
             bus=rig.relay.bus,
-            data_dir=rig.relay.data_dir,
             clock=lambda: self.now,
         )
 

@@ -143,7 +143,9 @@ def test_container_removed_while_no_relay_looked(
     client.containers.get(str(only_session(relay)["container_id"])).remove(force=True)
     assert "note on main: The container is gone" in relay.run("reconcile", "--dry-run").out
     assert relay.run("reconcile").code == 0
-    assert fault(only_session(relay)["error_reason"])["hint"] == "relay session retry demo/main makes a new one."
+    assert (
+        fault(only_session(relay)["error_reason"])["hint"] == "Run relay session retry demo/main to create a new one."
+    )
     assert relay.json("session", "retry", "main")["state"] == "running"
 
 

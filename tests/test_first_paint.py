@@ -92,3 +92,21 @@ def test_what_is_made_later_is_already_of_its_kind(tmp_path: Path) -> None:
     relay = container.build_demo_relay(tmp_path / "data", Config(path=tmp_path / "config.toml"))
     assert isinstance(relay.runtime, RuntimeRouter)  # else there would be no process, and every session a container
     assert runtime_for_kind(relay.runtime, PROCESS) is not relay.runtime
+
+
+def test_a_lazy_proxy_shows_itself_in_its_representation() -> None:
+    from relay_tui.bootstrap.container import LazyProxy
+
+    created: list[list[int]] = []
+
+    def create() -> list[int]:
+        created.append([1, 2])
+        return created[0]
+
+    proxy = LazyProxy("numbers", create)
+    assert repr(proxy) == "<LazyProxy numbers: not created yet>"
+    assert created == []  # a debugger that shows it imports nothing
+    assert type(proxy) is LazyProxy
+    assert isinstance(proxy, list)
+    assert repr(proxy) == "<LazyProxy numbers: [1, 2]>"
+    assert len(created) == 1

@@ -83,7 +83,7 @@ async def test_a_project_is_added_selected_and_cloned(rig: Rig) -> None:
 async def test_a_projects_mistakes_stand_beside_their_fields(rig: Rig) -> None:
     cases = {
         "source": ("ext::sh -c x", "remote helper"),
-        "name": ("ALPHA", "There is a project 'ALPHA' already"),
+        "name": ("ALPHA", "A project 'ALPHA' exists already"),
         "branch": ("-x", "cannot begin with '-'"),
     }
     async with shown(rig) as screen:
@@ -157,7 +157,7 @@ async def test_a_new_branch_its_preview_and_its_session(rig: Rig) -> None:
         assert screen.app.screen.query_one("#name", Input).placeholder == "topic-one"
         assert "hardening full" in screen.words
         screen.app.screen.query_one("#profile", Select).value = "open"
-        await screen.sees("LOOSENED: runs as root")
+        await screen.sees("relaxed: runs as root")
         assert "image node:22" in screen.words
         assert len(rig.live()) == 1  # nothing is made before it is asked for
         await screen.press("ctrl+s")

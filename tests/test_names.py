@@ -146,7 +146,7 @@ def test_whatever_loosens_is_said_in_words(change: dict[str, object], words: str
     profile = replace(Profile(name="p"), **change)  # type: ignore[arg-type]
     assert relaxed_hardening(profile) == [words]
     spec = container_spec(RECORDS.sessions["sss111"], RECORDS.projects["aaa111"], profile, Identity(), Path("/data"))
-    assert dict(describe(spec, profile))["hardening"] == f"LOOSENED: {words}"
+    assert dict(describe(spec, profile))["hardening"] == f"relaxed: {words}"
 
 
 def test_what_is_stricter_than_the_default_is_not_called_loose() -> None:
@@ -156,7 +156,7 @@ def test_what_is_stricter_than_the_default_is_not_called_loose() -> None:
     told = dict(describe(spec, profile))
     assert (told["hardening"], told["network"], told["memory"], told["cpus"], told["command"]) == (
         "full",
-        "none: cut off",
+        "none: no network",
         "512 MiB",
         "0.5",
         "make 'a b'",

@@ -99,14 +99,20 @@ def test_the_engines_own_words_come_before_the_last_lines() -> None:
 @pytest.mark.parametrize(
     ("code", "signal", "circumstance", "title", "hint"),
     [
-        (139, "SIGSEGV", "", "The command crashed: SIGSEGV", "memory that is not its own"),
-        (134, "SIGABRT", "", "The command crashed: SIGABRT", "gave up by itself"),
-        (135, "SIGBUS", "", "The command crashed: SIGBUS", "memory that is not there"),
+        (139, "SIGSEGV", "", "The command crashed: SIGSEGV", "Invalid memory access"),
+        (134, "SIGABRT", "", "The command crashed: SIGABRT", "aborted itself"),
+        (135, "SIGBUS", "", "The command crashed: SIGBUS", "memory that does not exist"),
         (136, "SIGFPE", "", "The command crashed: SIGFPE", "division by zero"),
         (132, "SIGILL", "", "The command crashed: SIGILL", "instruction"),
-        (139, "", "", "The command crashed: SIGSEGV", "memory that is not its own"),  # its shell or engine tells so
+        (139, "", "", "The command crashed: SIGSEGV", "Invalid memory access"),  # its shell or engine tells so
         (137, "SIGKILL", "", "Stopped by SIGKILL", "Something other than relay may have stopped it"),
-        (137, "SIGKILL", "The kernel was short of it.", "Stopped by SIGKILL", "The kernel was short of it. {restart}"),
+        (
+            137,
+            "SIGKILL",
+            "The kernel was short of it.",
+            "Stopped by SIGKILL",
+            "The kernel was short of it. {Press|Run} {restart}",
+        ),
         (129, "SIGHUP", "", "Stopped by SIGHUP", "Something other than relay may have stopped it"),
         (143, "SIGTERM", "", "Stopped by SIGTERM", "Something other than relay may have stopped it"),
     ],

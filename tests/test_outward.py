@@ -123,7 +123,7 @@ def test_a_default_branch_that_is_gone_is_replaced(rig: Rig, project: Project) -
     base = rig.relay.data_dir.base(project.id)
     (base / "heads").write_text("trunk\nmaster")
     changed = rig.relay.outward.fetch_project(project.id, TaskContext())
-    assert changed[-1] == "main is gone upstream: the project's default branch is master now"
+    assert changed[-1] == "main no longer exists upstream: the project's default branch is now master"
     assert rig.project(project.id).default_branch == "master"
 
 
@@ -166,7 +166,7 @@ def test_a_git_that_fails_in_there_is_quoted(rig: Rig, session: Session) -> None
     rig.engine.answers = {"index-pack": ExecResult(128, b"", b"fatal: \x1b[2Jno space\n"), **rig.engine.answers}
     with pytest.raises(GitError) as error:
         rig.relay.outward.update(session.id, TaskContext())
-    assert error.value.title == "The commits cannot be handed over" and "no space" in error.value.detail
+    assert error.value.title == "Cannot send the commits to the container" and "no space" in error.value.detail
 
 
 # --- export ----------------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_a_copy_saves_commits_and_stashes_but_no_files(
     with pytest.raises(UnsavedWorkError) as error:
         rig.relay.removal.remove(session.id, TaskContext(), rescue=rescue, bundle=tmp_path / "a")
     assert error.value.guarded.risks == (DIRTY,)
-    assert "\nSaved, and to be found: " in error.value.detail
+    assert "\nAlready saved: " in error.value.detail
     rig.look.of(session.id).guarded = RemovalCheck(risks=(UNPUSHED, STASHED))
     rig.relay.removal.remove(session.id, TaskContext(), rescue=rescue, bundle=tmp_path / "b")
     assert rig.session(session.id).deleted_at is not None
@@ -218,7 +218,10 @@ def test_why_a_copy_has_not_got_all_is_said(rig: Rig, session: Session) -> None:
     rig.look.of(session.id).guarded = RemovalCheck(risks=(inner, Risk(hazard=RiskKind.IGNORED, count=1, size=1 << 30)))
     with pytest.raises(UnsavedWorkError) as error:
         rig.relay.removal.remove(session.id, TaskContext(), rescue=SaveMethod.KEEP)
-    assert "Not saved, as a git repository of its own: vendor/\nIgnored files are not saved." in error.value.detail
+    assert (
+        "Not saved, because it is a separate git repository: vendor/\nIgnored files are not saved."
+        in error.value.detail
+    )
 
 
 def test_what_cannot_be_told_counts_as_unsaved(rig: Rig, session: Session) -> None:

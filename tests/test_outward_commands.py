@@ -188,7 +188,7 @@ def test_conflicts_are_told_and_nothing_is_lost(world: World, how: str) -> None:
     world.upstream_moves("shared.txt", f"theirs {how}\n")
     error = world.relay.fails(4, "session", "update", name, *(["--rebase"] if how == "rebase" else []))
     assert error["title"] == "1 file conflicts with main"
-    assert error["detail"] == "shared.txt\nThe session is as it was."
+    assert error["detail"] == "shared.txt\nThe session is unchanged."
     assert f"git {how} origin/main" in error["hint"]
     assert world.inside(name, "git", "rev-parse", "HEAD") == mine
     assert world.inside(name, "git", "status", "--porcelain") == "?? untracked.txt"
@@ -247,7 +247,7 @@ def test_work_that_is_nowhere_else_is_not_removed(world: World) -> None:
     (tree / "g.txt").write_text("changed")
     (tree / "new.txt").write_text("untracked")
     error = world.relay.fails(4, "session", "remove", "guarded")
-    assert (error["kind"], error["title"]) == ("unsaved-work", "guarded holds work that is nowhere else")
+    assert (error["kind"], error["title"]) == ("unsaved-work", "guarded has unsaved work")
     assert error["detail"].splitlines() == [
         "1 changed file: g.txt",
         "1 untracked file: new.txt",
@@ -257,7 +257,7 @@ def test_work_that_is_nowhere_else_is_not_removed(world: World) -> None:
     assert (tree / "new.txt").exists()
     error = world.relay.fails(4, "session", "remove", "guarded", "--push")
     assert error["detail"].splitlines()[:2] == ["1 changed file: g.txt", "1 untracked file: new.txt"]
-    assert f"Saved, and to be found: Pushed guarded ({made[:10]})." in error["detail"]
+    assert f"Already saved: Pushed guarded ({made[:10]})." in error["detail"]
     world.relay.json("session", "remove", "guarded", "--force")
     back = world.relay.json("session", "restore", "guarded")
     assert Path(str(back["work_dir"]), "new.txt").read_text() == "untracked"

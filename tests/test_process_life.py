@@ -33,7 +33,7 @@ from relay_tui.config import Config, Profile
 from relay_tui.domain.models import SessionState
 from relay_tui.paths import DataDir
 from relay_tui.ports.task import TaskContext
-from relay_tui.services.runtime_router import PROCESS, RuntimeRouter
+from relay_tui.services.runtime_router import PROCESS
 from relay_tui.services.sessions.drafts import NewSession
 
 _ECHO = r"""
@@ -168,11 +168,8 @@ def rig(tmp_path: Path) -> Rig:
     """A relay without an engine, where a profile sets what no process can have."""
     profiles = {"default": Profile(name="default", memory=1 << 30, cpus=2, pids=64, image="node:22")}
     config = Config(path=tmp_path / "config.toml", glyphs="unicode", profiles=MappingProxyType(profiles))
-    rig = build(tmp_path / "data", config=config)
+    rig = build(tmp_path / "data", config=config, processes=FakeProcesses(works=True))
     project = rig.ready()
-    processes = FakeProcesses(works=True)
-    for service in (rig.relay.sessions, rig.relay.reconciler, rig.relay.strays):
-        service._runtime = RuntimeRouter(docker=rig.engine, process=processes)
     made = rig.relay.sessions.register(NewSession(project=project.id, branch="dev", runtime=PROCESS))
     assert rig.relay.sessions.build(made.id, TaskContext()).state is SessionState.RUNNING
     return rig
@@ -183,8 +180,8 @@ async def test_limits_that_do_not_hold_are_told_on_the_row_and_in_info(rig: Rig)
         await screen.until(lambda: "process no limits" in screen.row("dev"))
         assert "no limits" not in screen.row("main")
         await screen.press("j", "right_square_bracket")
-        await screen.sees("A process cannot have what the profile sets: image node:22; memory 1 GiB; cpus 2; pids 64.")
-        await screen.sees("does not hold image node:22; memory 1 GiB; cpus 2; pids 64")
+        await screen.sees("A process cannot use settings of the profile: image node:22; memory 1 GiB; cpus 2; pids 64.")
+        await screen.sees("not enforced  image node:22; memory 1 GiB; cpus 2; pids 64")
 
 
 def test_a_first_session_whose_command_ends_well_is_told_as_that(relay: InstalledRelay) -> None:
@@ -207,7 +204,7 @@ def test_limits_that_do_not_hold_are_told_on_the_command_line(relay: InstalledRe
     relay.json("project", "add", source, "--runtime", "process")
     try:
         made = relay.run("session", "create", "demo", "--branch", "side", "--profile", "big")
-        words = "A process cannot have what the profile sets: memory 1 GiB; pids 64."
+        words = "A process cannot use settings of the profile: memory 1 GiB; pids 64."
         assert (made.code, words in made.err) == (0, True)
         assert words in relay.run("session", "show", "side").out
         assert words in str(relay.json("session", "show", "side")["notes"])

@@ -9,7 +9,7 @@ import pytest
 from git_servers import make_repository
 from installed_relay import InstalledRelay
 
-NOTE = "A process cannot have what the profile sets: memory 2 GiB; cpus 1.5."
+NOTE = "A process cannot use settings of the profile: memory 2 GiB; cpus 1.5."
 
 
 @pytest.fixture

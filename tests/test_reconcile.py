@@ -137,7 +137,7 @@ def test_a_trash_that_takes_too_much_of_the_disk_is_said(relay: InstalledRelay) 
     relay.config.write_text("trash_share = 0.0\n")
     relay.json("session", "create", "demo", "--name", "fox")
     refused = relay.fails(4, "session", "remove", "fox")
-    assert refused["title"] == "The trash would take too much of the disk"
+    assert refused["title"] == "The trash would use too much of the disk"
     done = relay.run("session", "remove", "fox", "--force")
     assert done.code == 0
     assert "relay purge" in done.err

@@ -96,15 +96,15 @@ def test_refused_it_says_how_many_are_containers(others: list[str], words: str) 
 def test_relay_as_it_is_wired_has_a_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     relay = container.build_demo_relay(tmp_path / "data", Config(path=tmp_path / "config.toml"))
-    choice = relay.sessions.choose_runtime(NewSession(project="none"))
+    choice = relay.drafts.choose_runtime(NewSession(project="none"))
     assert (choice.runtime, "no engine answers" in choice.why) == (PROCESS, True)
-    assert survey(relay.runtime).unseen == {DOCKER}
+    assert survey(relay.runtime).unreachable == {DOCKER}
 
 
 def test_an_engine_that_is_away_hides_no_process() -> None:
     docker, processes = FakeRuntime(), FakeProcesses(works=True)
     docker.go_down()
-    assert RuntimeRouter(docker=docker, process=processes).survey().unseen == {DOCKER}
+    assert RuntimeRouter(docker=docker, process=processes).survey().unreachable == {DOCKER}
     other = replace(SESSION, id="t", name="elk", runtime=PROCESS, container_id="process-t")
     disk = replace(DISK, clones={"s": "p", "t": "p"})
     ended = ContainerState("process-t", "t", "p", "exited", 3)
@@ -119,9 +119,8 @@ def test_an_engine_that_is_away_hides_no_process() -> None:
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
     """A relay whose engine is away, on a machine without a sandbox."""
-    rig = build(tmp_path / "data")
+    rig = build(tmp_path / "data", processes=FakeProcesses(works=False))
     rig.ready()
-    rig.relay.sessions._runtime = RuntimeRouter(docker=rig.engine, process=FakeProcesses(works=False))
     return rig
 
 
@@ -145,7 +144,7 @@ async def test_the_form_asks_once_before_it_makes_one_without_a_sandbox(rig: Rig
     assert not made.isolated
     assert any("not isolated" in note for note in made.notes)
     again = NewSession(project=made.project_id, branch="dev", runtime=PROCESS)
-    assert rig.relay.sessions.choose_runtime(again).asks is None  # it is remembered
+    assert rig.relay.drafts.choose_runtime(again).asks is None  # it is remembered
     with pytest.raises(NeedsConsentError):
         rig.relay.sessions.register(replace(again, runtime=AUTO))
 
@@ -160,13 +159,12 @@ async def test_a_low_form_says_beside_the_runtime_that_a_process_is_not_isolated
 
 def test_an_image_that_was_asked_for_is_not_left_out_unasked(tmp_path: Path) -> None:
     docker = FakeRuntime()
-    rig = build(tmp_path / "data", engine=docker)
+    rig = build(tmp_path / "data", engine=docker, processes=FakeProcesses(works=True))
     project = rig.ready()
-    rig.relay.sessions._runtime = RuntimeRouter(docker=docker, process=FakeProcesses(works=True))
     wanted = NewSession(project=project.id, branch="dev", image="node:22", runtime=AUTO, agreed=INSTEAD)
-    assert rig.relay.sessions.choose_runtime(wanted).runtime == DOCKER
+    assert rig.relay.drafts.choose_runtime(wanted).runtime == DOCKER
     docker.go_down()
-    for refused in (rig.relay.sessions.choose_runtime, rig.relay.sessions.register, rig.relay.sessions.preview):
+    for refused in (rig.relay.drafts.choose_runtime, rig.relay.sessions.register, rig.relay.drafts.preview):
         with pytest.raises(NoImageError) as caught:
             refused(wanted)
         assert (caught.value.field, caught.value.exit_code) == ("image", 4)
@@ -195,17 +193,15 @@ async def test_the_form_says_beside_the_image_that_it_needs_an_engine(rig: Rig) 
 
 def test_among_processes_one_that_never_got_its_container_is_none(tmp_path: Path) -> None:
     docker = FakeRuntime()
-    runtimes = RuntimeRouter(docker=docker, process=FakeProcesses(works=True))
-    rig = build(tmp_path / "data", engine=docker)
+    rig = build(tmp_path / "data", engine=docker, processes=FakeProcesses(works=True))
     project = rig.ready()
     (first,) = rig.live(project)
-    rig.relay.sessions._runtime = runtimes
     docker.go_down()
     wanted = NewSession(project=project.id, runtime=AUTO)
-    assert rig.relay.sessions.choose_runtime(wanted).asks is not None  # its session is a container
+    assert rig.relay.drafts.choose_runtime(wanted).asks is not None  # its session is a container
     rig.put(replace(first, container_id=""))
-    assert rig.relay.sessions.choose_runtime(wanted).asks is not None  # it is to be one
+    assert rig.relay.drafts.choose_runtime(wanted).asks is not None  # it is to be one
     rig.put(replace(first, id="other", name="other", runtime=PROCESS, container_id="process-other"))
-    assert rig.relay.sessions.choose_runtime(wanted).asks is None
+    assert rig.relay.drafts.choose_runtime(wanted).asks is None
     rig.put(first)
-    assert rig.relay.sessions.choose_runtime(wanted).asks is not None
+    assert rig.relay.drafts.choose_runtime(wanted).asks is not None

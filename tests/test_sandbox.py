@@ -362,7 +362,7 @@ def test_what_would_open_what_is_hidden_is_no_readable(
     home = _home(tmp_path, monkeypatch)
     assert exposes_hidden(path)
     if path != "~":
-        with pytest.raises(ConfigError, match=r"profiles\.x\.readable would open"):
+        with pytest.raises(ConfigError, match=r"profiles\.x\.readable would expose"):
             load(_config(home, path))
 
 
@@ -377,7 +377,7 @@ def test_what_lies_beside_it_is(path: str, tmp_path: Path, monkeypatch: pytest.M
     assert relaxed_hardening(found, "process") == relaxed_hardening(found) == [f"may read {path}"]
     assert relaxed_hardening(found, "docker") == []
     (note,) = spec_notes("docker", True, found)
-    assert note == f"A container cannot have what the profile sets: readable {path}."
+    assert note == f"A container cannot use a setting of the profile: readable {path}."
     assert exposes_hidden(path, Path(path.replace("~", str(home))) / "data")  # the data dir, somewhere in it
 
 

@@ -66,9 +66,9 @@ def counted(rig: Rig, call: str) -> int:
         ({"new_branch": "dev/more"}, "new_branch", "cannot have both 'dev/more' and 'dev'"),
         ({"new_branch": "fix"}, "new_branch", "cannot have both 'fix' and 'fix/login'"),
         ({"new_branch": "new", "branch": "gone"}, "branch", "no branch 'gone'"),
-        ({"name": "a b"}, "name", "Letters, digits"),
-        ({"name": "../x"}, "name", "Letters, digits"),
-        ({"name": "x" * 41}, "name", "40 at most"),
+        ({"name": "a b"}, "name", "letters, digits"),
+        ({"name": "../x"}, "name", "letters, digits"),
+        ({"name": "x" * 41}, "name", "at most 40"),
         ({"name": "MAIN"}, "name", "a session 'MAIN' already"),
         ({"profile": "nope"}, "profile", "no profile 'nope'"),
     ],
@@ -76,7 +76,7 @@ def counted(rig: Rig, call: str) -> int:
 def test_a_mistake_names_its_field_and_nothing_is_recorded(
     rig: Rig, project: Project, wanted: dict[str, str], field: str, words: str
 ) -> None:
-    for ask in (rig.relay.sessions.register, rig.relay.sessions.preview):
+    for ask in (rig.relay.sessions.register, rig.relay.drafts.preview):
         with pytest.raises((InvalidInputError, NameTakenError)) as caught:
             ask(NewSession(project=project.id, **wanted))
         assert getattr(caught.value, "field", "") == field
@@ -91,7 +91,7 @@ def test_names_are_suggested_after_the_branch_and_free_again_after_removal(rig: 
     assert rig.drafted(project, new_branch="x" * 81).name == "x" * 36 + "-2"
     first = rig.live()[0]
     rig.relay.sessions.remove(first.id, TaskContext())
-    assert rig.relay.sessions.suggest_name(project.id, "main") == "main"
+    assert rig.relay.drafts.suggest_name(project.id, "main") == "main"
 
 
 def test_a_session_of_a_project_that_is_gone_or_not_cloned_is_refused(rig: Rig, project: Project) -> None:
@@ -104,7 +104,7 @@ def test_a_session_of_a_project_that_is_gone_or_not_cloned_is_refused(rig: Rig, 
 
 def test_a_preview_is_what_is_then_made(rig: Rig, project: Project) -> None:
     wanted = NewSession(project=project.id, branch="dev", new_branch="topic", profile="job")
-    session, spec, _ = rig.relay.sessions.preview(wanted)
+    session, spec, _ = rig.relay.drafts.preview(wanted)
     assert (session.name, session.branch, session.base_branch) == ("topic", "topic", "dev")
     assert (spec.image, spec.command) == ("job-image", COMMAND.command)
     assert len(rig.live()) == 1

@@ -62,28 +62,28 @@ def _context(box: Path, host: str) -> str:
 def test_nothing_is_installed(box: Path) -> None:
     told = _told(box, GONE)
     assert (told.silence, told.why) == (UnreachableReason.MISSING, "No container engine is installed")
-    assert told.mend == 'sudo apt-get install docker.io && sudo usermod -aG docker "$USER"   # then log in again'
-    assert told.hint == f"{told.why}: {told.mend}"
+    assert told.fix == 'sudo apt-get install docker.io && sudo usermod -aG docker "$USER"   # then log in again'
+    assert told.hint == f"{told.why}: {told.fix}"
 
 
 def test_it_is_installed_and_not_started(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _install(box, "dockerd")
     told = _told(box, GONE)
     assert told.silence is UnreachableReason.STOPPED
-    assert (told.why, told.mend) == ("Docker is installed and not started", "sudo systemctl start docker")
+    assert (told.why, told.fix) == ("Docker is installed and not started", "sudo systemctl start docker")
     monkeypatch.setattr(unreachable, "_SYSTEMD", box / "none")
-    assert _told(box, GONE).mend == "sudo service docker start"
+    assert _told(box, GONE).fix == "sudo service docker start"
 
 
 def test_it_ended_and_left_its_socket(box: Path) -> None:
     told = _told(box, DEAD)
     assert told.why == "The engine has ended and left its socket behind"
-    assert told.mend == "sudo systemctl restart docker"
+    assert told.fix == "sudo systemctl restart docker"
 
 
 def test_a_private_socket_that_nobody_made(box: Path) -> None:
     told = _told(box, GONE, DOCKER_HOST="unix:///opt/lab/docker.sock")
-    assert (told.silence, told.mend) == (UnreachableReason.ASTRAY, "unset DOCKER_HOST")
+    assert (told.silence, told.fix) == (UnreachableReason.ASTRAY, "unset DOCKER_HOST")
     assert told.why == "There is no socket where $DOCKER_HOST says"
 
 
@@ -92,31 +92,31 @@ def test_a_context_that_names_another_path(box: Path, variable: str, mend: str) 
     config = _context(box, "unix:///opt/lab/docker.sock")
     (box / "docker/config.json").write_text('{"currentContext": "lab"}')
     told = _told(box, GONE, DOCKER_CONFIG=config, DOCKER_CONTEXT=variable)
-    assert (told.why, told.mend) == ("There is no socket where the docker context lab says", mend)
+    assert (told.why, told.fix) == ("There is no socket where the docker context lab says", mend)
 
 
 def test_rootless_docker_that_is_not_started(box: Path) -> None:
     told = _told(box, GONE, DOCKER_HOST="unix://{box}/run/docker.sock")
     assert told.why == "Rootless docker, which $DOCKER_HOST names, is not started"
-    assert told.mend == "systemctl --user start docker"
+    assert told.fix == "systemctl --user start docker"
     unit = box / "home/.config/systemd/user/docker.service"
     unit.parent.mkdir(parents=True)
     unit.touch()
     told = _told(box, GONE)  # set up, and nothing names it
-    assert (told.why, told.mend) == ("Rootless docker is set up and not started", "systemctl --user start docker")
+    assert (told.why, told.fix) == ("Rootless docker is set up and not started", "systemctl --user start docker")
 
 
 def test_podman_that_is_not_started(box: Path) -> None:
     told = _told(box, DEAD, DOCKER_HOST="unix://{box}/run/podman/podman.sock")
     assert told.why == "Podman has ended and left its socket behind"
-    assert told.mend == "systemctl --user restart podman.socket"
+    assert told.fix == "systemctl --user restart podman.socket"
 
 
 def test_an_own_engine_runs_and_nothing_names_it(box: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{box}/run/docker.sock")
         told = _told(box, GONE)
-    assert told.mend == f"export DOCKER_HOST=unix://{box}/run/docker.sock"
+    assert told.fix == f"export DOCKER_HOST=unix://{box}/run/docker.sock"
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_a_socket_without_permission(
     monkeypatch.setattr(unreachable, "_group_name", lambda _: group)
     monkeypatch.setattr(unreachable, "_groups_to_come", lambda: to_come)
     told = unreachable.unreachable_error(DENIED, Address(f"unix://{path}", "unix", path=str(path)), _environ(box, {}))
-    assert (told.silence, told.why, told.mend) == (UnreachableReason.FORBIDDEN, why, mend)
+    assert (told.silence, told.why, told.fix) == (UnreachableReason.FORBIDDEN, why, mend)
 
 
 def test_a_private_socket_without_permission(box: Path) -> None:
     (box / "lab.sock").touch()
     told = _told(box, DENIED, DOCKER_HOST="unix://{box}/lab.sock")
-    assert (told.why, told.mend) == ("The socket that $DOCKER_HOST names is not yours", "unset DOCKER_HOST")
+    assert (told.why, told.fix) == ("The socket that $DOCKER_HOST names is not yours", "unset DOCKER_HOST")
     told = _told(box, DENIED, DOCKER_HOST="unix://{box}/secret/lab.sock")
     assert told.why == f"The directory of {box}/secret/lab.sock is not yours to enter"
 
@@ -161,14 +161,14 @@ def test_a_private_socket_without_permission(box: Path) -> None:
 def test_a_mute_engine(box: Path, host: str, mend: str) -> None:
     told = _told(box, TimeoutError(), DOCKER_HOST=host)
     assert (told.silence, told.why) == (UnreachableReason.MUTE, "Something listens there and never answers")
-    assert told.mend == mend.format(box=box)
+    assert told.fix == mend.format(box=box)
 
 
 @pytest.mark.parametrize("host", ["tcp://build.example:2375", "ssh://me@build.example"])
 @pytest.mark.parametrize("cause", [DEAD, TimeoutError(), socket.gaierror(-2, "Name or service not known")])
 def test_a_remote_engine_is_not_what_relay_needs(box: Path, host: str, cause: Exception) -> None:
     told = _told(box, cause, DOCKER_HOST=host)
-    assert (told.silence, told.mend) == (UnreachableReason.REMOTE, "unset DOCKER_HOST")
+    assert (told.silence, told.fix) == (UnreachableReason.REMOTE, "unset DOCKER_HOST")
     assert told.why == "relay needs an engine on this machine, and $DOCKER_HOST names one on build.example"
 
 
@@ -183,7 +183,7 @@ def test_a_remote_engine_is_not_what_relay_needs(box: Path, host: str, cause: Ex
 def test_a_port_of_this_machine(box: Path, cause: Exception, why: str, mend: str) -> None:
     told = _told(box, cause, DOCKER_HOST="tcp://127.0.0.1:2375")
     assert told.why == why
-    assert told.mend.startswith(mend)
+    assert told.fix.startswith(mend)
 
 
 def test_what_answers_is_no_engine_or_an_engine_that_ends(box: Path) -> None:
@@ -198,7 +198,7 @@ def test_no_two_causes_share_a_sentence_and_each_has_its_command(box: Path) -> N
     told += [_told(box, cause, DOCKER_HOST="unix:///opt/x.sock") for cause in (GONE, DENIED)]
     told.append(_told(box, DEAD, DOCKER_HOST="ssh://far"))
     assert len({error.why for error in told}) == len(told)
-    assert all(error.mend for error in told)
+    assert all(error.fix for error in told)
 
 
 # --- limits ---

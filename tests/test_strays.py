@@ -17,7 +17,7 @@ from relay_tui.domain.models import CloneState, DesiredState, Project, Session, 
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.reconcile.orphans import OrphanResult
 from relay_tui.services.reconcile.planner import StepKind
-from relay_tui.services.runtime_router import PROCESS, RuntimeRouter
+from relay_tui.services.runtime_router import PROCESS
 from relay_tui.services.sessions.drafts import NewSession
 
 
@@ -70,11 +70,11 @@ def test_a_clone_is_adopted_with_its_container_as_it_is(rig: Rig, project: Proje
 
 @pytest.mark.parametrize("isolated", [True, False])
 @pytest.mark.parametrize("engine", [True, False])
-def test_a_process_is_adopted_as_isolated_as_it_is(rig: Rig, project: Project, isolated: bool, engine: bool) -> None:
+def test_a_process_is_adopted_as_isolated_as_it_is(tmp_path: Path, isolated: bool, engine: bool) -> None:
     processes = FakeProcesses(works=isolated)
     processes.agree()
-    for service in (rig.relay.sessions, rig.relay.strays, rig.relay.reconciler):
-        service._runtime = RuntimeRouter(docker=rig.engine, process=processes)
+    rig = build(tmp_path / "data", processes=processes)
+    project = rig.ready()
     wanted = NewSession(project=project.id, name="lost", branch="dev", runtime=PROCESS)
     lost = rig.relay.sessions.build(rig.relay.sessions.register(wanted).id, TaskContext())
     forget(rig, lost.id)
@@ -132,7 +132,7 @@ def test_what_cannot_be_adopted_stays_and_says_why(rig: Rig, project: Project) -
     assert sorted(errors(adopt(rig))) == [
         "'odd name' cannot be an id",
         "A container without a clone cannot be adopted",
-        "Its project is not on record",
+        "The session's project has no record",
     ]
     assert unknown(rig) == before
 
@@ -153,7 +153,7 @@ async def test_on_the_screen_a_person_decides(rig: Rig, project: Project) -> Non
     async with shown(rig) as screen:
         await screen.sees("Found 2 orphaned clones or containers. Press U to review.")
         await screen.press("U")
-        await screen.sees(f"the clone {project.id}/{lost.id} is not on record")
+        await screen.sees(f"the clone {project.id}/{lost.id} has no record")
         await screen.press("enter")  # leaves them
         assert lost.id not in rig.relay.store.read().sessions
         await screen.press("U", "a")

@@ -170,7 +170,7 @@ def test_a_session_waits_for_its_project_to_be_back(relay: Bench) -> None:
     with relay.store.transaction() as change:  # as it is when a relay is killed right after it put this on record
         change.put(replace(project, desired=relay.session("main").desired.RUNNING, deleted_at=None))
         change.put(replace(fox, container_id="", deleted_at=None))
-    with pytest.raises(ConflictError, match="not back from the trash"):
+    with pytest.raises(ConflictError, match="not restored from the trash"):
         relay.sessions.start(fox.id, TaskContext())
     bench(relay.root).reconciler.carry_out_all(TaskContext())
     relay.sessions.start(fox.id, TaskContext())

@@ -1,4 +1,4 @@
-"""The one place where services get their adapters. No library is imported here before it is needed."""
+"""Wiring: create relay with its adapters. A library is imported only when an adapter needs it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from relay_tui.services.reconcile.pending_updates import PendingUpdates
 from relay_tui.services.reconcile.runtime_monitor import RuntimeMonitor
 from relay_tui.services.relay import Relay
 from relay_tui.services.runtime_router import PROCESS, RuntimeRouter
+from relay_tui.services.sessions.repository import SessionRepository
 
 if TYPE_CHECKING:
     from relay_tui.adapters.docker import DockerRuntime
@@ -34,185 +35,206 @@ if TYPE_CHECKING:
     from relay_tui.adapters.process.runtime import ProcessRuntime
     from relay_tui.services.doctor import Doctor
     from relay_tui.services.reconcile.reconciler import Reconciler
-    from relay_tui.services.sessions.service import SessionService
+    from relay_tui.services.sessions.drafts import SessionDrafts
 
 
 T = TypeVar("T")
 
 
-_SOON = 1.5
-"""Seconds that a file system has to show a small file."""
+_READ_TIMEOUT = 1.5
+"""Seconds in which a file system has to answer the read of a small file."""
 
 
 def build_relay(data_dir: Path | None = None) -> Relay:
-    """relay over `data_dir` (the default one if None). Raises ConfigError or FileSystemError."""
-    place = _place(data_dir)
+    """Create relay for `data_dir` (None: the default). Raises ConfigError or FileSystemError."""
+    resolved = _resolve_data_dir(data_dir)
     config = configuration.load(config_file())
-    place.prepare()
-    return _over(place, config)
+    resolved.prepare()
+    return _wire(resolved, config)
 
 
 def build_doctor(data_dir: Path | None = None, *, debug: bool = False) -> Doctor:
-    """The doctor for `data_dir`, whatever is wrong with it or with the configuration; changes nothing there.
+    """Create the doctor for `data_dir`, even if that or the configuration cannot be read. Changes nothing there.
 
-    What lies on a file system that hangs is gone without: the doctor says so later.
+    A file on a file system that hangs is replaced by its default: a check reports that file system later.
     """
-    named = DataDir((data_dir or default_data_dir()).expanduser().absolute())
-    place = _soon(lambda: _place(data_dir), named)
-    config = _soon(lambda: configuration.load(config_file()), Config(path=config_file()))
-    _soon(lambda: log_to_file(debug=debug), None)
-    return _over(place, config).doctor
-
-
-def _soon(find: Callable[[], T], otherwise: T) -> T:
-    """What `find` answers, or `otherwise` if it fails, or has not answered within a moment."""
-    found: list[T] = []
-
-    def finding() -> None:
-        with suppress(ConfigError, OSError):
-            found.append(find())
-
-    thread = threading.Thread(target=finding, name="soon", daemon=True)
-    thread.start()
-    thread.join(_SOON)
-    return found[0] if found else otherwise
+    unresolved = DataDir((data_dir or default_data_dir()).expanduser().absolute())
+    resolved = _within_timeout(lambda: _resolve_data_dir(data_dir), unresolved)
+    config = _within_timeout(lambda: configuration.load(config_file()), Config(path=config_file()))
+    _within_timeout(lambda: log_to_file(debug=debug), None)
+    return _wire(resolved, config).doctor
 
 
 def build_demo_relay(data_dir: Path, config: Config) -> Relay:
-    """relay over a data dir that is thrown away, with a configuration of its own. Raises FileSystemError."""
-    place = DataDir(data_dir)
-    place.prepare()
-    return _over(place, config)
+    """Create relay for a temporary data directory, with its own configuration. Raises FileSystemError."""
+    resolved = DataDir(data_dir)
+    resolved.prepare()
+    return _wire(resolved, config)
 
 
-def _place(data_dir: Path | None) -> DataDir:
-    """Resolved: whatever link leads to it, it is one data dir, and containers carry its one name."""
+def _within_timeout(call: Callable[[], T], default: T) -> T:
+    """Return the result of `call`, or `default` if it fails or does not return within the timeout."""
+    results: list[T] = []
+
+    def run() -> None:
+        with suppress(ConfigError, OSError):
+            results.append(call())
+
+    thread = threading.Thread(target=run, name="read with timeout", daemon=True)
+    thread.start()
+    thread.join(_READ_TIMEOUT)
+    return results[0] if results else default
+
+
+def _resolve_data_dir(data_dir: Path | None) -> DataDir:
+    """Return the data directory with symlinks resolved: containers are labelled with one path for each directory."""
     return DataDir((data_dir or default_data_dir()).expanduser().resolve())
 
 
-def _over(place: DataDir, config: Config) -> Relay:
-    """Everything that the first paint needs; the rest stands ready to be made."""
+def _wire(data_dir: DataDir, config: Config) -> Relay:
+    """Create what the first paint needs; everything else is created at its first use."""
     bus = EventBus()
-    store = TinyDBStore(place.store)
-    git = _later(_git)
-    look = _later(_look)
-    files = DataFiles(place)
-    locks = OperationLocks(FileLocks(place.locks))
-    engine = _later(lambda: _engine(place))
-    processes = _later(lambda: _processes(place))
-    runtime = RuntimeRouter(
-        docker=engine, process=processes
-    )  # known by its class, as nothing that stands for it would be
-    way_out = _later(lambda: _way_out(place))
-    unsaved = PendingUpdates(files=files, bus=bus)
-    over = ServiceFactory(place, config, bus, store, git, look, way_out, files, locks, runtime)
-    sessions = _later(over.sessions)
-    projects = _later(lambda: over.projects(sessions))
-    outward = _later(over.outward)
-    trash = _later(over.trash)
-    reconciler = _later(lambda: over.reconciler(projects, sessions))
+    store = TinyDBStore(data_dir.store)
+    repository = SessionRepository(store, bus, data_dir)
+    git = _lazy("git", _create_git)
+    inspector = _lazy("clone inspector", _create_inspector)
+    transfer = _lazy("git transfer", lambda: _create_transfer(data_dir))
+    files = DataFiles(data_dir)
+    locks = OperationLocks(FileLocks(data_dir.locks))
+    engine = _lazy("docker runtime", lambda: _create_docker(data_dir))
+    processes = _lazy("process runtime", lambda: _create_processes(data_dir))
+    # not lazy: services ask isinstance(runtime, RuntimeRouter), which would create it
+    runtime = RuntimeRouter(docker=engine, process=processes)
+    pending = PendingUpdates(files=files, bus=bus)
+    factory = ServiceFactory(
+        data_dir=data_dir,
+        config=config,
+        bus=bus,
+        store=store,
+        repository=repository,
+        git=git,
+        inspector=inspector,
+        transfer=transfer,
+        files=files,
+        locks=locks,
+        runtime=runtime,
+    )
+    drafts = _lazy("drafts", factory.drafts)
+    sessions = _lazy("sessions", lambda: factory.sessions(drafts))
+    projects = _lazy("projects", lambda: factory.projects(drafts, sessions))
+    sync = _lazy("sync", factory.sync)
+    trash = _lazy("trash", factory.trash)
+    reconciler = _lazy("reconciler", lambda: factory.reconciler(projects, sessions))
     return Relay(
         config=config,
-        data_dir=place,
+        data_dir=data_dir,
         bus=bus,
         store=store,
         git=git,
         runtime=runtime,
         files=files,
         projects=projects,
+        drafts=drafts,
         sessions=sessions,
-        facts=CloneStatusService(store=store, files=files, look=look, bus=bus, data_dir=place),
-        outward=outward,
-        removal=_later(lambda: over.removal(sessions, outward, trash)),
+        facts=CloneStatusService(repository=repository, files=files, inspector=inspector, bus=bus),
+        outward=sync,
+        removal=_lazy("removal", lambda: factory.removal(sessions, sync, trash)),
         jobs=JobRunner(bus),
-        engine=RuntimeMonitor(runtime=engine, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved),
-        processes=RuntimeMonitor(
-            runtime=processes, store=store, sessions=sessions, locks=locks, bus=bus, unsaved=unsaved, kind=PROCESS
-        ),
-        unsaved=unsaved,
+        engine=RuntimeMonitor(runtime=engine, store=store, locks=locks, bus=bus, pending=pending),
+        processes=RuntimeMonitor(runtime=processes, store=store, locks=locks, bus=bus, pending=pending, kind=PROCESS),
+        unsaved=pending,
         reconciler=reconciler,
-        doctor=_later(lambda: _doctor(place, config, store, reconciler, sessions, look)),
+        doctor=_lazy("doctor", lambda: _create_doctor(data_dir, config, store, reconciler, drafts, inspector)),
         trash=trash,
-        strays=over.strays(projects, sessions),
+        strays=factory.orphans(projects, sessions),
     )
 
 
-def _git() -> GitAdapter:
+def _create_git() -> GitAdapter:
     from relay_tui.adapters.git import GitAdapter
 
     return GitAdapter()
 
 
-def _look() -> GitInspector:
+def _create_inspector() -> GitInspector:
     from relay_tui.adapters.git.inspection.adapter import GitInspector
 
     return GitInspector()
 
 
-def _way_out(place: DataDir) -> GitTransferAdapter:
+def _create_transfer(data_dir: DataDir) -> GitTransferAdapter:
     from relay_tui.adapters.git.transfer import GitTransferAdapter
 
-    return GitTransferAdapter(place.tmp)
+    return GitTransferAdapter(data_dir.tmp)
 
 
-def _engine(place: DataDir) -> DockerRuntime:
+def _create_docker(data_dir: DataDir) -> DockerRuntime:
     from relay_tui.adapters.docker import DockerRuntime
 
-    return DockerRuntime(place.root, place.cache)
+    return DockerRuntime(data_dir.root, data_dir.cache)
 
 
-def _processes(place: DataDir) -> ProcessRuntime:
+def _create_processes(data_dir: DataDir) -> ProcessRuntime:
     from relay_tui.adapters.process.runtime import ProcessRuntime
 
-    return ProcessRuntime(place)
+    return ProcessRuntime(data_dir)
 
 
-def _doctor(
-    place: DataDir,
+def _create_doctor(
+    data_dir: DataDir,
     config: Config,
     store: TinyDBStore,
     reconciler: Reconciler,
-    sessions: SessionService,
-    look: GitInspector,
+    drafts: SessionDrafts,
+    inspector: GitInspector,
 ) -> Doctor:
     from relay_tui.adapters.host import LocalHost
     from relay_tui.services.doctor import Doctor
     from relay_tui.services.sessions.drafts import NewSession
 
     return Doctor(
-        machine=LocalHost(place),
+        host=LocalHost(data_dir),
         store=store,
-        place=place,
+        data_dir=data_dir,
         config=config,
         plan=reconciler.plan,
-        unseen=lambda: reconciler.unseen,
-        choose=lambda project, records, ask: sessions.choose_runtime(NewSession(project=project), records, ask),
-        confinement=lambda: look.confinement(),
+        unreachable=lambda: reconciler.unreachable,
+        choose=lambda project, records, ping: drafts.choose_runtime(NewSession(project=project), records, ping),
+        confinement=lambda: inspector.confinement(),
     )
 
 
 class LazyProxy:
-    """Stands for what its first use imports and makes: the first paint needs none of it."""
+    """Proxy that creates its target at the first use, so that the first paint imports only what it draws.
 
-    def __init__(self, make: Callable[[], object]) -> None:
-        self._make = make
-        self._made: object = None
+    Attribute access and isinstance() are forwarded to the target, and both create it. repr() does not: it shows the
+    proxy with its name and the target, if there is one. type() returns LazyProxy.
+    """
+
+    def __init__(self, name: str, create: Callable[[], object]) -> None:
+        self._name = name
+        self._create = create
+        self._target: object = None
         self._lock = threading.Lock()
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """Its kind, for whoever asks with isinstance()."""
-        return type(self._there())
+        """The target's class, which isinstance() asks for."""
+        return type(self._resolve())
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        return getattr(self._there(), name)
+        return getattr(self._resolve(), name)
 
-    def _there(self) -> object:
+    def __repr__(self) -> str:
+        """Return the name and the target, without creating it."""
+        return f"<LazyProxy {self._name}: {'not created yet' if self._target is None else repr(self._target)}>"
+
+    def _resolve(self) -> object:
         with self._lock:
-            if self._made is None:
-                self._made = self._make()
-        return self._made
+            if self._target is None:
+                self._target = self._create()
+        return self._target
 
 
-def _later(make: Callable[[], T]) -> T:
-    return cast("T", LazyProxy(make))
+def _lazy(name: str, create: Callable[[], T]) -> T:
+    return cast("T", LazyProxy(name, create))

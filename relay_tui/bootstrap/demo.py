@@ -1,4 +1,4 @@
-"""Sets a demo up and takes it down: its throw-away directory, its relay, and what earlier demos left."""
+"""Set up a demo and remove it afterwards: temporary directory, relay, and remains of killed demos."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from relay_tui.services.relay import Relay
 from relay_tui.services.runtime_router import DOCKER, PROCESS
 
 _IMAGES = (DEFAULT_IMAGE, "python:3-slim", "python:3.13-slim", "python:3.12-slim", "python:3.11-slim", "python:3")
-"""Where to look for an image with Python that is there already, after the configured ones."""
+"""Images with Python to try after the configured ones. Nothing is pulled."""
 _USED_ENGINE = "used-engine"
-"""A file in a stage whose sessions are containers: to take it down, the engine has to answer."""
+"""A file in a demo directory whose sessions are containers: its removal needs the engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoEnvironment:
-    """A demo that can begin."""
+    """A demo that is ready to start."""
 
     path: Path
-    """Its directory, gone afterwards."""
+    """The demo's directory, deleted afterwards."""
     relay: Relay
     demo: Demo
     choice: Choice
     repository: str
-    """What is in the sample repository."""
+    """Description of the sample repository."""
     swept: int
-    """How many killed demos were cleared up first."""
+    """Number of killed demos that were removed first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What runs the demo's sessions, and why."""
+    """Runtime and image of the demo's sessions, and the reason."""
 
     runtime: str
     image: str
@@ -49,7 +49,7 @@ class Choice:
 
 @contextmanager
 def demo_environment() -> Iterator[DemoEnvironment]:
-    """A demo of its own; when the block ends, however it ends, nothing of it is left. Raises RelayError."""
+    """Set up a demo for the block, and delete it completely afterwards. Raises RelayError."""
     stages = DemoDirectories(demo_home(), tear_down)
     swept = stages.remove_stale()
     config = _users_config()
@@ -66,10 +66,10 @@ def demo_environment() -> Iterator[DemoEnvironment]:
 
 
 def choose(config: Config, stage: Path) -> Choice:
-    """Containers where the engine has an image that runs the sample: nothing is pulled for a demo. Else processes."""
+    """Choose containers if the engine has an image that can run the sample, else processes."""
     own = [profile.image for profile in config.profiles.values()]
     used = stage / _USED_ENGINE
-    used.touch()  # before anything is in it
+    used.touch()  # before any container exists
     try:
         image = runnable_image([*own, config.image, *_IMAGES], stage / "data")
         why = f"the engine has {image}" if image else "the engine has no image with Python"
@@ -85,16 +85,16 @@ def choose(config: Config, stage: Path) -> Choice:
 
 
 def tear_down(stage: Path) -> None:
-    """End what still runs of a stage. Raises RelayError when something may go on."""
+    """Remove the containers of a demo directory. Raises RelayError if some may still be running."""
     relay = container.build_demo_relay(stage / "data", Config(path=config_file()))
-    unseen = clear(relay)
-    if DOCKER in unseen and (stage / _USED_ENGINE).exists():
-        words = "The engine does not answer."
-        raise ConflictError("Its containers cannot be removed", words, "The next demo tries again.")
+    unreachable = clear(relay)
+    if DOCKER in unreachable and (stage / _USED_ENGINE).exists():
+        detail = "The engine does not answer."
+        raise ConflictError("Cannot remove the demo's containers", detail, "The next demo retries.")
 
 
 def _users_config() -> Config:
-    """For images, colours and signs; what is wrong with it is not for a demo to say."""
+    """Return the user's configuration for images, colours and glyphs; the defaults if it is invalid."""
     try:
         return configuration.load(config_file())
     except ConfigError:

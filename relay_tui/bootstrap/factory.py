@@ -1,4 +1,4 @@
-"""What services are made over: the ports, the place and the configuration. A service is imported when it is made."""
+"""Factory for the services. Each service's module is imported when the service is created."""
 
 from __future__ import annotations
 
@@ -16,74 +16,95 @@ if TYPE_CHECKING:
     from relay_tui.services.reconcile.reconciler import Reconciler
     from relay_tui.services.removal import RemovalService
     from relay_tui.services.runtime_router import RuntimeRouter
+    from relay_tui.services.sessions.drafts import SessionDrafts
+    from relay_tui.services.sessions.repository import SessionRepository
     from relay_tui.services.sessions.service import SessionService
     from relay_tui.services.sync import SyncService
     from relay_tui.services.trash import Trash
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFactory:
-    """What services are made over. Each is imported when it is made."""
+    """Creates services from the ports, the configuration and the data directory.
 
-    place: DataDir
+    A method's parameters are the services that the created one uses.
+    """
+
+    data_dir: DataDir
     config: Config
     bus: EventBus
     store: Store
+    repository: SessionRepository
     git: Git
-    look: CloneInspector
+    inspector: CloneInspector
     transfer: GitTransfer
     files: Files
     locks: OperationLocks
     runtime: RuntimeRouter
 
-    def sessions(self) -> SessionService:
-        """What is done to sessions."""
+    def drafts(self) -> SessionDrafts:
+        """Create the service that validates and describes new sessions."""
+        from relay_tui.services.sessions.drafts import SessionDrafts
+
+        return SessionDrafts(
+            store=self.store, git=self.git, runtime=self.runtime, config=self.config, data_dir=self.data_dir
+        )
+
+    def sessions(self, drafts: SessionDrafts) -> SessionService:
+        """Create the service for the use cases about sessions, with its builder."""
+        from relay_tui.services.sessions.builder import SessionBuilder
         from relay_tui.services.sessions.service import SessionService
 
-        return SessionService(
-            store=self.store,
+        builder = SessionBuilder(
+            repository=self.repository,
+            drafts=drafts,
             git=self.git,
-            look=self.look,
+            inspector=self.inspector,
             runtime=self.runtime,
             files=self.files,
             locks=self.locks,
-            bus=self.bus,
-            config=self.config,
-            data_dir=self.place,
+        )
+        return SessionService(
+            repository=self.repository,
+            builder=builder,
+            inspector=self.inspector,
+            runtime=self.runtime,
+            files=self.files,
+            locks=self.locks,
         )
 
-    def projects(self, sessions: SessionService) -> ProjectService:
-        """What is done to projects."""
+    def projects(self, drafts: SessionDrafts, sessions: SessionService) -> ProjectService:
+        """Create the service for the use cases about projects."""
         from relay_tui.services.projects import ProjectService
 
         return ProjectService(
-            store=self.store,
+            repository=self.repository,
+            drafts=drafts,
             git=self.git,
             files=self.files,
             locks=self.locks,
-            bus=self.bus,
             config=self.config,
-            data_dir=self.place,
+            data_dir=self.data_dir,
             sessions=sessions,
         )
 
-    def outward(self) -> SyncService:
-        """What leaves a session's clone."""
+    def sync(self) -> SyncService:
+        """Create the service that moves commits between sessions, base clones and upstreams."""
         from relay_tui.services.sync import SyncService
 
         return SyncService(
-            store=self.store,
+            repository=self.repository,
             git=self.git,
-            way_out=self.transfer,
+            transfer=self.transfer,
             runtime=self.runtime,
             files=self.files,
             locks=self.locks,
             bus=self.bus,
-            data_dir=self.place,
+            data_dir=self.data_dir,
         )
 
     def trash(self) -> Trash:
-        """What was removed."""
+        """Create the service that measures and purges the trash."""
         from relay_tui.services.trash import Trash
 
         return Trash(
@@ -95,22 +116,22 @@ class ServiceFactory:
             config=self.config,
         )
 
-    def removal(self, sessions: SessionService, outward: SyncService, trash: Trash) -> RemovalService:
-        """What stands in the way of a removal."""
+    def removal(self, sessions: SessionService, sync: SyncService, trash: Trash) -> RemovalService:
+        """Create the service that checks for unsaved work before a removal."""
         from relay_tui.services.removal import RemovalService
 
         return RemovalService(
-            store=self.store,
-            look=self.look,
+            repository=self.repository,
+            inspector=self.inspector,
             files=self.files,
             sessions=sessions,
-            outward=outward,
+            sync=sync,
             trash=trash,
-            data_dir=self.place,
+            data_dir=self.data_dir,
         )
 
     def reconciler(self, projects: ProjectService, sessions: SessionService) -> Reconciler:
-        """What brings the world to what is wanted."""
+        """Create the service that plans and executes reconciliation."""
         from relay_tui.services.reconcile.reconciler import Reconciler
 
         return Reconciler(
@@ -123,8 +144,8 @@ class ServiceFactory:
             sessions=sessions,
         )
 
-    def strays(self, projects: ProjectService, sessions: SessionService) -> OrphanService:
-        """What no record knows."""
+    def orphans(self, projects: ProjectService, sessions: SessionService) -> OrphanService:
+        """Create the service for orphaned clones and containers."""
         from relay_tui.services.reconcile.orphans import OrphanService
 
         return OrphanService(
@@ -134,7 +155,7 @@ class ServiceFactory:
             runtime=self.runtime,
             bus=self.bus,
             config=self.config,
-            data_dir=self.place,
+            data_dir=self.data_dir,
             projects=projects,
             sessions=sessions,
         )

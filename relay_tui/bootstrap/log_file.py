@@ -1,28 +1,24 @@
-"""Relay's own log file, with secrets redacted."""
+"""Log file of relay, with secrets redacted."""
 
 from __future__ import annotations
 
 import logging
 import logging.handlers
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relay_tui.paths import log_file
 from relay_tui.text.sanitize import redact
 
-if TYPE_CHECKING:
-    pass
-
 
 class _Redacting(logging.Formatter):
-    """Takes out whatever looks like a secret, whoever wrote it."""
+    """Formatter that redacts secrets in every record."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
 
 def log_to_file(*, debug: bool = False, path: Path | None = None) -> None:
-    """Send relay's own log to its rotating file, or to `path`. Nothing of it reaches the screen, not even failures."""
+    """Write relay's log to its rotating file, or to `path`. Nothing is written to the screen, not even failures."""
     logging.raiseExceptions = False
     path = path or log_file()
     handler: logging.Handler

@@ -61,7 +61,7 @@ def list_(desk: CommandContext) -> None:
     """List the profiles."""
     from relay_tui.services.sessions.container_spec import relaxed_hardening
 
-    profiles = [desk.relay.config.find_profile(name) for name in desk.relay.sessions.profile_names()]
+    profiles = [desk.relay.config.find_profile(name) for name in desk.relay.drafts.profile_names()]
     if desk.output.as_json:
         desk.output.document([_document(p) for p in profiles])
         return

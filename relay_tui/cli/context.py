@@ -43,7 +43,7 @@ class CommandContext:
             self.relay.reconciler.note()
         except RelayError as error:  # the rows are as they were last seen
             log.warning("not looked at: %s: %s", error.title, error.detail)
-        unseen = self.relay.reconciler.unseen
+        unseen = self.relay.reconciler.unreachable
         if unseen and not self.output.as_json:
             click.echo("relay: the engine does not answer: what its sessions do is unknown", err=True)
         return unseen

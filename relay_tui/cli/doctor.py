@@ -7,7 +7,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +43,7 @@ def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout
     if anything is broken, and in any case within the timeout.
     """
     from relay_tui.bootstrap import container
-    from relay_tui.services.doctor.results import CheckStatus, summary
+    from relay_tui.services.doctor.results import CheckStatus, format_counts
     from relay_tui.terminal_info import detect_terminal
 
     import_module("relay_tui.bootstrap.demo")  # every adapter: on a busy machine that takes longer than a check may
@@ -62,7 +61,7 @@ def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout
     width = min(max(len(sanitize.clean(found.name)) for found in findings), 24)
     for found in findings:
         output.say(_lines(found, width))
-    output.say(f"\n{summary(findings)}")
+    output.say(f"\n{format_counts(findings)}")
     return 1 if any(found.verdict is CheckStatus.BROKEN for found in findings) else 0
 
 
@@ -94,9 +93,9 @@ def _lines(found: CheckResult, width: int) -> str:
     folded = textwrap.wrap(words, room, break_long_words=False) if sys.stdout.isatty() else [words]
     first, *more = folded or [""]
     lines = [f"{verdict} {name:<{width}}  {first}", *(f"{indent}{line}" for line in more)]
-    if found.mend and found.verdict is not CheckStatus.OK:
+    if found.fix and found.verdict is not CheckStatus.OK:
         arrow = "→" if "utf" in (sys.stdout.encoding or "").lower() else "->"
-        lines.append(f"{indent}{arrow} {sanitize.clean(sanitize.redact(found.mend))}")
+        lines.append(f"{indent}{arrow} {sanitize.clean(sanitize.redact(found.fix))}")
     return "\n".join(lines)
 
 
@@ -109,6 +108,10 @@ def _document(findings: list[CheckResult]) -> dict[str, object]:
 
 
 def _row(found: CheckResult) -> dict[str, object]:
-    row: dict[str, object] = asdict(found)
-    del row["loss"]
-    return row | {key: sanitize.redact(str(row[key])) for key in ("found", "mend")} | {"verdict": str(found.verdict)}
+    return {
+        "name": found.name,
+        "verdict": str(found.verdict),
+        "found": sanitize.redact(found.found),
+        "mend": sanitize.redact(found.fix),
+        "seconds": found.seconds,
+    }

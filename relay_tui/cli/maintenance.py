@@ -40,7 +40,9 @@ def reconcile(desk: CommandContext, dry_run: bool, adopt_unknown: bool, trash_un
     if dry_run:
         steps = reconciler.plan()
         if desk.output.as_json:
-            desk.output.document({"steps": [_document(step) for step in steps], "unseen": sorted(reconciler.unseen)})
+            desk.output.document(
+                {"steps": [_document(step) for step in steps], "unseen": sorted(reconciler.unreachable)}
+            )
         desk.output.say("\n".join(format_step(step) for step in steps) or _nothing(reconciler))
         return _seen_all(desk, reconciler, 0)
     with progress() as task:
@@ -55,7 +57,7 @@ def reconcile(desk: CommandContext, dry_run: bool, adopt_unknown: bool, trash_un
         document["unknown"] = [_document(step) for step in unknown] if not settled else []
         if settled:
             document[word] = [_document(one.step) | {"error": _error(one.error)} for one in settled]
-        desk.output.document(document | {"unseen": sorted(reconciler.unseen)})
+        desk.output.document(document | {"unseen": sorted(reconciler.unreachable)})
     for step, error in done:
         desk.output.say(f"{'failed' if error else 'done':<7} {sanitize.clean(step.words)}{_because(error)}")
     for one in settled:
@@ -71,12 +73,12 @@ def reconcile(desk: CommandContext, dry_run: bool, adopt_unknown: bool, trash_un
 
 
 def _nothing(reconciler: Reconciler) -> str:
-    return "Nothing to do that could be seen." if reconciler.unseen else "Nothing to do."
+    return "Nothing to do that could be seen." if reconciler.unreachable else "Nothing to do."
 
 
 def _seen_all(desk: CommandContext, reconciler: Reconciler, code: int) -> int:
     """The exit code; 5 when all went well, but for what could not be seen."""
-    if not reconciler.unseen:
+    if not reconciler.unreachable:
         return code
     if not desk.output.as_json:
         click.echo("relay: the engine does not answer: its sessions were not looked at", err=True)

@@ -45,7 +45,7 @@ def add(
     from relay_tui.services.sessions.drafts import NewSession
 
     first = NewSession(project="", profile=profile, runtime=runtime, agreed=agreed(not_isolated))
-    choice = desk.relay.sessions.choose_runtime(first)
+    choice = desk.relay.drafts.choose_runtime(first)
     if choice.asks is not None:
         first = replace(first, agreed=f"{first.agreed} {ask_for_consent(desk, choice.asks)}")
     print_runtime_choice(desk, choice)

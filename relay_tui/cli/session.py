@@ -71,7 +71,7 @@ def create(
         runtime=runtime,
         agreed=agreed(not_isolated),
     )
-    choice = desk.relay.sessions.choose_runtime(wanted)
+    choice = desk.relay.drafts.choose_runtime(wanted)
     if choice.asks is not None:
         wanted = replace(wanted, agreed=f"{wanted.agreed} {ask_for_consent(desk, choice.asks)}")
     print_runtime_choice(desk, choice)
@@ -289,7 +289,7 @@ def _tell(desk: CommandContext, session_id: str, words: str = "") -> None:
         return
     from relay_tui.services.sessions.container_spec import relaxed_hardening
 
-    profile = desk.relay.sessions.profile(found)
+    profile = desk.relay.drafts.profile(found)
     shown = {
         "id": found.id,
         "name": naming.full_name(records, found),

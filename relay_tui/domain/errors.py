@@ -142,7 +142,7 @@ class UnreachableReason(StrEnum):
 
 
 class EngineUnreachableError(EngineError):
-    """No engine answers. `why` says in a sentence what that comes from here, `mend` is the command that mends it."""
+    """No engine answers. `why` says in a sentence what that comes from here, `fix` is the command that fixes it."""
 
     kind = "engine-unreachable"
     exit_code = 5
@@ -155,12 +155,12 @@ class EngineUnreachableError(EngineError):
         *,
         silence: UnreachableReason = UnreachableReason.UNKNOWN,
         why: str = "",
-        mend: str = "",
+        fix: str = "",
     ) -> None:
         super().__init__(title, detail, hint)
         self.silence = silence
         self.why = why
-        self.mend = mend
+        self.fix = fix
 
 
 class FileSystemError(RelayError):

@@ -1,4 +1,4 @@
-"""Directories of the data dir."""
+"""Port for the directories of the data directory."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class DataDirSurvey:
-    """The directories of a data dir."""
+    """The clones in a data directory."""
 
     bases: frozenset[str] = frozenset()
-    """Projects whose base clone is whole."""
+    """Projects with a complete base clone."""
     clones: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Session id → project id of every whole session clone."""
+    """Session id → project id of every complete session clone."""
     partials: tuple[Path, ...] = ()
-    """Clones under a temporary name, and copies of sessions' objects."""
+    """Clones with a temporary name, and copies of sessions' objects."""
     trash: frozenset[str] = frozenset()
-    """Ids of the projects and sessions whose directory lies in the trash."""
+    """Ids of the projects and sessions whose directory is in the trash."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrashEntry:
     """A directory in the trash. `name` is the id of the project or session; `moved_at` is in seconds since 1970.
 
-    One that is `condemned` is never restored: its deletion has begun.
+    A `condemned` entry cannot be restored: its deletion has started.
     """
 
     name: str
@@ -37,69 +37,69 @@ class TrashEntry:
 
 
 class Files(Protocol):
-    """Directories in the data dir. Every method raises FileSystemError."""
+    """Directories in the data directory. Every method raises FileSystemError."""
 
     def has_clone(self, path: Path) -> bool:
-        """Whether a whole clone lies at `path`."""
+        """Return whether there is a complete clone at `path`."""
         ...
 
     def holds_anything(self, path: Path) -> bool:
-        """Whether `path` is there and not an empty directory, whatever a session made of its clone."""
+        """Return whether `path` exists and is not an empty directory. It need not be a valid clone."""
         ...
 
     def make_directory(self, path: Path) -> None:
-        """Make `path` and its parents, readable by their owner alone; fine if it exists."""
+        """Create `path` and its parents, readable only by the owner. Does nothing if it exists."""
         ...
 
     def save_log(self, name: str, pieces: Iterable[str]) -> Path:
-        """Write a log to a new file named after `name` and the time; answer where. Replaces nothing."""
+        """Write a log to a new file named after `name` and the time; return its path. Replaces no file."""
         ...
 
     def to_trash(self, path: Path, name: str) -> None:
-        """Move `path` aside into the trash in one step, as `name`; fine if it is not there.
+        """Move `path` atomically into the trash as `name`. Does nothing if it does not exist.
 
-        Raises ForeignFilesError when it is another user's: Runtime.reclaim_ownership() fixes that.
+        Raises ForeignFilesError if it belongs to another user: Runtime.reclaim_ownership() fixes that.
         """
         ...
 
     def try_writing(self) -> None:
-        """Write as much as a change of the store would, and take it back. Raises FileSystemError: why it cannot be."""
+        """Write and delete as much as a change of the store needs. Raises FileSystemError."""
         ...
 
     def survey(self) -> DataDirSurvey:
-        """Every clone, whole or cut or in the trash, that the data dir holds."""
+        """Return every clone in the data directory: complete, interrupted or in the trash."""
         ...
 
     def from_trash(self, name: str, path: Path) -> None:
-        """Move the newest entry that went to the trash as `name` back to `path`. Raises NotFoundError if none did."""
+        """Move the newest trash entry called `name` back to `path`. Raises NotFoundError if there is none."""
         ...
 
     def trash_entries(self) -> list[TrashEntry]:
-        """What lies in the trash, the oldest first. Sizes are not measured."""
+        """Return the entries of the trash, the oldest first. Sizes are not measured."""
         ...
 
     def mark_for_deletion(self, entry: TrashEntry) -> Path:
-        """Mark that an entry is about to be deleted, and is not to be restored any more; answer where it lies then.
+        """Mark an entry for deletion, so that it cannot be restored; return its new path.
 
-        Raises NotFoundError when it is no longer there, FileSystemError when something is mounted in it.
+        Raises NotFoundError if it no longer exists, FileSystemError if something is mounted in it.
         """
         ...
 
     def measure(self, path: Path) -> int:
-        """The bytes on disk of everything below `path`: symlinks not followed, hard links counted once."""
+        """Return the bytes on disk of everything below `path`. Follows no symlinks, counts hard links once."""
         ...
 
     def trash_size(self) -> int:
-        """The bytes on disk of the whole trash."""
+        """Return the bytes on disk of the whole trash."""
         ...
 
     def delete(self, path: Path) -> bool:
-        """Delete a directory of the data dir for good, never through a symlink; False if some of it is still there.
+        """Delete a directory of the data directory without following symlinks; return False if some of it is left.
 
-        What a container left unwritable is made writable first; what belongs to another user stays.
+        Files without write permission are made writable first. Files of other users stay.
         """
         ...
 
     def disk_size(self) -> int:
-        """The bytes of the file system that the data dir lies on."""
+        """Return the size in bytes of the data directory's file system."""
         ...

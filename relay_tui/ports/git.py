@@ -1,4 +1,4 @@
-"""git on the host."""
+"""Port for git on the host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CloneSource:
-    """A place to clone from. `url` is bare; the secret half never leaves memory and never shows in a repr."""
+    """Source of a clone. `url` has no credentials; those stay in memory and are not part of the repr."""
 
     url: str
     username: str = field(default="", repr=False)
@@ -21,49 +21,49 @@ class CloneSource:
 
 
 class Git(Protocol):
-    """git on the host. Every method raises GitError with git's own words, or FileSystemError."""
+    """git on the host. Every method raises GitError with git's message, or FileSystemError."""
 
     def parse_source(self, text: str) -> CloneSource:
-        """Turn what was typed into a source: secrets split off, local paths absolute. Raises InvalidInputError."""
+        """Parse a typed source: separate credentials, make local paths absolute. Raises InvalidInputError."""
         ...
 
     def check_branch_name(self, name: str) -> None:
-        """Raise InvalidInputError, field 'branch', when git would refuse the name, or it begins with '-'."""
+        """Raise InvalidInputError, field 'branch', if git does not allow the name or it starts with '-'."""
         ...
 
     def clone_base(self, source: CloneSource, target: Path, task: TaskContext) -> str:
-        """Make a bare clone of every head and tag at `target` (which must not exist); answer the default branch.
+        """Create a bare clone of every head and tag at `target`, which must not exist; return the default branch.
 
-        Works in a temporary name beside `target` and renames when whole. Cancelled or failed, it leaves nothing.
+        Uses a temporary name beside `target` until the clone is complete. Leaves nothing if cancelled or failed.
         """
         ...
 
     def origin(self, base: Path) -> str:
-        """Where a base clone came from; '' if it does not say."""
+        """Return the source of a base clone; '' if it has none."""
         ...
 
     def default_branch(self, base: Path) -> str:
-        """The head that a base clone's HEAD points at, else main, master or the first; '' when there is none."""
+        """Return the branch of a base clone's HEAD, else main, master or the first; '' if it has no branch."""
         ...
 
     def branch_of(self, work_dir: Path) -> str:
-        """The branch that a session's clone is on; '' if it is on none. Raises UnknownStateError."""
+        """Return the current branch of a session's clone; '' if it is on none. Raises UnknownStateError."""
         ...
 
     def branches(self, base: Path) -> list[Branch]:
-        """Every head of a base clone, the most recently committed first."""
+        """Return every head of a base clone, the most recently committed first."""
         ...
 
     def clone_session(
         self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, task: TaskContext
     ) -> list[str]:
-        """Make an independent clone of `base` at `target`, on `branch`, or on `new_branch` begun there if not ''.
+        """Create an independent clone of `base` at `target`, on `branch`, or on `new_branch` created from it if not ''.
 
-        `target` may exist when it is an empty directory. `origin` becomes its remote. Works in a temporary name and
-        renames when whole. Answers notes: what the clone came without (a submodule, LFS files), in words.
+        `target` may be an empty directory. `origin` becomes the remote. Uses a temporary name until the clone is
+        complete. Returns notes about missing parts: a submodule, LFS files.
         """
         ...
 
     def identity(self) -> Identity:
-        """The host's user.name and user.email."""
+        """Return the host's user.name and user.email."""
         ...

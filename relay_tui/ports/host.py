@@ -1,4 +1,4 @@
-"""The machine that relay runs on, as the doctor asks about it."""
+"""Port for the checks of the machine that relay runs on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended, and the beginning of what it said."""
+    """Exit code of a command, and the beginning of its output."""
 
     code: int
     out: str
@@ -24,97 +24,97 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFacts:
-    """A container engine that answered."""
+    """Properties of a container engine that answered."""
 
     product: str
     version: str
     address: str
     origin: str
-    """What named the address: '$DOCKER_HOST', 'docker context x', 'the default'."""
+    """Source of the address: '$DOCKER_HOST', 'docker context x', 'the default'."""
     local: bool
     """Whether it runs on this machine, whose directories it can mount."""
     rootless: bool
     cgroups: str
     """Like 'v2, systemd'."""
     limits: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
-    """Which of 'memory', 'cpus' and 'processes' it holds a container to."""
+    """Whether each of the limits 'memory', 'cpus' and 'processes' is enforced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesystemInfo:
-    """A directory, and the file system that it lies on."""
+    """A directory and its file system."""
 
     mode: int
-    """Its permission bits."""
+    """Permission bits of the directory."""
     mine: bool
-    """Whether it belongs to the user that relay runs as."""
+    """Whether the directory belongs to the user that relay runs as."""
     total: int
     free: int
-    """Bytes of the file system, and those that the user can still write."""
+    """Size of the file system in bytes, and the free bytes for this user."""
     kind: str
     """The file system's type: ext4, tmpfs, nfs4."""
     network: bool
-    """Whether it lies on another machine."""
+    """Whether the file system is on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldLock:
-    """A lock file that somebody holds. `key` is the id of a project or session, or 'store'."""
+    """A lock that a process holds. `key` is the id of a project or session, or 'store'."""
 
     key: str
-    words: str
-    """Who holds it and what for."""
+    holder: str
+    """Holder and purpose."""
     pid: int
     seconds: float
-    """For how long."""
+    """Time since the lock was taken."""
     stopped: bool
-    """Whether the holder is a stopped process, which lets go of nothing by itself."""
+    """Whether the holder is a stopped process, which does not release the lock by itself."""
 
 
 class Host(Protocol):
-    """Facts about the machine. Any method can hang where the world does: whoever calls has a deadline of his own."""
+    """Properties of the machine. Any method can hang if the system does, so the caller needs a deadline."""
 
     def find(self, program: str) -> str:
-        """The path of a program, '' when it is not there."""
+        """Return the path of a program; '' if it is not installed."""
         ...
 
     def run(self, command: Sequence[str], task: TaskContext) -> CommandResult:
-        """Run a command to its end, without a terminal. Cancelled, it is killed with all that it started.
+        """Run a command without a terminal. A cancel kills it with all its child processes.
 
-        Raises FileSystemError when it cannot be started, CancelledError.
+        Raises FileSystemError if it cannot be started, CancelledError.
         """
         ...
 
     def isolation(self, task: TaskContext) -> Isolation:
-        """Run something in a sandbox as sessions of this data dir get it. Raises FileSystemError, CancelledError."""
+        """Run a program in a sandbox like a session's. Raises FileSystemError, CancelledError."""
         ...
 
     def variable(self, name: str) -> str:
-        """A variable of the environment, '' when it is not set."""
+        """Return an environment variable; '' if it is not set."""
         ...
 
     def engine(self, patience: float) -> EngineFacts:
-        """Ask the engine about itself; it has `patience` seconds for its greeting.
+        """Query the engine's properties; it has `patience` seconds for its first answer.
 
         Raises EngineUnreachableError, EngineError.
         """
         ...
 
     def remote(self, url: str, task: TaskContext) -> None:
-        """Ask a project's remote for its HEAD, with the credentials a clone would have.
+        """Query the HEAD of a project's remote, with the credentials of a clone.
 
         Raises GitError, CancelledError.
         """
         ...
 
     def filesystem_info(self, path: Path) -> FilesystemInfo:
-        """What there is to know of a directory. Raises FileSystemError; NotFoundError when it is not there."""
+        """Return the properties of a directory. Raises FileSystemError; NotFoundError if it does not exist."""
         ...
 
     def try_writing(self, directory: Path) -> None:
-        """Write, sync, lock and remove a small file there. Raises FileSystemError."""
+        """Write, sync, lock and remove a small file in the directory. Raises FileSystemError."""
         ...
 
     def held(self) -> list[HeldLock]:
-        """The locks of the data dir that somebody holds."""
+        """Return the locks of the data directory that are held."""
         ...

@@ -1,4 +1,4 @@
-"""Looking at a session's clone, which is hostile, and bringing work out of it. Both run on the host."""
+"""Port for inspecting a session's clone, which is untrusted, from the host."""
 
 from __future__ import annotations
 
@@ -13,50 +13,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClone:
-    """Where one session's git lies. `eye` is the host-only git dir through which the host looks at `work_dir`."""
+    """Paths and branches of a session's clone.
+
+    `shadow_dir` is the shadow repository: a git directory outside the session, with which the host reads `work_dir`.
+    """
 
     session_id: str
     work_dir: Path
     shadow_dir: Path
     base: Path
     branch: str
-    """The branch it was begun on."""
+    """The branch that the session was created on."""
     base_branch: str
     name: str = ""
-    """The session's, where it is known."""
+    """Name of the session, if known."""
 
 
 class CloneInspector(Protocol):
-    """Reads a session's clone without trusting it: nothing in it is executed, followed, or believed.
+    """Reads a session's clone without trusting it: executes nothing from it and follows no links in it.
 
-    facts(), changes() and patch() raise GitError, kind 'unknown', with the reason why nothing can be said; guard() has
-    that as a risk. All raise FileSystemError when the data dir cannot be written.
+    facts(), changes() and patch() raise GitError, kind 'unknown', if the state cannot be determined; guard() returns
+    that as a risk. All raise FileSystemError if the data directory cannot be written.
     """
 
     def confinement(self) -> str:
-        """What stands around the host's git while it looks: 'Landlock …', 'bubblewrap', or that there is nothing."""
+        """Return the sandbox around git on the host: 'Landlock …', 'bubblewrap' or 'none …'."""
         ...
 
     def prepare(self, clone: SessionClone) -> None:
-        """Make the eye of a fresh clone, before its container exists. Made anew when it is missing later."""
+        """Create the shadow repository of a new clone, before its container exists. A missing one is created later."""
         ...
 
     def facts(self, clone: SessionClone) -> CloneStatus:
-        """Branch, counts, what is unpushed, the last commit."""
+        """Return branch, change counts, unpushed commits and the last commit."""
         ...
 
     def changes(self, clone: SessionClone, against: DiffBase) -> ChangeSet:
-        """The changed files with their line counts."""
+        """Return the changed files with their line counts."""
         ...
 
     def patch(self, clone: SessionClone, against: DiffBase, path: str = "", *, limit: int = 4 << 20) -> Patch:
-        """The diff of one file, or of all; `limit` in bytes."""
+        """Return the diff of one file, or of all; `limit` in bytes."""
         ...
 
     def guard(self, clone: SessionClone) -> RemovalCheck:
-        """What would be lost with the clone."""
+        """Return the clone's unsaved work."""
         ...
 
     def forget(self, clone: SessionClone) -> None:
-        """Delete the eye of a clone that went to the trash; it is made anew if that comes back."""
+        """Delete the shadow repository of a trashed clone. It is created again after a restore."""
         ...

@@ -1,4 +1,4 @@
-"""What runs a session."""
+"""Port for the runtimes of sessions: container engine and processes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class LineStream(Protocol):
-    """A log's lines. Iterating blocks until there are more, and ends with the stream; close() ends it at once.
+    """Lines of a log. Iterating blocks until there are more, and ends with the stream; close() ends it at once.
 
-    A batch may be empty where no line ended but one was begun.
+    A batch can be empty if only a partial line arrived.
     """
 
     def __iter__(self) -> Iterator[LogBatch]: ...
 
     def begun(self) -> LogBatch:
-        """The lines whose ends have not come, as far as they go: one a stream at most. They come once more, whole."""
+        """Return the partial lines, at most one for each stream. Each is delivered again when it is complete."""
         ...
 
     def close(self) -> None: ...
@@ -32,12 +32,12 @@ class LineStream(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """Everything about a container before it exists. Hardened unless a profile loosened it."""
+    """Specification of a container. Hardened unless a profile relaxes it."""
 
     name: str
     image: str
     command: tuple[str, ...] = ()
-    """What runs, instead of the image's entrypoint and command; () keeps the container alive and idle."""
+    """Replaces the image's entrypoint and command; () keeps the container alive and idle."""
     tty: bool = False
     """Whether the command gets a terminal (agents want one; its output then is one stream)."""
     workspace: Path
@@ -52,22 +52,22 @@ class ContainerSpec:
     no_new_privileges: bool = True
     pids_limit: int = 4096
     cpus: float | None = None
-    """CPUs it may use at once; None: all of them."""
+    """Limit of CPUs; None: all of them."""
     memory: int | None = None
-    """Bytes it may use; None: all there is."""
+    """Limit of memory in bytes; None: no limit."""
     network: str = "bridge"
-    """The engine's network name; 'none' cuts it off."""
+    """The engine's network name; 'none' disables the network."""
     runtime: str = "docker"
-    """What is to run it: 'docker' or 'process'."""
+    """Runtime: 'docker' or 'process'."""
     isolated: bool = True
     """Whether a process runs in a sandbox; a container always does."""
     readable: tuple[str, ...] = ()
-    """Paths, `~` being our home, that a process may read though its sandbox hides what is around them."""
+    """Paths that a process may read although the sandbox hides their directories; `~` is the user's home."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """A container as the engine sees it. `status` is the engine's word: created, running, paused, exited, dead."""
+    """State of a container. `status` is the engine's term: created, running, paused, exited, dead."""
 
     container_id: str
     session_id: str
@@ -76,51 +76,51 @@ class ContainerState:
     exit_code: int | None = None
     oom_killed: bool = False
     error: str = ""
-    """The engine's words when it could not start it, else ''."""
+    """The engine's message if the start failed, else ''."""
     started_at: str = ""
-    """No line of its present run, or its last one, is older; '' where it is not known."""
+    """Start of the current or last run: no log line of the run is older; '' if unknown."""
     finished_at: str = ""
-    """When its last run ended, RFC 3339; '' while it runs, and where it is not known."""
+    """End of the last run, RFC 3339; '' while running, or if unknown."""
     signal: str = ""
-    """The signal that ended it, like 'SIGKILL', where the runtime knows; else ''."""
+    """The signal that ended the container, like 'SIGKILL'; '' if none or unknown."""
     isolated: bool = True
-    """Whether it is a container, or a process in a sandbox."""
+    """Whether this is a container, or a process in a sandbox."""
     lost: bool = False
-    """Whether it ended without leaving word how: it was killed together with what kept it, or the machine went down."""
+    """Whether the end is unknown: the process was killed together with its supervisor, or the machine crashed."""
     left: int = 0
-    """How many of its programs run all the same, with nobody to keep them: for what is lost and has no sandbox."""
+    """Programs of a lost process without a sandbox that still run without a supervisor."""
     circumstance: str = ""
-    """What else is known of how a kill may have come about, in a sentence; else ''."""
+    """A sentence about the possible cause of a kill; '' if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """Whether processes can be isolated here. `words` say with what, or why not; `hint` what would mend that."""
+    """Whether processes can be isolated on this machine. `words`: the method, or the reason; `hint`: the fix."""
 
     works: bool
     words: str
     hint: str = ""
     agreed: bool = False
-    """Whether somebody agreed to run sessions of this data dir without."""
+    """Whether a person agreed to run sessions of this data directory without isolation."""
     gap: str = ""
-    """What of the machine stays in reach all the same; '' if nothing does that could be closed."""
+    """Parts of the machine that a session can still access; '' if there are none that could be hidden."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How one run of a container ended."""
+    """End of one run of a container."""
 
     at: str
-    """When, RFC 3339."""
+    """Time, RFC 3339."""
     exit_code: int | None = None
-    """None where nobody knows."""
+    """None if unknown."""
     began: str = ""
-    """When that run began; '' where that was before what was asked for."""
+    """Start of the run; '' if it is before the requested time."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """Bytes of a container's output, as they came. `stream` is 'stdout' or 'stderr' (a TTY has only stdout)."""
+    """A piece of a container's output. `stream` is 'stdout' or 'stderr' (a TTY has only stdout)."""
 
     stream: str
     data: bytes
@@ -128,10 +128,10 @@ class LogChunk:
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """How a command in a container ended, and what it wrote: of each stream, the last 256 KiB."""
+    """Exit code and output of a command in a container: of each stream, the last 256 KiB."""
 
     code: int
-    """As a shell would have it: 127 when there is no such program."""
+    """Exit code as in a shell: 127 if there is no such program."""
     out: bytes
     err: bytes
 
@@ -178,106 +178,107 @@ class Runtime(Protocol):
         ...
 
     def remove(self, container_id: str) -> None:
-        """Remove it, running or not; fine if it is gone."""
+        """Remove the container, even if it is running. Does nothing if it does not exist."""
         ...
 
     def inspect(self, container_id: str) -> ContainerState:
-        """How it is now."""
+        """Return the container's current state. Raises NotFoundError if it does not exist."""
         ...
 
     def run_history(self, container_id: str, since: str) -> list[RunEnd]:
-        """How its runs ended that did later than `since` (RFC 3339), the oldest first, as far as it is remembered."""
+        """Return the known runs that ended after `since` (RFC 3339), the oldest first."""
         ...
 
     def wait(self, container_id: str, seconds: float) -> ContainerState:
-        """How it is once it ended, or after `seconds` at the latest."""
+        """Wait until the container ends, at most `seconds`; return its state."""
         ...
 
     def list_containers(self) -> list[ContainerState]:
-        """Every container that carries this data dir's label."""
+        """Return every container with this data directory's label."""
         ...
 
     def events(self) -> EventStream:
-        """Begin to listen for changes of this data dir's containers. Connected when it returns."""
+        """Start listening for changes of this data directory's containers. Returns after the connection is made."""
         ...
 
     def logs(
         self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
     ) -> LogStream:
-        """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
+        """Read the output: the last `tail` lines (None: all) since `since` (RFC 3339), then new output if `follow`."""
         ...
 
     def log_lines(
         self, container_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
     ) -> LineStream:
-        """Its output as lines with their times: of the last `tail` those from `since` to `until`, both included."""
+        """Read the output as lines with times: of the last `tail` lines those from `since` to `until`, inclusive."""
         ...
 
     def stats(self, container_id: str) -> StatsStream:
-        """Begin to read what it takes of the machine; ends when it is not running any more."""
+        """Start reading the resource usage. The stream ends when the container stops."""
         ...
 
     def delete_tree(self, path: Path, image: str) -> None:
-        """Delete all that is in a directory of other users' files in the data dir, from a throw-away container.
+        """Delete the contents of a directory with other users' files, in a temporary container.
 
-        It has no network, a read-only root, nothing but `path` mounted and no right but to override file permissions.
+        The container has no network, a read-only root, only `path` mounted, and only the capability to override file
+        permissions.
         """
         ...
 
     def reclaim_ownership(self, path: Path, image: str) -> None:
-        """Make a directory of the data dir that a session gave away ours again, from a throw-away container.
+        """Change the owner of a directory that a session gave away back to the user, in a temporary container.
 
-        Its owner alone: nothing below it is touched. The container has no right but to change owners.
+        Changes only the directory itself. The container has only the capability to change owners.
         """
         ...
 
     def attach(self, container_id: str) -> None:
-        """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
+        """Attach the caller's terminal to the main process until it ends or the user presses ctrl-q."""
         ...
 
     def run(self, container_id: str, command: Sequence[str]) -> int:
-        """Run `command` in it with the caller's stdin, stdout, stderr (() is a login shell); answer the exit code.
+        """Run `command` with the caller's stdin, stdout, stderr (() is a login shell); return the exit code.
 
-        A terminal is given when the caller's stdin and stdout are both one.
+        The command gets a terminal if the caller's stdin and stdout are terminals.
         """
         ...
 
     def exec_capture(
         self, container_id: str, command: Sequence[str], task: TaskContext, *, given: Path | None = None
     ) -> ExecResult:
-        """Run `command` in it to its end, without a terminal; `given` is a file of this host for its stdin.
+        """Run `command` without a terminal and return its output; `given` is a file on the host for its stdin.
 
-        Raises ConflictError when it is not running, CancelledError when cancelled (the command may then go on).
+        Raises ConflictError if the container is not running, CancelledError if cancelled (the command may continue).
         """
         ...
 
 
 class ProcessControl(Runtime, Protocol):
-    """The runtime of processes, which may have no sandbox to run them in."""
+    """The runtime of processes, which may have no sandbox."""
 
     def isolation(self) -> Isolation:
-        """What isolates them here."""
+        """Return whether and how processes are isolated on this machine."""
         ...
 
     def agree(self) -> None:
-        """Remember that somebody agreed to run them without a sandbox."""
+        """Store the consent to run processes without a sandbox."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """One reading. What is not known is None: rates, for one, before there are two readings."""
+    """One reading of the resource usage. Unknown values are None, such as rates before the second reading."""
 
     at: float
-    """When it was taken: seconds since 1970."""
+    """Time of the reading: seconds since 1970."""
     cpu: float | None = None
     """CPUs in use: 0.5 is half of one."""
     cpus: float | None = None
-    """CPUs it may use: its limit, or all that the machine has."""
+    """CPUs available: the limit, or all CPUs of the machine."""
     memory: int | None = None
-    """Bytes in use, without what the kernel would give back at once (the page cache)."""
+    """Bytes in use, without the page cache, which the kernel can free at once."""
     memory_limit: int | None = None
-    """Bytes it may use: its limit, or all that the machine has."""
+    """Bytes available: the limit, or all memory of the machine."""
     pids: int | None = None
     pids_limit: int | None = None
     received: float | None = None
@@ -286,7 +287,7 @@ class Stats:
 
 
 class StatsStream(Protocol):
-    """Readings, about one a second. Iterating blocks, and ends when what is read has ended; close() ends it at once."""
+    """Readings, about one a second. Iterating blocks, and ends with the container; close() ends it at once."""
 
     def __iter__(self) -> Iterator[Stats]: ...
 

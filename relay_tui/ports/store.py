@@ -1,4 +1,4 @@
-"""Durable records, and locks that die with their process."""
+"""Ports of the record store and of inter-process locks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class Transaction(Protocol):
-    """One change of the store: read, change, write, all under the inter-process lock."""
+    """One change of the store: read, change and write under the inter-process lock."""
 
     @property
     def records(self) -> Records:
-        """The records as this transaction sees them, its own changes included."""
+        """The records, including the changes of this transaction."""
         ...
 
     def put(self, record: Record) -> None:
@@ -22,61 +22,61 @@ class Transaction(Protocol):
         ...
 
     def drop(self, record_id: str) -> None:
-        """Forget a record wholly. Unknown ids are fine."""
+        """Delete a record. Does nothing for an unknown id."""
         ...
 
 
 class StoreWatcher(Protocol):
-    """Sleeps until the store is written. A context manager: left, it holds nothing open."""
+    """Waits for writes to the store. A context manager that closes its files at exit."""
 
     def __enter__(self) -> StoreWatcher: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def wait(self, at_most: float) -> None:
-        """Return when the store may have been written, when woken, or after so many seconds."""
+        """Return when the store may have been written, after wake(), or after `at_most` seconds."""
         ...
 
     def wake(self) -> None:
-        """End the wait, now and for ever; any thread may."""
+        """End the current wait and all later ones. Can be called from any thread."""
         ...
 
 
 class Store(Protocol):
-    """Durable records. Every method raises StoreError, or FileSystemError when the disk says no."""
+    """Durable records. Every method raises StoreError, or FileSystemError if the disk cannot be read or written."""
 
     def read(self) -> Records:
-        """The records as they are now. Cheap when nothing changed since the last read."""
+        """Return the current records. Cheap if nothing changed since the last read."""
         ...
 
     def transaction(self, *, urgent: bool = False) -> AbstractContextManager[Transaction]:
-        """Begin a change; it is written, durably and whole, when the block ends without an exception.
+        """Start a change, which is written durably and atomically if the block ends without an exception.
 
-        An `urgent` one, which ends something, frees room or tells what became of a session, may use up what the store
-        keeps in reserve: it is written to a full disk too, a few times.
+        An `urgent` change ends an operation, frees space or records the state of a session. It may use the disk space
+        that the store reserves, so a few of them succeed even on a full disk.
         """
         ...
 
     def version(self) -> object:
-        """A value that differs whenever any process has written the store since. Costs one stat()."""
+        """Return a value that changes with every write of any process. Costs one stat()."""
         ...
 
     def watch(self) -> StoreWatcher:
-        """Notice from now on when any process writes the store; the caller enters it and leaves it."""
+        """Return a watcher for writes of any process; the caller uses it as a context manager."""
         ...
 
     def warning(self) -> str:
-        """What went wrong with the store file earlier and was mended (a corrupt file set aside), or ''."""
+        """Return the problem of the store file that was repaired earlier (a corrupt file set aside), or ''."""
         ...
 
 
 class Locks(Protocol):
-    """Lock files that the kernel releases when their process dies."""
+    """Lock files, which the kernel releases when their process ends."""
 
     def hold(self, key: str, purpose: str) -> AbstractContextManager[None]:
-        """Hold the lock for a project or session id. Raises ConflictError that names the holder's pid and purpose."""
+        """Hold the lock for a project or session id. Raises ConflictError, which names the holder's pid and purpose."""
         ...
 
     def holder(self, key: str) -> str:
-        """Who holds it, in words ('relay session create, pid 4711'), or '' if nobody does."""
+        """Return the holder of the lock as text ('relay session create, pid 4711'), or '' if it is free."""
         ...

@@ -1,4 +1,4 @@
-"""How a long operation tells its progress, and learns that it should stop."""
+"""Progress reporting and cancellation of long-running operations."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from relay_tui.domain.errors import CancelledError
 
 Report = Callable[[str, float | None, str], None]
-"""Takes the stage in words, the fraction done (0..1, None when unknown) and a short detail (bytes, throughput)."""
+"""Takes the stage, the fraction done (0..1, None if unknown) and a short detail (bytes, throughput)."""
 
 
 class TaskContext:
-    """Given to every operation that takes longer than a blink. Thread-safe."""
+    """Progress reporting and cancellation for one long-running operation. Thread-safe."""
 
     def __init__(self, report: Report | None = None) -> None:
         self._report = report
@@ -23,32 +23,32 @@ class TaskContext:
         self._callbacks: list[Callable[[], None]] = []
 
     def report(self, stage: str, fraction: float | None = None, detail: str = "") -> None:
-        """Say what is being done, and how far it is."""
+        """Report the current stage and its progress."""
         if self._report is not None:
             self._report(stage, fraction, detail)
 
     @property
     def has_listener(self) -> bool:
-        """Whether anyone hears what is said: if not, progress need not be worked out."""
+        """Whether progress is shown: if not, it need not be calculated."""
         return self._report is not None
 
     @property
     def cancelled(self) -> bool:
-        """Whether someone asked for the operation to stop."""
+        """Whether the operation was cancelled."""
         return self._cancelled
 
     def raise_if_cancelled(self) -> None:
-        """Raise CancelledError if the operation should stop."""
+        """Raise CancelledError if the operation was cancelled."""
         if self._cancelled:
             raise CancelledError("Cancelled")
 
     @property
     def quitting(self) -> bool:
-        """Whether it was cancelled only because relay is leaving: what was begun is to be gone on with later."""
+        """Whether the operation was cancelled because relay quits: the next relay continues it."""
         return self._quitting
 
     def cancel(self, *, quitting: bool = False) -> None:
-        """Ask the operation to stop; it undoes what it began."""
+        """Cancel the operation, which then undoes its changes."""
         with self._lock:
             self._cancelled = True
             self._quitting = quitting
@@ -58,7 +58,7 @@ class TaskContext:
 
     @contextmanager
     def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Within the block, a cancel calls `callback` (from the cancelling thread; at once if it came before)."""
+        """Call `callback` on a cancel in the block: in the cancelling thread, or at once if cancelled already."""
         with self._lock:
             self._callbacks.append(callback)
             late = self._cancelled
@@ -72,9 +72,10 @@ class TaskContext:
 
 
 class SecondaryTaskContext(TaskContext):
-    """A second voice of an operation: it is heard only while `first` is silent, and is cancelled with the operation.
+    """Task context for the second of two steps that run in parallel.
 
-    Two halves of an operation that run side by side would else tell their progress in turns.
+    Its progress is reported only after the first step has finished (`first` returns False); otherwise the row would
+    alternate between both. Cancelling either cancels both.
     """
 
     def __init__(self, task: TaskContext, first: Callable[[], bool]) -> None:
@@ -83,35 +84,35 @@ class SecondaryTaskContext(TaskContext):
         self._first = first
 
     def report(self, stage: str, fraction: float | None = None, detail: str = "") -> None:
-        """Say it if the first voice has ended."""
+        """Report the progress if the first step has finished."""
         if not self._first():
             self._task.report(stage, fraction, detail)
 
     @property
     def has_listener(self) -> bool:
-        """Whether anyone hears what is said."""
+        """Whether progress is shown."""
         return self._task.has_listener
 
     @property
     def cancelled(self) -> bool:
-        """Whether someone asked for the operation to stop."""
+        """Whether the operation was cancelled."""
         return self._task.cancelled
 
     def raise_if_cancelled(self) -> None:
-        """Raise CancelledError if the operation should stop."""
+        """Raise CancelledError if the operation was cancelled."""
         self._task.raise_if_cancelled()
 
     @property
     def quitting(self) -> bool:
-        """Whether it was cancelled only because relay is leaving."""
+        """Whether the operation was cancelled because relay quits."""
         return self._task.quitting
 
     def cancel(self, *, quitting: bool = False) -> None:
-        """Ask the whole operation to stop."""
+        """Cancel the whole operation."""
         self._task.cancel(quitting=quitting)
 
     @contextmanager
     def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Within the block, a cancel of the operation calls `callback`."""
+        """Call `callback` on a cancel of the operation within the block."""
         with self._task.on_cancel(callback):
             yield

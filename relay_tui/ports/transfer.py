@@ -18,68 +18,67 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdatePack:
-    """What a session lacks of a branch of the upstream, as a pack that git in its container can take in from stdin."""
+    """Upstream commits that a session does not have, as a pack for `git index-pack --stdin` in its container."""
 
     branch: str
     commit: str
     """The newest commit of the branch."""
     count: int
-    """Commits that the session's HEAD lacks; `pack` has what its clone lacks of them."""
+    """Commits missing in the session's HEAD; `pack` has those that its clone does not have."""
     pack: Path
 
 
 class GitTransfer(Protocol):
-    """Brings work out of a session, and upstream work in. Raises GitError with git's own words.
+    """Moves commits out of and into sessions. Raises GitError with git's message.
 
-    What a session's clone holds is copied and hashed again before anything else sees it. Cancelled or failed, none
-    of these leaves a copy behind.
+    Objects of a session's clone are copied and hashed again before anything else reads them. A cancelled or failed
+    operation leaves no copy behind.
     """
 
     def keep(self, clone: SessionClone, task: TaskContext) -> dict[str, str]:
-        """Copy every head and stash of the session into the base as refs/relay/<session id>/*; answer ref → commit."""
+        """Copy every head and stash of the session into the base as refs/relay/<session id>/*; return ref → commit."""
         ...
 
     def saved_refs(self, base: Path) -> list[SavedRef]:
-        """What a base holds of sessions, removed or not, and the upstream does not have."""
+        """Return the refs of sessions in a base clone, removed or not, that the upstream does not have."""
         ...
 
     def bundle(self, clone: SessionClone, target: Path, task: TaskContext) -> int:
-        """Save every head and stash of the session as a git bundle at `target`; answer its bytes.
+        """Save every head and stash of the session as a git bundle at `target`; return its size in bytes.
 
-        Raises ConflictError when something is there already.
+        Raises ConflictError if the file exists.
         """
         ...
 
     def fetch(self, base: Path, source: CloneSource, task: TaskContext) -> Sequence[str]:
-        """Bring the base up to date with its upstream; answer what changed, a line for each branch."""
+        """Fetch the upstream into the base clone; return what changed, a line for each branch."""
         ...
 
     def plan_push(self, clone: SessionClone, source: CloneSource, task: TaskContext, *, branch: str = "") -> PushPlan:
-        """Bring the session's work into the base, and the upstream's; tell what a push of `branch` would send.
+        """Copy the session's and the upstream's commits into the base; return what a push of `branch` would send.
 
-        '' is the branch that the session is on. Raises ConflictError when it is on none, NotFoundError when there is
-        none of that name.
+        '' is the session's current branch. Raises ConflictError if it is on none, NotFoundError if there is no branch
+        of that name.
         """
         ...
 
     def push(self, clone: SessionClone, source: CloneSource, plan: PushPlan, task: TaskContext) -> PushResult:
-        """Push exactly what was planned, with the host's credentials."""
+        """Push exactly the commits of the plan, with the host's credentials."""
         ...
 
     def export(
         self, clone: SessionClone, source: str, target: Path, task: TaskContext, *, name: str = ""
     ) -> ExportResult:
-        """Make an ordinary clone at `target`, or a branch in the repository that is there; answer what it has now.
+        """Create an ordinary clone at `target`, or a branch in the repository there; return branch and commit.
 
-        From the session's clone, or if that is gone, from what was kept of it. `name` is what to call the branch, ''
-        what it is called. Raises ConflictError, with a free name, when a branch of that name has other commits.
+        Exports the session's clone, or its saved refs if the clone is gone. `name` renames the branch unless it is ''.
+        Raises ConflictError, with an unused name, if a branch of that name has other commits.
         """
         ...
 
     def parcel(self, clone: SessionClone, task: TaskContext) -> AbstractContextManager[UpdatePack]:
-        """Pack what the session lacks of the upstream, as the base has it; the pack is gone after the block.
+        """Pack the upstream commits that the session does not have; the pack is deleted after the block.
 
-        Of the branch that it is on, if the upstream has one of that name with commits that it lacks; else of its base
-        branch.
+        Packs the session's current branch if the upstream has new commits on it, else its base branch.
         """
         ...

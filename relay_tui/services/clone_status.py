@@ -1,6 +1,6 @@
-"""The facts of sessions: asked for in the background, a few at a time, kept until they are asked for again.
+"""Git status of sessions, read in the background and cached.
 
-Nobody waits for them: a row shows what is kept, and FactsChanged says that there is something newer.
+A row shows the cached status. FactsChanged announces a newer one.
 """
 
 from __future__ import annotations
@@ -18,26 +18,25 @@ from typing import TYPE_CHECKING
 from relay_tui.domain.errors import Fault, NotComparableError, NotFoundError, RelayError
 from relay_tui.domain.events import Event, EventBus, FactsChanged, JobEnded, ProjectFetched, RecordsChanged
 from relay_tui.domain.models import SessionState
-from relay_tui.services.sessions.repository import clone_of
+from relay_tui.services.sessions.repository import SessionRepository
 
 if TYPE_CHECKING:
     from relay_tui.domain.changes import ChangeSet, CloneStatus, DiffBase, Patch
     from relay_tui.domain.models import Session
     from relay_tui.domain.unsaved_work import RemovalCheck
-    from relay_tui.paths import DataDir
-    from relay_tui.ports import CloneInspector, Files, Store
+    from relay_tui.ports import CloneInspector, Files
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 2  # looks that run side by side: they share disk and processors with the sessions
-REST = 10.0  # seconds after which the facts of a visible session are old
-LONG_REST = 60.0  # the same while nothing runs in it: only a person's own hand changes its clone
-_SHARE = 20.0  # a look that takes long is repeated less often: it takes at most this part of the time
+AT_ONCE = 2  # inspections that run in parallel: they share disk and processors with the sessions
+REST = 10.0  # seconds after which the status of a visible session is read again
+LONG_REST = 60.0  # the same for a session that is not running: only a person changes its clone
+_SHARE = 20.0  # an inspection is repeated after this many times its duration at the earliest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusEntry:
-    """What a look found: facts, or the fault that says why there are none. `at` is seconds of `clock`."""
+    """Result of an inspection: the status, or the reason why there is none. `at` is in seconds of `clock`."""
 
     facts: CloneStatus | None = None
     fault: Fault | None = None
@@ -46,23 +45,21 @@ class StatusEntry:
 
 
 class CloneStatusService:
-    """Keeps the facts of sessions. Thread-safe; no method but look() waits for anything."""
+    """Cache of the git status of sessions. Thread-safe; only the methods that read a clone block."""
 
     def __init__(
         self,
         *,
-        store: Store,
+        repository: SessionRepository,
         files: Files,
-        look: CloneInspector,
+        inspector: CloneInspector,
         bus: EventBus,
-        data_dir: DataDir,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._repository = repository
         self._files = files
-        self._look = look
+        self._inspector = inspector
         self._bus = bus
-        self._data_dir = data_dir
         self._clock = clock
         self._condition = threading.Condition()
         self._known: dict[str, StatusEntry] = {}
@@ -73,90 +70,90 @@ class CloneStatusService:
         self._stamps: dict[str, tuple[SessionState, str]] = {}
         self._threads: list[threading.Thread] = []
         self._closed = False
-        bus.subscribe(self._hear)
+        bus.subscribe(self._handle_event)
 
     def known(self, session_id: str) -> StatusEntry | None:
-        """What was found last; None before the first look has ended."""
+        """Return the latest result; None before the first inspection has ended."""
         return self._known.get(session_id)
 
     def request(self, session_id: str) -> None:
-        """Look at a session soon, before all others; FactsChanged tells when something new is known."""
+        """Read a session's status before all others; FactsChanged announces a new result."""
         with self._condition:
             if self._closed:
                 return
             if session_id in self._running:
-                self._again.add(session_id)  # the look that runs may have passed what is new
+                self._again.add(session_id)  # the running inspection may have read the files before they changed
                 return
             self._asked[session_id] = None
             self._asked.move_to_end(session_id, last=False)
-            self._begin()
+            self._start_threads()
             self._condition.notify()
 
     def show(self, session_ids: Collection[str]) -> None:
-        """Say which sessions are on screen: these are looked at again when their facts grow old, no others."""
+        """Set the sessions on the screen: only their status is read again when it is old."""
         with self._condition:
             self._visible = tuple(session_ids)
             if not self._closed and self._visible:
-                self._begin()
+                self._start_threads()
                 self._condition.notify_all()
 
     def read_status(self, session_id: str) -> CloneStatus:
-        """Look now and wait for it. Raises GitError, kind 'unknown', when nothing can be said."""
-        facts = self._look.facts(clone_of(self._session(session_id), self._data_dir))
-        self._keep(session_id, StatusEntry(facts=facts, at=self._clock()))
+        """Read the status now. Raises GitError, kind 'unknown', if it cannot be determined."""
+        facts = self._inspector.facts(self._repository.clone_of(self._repository.find(session_id)))
+        self._cache(session_id, StatusEntry(facts=facts, at=self._clock()))
         return facts
 
     def changes(self, session_id: str, against: DiffBase) -> ChangeSet:
-        """The files that differ from `against`. Raises GitError, kind 'unknown', or NotComparableError."""
-        session = self._session(session_id)
-        with _way_out(session, against):
-            return self._look.changes(clone_of(session, self._data_dir), against)
+        """Return the files that differ from `against`. Raises GitError, kind 'unknown', or NotComparableError."""
+        session = self._repository.find(session_id)
+        with _with_push_hint(session, against):
+            return self._inspector.changes(self._repository.clone_of(session), against)
 
     def patch(self, session_id: str, against: DiffBase, path: str = "", *, limit: int = 4 << 20) -> Patch:
-        """The diff of one file, or of all; at most `limit` bytes. Raises as changes() does."""
-        session = self._session(session_id)
-        with _way_out(session, against):
-            return self._look.patch(clone_of(session, self._data_dir), against, path, limit=limit)
+        """Return the diff of one file, or of all; at most `limit` bytes. Raises as changes() does."""
+        session = self._repository.find(session_id)
+        with _with_push_hint(session, against):
+            return self._inspector.patch(self._repository.clone_of(session), against, path, limit=limit)
 
     def guard(self, session_id: str) -> RemovalCheck:
-        """What would be lost with the session; that nothing can be said is one of the risks, never raised."""
-        return self._look.guard(clone_of(self._session(session_id), self._data_dir))
+        """Return the session's unsaved work. A state that cannot be determined is one of the risks, not an error."""
+        return self._inspector.guard(self._repository.clone_of(self._repository.find(session_id)))
 
     def confinement(self) -> str:
-        """What stands around the host's git while it looks at a clone, in words."""
-        return self._look.confinement()
+        """Return the name of the sandbox around git on the host."""
+        return self._inspector.confinement()
 
     def close(self) -> None:
-        """Begin no more looks; those that run end by themselves."""
+        """Start no more inspections; running ones end by themselves."""
         with self._condition:
             self._closed = True
             self._asked.clear()
             self._condition.notify_all()
 
-    # --- when to look ---
+    # --- scheduling ---
 
-    def _hear(self, event: Event) -> None:
-        """A job that ended, or a container that came or went, may have changed what is in a clone."""
+    def _handle_event(self, event: Event) -> None:
+        """Request the status of visible sessions that a job or a container may have changed."""
         if isinstance(event, JobEnded):
-            self._ask_if_visible({event.job.subject})
+            self._request_visible({event.job.subject})
         elif isinstance(event, ProjectFetched):
-            self._ask_if_visible(set(self._visible))
+            self._request_visible(set(self._visible))
         elif isinstance(event, RecordsChanged) and self._visible:
             try:
-                sessions = self._store.read().sessions
+                sessions = self._repository.read().sessions
             except RelayError:
-                return  # the screen says so
+                return  # the screen shows this error
             stamps = {i: (s.state, s.container_id) for i in self._visible if (s := sessions.get(i)) is not None}
             changed = {i for i, stamp in stamps.items() if self._stamps.get(i, stamp) != stamp}
             self._stamps = stamps
-            self._ask_if_visible(changed)
+            self._request_visible(changed)
 
-    def _ask_if_visible(self, session_ids: set[str]) -> None:
+    def _request_visible(self, session_ids: set[str]) -> None:
         for session_id in session_ids & set(self._visible):
             self.request(session_id)
 
-    def _begin(self) -> None:
-        """Have the threads that look; they end with the process."""
+    def _start_threads(self) -> None:
+        """Start the inspection threads; they end with the process."""
         while len(self._threads) < AT_ONCE:
             thread = threading.Thread(target=self._work, name="facts", daemon=True)
             self._threads.append(thread)
@@ -165,9 +162,9 @@ class CloneStatusService:
     def _work(self) -> None:
         while (session_id := self._next()) is not None:
             try:
-                self._look_at(session_id)
+                self._inspect(session_id)
             except Exception:
-                log.exception("looking at %s failed", session_id)
+                log.exception("inspection of %s failed", session_id)
             finally:
                 with self._condition:
                     self._running.discard(session_id)
@@ -177,7 +174,7 @@ class CloneStatusService:
                     self.request(session_id)
 
     def _next(self) -> str | None:
-        """Wait for a session to look at; None when it is over."""
+        """Wait for the next session to inspect; return None after close()."""
         with self._condition:
             while not self._closed:
                 if self._asked:
@@ -192,7 +189,7 @@ class CloneStatusService:
             return None
 
     def _oldest(self) -> tuple[str, float | None]:
-        """The visible session whose facts have been old for longest, or '' and the seconds until one's are."""
+        """Return the visible session whose status is due for longest; or '' and the seconds until one is due."""
         moment = self._clock()
         due = {i: self._due(i) for i in self._visible if i not in self._running}
         if not due:
@@ -210,26 +207,28 @@ class CloneStatusService:
 
     def _runs(self, session_id: str) -> bool:
         try:
-            session = self._store.read().sessions.get(session_id)
+            session = self._repository.read().sessions.get(session_id)
         except RelayError:
-            return True  # the screen says why nobody knows
+            return True  # the screen shows this error
         return session is not None and session.state is SessionState.RUNNING
 
-    # --- looking ---
+    # --- inspection ---
 
-    def _look_at(self, session_id: str) -> None:
-        began = self._clock()
+    def _inspect(self, session_id: str) -> None:
+        started_at = self._clock()
         try:
-            session = self._session(session_id)
+            session = self._repository.find(session_id)
             if not self._files.has_clone(Path(session.work_dir)):
-                raise NotFoundError("There is no clone yet", session.work_dir, "It is looked at when it is there.")
-            facts = self._look.facts(clone_of(session, self._data_dir))
-            found = StatusEntry(facts=facts, at=self._clock(), took=self._clock() - began)
+                raise NotFoundError(
+                    "There is no clone yet", session.work_dir, "The status is read when the clone exists."
+                )
+            facts = self._inspector.facts(self._repository.clone_of(session))
+            found = StatusEntry(facts=facts, at=self._clock(), took=self._clock() - started_at)
         except RelayError as error:
-            found = StatusEntry(fault=error.fault, at=self._clock(), took=self._clock() - began)
-        self._keep(session_id, found)
+            found = StatusEntry(fault=error.fault, at=self._clock(), took=self._clock() - started_at)
+        self._cache(session_id, found)
 
-    def _keep(self, session_id: str, found: StatusEntry) -> None:
+    def _cache(self, session_id: str, found: StatusEntry) -> None:
         with self._condition:
             before = self._known.get(session_id)
             self._known[session_id] = found
@@ -237,19 +236,13 @@ class CloneStatusService:
         if not closed and (before is None or (before.facts, before.fault) != (found.facts, found.fault)):
             self._bus.publish(FactsChanged(session_id))
 
-    def _session(self, session_id: str) -> Session:
-        session = self._store.read().sessions.get(session_id)
-        if session is None or session.deleted_at is not None:
-            raise NotFoundError("That session is gone", session_id)
-        return session
-
 
 @contextmanager
-def _way_out(session: Session, against: DiffBase) -> Iterator[None]:
-    """Say what gives a session's branch an upstream, by the session's name."""
+def _with_push_hint(session: Session, against: DiffBase) -> Iterator[None]:
+    """Add the command that creates an upstream branch to a NotComparableError of the block."""
     try:
         yield
     except NotComparableError as error:
         if against == "upstream":
-            error.hint = f"{{push {session.name}}} gives it one{{|; --against branch-point needs none}}."
+            error.hint = f"{{Press|Run}} {{push {session.name}}} to create it{{|, or use --against branch-point}}."
         raise

@@ -1,4 +1,4 @@
-"""The demo: a sample project and three sessions that do something: one serves, one tests, one fails."""
+"""Demo: a sample project with three sessions. One serves, one runs tests, one fails."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 NAME = "tidewatch"
 _TESTING = "while :; do date '+%H:%M:%S  testing'; python3 -m unittest -v; sleep 4; done"
 _LOOKING = ("test", "-f", "tests/test_days.py")
-_PATIENCE = 20.0  # seconds that a log is given to say what it should
+_PATIENCE = 20.0  # seconds to wait for the expected text in a log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSession:
-    """One of the sessions: what it runs, on which branch, and the words in its log that show that it does."""
+    """A session of the demo: branch, profile, command, and a text that its log contains if it works."""
 
     name: str
     branch: str
@@ -39,7 +39,7 @@ class DemoSession:
     command: tuple[str, ...]
     says: str
     shows: str
-    """What it is there to show."""
+    """Purpose of the session."""
 
 
 SERVING = DemoSession(
@@ -48,7 +48,7 @@ SERVING = DemoSession(
     profile="serve",
     command=("python3", "-m", "tidewatch.serve"),
     says="GET /tide/",
-    shows="serves, and is asked every second or two",
+    shows="serves requests, one every second or two",
 )
 TESTING = DemoSession(
     name="faster-harmonics",
@@ -56,7 +56,7 @@ TESTING = DemoSession(
     profile="test",
     command=("/bin/sh", "-c", _TESTING),
     says="Ran 8 tests",
-    shows="tests in a loop",
+    shows="runs tests in a loop",
 )
 FAILING = DemoSession(
     name="import-stations",
@@ -64,13 +64,13 @@ FAILING = DemoSession(
     profile="import",
     command=("python3", "-m", "tidewatch.importer", "data/north-sea.csv"),
     says="cannot import data/north-sea.csv",
-    shows="fails, and its row says why",
+    shows="fails, and its row shows the reason",
 )
 PARTS = (SERVING, TESTING, FAILING)
 
 
 def configured(config: Config, runtime: str, image: str) -> Config:
-    """The user's configuration with the demo's own profiles, all on one runtime."""
+    """Return the user's configuration with the demo's profiles, for one runtime."""
     env = MappingProxyType({"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"})
     profiles: Mapping[str, Profile] = {part.profile: _profile(part, env) for part in PARTS}
     profiles = MappingProxyType({**profiles, "default": DEFAULT_PROFILE})
@@ -83,7 +83,7 @@ def _profile(part: DemoSession, env: Mapping[str, str]) -> Profile:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """A step of a rehearsal, with what came of it and the seconds it took."""
+    """Result of a step of the headless demo, with its duration in seconds."""
 
     name: str
     words: str
@@ -92,16 +92,16 @@ class StepResult:
 
 
 class Demo:
-    """Plays the sample project over a relay whose data dir is thrown away afterwards."""
+    """Runs the sample project in a relay whose data directory is temporary."""
 
     def __init__(self, relay: Relay, source: str) -> None:
         self._relay = relay
         self._source = source
 
-    # --- for the screen: everything begun as a person would begin it ---
+    # --- with the screen: everything is started like a person would start it ---
 
     def play(self) -> str:
-        """Add the project, and once it is cloned the other sessions; answer the first one's id, '' if there is none.
+        """Add the project, then create the other sessions; return the first session's id, or '' if it failed.
 
         Progress and failures show on their rows.
         """
@@ -112,30 +112,30 @@ class Demo:
             first = self._relay.store.read().live_sessions(project.id)[0]
             for part in PARTS[1:]:
                 self._relay.create_session(_session(project, part))
-        except RelayError as error:  # somebody at the keys was quicker, or the disk is full
-            log.warning("the demo was cut short: %s: %s", error.title, error.detail)
+        except RelayError as error:  # a person removed the project meanwhile, or the disk is full
+            log.warning("the demo was interrupted: %s: %s", error.title, error.detail)
             return ""
         return first.id
 
     def _cloned(self, project: Project) -> bool:
-        """Wait until the project can have more sessions; False if that will not be."""
-        stirred = threading.Event()
+        """Wait until the project is cloned; return False if the clone fails or takes too long."""
+        changed = threading.Event()
 
-        def hear(event: Event) -> None:
+        def on_event(event: Event) -> None:
             if isinstance(event, RecordsChanged):
-                stirred.set()
+                changed.set()
 
-        unsubscribe = self._relay.bus.subscribe(hear)
+        unsubscribe = self._relay.bus.subscribe(on_event)
         try:
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
-                stirred.clear()
+                changed.clear()
                 found = self._relay.store.read().projects.get(project.id)
                 if found is None or found.deleted_at or found.clone_state is CloneState.ERROR:
                     return False
                 if found.clone_state is CloneState.READY:
                     return True
-                stirred.wait(0.5)
+                changed.wait(0.5)
             return False
         finally:
             unsubscribe()
@@ -143,10 +143,10 @@ class Demo:
     def _wanted(self) -> NewProject:
         return NewProject(source=self._source, name=NAME, profile=SERVING.profile, agreed=NOT_ISOLATED)
 
-    # --- without a screen: the same, step by step ---
+    # --- without a screen ---
 
-    def run_headless(self, tell: Callable[[StepResult], object], task: TaskContext) -> bool:
-        """Do it all in the foreground, telling each step; False if one failed, after which none is tried."""
+    def run_headless(self, report: Callable[[StepResult], object], task: TaskContext) -> bool:
+        """Run all steps in the foreground and report each; return False after the first one that fails."""
         relay = self._relay
         made: dict[str, Session] = {}
         project: list[Project] = []
@@ -155,12 +155,12 @@ class Demo:
             project.append(relay.projects.register(self._wanted()))
             first = relay.projects.clone(project[0].id, task)
             made[SERVING.name] = first
-            return f"{NAME}, {len(relay.sessions.branches(project[0].id))} branches"
+            return f"{NAME}, {len(relay.drafts.branches(project[0].id))} branches"
 
         def run(part: DemoSession) -> str:
             session = made.get(part.name) or relay.sessions.register(_session(project[0], part))
             made[part.name] = self._build(session, task)
-            return self._judged(part, made[part.name], task)
+            return self._check_session(part, made[part.name], task)
 
         def command() -> str:
             asking = TaskContext()
@@ -175,48 +175,50 @@ class Demo:
         steps: list[tuple[str, Callable[[], str]]] = [("project", add)]
         steps += [(f"session {part.name}", lambda part=part: run(part)) for part in PARTS]  # type: ignore[misc]
         steps += [("command in a session", command), ("stop a session", stop)]
-        return all(self._step(name, act, tell) for name, act in steps)
+        return all(self._step(name, act, report) for name, act in steps)
 
     @staticmethod
-    def _step(name: str, act: Callable[[], str], tell: Callable[[StepResult], object]) -> bool:
-        begun = time.monotonic()
+    def _step(name: str, act: Callable[[], str], report: Callable[[StepResult], object]) -> bool:
+        started_at = time.monotonic()
         try:
-            done = StepResult(name, act(), time.monotonic() - begun)
+            result = StepResult(name, act(), time.monotonic() - started_at)
         except RelayError as error:
-            done = StepResult(name, format_error(error), time.monotonic() - begun, failed=True)
-        tell(done)
-        return not done.failed
+            result = StepResult(name, format_error(error), time.monotonic() - started_at, failed=True)
+        report(result)
+        return not result.failed
 
     def _build(self, session: Session, task: TaskContext) -> Session:
-        """Build it; a command that fails at once is for its row to tell."""
+        """Build the session; a command that fails at once shows on its row."""
         with suppress(CommandFailedError):
             self._relay.sessions.build(session.id, task)
         return self._relay.store.read().sessions[session.id]
 
-    def _judged(self, part: DemoSession, session: Session, task: TaskContext) -> str:
-        """What the session came to, in words. Raises RelayError if that is not what it is there for."""
+    def _check_session(self, part: DemoSession, session: Session, task: TaskContext) -> str:
+        """Return the session's state as text. Raises RelayError if it differs from the expected state."""
         if part is FAILING:
-            if session.state is SessionState.RUNNING:  # a slow machine: it had no time yet to fail
+            if session.state is SessionState.RUNNING:  # on a slow machine it has not failed yet
                 self._relay.runtime.wait(session.container_id, _PATIENCE)
                 self._relay.reconciler.carry_out_all(TaskContext())
                 session = self._relay.store.read().sessions[session.id]
             reason = session.error_reason
-            said = reason is not None and part.says in reason.detail
+            has_text = reason is not None and part.says in reason.detail
             state = f"{session.state}, exit code {session.exit_code}"
-            return _expect(said and session.exit_code == 1, f"failed as it should: {state}", state)
-        said = self._says(session, part.says, task)
+            return _expect(has_text and session.exit_code == 1, f"failed as it should: {state}", state)
+        has_text = self._wait_for_text(session, part.says, task)
         running = session.state is SessionState.RUNNING
-        return _expect(said and running, f"{part.shows} ({part.says!r} in its log)", f"{session.state}; {part.says!r}")
+        return _expect(
+            has_text and running, f"{part.shows} ({part.says!r} in its log)", f"{session.state}; {part.says!r}"
+        )
 
-    def _says(self, session: Session, words: str, task: TaskContext) -> bool:
-        """Whether the words come in the session's log soon. Raises CancelledError."""
-        heard = b""
+    def _wait_for_text(self, session: Session, text: str, task: TaskContext) -> bool:
+        """Return whether the text appears in the session's log in time. Raises CancelledError."""
+        output = b""
         stream = self._relay.runtime.logs(session.container_id, follow=True)
         try:
             with _after(_PATIENCE, stream.close), task.on_cancel(stream.close):
                 for chunk in stream:
-                    heard += chunk.data
-                    if words.encode() in heard:
+                    output += chunk.data
+                    if text.encode() in output:
                         return True
         finally:
             stream.close()
@@ -225,44 +227,44 @@ class Demo:
 
 
 def format_error(error: RelayError) -> str:
-    """What a step says that failed."""
+    """Return title and detail of an error on one line."""
     return f"{error.title}: {error.detail}" if error.detail else error.title
 
 
 def clear(relay: Relay) -> frozenset[str]:
-    """Remove whatever runs of a data dir, side by side; answer the runtimes that did not answer. Raises RelayError."""
+    """Remove all containers of a data directory in parallel; return the unreachable runtimes. Raises RelayError."""
     failed: list[RelayError] = []
 
-    def remove(found: str) -> None:
+    def remove(container_id: str) -> None:
         try:
-            relay.runtime.remove(found)
+            relay.runtime.remove(container_id)
         except RelayError as error:
             failed.append(error)
 
-    sight = survey(relay.runtime)
-    threads = [threading.Thread(target=remove, args=(seen.container_id,)) for seen in sight.seen]
+    found = survey(relay.runtime)
+    threads = [threading.Thread(target=remove, args=(container.container_id,)) for container in found.containers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if failed:
         raise failed[0]
-    return sight.unseen
+    return found.unreachable
 
 
 def _session(project: Project, part: DemoSession) -> NewSession:
     return NewSession(project=project.id, name=part.name, branch=part.branch, profile=part.profile, agreed=NOT_ISOLATED)
 
 
-def _expect(held: bool, words: str, otherwise: str) -> str:
-    if not held:
-        raise RelayError("It is not as it should be", otherwise)
-    return words
+def _expect(holds: bool, text: str, otherwise: str) -> str:
+    if not holds:
+        raise RelayError("Unexpected state", otherwise)
+    return text
 
 
 @contextmanager
 def _after(seconds: float, act: Callable[[], object]) -> Iterator[None]:
-    """Do something when the block takes longer than that."""
+    """Call `act` if the block takes longer than `seconds`."""
     timer = threading.Timer(seconds, act)
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""Long pieces of work, each in a thread of its own, announced as they begin, move and end."""
+"""Background jobs, each in its own thread. Their start, progress and end are published as events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class JobRunner:
-    """At most one job for a subject (a project's or session's id) at a time."""
+    """Runs at most one job for a subject (the id of a project or session) at a time."""
 
     def __init__(self, bus: EventBus) -> None:
         self._bus = bus
@@ -27,26 +27,26 @@ class JobRunner:
     def start(
         self, subject: str, title: str, work: Callable[[TaskContext], object], *, cancellable: bool = False
     ) -> Job:
-        """Run `work` in the background. Raises ConflictError if the subject is being worked on already."""
+        """Run `work` in the background. Raises ConflictError if a job is running on the subject."""
         job = Job(new_id(), subject, title, cancellable=cancellable)
         task = TaskContext(lambda stage, fraction, detail: self._progress(subject, stage, fraction, detail))
         thread = threading.Thread(target=self._run, args=(job, task, work), name=f"job {title}", daemon=True)
         with self._lock:
             busy = self._running.get(subject)
             if busy is not None:
-                raise ConflictError(f"Still busy: {busy[0].title}", hint="Wait for it to end, or cancel it: {cancel}.")
+                raise ConflictError(f"Still busy: {busy[0].title}", hint="Wait for it to end, or cancel it ({cancel}).")
             self._running[subject] = (job, task, thread)
         self._bus.publish(JobProgressed(job))
         thread.start()
         return job
 
     def running(self) -> dict[str, Job]:
-        """The jobs under way, by subject."""
+        """Return the running jobs by subject."""
         with self._lock:
             return {subject: entry[0] for subject, entry in self._running.items()}
 
     def cancel(self, subject: str) -> bool:
-        """Ask the subject's job to stop; False if there is none that can."""
+        """Cancel the subject's job; return False if there is none that can be cancelled."""
         with self._lock:
             entry = self._running.get(subject)
         if entry is None or not entry[0].cancellable:
@@ -55,7 +55,7 @@ class JobRunner:
         return True
 
     def quit(self, patience: float) -> None:
-        """Interrupt every job because relay is leaving; wait up to `patience` seconds for them to tidy up."""
+        """Interrupt every job because relay quits; wait up to `patience` seconds for their cleanup."""
         with self._lock:
             entries = list(self._running.values())
         for _, task, _ in entries:
@@ -83,7 +83,7 @@ class JobRunner:
         except RelayError as error:
             log.warning("%s failed: %s: %s", job.title, error.title, error.detail)
             fault = error.fault
-        except Exception as error:  # the last line of defence: a bug must not vanish with its thread
+        except Exception as error:  # a bug must not disappear with its thread
             log.exception("%s failed", job.title)
             fault = Fault("internal", f"relay itself failed: {type(error).__name__}", str(error), "See relay's log.")
         finally:

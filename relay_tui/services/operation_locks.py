@@ -1,4 +1,4 @@
-"""Locks that are taken before a record is written, and kept until the work on it is done."""
+"""Locks on projects and sessions that are held from the first write of a record until its operation ends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class OperationLocks:
-    """Locks, and the claims of this process: a record is never on file without someone at work on it.
+    """Locks, and claims of this process: a lock that is taken before the record is written.
 
-    Were the lock taken only when the work begins, another relay could find the new record idle and begin first.
+    If the lock were taken only when the operation starts, another relay could find the new record without an
+    operation and start one.
     """
 
     def __init__(self, locks: Locks) -> None:
@@ -24,7 +25,7 @@ class OperationLocks:
         self._own = threading.local()
 
     def claim(self, key: str, purpose: str) -> None:
-        """Take the lock for the hold() that follows, in whatever thread. Raises ConflictError."""
+        """Take the lock for a later hold() in any thread. Raises ConflictError if the lock is held."""
         stack = ExitStack()
         stack.enter_context(self._locks.hold(key, purpose))
         with self._guard:
@@ -33,7 +34,7 @@ class OperationLocks:
 
     @contextmanager
     def while_written(self) -> Iterator[None]:
-        """Claims of this thread in the block are given up if it fails: what they are about was not written."""
+        """Release this thread's claims if the block fails, because their records were not written."""
         self._own.keys = []
         try:
             yield
@@ -43,7 +44,7 @@ class OperationLocks:
             raise
 
     def release(self, key: str) -> None:
-        """Give up a claim that no hold() will follow; fine if there is none."""
+        """Release a claim that no hold() follows. Does nothing if there is none."""
         with self._guard:
             stack = self._claimed.pop(key, None)
         if stack is not None:
@@ -51,7 +52,7 @@ class OperationLocks:
 
     @contextmanager
     def hold(self, key: str, purpose: str) -> Iterator[None]:
-        """Hold the lock, claimed before or not, until the block ends. Raises ConflictError."""
+        """Hold the lock, claimed before or not, until the block ends. Raises ConflictError if it is held."""
         with self._guard:
             stack = self._claimed.pop(key, None)
         if stack is None:
@@ -61,5 +62,5 @@ class OperationLocks:
             yield
 
     def holder(self, key: str) -> str:
-        """Who holds it, in words, or '' if nobody does."""
+        """Return the holder of the lock as text, or '' if it is free."""
         return self._locks.holder(key)

@@ -1,4 +1,4 @@
-"""relay as a whole: the services side by side, and its long operations as background jobs."""
+"""Facade of relay: all services, and their long operations as background jobs."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from relay_tui.services.reconcile.reconciler import Reconciler
     from relay_tui.services.reconcile.runtime_monitor import RuntimeMonitor
     from relay_tui.services.removal import RemovalService
-    from relay_tui.services.sessions.drafts import NewSession
+    from relay_tui.services.sessions.drafts import NewSession, SessionDrafts
     from relay_tui.services.sessions.service import SessionService
     from relay_tui.services.sync import SyncService
     from relay_tui.services.trash import Trash
 
 log = logging.getLogger(__name__)
 
-STORE_CHECK_INTERVAL = 10.0  # seconds between looks at the store, whatever is told of it
-MEMORY_RELEASE_DELAY = 1.0  # seconds after a write until what it left in memory is given back
+STORE_CHECK_INTERVAL = 10.0  # seconds between checks of the store, in case a notification was missed
+MEMORY_RELEASE_DELAY = 1.0  # seconds after a write until unused memory is returned to the system
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relay:
-    """Everything a person's hands need. Methods return at once; what they begin is announced on the bus."""
+    """All services, and methods that start jobs. They return at once; events on the bus report the progress."""
 
     config: Config
     data_dir: DataDir
@@ -54,6 +54,7 @@ class Relay:
     runtime: Runtime
     files: Files
     projects: ProjectService
+    drafts: SessionDrafts
     sessions: SessionService
     facts: CloneStatusService
     outward: SyncService
@@ -71,21 +72,21 @@ class Relay:
     _watches: list[StoreWatcher] = field(default_factory=list)
 
     def start(self) -> None:
-        """Begin to watch the engine and the other relays, and go on with what a killed one left."""
+        """Start monitoring the runtimes and the store, and complete the work of a killed relay."""
         self.engine.on_connect = self.reconcile
         self.engine.on_drift = self.reconcile
         if self.processes is not None:
             self.processes.on_drift = self.reconcile
         watch = self.store.watch()
         self._watches.append(watch)
-        threading.Thread(target=self._tidy_then_watch, args=(watch,), name="store watch", daemon=True).start()
+        threading.Thread(target=self._watch_store, args=(watch,), name="store watch", daemon=True).start()
         self.engine.start()
         if self.processes is not None:
             self.processes.on_drift = self.reconcile
             self.processes.start()
 
     def close(self) -> None:
-        """Interrupt what runs and stop watching."""
+        """Interrupt running jobs and stop monitoring."""
         self._closed.set()
         for watch in self._watches:
             watch.wake()
@@ -97,13 +98,13 @@ class Relay:
         self.jobs.quit(patience=3.0)
 
     def add_project(self, wanted: NewProject) -> Project:
-        """Put a project on record and begin its clone."""
+        """Store a project and start its clone."""
         project = self.projects.register(wanted)
         self.clone(project)
         return project
 
     def clone(self, project: Project) -> None:
-        """Begin a project's clone; its first session is built when it is there."""
+        """Start a project's clone; its first session is built afterwards."""
 
         def work(task: TaskContext) -> None:
             first = self.projects.clone(project.id, task)
@@ -115,44 +116,44 @@ class Relay:
         """Clone again, from another source if one is given."""
         if project.id in self.jobs.running():
             raise ConflictError(
-                f"{project.name} is being cloned already", hint="Wait for it to end, or cancel it: {cancel}."
+                f"{project.name} is being cloned already", hint="Wait for it to end, or cancel it ({cancel})."
             )
         self.clone(self.projects.retry(project.id, source))
 
     def create_session(self, wanted: NewSession) -> Session:
-        """Put a session on record and begin to build it."""
+        """Store a session and start building it."""
         session = self.sessions.register(wanted)
         self.build(session)
         return session
 
     def build(self, session: Session) -> None:
-        """Begin to make whatever the session is missing, and start it."""
+        """Start building the session: create its missing parts and start it."""
         self.jobs.start(
             session.id, f"Creating {session.name}", lambda w: self.sessions.build(session.id, w), cancellable=True
         )
 
     def start_session(self, session: Session) -> None:
-        """Begin to start it."""
+        """Start the session in a job."""
         self.jobs.start(
             session.id, f"Starting {session.name}", lambda w: self.sessions.start(session.id, w), cancellable=True
         )
 
     def stop_session(self, session: Session) -> None:
-        """Begin to stop it."""
+        """Stop the session in a job."""
         self.jobs.start(session.id, f"Stopping {session.name}", lambda w: self.sessions.stop(session.id, w))
 
     def restart_session(self, session: Session) -> None:
-        """Begin to restart it."""
+        """Restart the session in a job."""
         self.jobs.start(session.id, f"Restarting {session.name}", lambda w: self.sessions.restart(session.id, w))
 
     def retry_session(self, session: Session) -> None:
-        """Begin to go on from what failed."""
+        """Retry the session's failed step in a job."""
         self.jobs.start(
             session.id, f"Retrying {session.name}", lambda w: self.sessions.retry(session.id, w), cancellable=True
         )
 
     def plan_push(self, session: Session, branch: str = "") -> None:
-        """Begin to look at what a push would send ('': of the branch it is on); PushPlanned tells it."""
+        """Plan a push of `branch` ('': the current one) in a job; PushPlanned reports the plan."""
 
         def work(task: TaskContext) -> None:
             plan = self.outward.plan_push(session.id, task, branch=branch)
@@ -161,13 +162,13 @@ class Relay:
         self.jobs.start(session.id, f"Preparing to push {session.name}", work, cancellable=True)
 
     def push(self, session: Session, plan: PushPlan) -> None:
-        """Begin to push what was planned; WorkPushed tells what the remote said."""
+        """Push the planned commits in a job; WorkPushed reports the remote's answer."""
         self.jobs.start(
             session.id, f"Pushing {plan.branch}", lambda w: self.outward.push(session.id, plan, w), cancellable=True
         )
 
     def fetch_project(self, project: Project) -> None:
-        """Begin to bring its base up to date; ProjectFetched tells what changed."""
+        """Fetch the upstream into the base clone in a job; ProjectFetched reports the changes."""
         self.jobs.start(
             project.id,
             f"Fetching {project.name}",
@@ -176,7 +177,7 @@ class Relay:
         )
 
     def update_session(self, session: Session, *, rebase: bool = False) -> None:
-        """Begin to bring its base branch's newest commits into it; SessionUpdated tells what came of it."""
+        """Merge or rebase upstream commits in a job; SessionUpdated reports the result."""
         self.jobs.start(
             session.id,
             f"Updating {session.name}",
@@ -185,7 +186,7 @@ class Relay:
         )
 
     def rescue(self, session: Session, rescue: SaveMethod, bundle: Path | None = None, *, remove: bool = False) -> None:
-        """Begin to bring its commits to safety, WorkRescued tells where; then to remove it, if `remove`."""
+        """Save the session's work in a job, then remove the session if `remove`; WorkSaved reports the location."""
         from relay_tui.domain.unsaved_work import UNSAVABLE_KINDS, SaveMethod
 
         def work(task: TaskContext) -> None:
@@ -193,50 +194,50 @@ class Relay:
             self.bus.publish(WorkSaved(session.id, rescued.words))
             if remove:
                 task.raise_if_cancelled()
-                if rescue is not SaveMethod.PUSH:  # of a push the person knows that it saves no files
+                if rescue is not SaveMethod.PUSH:  # a person who chose a push knows that it saves no files
                     self.removal.check(session.id, rescued.saved | UNSAVABLE_KINDS)
                 self.sessions.remove(session.id, task)
-                self._was_removed(session)
+                self._publish_removed(session)
 
-        self.jobs.start(session.id, f"Rescuing {session.name}", work, cancellable=True)
+        self.jobs.start(session.id, f"Saving {session.name}", work, cancellable=True)
 
     def remove_session(self, session: Session) -> None:
-        """Begin to remove it."""
+        """Remove the session in a job."""
 
         def work(task: TaskContext) -> None:
             self.sessions.remove(session.id, task)
-            self._was_removed(session)
+            self._publish_removed(session)
 
         self.jobs.start(session.id, f"Removing {session.name}", work)
 
     def remove_project(self, project: Project) -> None:
-        """Begin to remove it with all its sessions."""
+        """Remove the project with all its sessions in a job."""
 
         def work(task: TaskContext) -> None:
             self.projects.remove(project.id, task)
-            self._was_removed(project)
+            self._publish_removed(project)
 
         self.jobs.start(project.id, f"Removing {project.name}", work)
 
     def restore(self, found: Project | Session) -> None:
-        """Bring a removed session back, or a removed project with the sessions that went with it."""
+        """Restore a removed session, or a removed project with the sessions that were removed with it."""
         back = self.projects.restore(found.id) if isinstance(found, Project) else [self.sessions.restore(found.id)]
         for session in back:
             self.build(session)
 
     def undo(self) -> str:
-        """Bring back what was removed last, by this relay or another; answer its name. Raises ConflictError."""
+        """Undo the last removal, of this relay or another; return the name. Raises ConflictError if there is none."""
         found = self.store.read().removed_last()
         if found is None:
-            raise ConflictError("Nothing was removed that could be brought back", hint="What is purged is gone.")
+            raise ConflictError("There is no removal to undo", hint="A purged session cannot be restored.")
         self.restore(found)
         return found.name
 
-    def _was_removed(self, found: Project | Session) -> None:
+    def _publish_removed(self, found: Project | Session) -> None:
         self.bus.publish(SessionRemoved(found.name, self.trash.too_full()))
 
     def reconcile(self) -> None:
-        """Take every step that is due: the long ones as jobs, on whose rows their progress shows."""
+        """Execute all due reconciliation steps; the long ones as jobs, whose rows show the progress."""
         from relay_tui.services.reconcile.planner import LONG
 
         with self._reconciling:
@@ -244,7 +245,7 @@ class Relay:
             self.strays.note(steps)
             for step in steps:
                 if step.act not in LONG:
-                    self._take(step, TaskContext())
+                    self._execute(step, TaskContext())
                     continue
                 try:
                     self.jobs.start(
@@ -254,16 +255,16 @@ class Relay:
                         cancellable=True,
                     )
                 except ConflictError as error:
-                    log.info("left alone: %s: %s", step.words, error.title)
+                    log.info("skipped: %s: %s", step.words, error.title)
 
     def settle_strays(self, *, adopt: bool) -> list[OrphanResult]:
-        """Put the strays that were found on record, or away; answer what became of each."""
+        """Adopt or remove all orphans; return the result of each."""
         with self._reconciling:
             settled = (self.strays.adopt if adopt else self.strays.trash)(self.strays.found)
         self.reconcile()
         return settled
 
-    def _take(self, step: Step, task: TaskContext) -> None:
+    def _execute(self, step: Step, task: TaskContext) -> None:
         try:
             self.reconciler.carry_out(step, task)
         except EngineUnreachableError:
@@ -271,37 +272,37 @@ class Relay:
         except RelayError as error:
             log.warning("reconcile: %s failed: %s: %s", step.words, error.title, error.detail)
 
-    def _tidy_then_watch(self, watch: StoreWatcher) -> None:
-        """Notice what other relays write. First, what does not need the engine, and the trash whose time is up."""
+    def _watch_store(self, watch: StoreWatcher) -> None:
+        """Reconcile and purge without waiting for the engine, then watch the store for writes of other relays."""
         with watch:
             self.unsaved.check_writable()
-            self._tidy()
-            self._notice_writes(watch)
+            self._reconcile_and_purge()
+            self._publish_writes(watch)
 
-    def _notice_writes(self, watch: StoreWatcher) -> None:
+    def _publish_writes(self, watch: StoreWatcher) -> None:
         last: object = None
-        written = False  # since the look before: thousands of rows were made, and are garbage by now
+        written = False  # since the previous check: thousands of rows were created and are garbage by now
         warned = self.store.warning()
         while not self._closed.is_set():
             try:
                 stamp = self.store.version()
             except RelayError as error:
-                stamp = error.detail  # no longer to be looked at: the screen says why
+                stamp = error.detail  # cannot be checked: the screen shows the reason
             if stamp != last:
                 self.bus.publish(RecordsChanged())
             elif written:
                 release_free_memory()
             written, last = stamp != last, stamp
-            if self.store.warning() != warned:  # it came back from its copy, which lacks the last change
+            if self.store.warning() != warned:  # the store was restored from its copy, which lacks the last change
                 warned = self.store.warning()
-                self._tidy()
+                self._reconcile_and_purge()
             watch.wait(MEMORY_RELEASE_DELAY if written else STORE_CHECK_INTERVAL)
 
-    def _tidy(self) -> None:
+    def _reconcile_and_purge(self) -> None:
         try:
             self.reconcile()
             self.trash.purge(None, TaskContext())
-        except RelayError as error:  # said again by the next action that needs the disk or the store
-            log.warning("tidying up failed: %s: %s", error.title, error.detail)
-        except Exception:  # a bug here must not end the watch over the store
-            log.exception("tidying up stumbled")
+        except RelayError as error:  # the next action that needs the disk or the store reports it again
+            log.warning("reconciling or purging failed: %s: %s", error.title, error.detail)
+        except Exception:  # a bug here must not end the thread
+            log.exception("reconciling or purging failed")

@@ -1,4 +1,4 @@
-"""What running sessions take: one daemon thread reads for each that is looked at, and none for the others."""
+"""Resource usage of running sessions. One daemon thread reads each session that is shown, and no other."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT = 60
-"""Readings kept of each: about a minute."""
+"""Readings kept for each session: about a minute."""
 MOST = 64
-"""How many are read at once, whatever is wanted."""
+"""Sessions that are read at the same time, at most."""
 ALIKE = 20
-"""Readings that say the same, after which more of them are not told: nothing that is drawn of them differs."""
+"""Equal readings, after which more are not announced: their drawing would not differ."""
 NAP = 4.2
-"""Seconds between two looks at what goes on as it was: a little more than it takes readings to come, one a second.
+"""Seconds between two reads of a session with equal readings; new readings come once a second.
 
-What came meanwhile is read together.
+The readings of the pause are read together.
 """
 EVERY = 1.0  # seconds between two readings
-_LITTLE = 256 << 10  # bytes of memory, by which a session that sleeps changes
-PATIENCE = 5.0  # seconds before a reading that failed is begun again
+_LITTLE = 256 << 10  # bytes of memory: changes below it also occur in an idle session
+PATIENCE = 5.0  # seconds before a failed reader is started again
 
 
 class StatsFeed:
-    """Reads what is wanted. `wake` is called, in a reader's thread, when there are new readings, or one ended.
+    """Reads the requested sessions. `wake` is called, in a reader's thread, for new readings and for an ended reader.
 
-    Not oftener than every `pace` seconds, though, and not of what goes on as it was: each call is work.
+    It is called at most every `pace` seconds, and not for equal readings, because each call causes a redraw.
     """
 
     pace = 0.0
@@ -51,35 +51,35 @@ class StatsFeed:
         self._readers: dict[str, _Reader] = {}
 
     def want(self, running: Mapping[str, str]) -> None:
-        """Read these from now on, and nothing else: container ids by session id, the most important first."""
+        """Set the sessions to read: container ids by session id, the most important first."""
         chosen = dict(list(running.items())[:MOST])
         for key in [key for key, reader in self._readers.items() if chosen.get(key) != reader.container_id]:
             self._readers.pop(key).close()
         for key, container_id in chosen.items():
             reader = self._readers.get(key)
             if reader is None or reader.over_since(self._clock() - PATIENCE):
-                self._woke_at = float("-inf")  # the first figures are told at once
-                self._readers[key] = _Reader(self._runtime, container_id, self._tell, self._clock)
+                self._woke_at = float("-inf")  # the first readings are announced at once
+                self._readers[key] = _Reader(self._runtime, container_id, self._announce, self._clock)
 
-    def _tell(self, ended: bool) -> None:
-        """A reader has something; of several threads that find it due at once each may tell."""
+    def _announce(self, ended: bool) -> None:
+        """Call `wake` if it is due. Several threads at the same time may each call it."""
         now = self._clock()
         if ended or now - self._woke_at >= self.pace:
             self._woke_at = now
             self._wake()
 
     def retry(self) -> None:
-        """Begin again what broke off with the next `want`: the engine is back."""
+        """Restart failed readers with the next want(), because the engine is reachable again."""
         now = self._clock()
         self._readers = {key: reader for key, reader in self._readers.items() if not reader.over_since(now)}
 
     def history(self, session_id: str) -> tuple[Stats, ...]:
-        """The last readings of a session that is wanted, the oldest first; () where there is none (yet)."""
+        """Return the latest readings of a requested session, the oldest first; () if there are none yet."""
         reader = self._readers.get(session_id)
         return reader.history if reader is not None else ()
 
     def error(self, session_id: str) -> RelayError | None:
-        """Why there are no readings of a session that is wanted."""
+        """Return why a requested session has no readings; None if it has or waits for the first."""
         reader = self._readers.get(session_id)
         return reader.error if reader is not None else None
 
@@ -88,36 +88,36 @@ class StatsFeed:
         self.want({})
 
 
-def _alike(one: Stats, other: Stats) -> bool:
-    """Whether nobody could tell what is drawn of the two apart: a kernel that tidies up moves memory by a little."""
+def _draw_alike(one: Stats, other: Stats) -> bool:
+    """Return whether the two readings look the same when drawn. The kernel changes the memory of an idle session."""
     least = max(_LITTLE, (one.memory or 0) / 100)
     return (
-        _near(one.cpu, other.cpu, 0.005)
-        and _near(one.memory, other.memory, least)
-        and _near(one.received, other.received, 1.0)
-        and _near(one.sent, other.sent, 1.0)
+        _is_near(one.cpu, other.cpu, 0.005)
+        and _is_near(one.memory, other.memory, least)
+        and _is_near(one.received, other.received, 1.0)
+        and _is_near(one.sent, other.sent, 1.0)
         and replace(other, at=one.at, cpu=one.cpu, memory=one.memory, received=one.received, sent=one.sent) == one
     )
 
 
-def _near(one: float | None, other: float | None, least: float) -> bool:
+def _is_near(one: float | None, other: float | None, least: float) -> bool:
     return one == other if one is None or other is None else abs(one - other) < least
 
 
 class _Reader:
-    """The readings of one container."""
+    """Reader of one container."""
 
     def __init__(
-        self, runtime: Runtime, container_id: str, tell: Callable[[bool], None], clock: Callable[[], float]
+        self, runtime: Runtime, container_id: str, announce: Callable[[bool], None], clock: Callable[[], float]
     ) -> None:
         self.container_id = container_id
         self.error: RelayError | None = None
         self._runtime = runtime
-        self._tell = tell
+        self._announce = announce
         self._clock = clock
         self._readings: deque[Stats] = deque(maxlen=KEPT)
-        self._like: Stats | None = None  # the first of those that say the same
-        self._alike = 0  # how many more there are
+        self._like: Stats | None = None  # the first of a series of equal readings
+        self._alike = 0  # length of the series after the first
         self._lock = threading.Lock()
         self._stream: StatsStream | None = None
         self._closed = threading.Event()
@@ -126,12 +126,12 @@ class _Reader:
 
     @property
     def history(self) -> tuple[Stats, ...]:
-        """The last readings, the oldest first; none of what has ended."""
+        """The latest readings, the oldest first; none after the reader ended."""
         with self._lock:
             return tuple(self._readings)
 
     def over_since(self, moment: float) -> bool:
-        """Whether it ended by itself, at that moment or before."""
+        """Return whether the reader ended by itself, at `moment` or before."""
         return self._over is not None and self._over <= moment
 
     def _read(self) -> None:
@@ -142,10 +142,10 @@ class _Reader:
                 if self._closed.is_set():
                     stream.close()
                     return
-            ahead = float("-inf")  # of our clock, the one that readings are stamped by
+            ahead = float("-inf")  # difference between the clock of the readings and relay's clock
             for stats in stream:
                 with self._lock:
-                    if self._like is None or not _alike(self._like, stats):
+                    if self._like is None or not _draw_alike(self._like, stats):
                         self._like, self._alike = stats, 0
                     else:
                         self._alike += 1
@@ -154,7 +154,7 @@ class _Reader:
                 if self._alike < ALIKE:
                     self._publish(ended=False)
                     continue
-                if self._clock() + ahead - stats.at < EVERY:  # none waits
+                if self._clock() + ahead - stats.at < EVERY:  # no reading is waiting
                     self._closed.wait(NAP)
         except RelayError as error:
             self.error = error
@@ -166,10 +166,10 @@ class _Reader:
 
     def _publish(self, *, ended: bool) -> None:
         if not self._closed.is_set():
-            self._tell(ended)
+            self._announce(ended)
 
     def close(self) -> None:
-        """Stop reading, and tell nothing any more."""
+        """Stop reading and announcing."""
         with self._lock:
             self._closed.set()
             stream = self._stream

@@ -1,4 +1,4 @@
-"""What was removed, and may come back until its retention ends."""
+"""Trash: removed clones, which can be restored until their retention ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class UndeletedPath:
-    """What could not be deleted, and why."""
+    """A path that could not be deleted, and the reason."""
 
     path: str
     why: str
@@ -33,7 +33,7 @@ class UndeletedPath:
 
 @dataclass(frozen=True, slots=True)
 class PurgeResult:
-    """What a purge did: entries deleted, bytes freed, and what could not be deleted."""
+    """Result of a purge: entries deleted, bytes freed, and paths that could not be deleted."""
 
     entries: int = 0
     freed: int = 0
@@ -41,7 +41,7 @@ class PurgeResult:
 
 
 class Trash:
-    """Measures and empties the trash. Nothing leaves it before its time unless a person says so."""
+    """Measures and purges the trash. An entry is deleted when its retention ends, or when a person requests it."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Trash:
         self._clock = clock
 
     def purge(self, older_than_days: float | None, task: TaskContext) -> PurgeResult:
-        """Delete for good what went to the trash that many days ago (None: whose retention has ended)."""
+        """Delete the entries that were trashed at least so many days ago (None: whose retention has ended)."""
         days = self._config.trash_days if older_than_days is None else older_than_days
         due = [e for e in self._files.trash_entries() if e.condemned or self._age(e) >= days * DAY]
         purged = PurgeResult()
@@ -74,7 +74,7 @@ class Trash:
                 with self._locks.hold(entry.name, "purging"):
                     purged = self._delete(entry, purged)
             except NotFoundError:
-                continue  # restored, or purged by another relay, since we looked
+                continue  # restored, or purged by another relay, in the meantime
             except RelayError as error:
                 log.warning("%s stays in the trash: %s: %s", entry.path, error.title, error.detail)
                 purged = replace(purged, left=(*purged.left, UndeletedPath(str(entry.path), _error_text(error))))
@@ -82,16 +82,17 @@ class Trash:
         return purged
 
     def _age(self, entry: TrashEntry) -> float:
-        """Seconds; never negative, nor more than what it is of has existed: the clock may jump either way."""
+        """Return the seconds in the trash: never negative, and at most the record's age, because the clock can jump."""
         records = self._store.read()
         record = records.sessions.get(entry.name) or records.projects.get(entry.name)
         made = _moment(record.created_at) if record else 0.0
         return max(0.0, self._clock() - max(entry.moved_at, made))
 
     def _delete(self, entry: TrashEntry, purged: PurgeResult) -> PurgeResult:
-        """By ourselves if we can; what belongs to other users by the engine, which may do more than we.
+        """Delete an entry; files of other users are deleted by the engine, which has the rights to do so.
 
-        What is on its way back stays. Nothing comes back once its deletion has begun: half of it may be gone.
+        An entry that is being restored stays. An entry cannot be restored after its deletion has started, because
+        it may be incomplete.
         """
         records = self._store.read()
         record = records.sessions.get(entry.name) or records.projects.get(entry.name)
@@ -99,13 +100,13 @@ class Trash:
             return purged
         path = self._files.mark_for_deletion(entry)
         size = self._files.measure(path)
-        if self._files.delete(path) or not (why := self._delete_for_us(path, records.sessions.get(entry.name))):
+        if self._files.delete(path) or not (why := self._delete_with_engine(path, records.sessions.get(entry.name))):
             return replace(purged, entries=purged.entries + 1, freed=purged.freed + size)
         freed = purged.freed + size - self._files.measure(path)
         return replace(purged, freed=freed, left=(*purged.left, UndeletedPath(str(path), why)))
 
-    def _delete_for_us(self, path: Path, session: Session | None) -> str:
-        """Why it is still there, or ''."""
+    def _delete_with_engine(self, path: Path, session: Session | None) -> str:
+        """Delete a path with the engine's help; return the reason if some of it is left, else ''."""
         why = "some of it belongs to other users"
         try:
             self._runtime.delete_tree(path, session.image if session else self._config.image)
@@ -115,18 +116,18 @@ class Trash:
         return "" if self._files.delete(path) else why
 
     def _forget_purged(self) -> None:
-        """Drop the records of what is neither live nor in the trash any more."""
+        """Delete the records of removed sessions and projects that are no longer in the trash."""
         with self._store.transaction(urgent=True) as change:
-            # what is removed meanwhile waits for us
+            # read inside the transaction, which a removal in another relay has to wait for
             kept = {entry.name for entry in self._files.trash_entries() if not entry.condemned}
             for record_id in _purged(change.records, kept):
                 change.drop(record_id)
         self._bus.publish(RecordsChanged())
 
     def too_full(self, more: Path | None = None) -> str:
-        """A warning when the trash takes more than its share of the disk, or would with `more` in it; else ''.
+        """Return a warning if the trash exceeds its share of the disk, or would with `more` in it; else ''.
 
-        Walks what it measures: slow.
+        Slow: reads every directory that it measures.
         """
         size, disk = self._files.trash_size(), self._files.disk_size()
         if more is not None:
@@ -137,7 +138,7 @@ class Trash:
             )
             return (
                 f"The trash {'holds' if more is None else 'would hold'} {format_size(size)}, more than the {allowed} "
-                "it may. relay purge --older-than 0 frees it; trash_share in config.toml allows more."
+                "allowed. Run relay purge --older-than 0, or raise trash_share in config.toml."
             )
         return ""
 
@@ -154,7 +155,7 @@ def _moment(stamp: str) -> float:
 
 
 def _purged(records: Records, kept: Collection[str]) -> set[str]:
-    """Ids of removed records that are not `kept`, but for projects that a session on record still names."""
+    """Return the ids of removed records that are not `kept`, except projects that a session still belongs to."""
     sessions = {s.id for s in records.sessions.values() if s.deleted_at is not None and s.id not in kept}
     named = {s.project_id for s in records.sessions.values() if s.id not in sessions}
     projects = {p.id for p in records.projects.values() if p.deleted_at is not None and p.id not in kept}

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def format_size(size: int) -> str:
-    """Bytes in a few characters: '512 MiB', '1.5 GiB'."""
+    """Return a size in bytes in a few characters: '512 MiB', '1.5 GiB'."""
     value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
     while value >= 1024 and len(units) > 1:
         value /= 1024

@@ -1,6 +1,6 @@
-"""Makes text that relay did not write safe to show: names, git's and the engine's words, logs.
+"""Make untrusted text safe to show: names, messages of git and the engine, logs.
 
-A terminal obeys what it is sent, so nothing that a repository, a remote or a container wrote may reach it raw.
+A terminal executes escape sequences, so text from a repository, a remote or a container never reaches it unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from urllib.parse import quote, unquote
 
 LOG_LINE_CELLS = 16_384
-"""The most cells one log line is drawn with."""
+"""Maximum number of cells of one log line on the screen."""
 
 _INSTEAD = "\ufffd"
 _NEWLINE = "\u23ce"
@@ -27,7 +27,7 @@ _STRING = r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x18\x1a\x1b\x9c\n]*(?:
 _CSI = r"(?:\x1b\[|\x9b)(?P<parameters>[0-?]*)(?P<between>[ -/]*)(?P<final>[@-~]?)"
 _ESCAPE = r"\x1b[ -/]*[0-~]"
 SEQUENCE = re.compile(f"{_STRING}|{_CSI}|{_ESCAPE}")
-"""An escape sequence, also one that has no end."""
+"""Matches an escape sequence, also an unterminated one."""
 # C0, DEL, C1; soft hyphen and other invisible letters; bidi controls; zero width; line separators; tags; surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -35,7 +35,7 @@ _UNSAFE = re.compile(
     "\ud800-\udfff]"
 )
 
-# What only joins or parts letters, and nobody sees: in a log it is left out. Terminals do not agree on its width.
+# Invisible characters that join or separate letters. Logs drop them, because terminals disagree on their width.
 _JOINERS = re.compile("[\xad\u034f\u200b-\u200d\u2060-\u2064\ufeff]")
 
 # Userinfo up to the last @ before the path; or, with an unescaped slash in the password, `user:pa/ss@`.
@@ -47,10 +47,10 @@ _SSH_SCHEMES = frozenset({"ssh", "git+ssh", "ssh+git", "sftp"})
 
 
 def clean(text: str | bytes, *, limit: int = 500) -> str:
-    """One safe line of at most `limit` characters, from anything. Cleaning twice changes nothing more."""
+    """Return one safe line of at most `limit` characters. The function is idempotent."""
     if limit <= 0:
         return ""
-    room = limit * 4  # what escape sequences may take up before the text is cut unseen
+    room = limit * 4  # escape sequences may use this much before the text is cut
     cut = len(text) > room * (4 if isinstance(text, bytes) else 1)
     if isinstance(text, bytes):
         text = text[: room * 4].decode("utf-8", "replace")
@@ -65,31 +65,31 @@ def clean(text: str | bytes, *, limit: int = 500) -> str:
 
 
 def escape_controls(raw: bytes, *, limit: int = LOG_LINE_CELLS, plain: bool = False) -> str:
-    """One line of a file as it is: what a terminal would obey, or nobody would see, is spelled out, never dropped.
+    """Return one line of a file with control and invisible characters spelled out. No character is dropped.
 
-    An escape is `␛`, or with `plain` (a terminal that shows ASCII only) `^[`; a bidi control is `<U+202E>`.
+    An escape becomes `␛`, or `^[` with `plain` (for an ASCII terminal). A bidi control becomes `<U+202E>`.
     """
     text = raw[: limit * 4].decode("utf-8", "replace")
     if not (text.isascii() and text.isprintable()):
-        spelled = _spelled_plainly if plain else _spelled
+        spelled = _caret_notation if plain else _visible_form
         text = limit_combining_marks(_UNSAFE.sub(spelled, text).expandtabs(4))
     return text if len(text) <= limit else text[: limit - 1] + _MORE
 
 
-def _spelled(found: re.Match[str]) -> str:
+def _visible_form(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code < 0x20 or code == 0x7F:
         return "\t" if code == 9 else "\u2421" if code == 0x7F else chr(0x2400 + code)
     return f"<U+{code:04X}>"
 
 
-def _spelled_plainly(found: re.Match[str]) -> str:
+def _caret_notation(found: re.Match[str]) -> str:
     code = ord(found[0])
-    return f"^{chr(code ^ 0x40)}" if (code < 0x20 or code == 0x7F) and code != 9 else _spelled(found)
+    return f"^{chr(code ^ 0x40)}" if (code < 0x20 or code == 0x7F) and code != 9 else _visible_form(found)
 
 
 def clean_block(text: str | bytes, *, lines: int = 200, width: int = 2000) -> str:
-    """At most `lines` safe lines of at most `width` characters; what was left off is counted in the last one."""
+    """Return at most `lines` safe lines of at most `width` characters. The last line counts omitted lines."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     lines = max(lines, 1)
@@ -103,14 +103,14 @@ def clean_block(text: str | bytes, *, lines: int = 200, width: int = 2000) -> st
 
 
 def to_ascii(text: str) -> str:
-    """`text` for a terminal that is not known to read UTF-8: there, a letter's bytes could be control characters."""
+    """Return `text` in ASCII. A terminal without UTF-8 could read the bytes of other characters as controls."""
     return text if text.isascii() else text.translate(_PLAINER).encode("ascii", "replace").decode()
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without the given secrets, however percent-encoded, and without the userinfo of any address.
+    """Return `text` without the given secrets, also percent-encoded ones, and without userinfo in URLs.
 
-    A bare user stays in ssh addresses: `ssh://git@host` names no secret.
+    A user without a password stays in ssh URLs: `ssh://git@host` contains no secret.
     """
     forms = {form for secret in secrets if secret for form in _spellings(secret)}
     if forms:
@@ -120,17 +120,17 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def strip_controls(text: str) -> str:
-    """A piece of a log without what a terminal would obey, escape sequences aside."""
+    """Replace control characters in a piece of a log. The caller has removed or parsed escape sequences."""
     return _UNSAFE.sub(_INSTEAD, _JOINERS.sub("", text))
 
 
 def _last_written(line: str) -> str:
-    """What a progress line ended on: the text after its last carriage return that has any."""
+    """Return the final text of a progress line: the last part between carriage returns that is not empty."""
     return next((part for part in reversed(line.split("\r")) if part), "") if "\r" in line else line
 
 
 _MARKS = ("Mn", "Me")
-_KOREAN_VOWELS = "\u1160-\u11ff\ud7b0-\ud7ff"  # and finals: they take no cell either
+_KOREAN_VOWELS = "\u1160-\u11ff\ud7b0-\ud7ff"  # vowels and final consonants have no width
 
 
 def _korean_vowel(c: str) -> bool:
@@ -138,7 +138,7 @@ def _korean_vowel(c: str) -> bool:
 
 
 def _has_marks(text: str) -> bool:
-    """Whether any character takes no cell: mostly none does, and then the pattern for them need not be built."""
+    """Return whether any character has no width. Usually none has, and the pattern below need not be built."""
     if text.isascii():
         return False
     return any(c >= "\u0300" and (unicodedata.category(c) in _MARKS or _korean_vowel(c)) for c in set(text))
@@ -146,7 +146,7 @@ def _has_marks(text: str) -> bool:
 
 @cache
 def _marks() -> re.Pattern[str]:
-    """Runs of zero-width characters longer than is written in any language. Built when first needed: 15 ms."""
+    """Return a pattern for runs of zero-width characters that are longer than in any language. Building takes 15 ms."""
     ranges: list[list[int]] = []
     for code in range(0x300, min(sys.maxunicode, 0x1F000)):
         if unicodedata.category(chr(code)) in _MARKS:
@@ -159,12 +159,12 @@ def _marks() -> re.Pattern[str]:
 
 
 def limit_combining_marks(text: str) -> str:
-    """`text` without the accents that no language piles up."""
+    """Return `text` with at most three combining marks in a row."""
     return _marks().sub(r"\1", text) if _has_marks(text) else text
 
 
 def _spellings(secret: str) -> set[str]:
-    """A secret as it was typed, and as an address or a form would spell it."""
+    """Return a secret as typed, and in its URL and form encodings."""
     encoded = quote(secret, errors="replace")
     forms = {encoded, encoded.replace("%20", "+"), quote(secret, safe="", errors="replace")}
     lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), form) for form in forms}
@@ -182,7 +182,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 def terminal_safe(data: bytes) -> bytes:
-    """Log output for a terminal: lines and colours are kept, everything else that a terminal would obey is not."""
+    """Return log output for a terminal. Only newlines and colours are kept, other controls are removed."""
     kept: list[str] = []
     decoded = data.decode("utf-8", "replace").replace("\r\n", "\n")
     position = 0

@@ -44,7 +44,7 @@ from relay_tui.ports import (
     StatsStream,
 )
 from relay_tui.ports.task import TaskContext
-from relay_tui.sandbox_policy import expanded, exposes_hidden
+from relay_tui.sandbox_policy import expand_home, exposes_hidden
 
 GRACE = 10.0
 """Seconds between asking a command to end and making it."""
@@ -163,7 +163,7 @@ class ProcessRuntime:
             home=real / place.home.name,
             tmp=real / place.tmp.name,
             network=bool(spec["network"]),
-            readable=[expanded(path) for path in readable],
+            readable=[expand_home(path) for path in readable],
         )
 
     def _spawn(self, place: SessionDir, order: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Whether relay has what it needs on this machine: each thing looked at by itself, with the command that mends it."""
+"""Doctor: check what relay needs on this machine, and name the command that fixes each problem."""
 
 from __future__ import annotations
 
 from relay_tui.services.doctor.doctor import Doctor
 from relay_tui.services.doctor.results import Check, CheckResult, CheckStatus
-from relay_tui.services.doctor.runner import Tell
+from relay_tui.services.doctor.runner import OnResult
 
-__all__ = ["Check", "CheckResult", "CheckStatus", "Doctor", "Tell"]
+__all__ = ["Check", "CheckResult", "CheckStatus", "Doctor", "OnResult"]

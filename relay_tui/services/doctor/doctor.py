@@ -1,4 +1,4 @@
-"""What is looked at, and in which order it is told."""
+"""The list of checks and their order."""
 
 from __future__ import annotations
 
@@ -17,128 +17,168 @@ from relay_tui.ports import Store
 from relay_tui.ports.host import Host
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.doctor import storage_checks, system_checks
-from relay_tui.services.doctor.engine_checks import LOST, Choose, EngineChecks
+from relay_tui.services.doctor.engine_checks import UNREACHABLE, ChooseRuntime, EngineChecks
 from relay_tui.services.doctor.results import Check, CheckResult
-from relay_tui.services.doctor.runner import ALL, Tell, run_checks
+from relay_tui.services.doctor.runner import TOTAL_SECONDS, OnResult, run_checks
 from relay_tui.services.reconcile.planner import Step
 from relay_tui.services.runtime_router import DOCKER
 from relay_tui.terminal_info import TerminalInfo
 
-_QUICK = 5.0
-_ENGINE = 14.0
-_GREETING = 10.0  # as long as everything else in relay waits for it
-_REMOTE = 10.0
-_READING = 2.0  # seconds that reading the records may hold up everything else
-_ORPHANS = 8.0
-_OVER_SSH = re.compile(r"^(ssh://|[^/]+@?[^/]*:(?!//))")
-_HOST = re.compile(r"^\w+://(?:[^/@]*@)?([^/]+)|^(?:[^/@:]*@)?([^/:]+):(?!//)")
+# seconds
+_DEFAULT_TIMEOUT = 5.0
+_ENGINE_TIMEOUT = 14.0
+_PING_TIMEOUT = 10.0  # as long as everything else in relay waits for the engine's first answer
+_REMOTE_TIMEOUT = 10.0
+_ORPHANS_TIMEOUT = 8.0
+_RECORDS_TIMEOUT = 2.0  # reading the records delays all checks
+
+_SSH_URL = re.compile(r"^(ssh://|[^/]+@?[^/]*:(?!//))")
+_URL_HOST = re.compile(r"^\w+://(?:[^/@]*@)?([^/]+)|^(?:[^/@:]*@)?([^/:]+):(?!//)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Examines the machine and one data dir.
+    """Checks the machine and one data directory.
 
-    `plan` answers what reconciling would do, `unseen` which runtimes it could not look at, `choose` what a new session
-    would run on, `confinement` what stands around the host's git.
+    `plan` returns the reconciliation plan, `unreachable` the runtimes that the plan could not see, `choose` the
+    runtime of a new session, `confinement` the name of the sandbox around git on the host.
     """
 
-    machine: Host
+    host: Host
     store: Store
-    place: DataDir
+    data_dir: DataDir
     config: Config
     plan: Callable[[], Sequence[Step]]
-    unseen: Callable[[], Collection[str]]
-    choose: Choose
+    unreachable: Callable[[], Collection[str]]
+    choose: ChooseRuntime
     confinement: Callable[[], str]
 
-    def checks(self, terminal: TerminalInfo, patience: float = ALL) -> list[Check]:
-        """Everything that there is to look at here, the remotes last; no look gets more than `patience` seconds."""
-        records = self._records()
-        around = self._around(records, terminal, patience)
-        groups = (around, self._tools(records), self._kept(records), self._remotes(records))
+    def checks(self, terminal: TerminalInfo, patience: float = TOTAL_SECONDS) -> list[Check]:
+        """Return all checks, the remotes last; no check gets more than `patience` seconds."""
+        records = self._read_records()
+        groups = (
+            self._environment_checks(records, terminal, patience),
+            self._program_checks(records),
+            self._storage_checks(records),
+            self._remote_checks(records),
+        )
         return [replace(check, seconds=min(check.seconds, patience)) for group in groups for check in group]
 
     def examine(
-        self, checks: Sequence[Check], tell: Tell, task: TaskContext, seconds: float = ALL
+        self, checks: Sequence[Check], on_result: OnResult, task: TaskContext, seconds: float = TOTAL_SECONDS
     ) -> list[CheckResult]:
-        """Look at all of it side by side; `tell` hears each result as it comes. Raises CancelledError."""
-        return run_checks(checks, tell, task, seconds)
+        """Run the checks in parallel; `on_result` is called with each result. Raises CancelledError."""
+        return run_checks(checks, on_result, task, seconds)
 
-    def _around(self, records: Records, terminal: TerminalInfo, patience: float) -> Iterator[Check]:
-        machine, profiles = self.machine, tuple(self.config.profiles.values())
+    def _environment_checks(self, records: Records, terminal: TerminalInfo, patience: float) -> Iterator[Check]:
+        host, profiles = self.host, tuple(self.config.profiles.values())
         needed = any(session.runtime == DOCKER and session.container_id for session in records.live_sessions())
-        engine = EngineChecks(machine, profiles, needed=needed, patience=min(_GREETING, patience * 0.75))
-        restart = "sudo systemctl restart docker"
-        yield Check("engine", lambda _: engine.check(), _ENGINE, restart, loss=LOST)
-        sandbox, proof = partial(system_checks.bubblewrap, machine), "bwrap --ro-bind / / true   # says why"
-        yield Check("bubblewrap", sandbox, _QUICK, proof, leans_on=("data dir",))
-        yield Check("confinement", lambda _: system_checks.confinement(self.confinement()), _QUICK, "bwrap --version")
-        runtimes = partial(engine.runtimes, records, self.choose)
-        yield Check("runtimes", lambda _: runtimes(), _QUICK, after="engine", leans_on=("data dir",))
-        yield Check("terminal", lambda _: system_checks.terminal(terminal))
-        yield Check("locale", lambda _: system_checks.locale(terminal))
-
-    def _tools(self, records: Records) -> Iterator[Check]:
-        machine = self.machine
-        over_ssh = any(_OVER_SSH.match(project.source) for project in records.live_projects())
-        git_hangs = "type git   # what hangs is the first git in $PATH"
-        yield Check("git", partial(system_checks.git, machine), _QUICK, git_hangs, loss="git does not answer")
-        yield Check("git identity", partial(system_checks.identity, machine), _QUICK, git_hangs, leans_on=("git",))
+        engine = EngineChecks(host, profiles, needed=needed, patience=min(_PING_TIMEOUT, patience * 0.75))
         yield Check(
-            "git-lfs", partial(system_checks.git_lfs, machine), _QUICK, "sudo apt-get install --reinstall git-lfs"
+            "engine", lambda _: engine.check(), _ENGINE_TIMEOUT, "sudo systemctl restart docker", loss=UNREACHABLE
         )
-        yield Check("tmux", partial(system_checks.tmux, machine), _QUICK, "sudo apt-get install --reinstall tmux")
-        agent = partial(system_checks.ssh_agent, machine, needed=over_ssh)
-        yield Check("ssh agent", agent, _QUICK, 'eval "$(ssh-agent)" && ssh-add')
+        yield Check(
+            "bubblewrap",
+            partial(system_checks.check_bubblewrap, host),
+            _DEFAULT_TIMEOUT,
+            "bwrap --ro-bind / / true   # prints the reason",
+            leans_on=("data dir",),
+        )
+        yield Check(
+            "confinement",
+            lambda _: system_checks.check_confinement(self.confinement()),
+            _DEFAULT_TIMEOUT,
+            "bwrap --version",
+        )
+        yield Check(
+            "runtimes",
+            lambda _: engine.check_runtimes(records, self.choose),
+            _DEFAULT_TIMEOUT,
+            after="engine",
+            leans_on=("data dir",),
+        )
+        yield Check("terminal", lambda _: system_checks.check_terminal(terminal))
+        yield Check("locale", lambda _: system_checks.check_locale(terminal))
 
-    def _kept(self, records: Records) -> Iterator[Check]:
-        machine, root = self.machine, self.place.root
-        mounted = f"mount | grep {root}   # a file system that hangs is mounted there or above"
-        fuser = f"fuser -v {root / 'store.lock'}   # who holds it"
-        config = f"ls -l {self.config.path}   # no file relay can read, or on a file system that hangs"
-        lost, disk = "the data dir does not answer", ("data dir",)
-        yield Check("data dir", lambda _: storage_checks.data_dir(machine, self.place), _QUICK, mounted, loss=lost)
-        yield Check("disk", lambda _: storage_checks.disk(machine, self.place), _QUICK, mounted, leans_on=disk)
-        yield Check("config", lambda _: storage_checks.config(self.config.path), _QUICK, config)
-        lost = "the store does not answer"
-        yield Check("store", lambda _: storage_checks.store(self.store, self.place), _QUICK, fuser, lost, leans_on=disk)
-        yield Check("locks", lambda _: storage_checks.locks(machine, records), _QUICK, mounted, leans_on=disk)
-        orphans = partial(storage_checks.orphans, self.plan, self.unseen)
-        needs = ("engine", "data dir", "store")
-        yield Check("orphans", lambda _: orphans(), _ORPHANS, "relay reconcile --dry-run", leans_on=needs)
+    def _program_checks(self, records: Records) -> Iterator[Check]:
+        host, timeout = self.host, _DEFAULT_TIMEOUT
+        over_ssh = any(_SSH_URL.match(project.source) for project in records.live_projects())
+        git_hangs = "type git   # the first git in $PATH hangs"
+        reinstall = "sudo apt-get install --reinstall"
+        yield Check("git", partial(system_checks.check_git, host), timeout, git_hangs, loss="git does not answer")
+        yield Check("git identity", partial(system_checks.check_identity, host), timeout, git_hangs, leans_on=("git",))
+        yield Check("git-lfs", partial(system_checks.check_git_lfs, host), timeout, f"{reinstall} git-lfs")
+        yield Check("tmux", partial(system_checks.check_tmux, host), timeout, f"{reinstall} tmux")
+        agent = partial(system_checks.check_ssh_agent, host, needed=over_ssh)
+        yield Check("ssh agent", agent, timeout, 'eval "$(ssh-agent)" && ssh-add')
 
-    def _remotes(self, records: Records) -> Iterator[Check]:
-        """Every project's. The first of each host goes ahead: where it gets no answer, no other would."""
-        first: dict[str, str] = {}
+    def _storage_checks(self, records: Records) -> Iterator[Check]:
+        host, data_dir, timeout = self.host, self.data_dir, _DEFAULT_TIMEOUT
+        mounts = f"mount | grep {data_dir.root}   # a file system that hangs is mounted there or above"
+        lock_holder = f"fuser -v {data_dir.root / 'store.lock'}   # shows the process that holds the lock"
+        list_config = f"ls -l {self.config.path}   # not a readable file, or on a file system that hangs"
+        needs_disk = ("data dir",)
+        yield Check(
+            "data dir",
+            lambda _: storage_checks.check_data_dir(host, data_dir),
+            timeout,
+            mounts,
+            loss="the data directory does not answer",
+        )
+        yield Check("disk", lambda _: storage_checks.check_disk(host, data_dir), timeout, mounts, leans_on=needs_disk)
+        yield Check("config", lambda _: storage_checks.check_config(self.config.path), timeout, list_config)
+        yield Check(
+            "store",
+            lambda _: storage_checks.check_store(self.store, data_dir),
+            timeout,
+            lock_holder,
+            "the store does not answer",
+            leans_on=needs_disk,
+        )
+        yield Check("locks", lambda _: storage_checks.check_locks(host, records), timeout, mounts, leans_on=needs_disk)
+        yield Check(
+            "orphans",
+            lambda _: storage_checks.check_orphans(self.plan, self.unreachable),
+            _ORPHANS_TIMEOUT,
+            "relay reconcile --dry-run",
+            leans_on=("engine", "data dir", "store"),
+        )
+
+    def _remote_checks(self, records: Records) -> Iterator[Check]:
+        """Yield a check for each project's remote.
+
+        All remotes of one host wait for the first one: if that gets no answer, the others would not either.
+        """
+        first_of_host: dict[str, str] = {}
         for project in records.live_projects():
-            name, host = f"remote {project.name}", _host(project.source)
-            leans_on = ("git", first[host]) if host in first else ("git",)
-            if host:
-                first.setdefault(host, name)
-            ask = f"git ls-remote {shlex.quote(project.source)}"
-            loss = f"{host} gives no answer" if host else ""
-            yield Check(name, self._remote(project), _REMOTE, ask, loss, leans_on=leans_on)
+            name, remote_host = f"remote {project.name}", _remote_host(project.source)
+            leans_on = ("git", first_of_host[remote_host]) if remote_host in first_of_host else ("git",)
+            if remote_host:
+                first_of_host.setdefault(remote_host, name)
+            command = f"git ls-remote {shlex.quote(project.source)}"
+            loss = f"{remote_host} does not answer" if remote_host else ""
+            yield Check(name, self._remote_check(project), _REMOTE_TIMEOUT, command, loss, leans_on=leans_on)
 
-    def _remote(self, project: Project) -> Callable[[TaskContext], CheckResult]:
-        return lambda task: system_checks.remote(self.machine, task, project.name, project.source)
+    def _remote_check(self, project: Project) -> Callable[[TaskContext], CheckResult]:
+        return lambda task: system_checks.check_remote(self.host, task, project.name, project.source)
 
-    def _records(self) -> Records:
-        """The records, or none if they cannot be read soon: what is wrong with them is the store's own finding."""
-        read: list[Records] = []
+    def _read_records(self) -> Records:
+        """Return the records, or none if they cannot be read in time: the check of the store reports the reason."""
+        results: list[Records] = []
 
-        def reading() -> None:
+        def read() -> None:
             try:
-                read.append(self.store.read())
+                results.append(self.store.read())
             except RelayError:
                 return
 
-        thread = threading.Thread(target=reading, name="records", daemon=True)
+        thread = threading.Thread(target=read, name="records", daemon=True)
         thread.start()
-        thread.join(_READING)
-        return read[0] if read else Records()
+        thread.join(_RECORDS_TIMEOUT)
+        return results[0] if results else Records()
 
 
-def _host(source: str) -> str:
-    """The host of a remote, with its port; '' for a path of this machine."""
-    found = _HOST.match(source)
-    return (found[1] or found[2]) if found and not source.startswith("file:") else ""
+def _remote_host(source: str) -> str:
+    """Return the host of a remote with its port; '' for a local path."""
+    match = _URL_HOST.match(source)
+    return (match[1] or match[2]) if match and not source.startswith("file:") else ""

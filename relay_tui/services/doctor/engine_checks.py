@@ -1,4 +1,4 @@
-"""The engine: whether it answers, what it holds containers to, and what a new session would run on."""
+"""Checks of the container engine: reachability, enforced limits, and the runtime of new sessions."""
 
 from __future__ import annotations
 
@@ -14,144 +14,151 @@ from relay_tui.services.doctor.system_checks import NAMESPACES
 from relay_tui.services.runtime_router import DOCKER, INSTEAD, RuntimeChoice
 from relay_tui.text.format import format_size
 
-LOST = "the engine does not answer"
+UNREACHABLE = "the engine does not answer"
 _DELEGATE = (
     "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu memory pids\\n' | "
     "sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload   # then log in again"
 )
 
-Choose = Callable[[str, Records, Callable[[], object]], RuntimeChoice]
-"""What a new session of a project ('' for a new project) runs on, by the records and how to ask for the engine."""
+ChooseRuntime = Callable[[str, Records, Callable[[], object]], RuntimeChoice]
+"""Returns the runtime of a new session for a project's id ('' for a new project), the records and a ping."""
 
 
 class EngineChecks:
-    """Asks the engine once; what came of it is for whoever else needs to know."""
+    """Queries the engine once, in check(); check_runtimes() uses the outcome."""
 
-    def __init__(self, machine: Host, profiles: Collection[Profile], *, needed: bool, patience: float) -> None:
-        self._machine = machine
+    def __init__(self, host: Host, profiles: Collection[Profile], *, needed: bool, patience: float) -> None:
+        self._host = host
         self._profiles = profiles
         self._needed = needed
         self._patience = patience
-        self._silent: EngineUnreachableError | None = EngineUnreachableError(
-            LOST, "no answer in time", "Start it anew."
+        self._unreachable: EngineUnreachableError | None = EngineUnreachableError(
+            UNREACHABLE, "no answer in time", "Restart it."
         )
-        self._refusal: EngineError | None = None
-        self._here = True
+        self._error: EngineError | None = None
+        self._is_local = True
 
     def check(self) -> CheckResult:
-        """How the engine is. `needed`: there are sessions that live in it."""
+        """Check that the engine answers, is local and enforces limits. Raises EngineError if it refuses the query."""
         try:
-            facts = self._machine.engine(self._patience)
+            facts = self._host.engine(self._patience)
         except EngineUnreachableError as error:
-            self._silent = error
-            return self._unreachable(error)
+            self._unreachable = error
+            return self._unreachable_result(error)
         except EngineError as error:
-            self._refusal = error
+            self._error = error
             raise
-        self._silent, self._here = None, facts.local
-        return _judged(facts, self._profiles)
+        self._unreachable, self._is_local = None, facts.local
+        return _check_limits(facts, self._profiles)
 
-    def _unreachable(self, error: EngineUnreachableError) -> CheckResult:
+    def _unreachable_result(self, error: EngineUnreachableError) -> CheckResult:
         found = f"{error.why or error.title} ({error.detail})"
-        mend = error.mend or error.hint
-        named = self._machine.variable("DOCKER_HOST") or self._machine.variable("DOCKER_CONTEXT")
-        mute = error.silence is UnreachableReason.MUTE
-        if self._needed or named or mute or error.silence in {UnreachableReason.ASTRAY, UnreachableReason.REMOTE}:
-            return broken("engine", found, mend, LOST if mute else "")
+        fix = error.fix or error.hint
+        is_configured = self._host.variable("DOCKER_HOST") or self._host.variable("DOCKER_CONTEXT")
+        hangs = error.silence is UnreachableReason.MUTE
+        if (
+            self._needed
+            or is_configured
+            or hangs
+            or error.silence in {UnreachableReason.ASTRAY, UnreachableReason.REMOTE}
+        ):
+            return broken("engine", found, fix, UNREACHABLE if hangs else "")
         if error.silence is UnreachableReason.MISSING:
-            return absent("engine", f"{error.why}: sessions run as processes of this machine", mend)
-        return warning("engine", found, mend)
+            return absent("engine", f"{error.why}: sessions run as processes on this machine", fix)
+        return warning("engine", found, fix)
 
-    def answer(self) -> None:
-        """What the look found. Raises EngineUnreachableError if it did not answer, EngineError if it refused."""
-        failed = self._refusal or self._silent
-        if failed is not None:
-            raise failed
+    def ping(self) -> None:
+        """Raise what check() found: EngineUnreachableError if the engine did not answer, EngineError if it refused."""
+        error = self._error or self._unreachable
+        if error is not None:
+            raise error
 
-    def runtimes(self, records: Records, choose: Choose) -> CheckResult:
-        """What a new session gets: in a new project, and in those projects where that differs."""
+    def check_runtimes(self, records: Records, choose: ChooseRuntime) -> CheckResult:
+        """Show the runtime of new sessions: in a new project, and in existing projects that differ."""
         usual = self._outcome("", records, choose)
         outcomes = {project.name: self._outcome(project.id, records, choose) for project in records.live_projects()}
         others: dict[str, list[str]] = {}
         for name, outcome in outcomes.items():
-            if outcome.words != usual.words:
-                others.setdefault(outcome.words, []).append(name)
-        why = usual.why.partition(" (")[0]  # in what way it does not answer, the engine's own finding tells
-        found = f"New sessions are {usual.words}" + (f": {why}" if why else "")
-        found += "".join(f"; in {_listed(names)} {words}" for words, names in others.items())
-        worst = max((usual, *outcomes.values()), key=lambda outcome: outcome.evil)
-        return warning("runtimes", found, worst.mend) if worst.evil else ok("runtimes", found)
+            if outcome.description != usual.description:
+                others.setdefault(outcome.description, []).append(name)
+        why = usual.why.partition(" (")[0]  # the engine's own check reports the details
+        found = f"New sessions are {usual.description}" + (f": {why}" if why else "")
+        found += "".join(f"; in {_format_names(names)} {description}" for description, names in others.items())
+        worst = max((usual, *outcomes.values()), key=lambda outcome: outcome.severity)
+        return warning("runtimes", found, worst.fix) if worst.severity else ok("runtimes", found)
 
-    def _outcome(self, project_id: str, records: Records, choose: Choose) -> _Outcome:
-        """What a new session there comes to."""
+    def _outcome(self, project_id: str, records: Records, choose: ChooseRuntime) -> _Outcome:
+        """Return the outcome of creating a session in the project."""
         try:
-            choice = choose(project_id, records, self.answer)
+            choice = choose(project_id, records, self.ping)
         except RelayError as error:
             return _Outcome(f"refused: {error.title}", 2, error.hint)
-        start = ""
-        if self._silent is not None:
-            mend = self._silent.mend or self._silent.hint
-            start = f"{mend}{',' if '#' in mend else '   #'} or say --runtime process"
-        if choice.runtime == DOCKER and self._silent is not None:
-            return _Outcome("containers, which wait for the engine", 2, start)
-        if choice.runtime == DOCKER and not self._here:
-            mend = "docker context use default   # or say --runtime process"
-            return _Outcome("containers, which fail: the engine is on another machine", 2, mend)
+        start_fix = ""
+        if self._unreachable is not None:
+            fix = self._unreachable.fix or self._unreachable.hint
+            start_fix = f"{fix}{',' if '#' in fix else '   #'} or use --runtime process"
+        if choice.runtime == DOCKER and self._unreachable is not None:
+            return _Outcome("containers, which wait for the engine", 2, start_fix)
+        if choice.runtime == DOCKER and not self._is_local:
+            fix = "docker context use default   # or use --runtime process"
+            return _Outcome("containers, which fail: the engine is on another machine", 2, fix)
         if choice.runtime == DOCKER:
             return _Outcome("containers", why=choice.why)
         if choice.asks is not None and choice.asks.consent == INSTEAD:
-            return _Outcome("refused until the engine answers, for it has sessions in containers", 2, start)
+            return _Outcome(
+                "refused until the engine answers, because the project has sessions in containers", 2, start_fix
+            )
         if choice.isolated:
             return _Outcome("processes in a sandbox", why=choice.why)
-        asked = ", which relay asks about first" if choice.asks else ""
-        mend = NAMESPACES if self._machine.find("bwrap") else "sudo apt-get install bubblewrap"
-        return _Outcome(f"processes, not isolated from your files{asked}", 1, mend, choice.why)
+        asked = ", and relay asks for consent first" if choice.asks else ""
+        fix = NAMESPACES if self._host.find("bwrap") else "sudo apt-get install bubblewrap"
+        return _Outcome(f"processes, not isolated from your files{asked}", 1, fix, choice.why)
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What asking for a session comes to. `evil`: 1 works, but not as safely as it could; 2 does not work."""
+    """Outcome of creating a session. `severity`: 1 works, but not as safely as it could; 2 does not work."""
 
-    words: str
-    evil: int = 0
-    mend: str = ""
+    description: str
+    severity: int = 0
+    fix: str = ""
     why: str = ""
 
 
-def _listed(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:3])} and {len(names) - 3} more"
 
 
-def _judged(facts: EngineFacts, profiles: Collection[Profile]) -> CheckResult:
+def _check_limits(facts: EngineFacts, profiles: Collection[Profile]) -> CheckResult:
     rootless = ", rootless" if facts.rootless else ""
     found = f"{facts.product} {facts.version} at {facts.address} ({facts.origin}){rootless}, cgroups {facts.cgroups}"
     if not facts.local:
-        mend = "unset DOCKER_HOST" if facts.origin == "$DOCKER_HOST" else "docker context use default"
-        words = "it is on another machine, which cannot mount the clones of this one: sessions on it fail"
-        return broken("engine", f"{found}; {words}", mend)
-    loose = [name for name, held in facts.limits.items() if not held]
-    if not loose:
-        return ok("engine", f"{found}; limits on {', '.join(facts.limits)} hold")
-    found += f"; it does not hold limits on {' and '.join(loose)}"
-    lost = _lost(loose, profiles)
-    found += f": not {'; '.join(lost)}" if lost else ", and no profile sets one"
-    mend = _DELEGATE if facts.rootless else "docker info   # its last lines say what the kernel lacks"
-    return warning("engine", found, mend)
+        fix = "unset DOCKER_HOST" if facts.origin == "$DOCKER_HOST" else "docker context use default"
+        reason = "it is on another machine, which cannot mount the clones of this one: its sessions fail"
+        return broken("engine", f"{found}; {reason}", fix)
+    unenforced = [name for name, enforced in facts.limits.items() if not enforced]
+    if not unenforced:
+        return ok("engine", f"{found}; limits on {', '.join(facts.limits)} are enforced")
+    found += f"; it does not enforce limits on {' and '.join(unenforced)}"
+    affected = _affected_limits(unenforced, profiles)
+    found += f": not {'; '.join(affected)}" if affected else ", and no profile sets one"
+    fix = _DELEGATE if facts.rootless else "docker info   # its last lines show what the kernel lacks"
+    return warning("engine", found, fix)
 
 
-def _lost(loose: Collection[str], profiles: Collection[Profile]) -> list[str]:
-    """In words, which limits of which profiles would not hold."""
-    words = []
+def _affected_limits(unenforced: Collection[str], profiles: Collection[Profile]) -> list[str]:
+    """Return text like 'memory 2 GiB of profile agent' for each profile that sets a limit which is not enforced."""
+    lines = []
     for profile in profiles:
-        own = _limits(profile)
-        lost = [f"{name} {own[name]}" for name in loose if name in own]
-        if lost:
-            words.append(f"{', '.join(lost)} of profile {profile.name}")
-    return words
+        limits = _limits(profile)
+        affected = [f"{name} {limits[name]}" for name in unenforced if name in limits]
+        if affected:
+            lines.append(f"{', '.join(affected)} of profile {profile.name}")
+    return lines
 
 
 def _limits(profile: Profile) -> Mapping[str, str]:
-    """What a profile sets, by the name of the limit; every profile bounds the number of processes."""
+    """Return the limits that a profile sets, by name; every profile limits the number of processes."""
     limits = {"processes": str(profile.pids)}
     if profile.memory is not None:
         limits["memory"] = format_size(profile.memory)

@@ -1,4 +1,4 @@
-"""What an examination answers."""
+"""Checks and their results."""
 
 from __future__ import annotations
 
@@ -10,84 +10,84 @@ from relay_tui.ports.task import TaskContext
 
 
 class CheckStatus(StrEnum):
-    """How something is."""
+    """Outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works, but not as well or as safely as it could."""
+    """Usable, but slower or less safe than it could be."""
     BROKEN = "broken"
     ABSENT = "absent"
-    """It is not there, and need not be."""
+    """Not installed, and not required."""
     UNKNOWN = "unknown"
-    """It was not looked at, for the reason that is told."""
+    """Not checked; the result gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One result: `found` is one line in words, `mend` the command or the step that sets it right."""
+    """Result of one check: `found` is one line of text, `fix` the command or the step that fixes a problem."""
 
     name: str
     verdict: CheckStatus
     found: str
-    mend: str = ""
+    fix: str = ""
     seconds: float = 0.0
-    """How long it took to find out."""
+    """Duration of the check."""
     loss: str = ""
-    """Why nothing that leans on it need be looked at: 'the engine does not answer'. One cause is told once."""
+    """Reason for skipping the checks that depend on this one, like 'the engine does not answer'."""
 
     def timed(self, seconds: float) -> CheckResult:
-        """The same, with the time it took."""
+        """Return the result with the duration of the check."""
         return replace(self, seconds=round(seconds, 3))
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to find out. After `seconds` it counts as hung, which `hung` says what to do about."""
+    """One check. After `seconds` it counts as hung; `hung` is then the fix."""
 
     name: str
     run: Callable[[TaskContext], CheckResult]
     seconds: float = 5.0
     hung: str = ""
     loss: str = ""
-    """The finding's `loss` when it hangs."""
+    """The result's `loss` if the check hangs."""
     after: str = ""
-    """The check that is to be told first."""
+    """A check that has to finish first."""
     leans_on: tuple[str, ...] = ()
-    """Checks that are to be told first, and whose loss says all that there is to say here."""
+    """Checks that have to finish first. This check is skipped if one of them has a `loss`."""
 
     @property
     def first(self) -> tuple[str, ...]:
-        """What it waits for."""
+        """All checks that have to finish first."""
         return (*self.leans_on, self.after) if self.after else self.leans_on
 
 
 def ok(name: str, found: str) -> CheckResult:
-    """All is well."""
+    """Return a result with status ok."""
     return CheckResult(name, CheckStatus.OK, found)
 
 
-def warning(name: str, found: str, mend: str = "") -> CheckResult:
-    """It could be better."""
-    return CheckResult(name, CheckStatus.WARNING, found, mend)
+def warning(name: str, found: str, fix: str = "") -> CheckResult:
+    """Return a result with status warning."""
+    return CheckResult(name, CheckStatus.WARNING, found, fix)
 
 
-def broken(name: str, found: str, mend: str = "", loss: str = "") -> CheckResult:
-    """It does not work."""
-    return CheckResult(name, CheckStatus.BROKEN, found, mend, loss=loss)
+def broken(name: str, found: str, fix: str = "", loss: str = "") -> CheckResult:
+    """Return a result with status broken."""
+    return CheckResult(name, CheckStatus.BROKEN, found, fix, loss=loss)
 
 
-def absent(name: str, found: str, mend: str = "") -> CheckResult:
-    """It is not there, and need not be."""
-    return CheckResult(name, CheckStatus.ABSENT, found, mend)
+def absent(name: str, found: str, fix: str = "") -> CheckResult:
+    """Return a result with status absent."""
+    return CheckResult(name, CheckStatus.ABSENT, found, fix)
 
 
-def unknown(name: str, why: str) -> CheckResult:
-    """It was not looked at."""
-    return CheckResult(name, CheckStatus.UNKNOWN, f"Not looked at: {why}")
+def unknown(name: str, reason: str) -> CheckResult:
+    """Return the result of a check that was skipped."""
+    return CheckResult(name, CheckStatus.UNKNOWN, f"Not checked: {reason}")
 
 
-def summary(findings: Sequence[CheckResult]) -> str:
-    """How many there are of each verdict, the worst first."""
+def format_counts(results: Sequence[CheckResult]) -> str:
+    """Return the number of results of each status, the worst first."""
     order = (CheckStatus.BROKEN, CheckStatus.WARNING, CheckStatus.UNKNOWN, CheckStatus.ABSENT, CheckStatus.OK)
-    counts = [(sum(found.verdict is verdict for found in findings), verdict) for verdict in order]
-    return ", ".join(f"{count} {verdict}" for count, verdict in counts if count)
+    counts = [(sum(result.verdict is status for result in results), status) for status in order]
+    return ", ".join(f"{count} {status}" for count, status in counts if count)

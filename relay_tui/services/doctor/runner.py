@@ -1,4 +1,4 @@
-"""Runs checks side by side, each with a deadline, and tells each result as it comes. Nothing in it can hang."""
+"""Run checks in parallel, each with a deadline. A check that hangs blocks nothing else."""
 
 from __future__ import annotations
 
@@ -15,141 +15,146 @@ from relay_tui.services.doctor.results import Check, CheckResult, CheckStatus, u
 
 log = logging.getLogger(__name__)
 
-ALL = 60.0
-"""Seconds for a whole examination."""
-AT_ONCE = 24
-"""Checks under way at one time: hundreds of remotes are not asked all at once."""
+TOTAL_SECONDS = 60.0
+"""Seconds for all checks together."""
+MAX_PARALLEL = 24
+"""Checks that run at the same time: with hundreds of projects, not all remotes are queried at once."""
 
-Tell = Callable[[CheckResult], object]
-_Answers = queue.SimpleQueue[tuple["_RunningCheck", CheckResult | None]]
+OnResult = Callable[[CheckResult], object]
+_Outcomes = queue.SimpleQueue[tuple["_RunningCheck", CheckResult | None]]
 
 
 @dataclass(eq=False)
 class _RunningCheck:
-    """A check in its thread."""
+    """A check in its own thread."""
 
     check: Check
     task: TaskContext
     thread: threading.Thread | None = None
-    begun: float = 0.0
-    given: float = 0.0
-    """Seconds: its own, or what is left for all."""
+    started_at: float = 0.0
+    timeout: float = 0.0
+    """Seconds: the check's own, or the rest of the total."""
 
-    def begin(self, answers: _Answers, deadline: float) -> None:
-        self.begun = time.monotonic()
-        self.given = min(self.check.seconds, deadline - self.begun)
-        # A daemon: a check that hangs where nothing can reach it keeps nobody from leaving.
-        self.thread = threading.Thread(target=self._run, args=(answers,), name=f"check {self.check.name}", daemon=True)
+    def start(self, outcomes: _Outcomes, deadline: float) -> None:
+        self.started_at = time.monotonic()
+        self.timeout = min(self.check.seconds, deadline - self.started_at)
+        # A daemon thread: a check that hangs in the kernel must not keep the process from exiting.
+        self.thread = threading.Thread(target=self._run, args=(outcomes,), name=f"check {self.check.name}", daemon=True)
         self.thread.start()
 
-    def _run(self, answers: _Answers) -> None:
-        found: CheckResult | None = None
+    def _run(self, outcomes: _Outcomes) -> None:
+        result: CheckResult | None = None
         try:
-            found = self.check.run(self.task)
+            result = self.check.run(self.task)
         except CancelledError:
             pass
         except RelayError as error:
-            said = f": {error.detail}" if error.detail else ""
-            found = CheckResult(self.check.name, CheckStatus.BROKEN, f"{error.title}{said}", error.hint)
-        except Exception as error:  # a check is about what is odd: it may meet what nobody thought of
+            detail = f": {error.detail}" if error.detail else ""
+            result = CheckResult(self.check.name, CheckStatus.BROKEN, f"{error.title}{detail}", error.hint)
+        except Exception as error:  # checks look at broken systems, so they can fail in unexpected ways
             log.exception("the check %s failed", self.check.name)
-            found = CheckResult(self.check.name, CheckStatus.BROKEN, f"The check itself failed: {error!r}")
-        answers.put((self, found))
+            result = CheckResult(self.check.name, CheckStatus.BROKEN, f"The check itself failed: {error!r}")
+        outcomes.put((self, result))
 
     @property
-    def left(self) -> float:
-        """Seconds until it counts as hung."""
-        return self.begun + self.given - time.monotonic()
+    def remaining(self) -> float:
+        """Seconds until the check counts as hung."""
+        return self.started_at + self.timeout - time.monotonic()
 
-    def hung(self) -> CheckResult:
-        words = f"No answer within {_rounded(self.given)} s: it hangs"
-        return CheckResult(self.check.name, CheckStatus.BROKEN, words, self.check.hung, loss=self.check.loss)
+    def hung_result(self) -> CheckResult:
+        found = f"No answer within {_format_seconds(self.timeout)} s: the check hangs"
+        return CheckResult(self.check.name, CheckStatus.BROKEN, found, self.check.hung, loss=self.check.loss)
 
 
-def _rounded(seconds: float) -> str:
-    """Without the moments that went before it began."""
+def _format_seconds(seconds: float) -> str:
+    """Round the seconds, so that the time before the check started does not show."""
     return f"{seconds:.0f}" if seconds >= 1 else f"{seconds:.1g}"
 
 
-def run_checks(checks: Sequence[Check], tell: Tell, task: TaskContext, seconds: float = ALL) -> list[CheckResult]:
-    """Run them all within `seconds`; answer the findings in the order of the checks.
+def run_checks(
+    checks: Sequence[Check], on_result: OnResult, task: TaskContext, seconds: float = TOTAL_SECONDS
+) -> list[CheckResult]:
+    """Run all checks within `seconds`; return the results in the order of the checks.
 
-    Raises CancelledError, leaving nothing running.
+    `on_result` is called with each result, in the caller's thread. Raises CancelledError; no check runs on then.
     """
-    look = _Look(checks, tell, seconds)
+    run = _Run(checks, on_result, seconds)
     try:
-        while look.goes_on():
+        while run.advance():
             task.raise_if_cancelled()
     finally:
-        look.end()
-    return [look.found[check.name] for check in checks]
+        run.cancel_running()
+    return [run.results[check.name] for check in checks]
 
 
-class _Look:
-    """One examination: what waits, what runs, what is found."""
+class _Run:
+    """State of one run: waiting checks, running checks, results."""
 
-    def __init__(self, checks: Sequence[Check], tell: Tell, seconds: float) -> None:
-        self.found: dict[str, CheckResult] = {}
-        self._tell = tell
-        self._over = f"the {_rounded(seconds)} s for all of it were over"
+    def __init__(self, checks: Sequence[Check], on_result: OnResult, seconds: float) -> None:
+        self.results: dict[str, CheckResult] = {}
+        self._on_result = on_result
+        self._out_of_time = f"the {_format_seconds(seconds)} s for all checks were over"
         self._deadline = time.monotonic() + seconds
-        self._answers: _Answers = queue.SimpleQueue()
+        self._outcomes: _Outcomes = queue.SimpleQueue()
         self._waiting = list(checks)
         self._names = {check.name for check in checks}
         self._running: set[_RunningCheck] = set()
 
-    def goes_on(self) -> bool:
-        """Begin what can begin, wait a moment for what is found; False when all is told."""
-        while self._begin():
+    def advance(self) -> bool:
+        """Start the checks that can start, and wait briefly for results; return False when all have a result."""
+        while self._start_next():
             pass
         if not self._running:
             return bool(self._waiting)
-        for under_way, finding in self._next():
-            if under_way not in self._running:
-                continue  # it answered after all, when it had been given up
-            self._running.discard(under_way)
-            if finding is None:
-                under_way.task.cancel()
-                cut = under_way.given < min(1.0, under_way.check.seconds)
-                finding = unknown(under_way.check.name, self._over) if cut else under_way.hung()
-            self._say(finding.timed(time.monotonic() - under_way.begun))
+        for running, result in self._next_outcomes():
+            if running in self._running:  # not one that answered after it counted as hung
+                self._running.discard(running)
+                self._publish(self._final_result(running, result).timed(time.monotonic() - running.started_at))
         return bool(self._running or self._waiting)
 
-    def _begin(self) -> bool:
-        """Begin the first that waits for nothing any more, if there is room; False when there is none.
+    def _start_next(self) -> bool:
+        """Start or skip the first check that waits for no other; return False if there is none.
 
-        What leans on a loss is told without a look, and everything once the time is over.
+        A check is skipped if one that it depends on has a loss, or if the total time is over.
         """
-        late = time.monotonic() >= self._deadline
+        out_of_time = time.monotonic() >= self._deadline
         for check in self._waiting:
-            losses = (self.found[name].loss for name in check.leans_on if name in self.found)
+            losses = (self.results[name].loss for name in check.leans_on if name in self.results)
             loss = next(filter(None, losses), "")
-            ready = self._names.intersection(check.first) <= self.found.keys()
-            if loss or late:
+            if loss or out_of_time:
                 self._waiting.remove(check)
-                self._say(replace(unknown(check.name, loss or self._over), loss=loss))
+                self._publish(replace(unknown(check.name, loss or self._out_of_time), loss=loss))
                 return True
-            if ready and len(self._running) < AT_ONCE:
+            is_ready = self._names.intersection(check.first) <= self.results.keys()
+            if is_ready and len(self._running) < MAX_PARALLEL:
                 self._waiting.remove(check)
-                under_way = _RunningCheck(check, TaskContext())
-                self._running.add(under_way)
-                under_way.begin(self._answers, self._deadline)
+                running = _RunningCheck(check, TaskContext())
+                self._running.add(running)
+                running.start(self._outcomes, self._deadline)
                 return True
         return False
 
-    def _say(self, finding: CheckResult) -> None:
-        self.found[finding.name] = finding
-        self._tell(finding)
+    def _final_result(self, running: _RunningCheck, result: CheckResult | None) -> CheckResult:
+        """Return the result; for None, which stands for no result in time, cancel the check first."""
+        if result is not None:
+            return result
+        running.task.cancel()
+        cut_short = running.timeout < min(1.0, running.check.seconds)
+        return unknown(running.check.name, self._out_of_time) if cut_short else running.hung_result()
 
-    def _next(self) -> list[tuple[_RunningCheck, CheckResult | None]]:
-        """The answer that came, or those that will not come any more (None), or nothing yet."""
-        patience = max(0.0, min(under_way.left for under_way in self._running))
+    def _publish(self, result: CheckResult) -> None:
+        self.results[result.name] = result
+        self._on_result(result)
+
+    def _next_outcomes(self) -> list[tuple[_RunningCheck, CheckResult | None]]:
+        """Return the next result; or, with None as result, the checks whose time is over; or nothing yet."""
+        patience = max(0.0, min(running.remaining for running in self._running))
         try:
-            return [self._answers.get(timeout=min(patience, 0.1))]
+            return [self._outcomes.get(timeout=min(patience, 0.1))]
         except queue.Empty:
-            return [(under_way, None) for under_way in self._running if under_way.left <= 0]
+            return [(running, None) for running in self._running if running.remaining <= 0]
 
-    def end(self) -> None:
-        """Leave nothing running."""
-        for under_way in self._running:
-            under_way.task.cancel()
+    def cancel_running(self) -> None:
+        """Cancel all running checks."""
+        for running in self._running:
+            running.task.cancel()

@@ -1,4 +1,4 @@
-"""What relay finds and has no record of: clones and containers of unknown origin. They wait for a person's word."""
+"""Orphans: clones and containers without a record. A person decides whether to adopt or remove them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class OrphanResult:
-    """What became of a stray; `error` says why nothing did."""
+    """Result of adopting or removing an orphan; `error` is the reason of a failure."""
 
     step: Step
     error: RelayError | None = None
 
 
 class OrphanService:
-    """Puts strays on record, or away. Nothing happens to them unasked."""
+    """Adopts or removes orphans, only when a person requests it."""
 
     def __init__(
         self,
@@ -60,31 +60,32 @@ class OrphanService:
         self._projects = projects
         self._sessions = sessions
         self.found: tuple[Step, ...] = ()
-        """What the last look at everything found."""
+        """Orphans of the latest plan."""
 
     def note(self, plan: Sequence[Step]) -> None:
-        """Keep what a plan found of strays, and announce it when it is news."""
+        """Store the orphans of a plan; publish OrphansFound if they changed."""
         found = tuple(step for step in plan if step.act in ASKS)
         if found != self.found:
             self.found = found
             self._bus.publish(OrphansFound(tuple(step.words for step in found)))
 
     def trash(self, steps: Sequence[Step]) -> list[OrphanResult]:
-        """Move unknown clones to the trash, remove unknown containers."""
-        return [_settle(step, self._trash) for step in steps if step.act in ASKS]
+        """Move orphaned clones to the trash, remove orphaned containers."""
+        return [_apply(step, self._trash) for step in steps if step.act in ASKS]
 
     def adopt(self, steps: Sequence[Step]) -> list[OrphanResult]:
-        """Put unknown clones on record, with their containers; a container without a clone cannot be adopted.
+        """Store records for orphaned clones and their containers; a container without a clone cannot be adopted.
 
-        Base clones come first: a session needs its project. Containers of adopted sessions are known from then on.
+        Base clones come first, because a session needs its project. The containers of adopted sessions are then no
+        longer orphans.
         """
         bases = self._files.survey().bases
         directories = [step for step in steps if step.act is StepKind.UNKNOWN_DIRECTORY]
         directories.sort(key=lambda step: step.subject not in bases)
-        settled = [_settle(step, self._adopt) for step in directories]
-        settled += [_settle(step, self._adopt) for step in steps if step.act is StepKind.UNKNOWN_CONTAINER]
+        results = [_apply(step, self._adopt) for step in directories]
+        results += [_apply(step, self._adopt) for step in steps if step.act is StepKind.UNKNOWN_CONTAINER]
         self._bus.publish(RecordsChanged())
-        return settled
+        return results
 
     def _trash(self, step: Step) -> None:
         if step.act is StepKind.UNKNOWN_CONTAINER:
@@ -96,13 +97,13 @@ class OrphanService:
         elif step.subject in disk.bases:
             path = self._data_dir.project(step.subject)
         else:
-            raise NotFoundError("It is no longer there", step.subject)
+            raise NotFoundError("The clone no longer exists", step.subject)
         self._files.to_trash(path, step.subject)
 
     def _adopt(self, step: Step) -> None:
         disk, records = self._files.survey(), self._store.read()
         if step.act is StepKind.UNKNOWN_CONTAINER:
-            self._known_container(step.subject)
+            self._check_container(step.subject)
         elif step.subject in records.sessions:
             self._sessions.build(self._sessions.restore(step.subject).id, TaskContext())
         elif step.subject in records.projects:
@@ -117,12 +118,14 @@ class OrphanService:
         elif step.subject in disk.bases:
             self._adopt_project(step.subject)
         else:
-            raise NotFoundError("It is no longer there", step.subject)
+            raise NotFoundError("The clone no longer exists", step.subject)
 
-    def _known_container(self, container_id: str) -> None:
+    def _check_container(self, container_id: str) -> None:
         if self._runtime.inspect(container_id).session_id not in self._store.read().sessions:
             raise ConflictError(
-                "A container without a clone cannot be adopted", container_id, "{Remove it|--trash-unknown removes it}."
+                "A container without a clone cannot be adopted",
+                container_id,
+                "{Remove it|Use --trash-unknown to remove it}.",
             )
 
     def _adopt_project(self, project_id: str) -> None:
@@ -143,16 +146,18 @@ class OrphanService:
             change.put(project)
 
     def _adopt_session(self, session_id: str, project_id: str) -> None:
-        """As it is: running if its container runs, else stopped."""
+        """Store a session in its current state: running if its container runs, else stopped."""
         project = self._store.read().projects.get(project_id)
         if project is None or project.deleted_at is not None:
             raise ConflictError(
-                "Its project is not on record", project_id, "relay project restore, or add its repository again."
+                "The session's project has no record",
+                project_id,
+                "Run relay project restore, or add its repository again.",
             )
-        seen = self._container_of(session_id)
-        container_id, runs = (seen.container_id, seen.status == "running") if seen else ("", False)
+        container = self._container_of(session_id)
+        container_id, runs = (container.container_id, container.status == "running") if container else ("", False)
         runtime = PROCESS if container_id.startswith(PROCESS_ID) else DOCKER
-        isolated = seen.isolated if seen else True  # a container it gets, when it is started
+        isolated = container.isolated if container else True  # without a container: it gets one when it is started
         branch = self._branch(session_id, project)
         with self._store.transaction() as change:
             stamp = now()
@@ -171,19 +176,19 @@ class OrphanService:
                 container_id=container_id,
                 desired=DesiredState.RUNNING if runs else DesiredState.STOPPED,
                 state=SessionState.RUNNING if runs else SessionState.STOPPED,
-                notes=("It was found without a record, and adopted.", *spec_notes(runtime, isolated, profile)),
+                notes=("It was found without a record and adopted.", *spec_notes(runtime, isolated, profile)),
                 created_at=stamp,
                 updated_at=stamp,
             )
             change.put(session)
 
     def _container_of(self, session_id: str) -> ContainerState | None:
-        """What was made for it, as far as it can be seen; what runs goes before what does not."""
-        own = [seen for seen in survey(self._runtime).seen if seen.session_id == session_id]
-        return min(own, key=lambda seen: seen.status != "running", default=None)
+        """Return the session's container, a running one first; None if none is visible."""
+        own = [found for found in survey(self._runtime).containers if found.session_id == session_id]
+        return min(own, key=lambda found: found.status != "running", default=None)
 
     def _branch(self, session_id: str, project: Project) -> str:
-        """What the clone says it is on, or the project's default branch where nothing can be said."""
+        """Return the clone's current branch, or the project's default branch if it cannot be determined."""
         try:
             found = self._git.branch_of(self._data_dir.session(project.id, session_id))
             self._git.check_branch_name(found)
@@ -192,7 +197,7 @@ class OrphanService:
         return found
 
 
-def _settle(step: Step, act: Callable[[Step], None]) -> OrphanResult:
+def _apply(step: Step, act: Callable[[Step], None]) -> OrphanResult:
     try:
         act(step)
     except RelayError as error:

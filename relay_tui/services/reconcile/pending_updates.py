@@ -1,4 +1,4 @@
-"""What was observed and could not be written, on a full disk or a read-only one; the screen shows it all the same."""
+"""State updates that could not be written, because the disk is full or read-only. The screen shows them anyway."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AGAIN = 3.0  # seconds between attempts to write
+RETRY_SECONDS = 3.0  # seconds between attempts to write
 
 
 class PendingUpdates:
-    """Updates of sessions by id, kept in memory until the data dir can be written again."""
+    """State updates by session id, kept in memory until the data directory can be written again."""
 
-    def __init__(self, *, files: Files, bus: EventBus, again: float = AGAIN) -> None:
+    def __init__(self, *, files: Files, bus: EventBus, again: float = RETRY_SECONDS) -> None:
         self._files = files
         self._bus = bus
         self._again = again
@@ -35,36 +35,36 @@ class PendingUpdates:
         self._closed = threading.Event()
         self._waiting = False
         self.fault: Fault | None = None
-        """Why nothing can be written now; None when it can."""
+        """The reason why nothing can be written now; None if it can."""
         self.on_writable: list[Callable[[set[str]], None]] = []
-        """Each is called with the ids of what was kept, once it can be written; whatever fails again is kept again."""
+        """Callbacks, called with the session ids once the disk can be written. A failed update is kept again."""
 
     def keep(self, session_id: str, update: StateUpdate, error: FileSystemError) -> None:
-        """Keep an update that `error` did not let onto the record."""
+        """Keep an update that could not be written because of `error`."""
         with self._lock:
             self._updates[session_id] = update
-        self.sound(error.fault)
+        self._report(error.fault)
 
-    def sound(self, fault: Fault) -> None:
-        """Say that nothing can be written, and look again until it can."""
+    def _report(self, fault: Fault) -> None:
+        """Report that nothing can be written, and retry until it can."""
         with self._lock:
-            news, self.fault = fault != self.fault, fault
-            begin, self._waiting = not self._waiting, True
-        if news:
+            is_new, self.fault = fault != self.fault, fault
+            start_thread, self._waiting = not self._waiting, True
+        if is_new:
             log.warning("nothing can be written: %s: %s", fault.title, fault.detail)
         self._bus.publish(RecordsChanged())
-        if begin:
-            threading.Thread(target=self._wait, name="unsaved", daemon=True).start()
+        if start_thread:
+            threading.Thread(target=self._wait, name="pending updates", daemon=True).start()
 
     def check_writable(self) -> None:
-        """Say so if nothing can be written now."""
+        """Report it if nothing can be written now."""
         try:
             self._files.try_writing()
         except FileSystemError as error:
-            self.sound(error.fault)
+            self._report(error.fault)
 
     def over(self, records: Records) -> Records:
-        """The records as they would be with what is kept."""
+        """Return the records with the pending updates applied."""
         with self._lock:
             kept = {key: update for key, update in self._updates.items() if key in records.sessions}
         if not kept:
@@ -73,7 +73,7 @@ class PendingUpdates:
         return replace(records, sessions=MappingProxyType({**records.sessions, **changed}))
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop retrying."""
         self._closed.set()
 
     def _wait(self) -> None:
@@ -90,6 +90,6 @@ class PendingUpdates:
                 for call in self.on_writable:
                     call(kept)
             except RelayError as error:
-                log.warning("not noted: %s: %s", error.title, error.detail)
+                log.warning("state not written: %s: %s", error.title, error.detail)
             self._bus.publish(RecordsChanged())
             return

@@ -1,4 +1,4 @@
-"""What is to be done so that records, directories and containers agree: one pure function of the three worlds."""
+"""Reconciliation planner: a pure function from records, directories and containers to the steps that align them."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ BASE_GONE = Fault(
     "file-system",
     "The base clone is gone",
     "Something other than relay removed it.",
-    "{retry_project} clones it again.",
+    "{Press|Run} {retry_project} to clone it again.",
 )
 CLONE_GONE = Fault(
     "file-system",
     "The clone is gone",
     "Something other than relay removed its directory.",
-    "{retry} clones it again.",
+    "{Press|Run} {retry} to clone it again.",
 )
 
 
 class StepKind(StrEnum):
-    """What a step does."""
+    """Kind of a step. The values are part of the JSON output."""
 
     FINISH_CLONE = "finish-clone"
-    """Clone a project whose clone was cut."""
+    """Clone a project whose clone was interrupted."""
     FIRST_SESSION = "first-session"
-    """Put a ready project's missing first session on record and build it."""
+    """Store and build the missing first session of a ready project."""
     BASE_GONE = "base-gone"
-    """Say on the project's row that its base clone is gone."""
+    """Write on the project's row that its base clone is gone."""
     FINISH_PROJECT_REMOVAL = "finish-project-removal"
-    """Go on removing a project."""
+    """Continue the removal of a project."""
     FINISH_REMOVAL = "finish-removal"
-    """Go on removing a session."""
+    """Continue the removal of a session."""
     BRING_BACK = "bring-back"
     """Move a restored project's base clone out of the trash."""
     BUILD = "build"
-    """Make what a session is missing, and start it."""
+    """Create the missing parts of a session, and start it."""
     STOP = "stop"
-    """Stop a session that is to be stopped."""
+    """Stop a session that should be stopped."""
     NOTE = "note"
-    """Write on the session's row what was observed."""
+    """Write the observed state on the session's row."""
     END_LEFT = "end-left"
-    """End programs of a session that outlived what kept them."""
+    """End programs of a session that outlived their supervisor."""
     ADOPT_CONTAINER = "adopt-container"
-    """Put a container on its session's record: relay was killed before it could."""
+    """Store a container in its session's record: relay was killed before it did."""
     REMOVE_CONTAINER = "remove-container"
-    """Remove a second container of a session, or that of a removed session."""
+    """Remove a second container of a session, or the container of a removed session."""
     CLEAR_PARTIAL = "clear-partial"
-    """Delete what a cut clone left under its temporary name."""
+    """Delete an interrupted clone, which has a temporary name."""
     UNKNOWN_CONTAINER = "unknown-container"
-    """A container carries relay's labels, but no record knows its session. Never touched unasked."""
+    """An orphaned container: it has relay's labels, but its session has no record. A person decides about it."""
     UNKNOWN_DIRECTORY = "unknown-directory"
-    """A clone lies in the data dir, but no record knows it. Never touched unasked."""
+    """An orphaned clone: it is in the data directory, but has no record. A person decides about it."""
 
 
 LONG = frozenset(
@@ -75,16 +75,16 @@ LONG = frozenset(
         StepKind.FINISH_PROJECT_REMOVAL,
     }
 )
-"""What takes so long that its progress is to be seen."""
+"""Steps that take long enough to show their progress."""
 
 
 ASKS = frozenset({StepKind.UNKNOWN_CONTAINER, StepKind.UNKNOWN_DIRECTORY})
-"""Steps that only a person decides on."""
+"""Steps that only a person decides about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a plan; repeating it does no harm. `subject` is a record's id, a container's id or a path."""
+    """One step of a plan; it can be repeated. `subject` is a record's id, a container's id or a path."""
 
     act: StepKind
     subject: str
@@ -100,12 +100,12 @@ def plan(
     disk: DataDirSurvey,
     containers: Sequence[ContainerState] | None,
     busy: Collection[str],
-    unseen: Collection[str] = (),
+    unreachable: Collection[str] = (),
 ) -> list[Step]:
-    """The steps, in the order in which they are to be taken; [] when all is well.
+    """Return the steps in the order of execution; [] if everything agrees.
 
-    `containers` is None when nothing answers, and `unseen` names the runtimes that do not: then nothing is concluded
-    from the absence of what is theirs. `busy` holds the ids that some process is at work on: they are left alone.
+    `containers` is None if no runtime answers, and `unreachable` names the runtimes that do not: the absence of their
+    containers then means nothing. `busy` holds the ids that an operation is running on; they get no steps.
     """
     by_session: dict[str, list[ContainerState]] = {}
     for container in containers or ():
@@ -113,129 +113,146 @@ def plan(
     steps: list[Step] = []
     for project in records.projects.values():
         if project.deleted_at is None and project.id not in busy:
-            steps += _project(project, records, disk)
+            steps += _plan_project(project, records, disk)
     for session in records.sessions.values():
-        owner = records.projects.get(session.project_id)
-        project_busy = session.project_id in busy or (owner is not None and _leaving(owner))
-        if session.deleted_at is None and session.id not in busy and not project_busy:
-            hidden = containers is None or session.runtime in unseen
-            own = None if hidden else by_session.get(session.id, [])
-            gone = owner is not None and owner.deleted_at is not None
-            steps += _session(session, disk, own, orphaned=gone)
-    steps += _strays(records, disk, containers or (), busy)
+        project_of_session = records.projects.get(session.project_id)
+        if session.deleted_at is not None or session.id in busy or session.project_id in busy:
+            continue
+        if project_of_session is not None and _is_being_removed(project_of_session):
+            continue  # the removal of the project includes its sessions
+        is_hidden = containers is None or session.runtime in unreachable
+        own = None if is_hidden else by_session.get(session.id, [])
+        project_removed = project_of_session is not None and project_of_session.deleted_at is not None
+        steps += _plan_session(session, disk, own, project_removed=project_removed)
+    steps += _plan_orphans(records, disk, containers or (), busy)
     return steps
 
 
-def _leaving(project: Project) -> bool:
-    """Whether its removal, under way, takes care of its sessions."""
+def _is_being_removed(project: Project) -> bool:
     return project.deleted_at is None and project.desired is DesiredState.REMOVED
 
 
-def _project(project: Project, records: Records, disk: DataDirSurvey) -> Iterator[Step]:
+def _plan_project(project: Project, records: Records, disk: DataDirSurvey) -> Iterator[Step]:
     name = project.name
     if project.desired is DesiredState.REMOVED:
-        yield Step(StepKind.FINISH_PROJECT_REMOVAL, project.id, f"go on removing {name}")
+        yield Step(StepKind.FINISH_PROJECT_REMOVAL, project.id, f"continue removing {name}")
     elif project.clone_state in {CloneState.PENDING, CloneState.CLONING}:
-        yield Step(StepKind.FINISH_CLONE, project.id, f"go on cloning {name}")
+        yield Step(StepKind.FINISH_CLONE, project.id, f"continue cloning {name}")
     elif project.clone_state is CloneState.READY and project.id not in disk.bases and project.id in disk.trash:
-        yield Step(StepKind.BRING_BACK, project.id, f"bring the base clone of {name} back from the trash")
+        yield Step(StepKind.BRING_BACK, project.id, f"restore the base clone of {name} from the trash")
     elif project.clone_state is CloneState.READY and project.id not in disk.bases:
-        yield Step(StepKind.BASE_GONE, project.id, f"say that the base clone of {name} is gone")
+        yield Step(StepKind.BASE_GONE, project.id, f"note that the base clone of {name} is gone")
     elif project.clone_state is CloneState.READY and all(
         session.desired is DesiredState.REMOVED for session in records.live_sessions(project.id)
     ):
-        yield Step(StepKind.FIRST_SESSION, project.id, f"give {name} a session")
+        yield Step(StepKind.FIRST_SESSION, project.id, f"create a session for {name}")
 
 
-def _session(
-    session: Session, disk: DataDirSurvey, containers: list[ContainerState] | None, *, orphaned: bool
+def _plan_session(
+    session: Session, disk: DataDirSurvey, containers: list[ContainerState] | None, *, project_removed: bool
 ) -> Iterator[Step]:
-    """`containers` are the session's own; None: nobody knows. `orphaned`: its project was removed without it."""
+    """Yield the steps of one session.
+
+    `containers` are the session's own; None: unknown. `project_removed`: its project was removed without it.
+    """
     name = session.name
-    if orphaned or session.desired is DesiredState.REMOVED:
-        yield Step(StepKind.FINISH_REMOVAL, session.id, f"go on removing {name}", about=session)
+    if project_removed or session.desired is DesiredState.REMOVED:
+        yield Step(StepKind.FINISH_REMOVAL, session.id, f"continue removing {name}", about=session)
         return
-    unfinished = _unfinished(session, containers)
-    container = _own(session, containers or [], unfinished=unfinished)
+    unfinished = _is_unfinished(session, containers)
+    container = _current_container(session, containers or [], unfinished=unfinished)
     if container is not None and container.container_id != session.container_id:
-        words = f"put container {container.container_id[:12]} on the record of {name}"
+        words = f"record container {container.container_id[:12]} for {name}"
         yield Step(StepKind.ADOPT_CONTAINER, session.id, words, container_id=container.container_id)
     for extra in containers or ():
         if extra is not container:
-            words = f"remove {extra.container_id[:12]}, a container of {name} that is not the one on record"
+            words = f"remove {extra.container_id[:12]}, a second container of {name}"
             yield Step(StepKind.REMOVE_CONTAINER, extra.container_id, words)
     if unfinished:
         act = StepKind.STOP if session.desired is DesiredState.STOPPED else StepKind.BUILD
-        words = f"go on {'stopping' if act is StepKind.STOP else 'making'} {name}"
+        words = f"continue {'stopping' if act is StepKind.STOP else 'creating'} {name}"
         yield Step(act, session.id, words, None, container.container_id if container else "", session)
     elif session.id not in disk.clones:
-        # without a container there never was a whole clone: the row says already why not
-        if session.container_id and session.error_reason != CLONE_GONE:
+        # without a container there was never a complete clone: the row has that error already
+        is_noted = session.error_reason is not None and session.error_reason.title == CLONE_GONE.title
+        if session.container_id and not is_noted:
             update = StateUpdate(SessionState.ERROR, session.exit_code, CLONE_GONE)
-            yield Step(StepKind.NOTE, session.id, f"say that the clone of {name} is gone", update, about=session)
+            yield Step(StepKind.NOTE, session.id, f"note that the clone of {name} is gone", update, about=session)
     elif containers is not None:
-        yield from _observed(session, container)
+        yield from _plan_observed(session, container)
 
 
-def _own(session: Session, containers: list[ContainerState], *, unfinished: bool) -> ContainerState | None:
-    """The container on record if it is there, else a running one, else one that ran.
+def _current_container(
+    session: Session, containers: list[ContainerState], *, unfinished: bool
+) -> ContainerState | None:
+    """Return the recorded container if it exists, else a running one, else one that ran.
 
-    One that was created and is not on record is nobody's: relay may have been killed before it was whole. Neither is
-    one that ended while relay was at work on the session: it may be the one that was to be replaced.
+    A container that was created and not recorded is not used: relay may have been killed before it was complete.
+    Neither is one that ended during an unfinished operation: the operation may have been about to replace it.
     """
-    recorded = [seen for seen in containers if seen.container_id == session.container_id]
-    running = [seen for seen in containers if seen.status == "running"]
-    ran = [seen for seen in containers if seen.status != "created" and not unfinished]
+    recorded = [container for container in containers if container.container_id == session.container_id]
+    running = [container for container in containers if container.status == "running"]
+    ran = [container for container in containers if container.status != "created" and not unfinished]
     return next(iter([*recorded, *running, *ran]), None)
 
 
-def _unfinished(session: Session, containers: list[ContainerState] | None) -> bool:
-    """Whether a relay was killed at work on it, or the engine was away and is back."""
+def _is_unfinished(session: Session, containers: list[ContainerState] | None) -> bool:
+    """Return whether an operation was interrupted: relay was killed, or the engine was unreachable and is back."""
     if session.state in {SessionState.STARTING, SessionState.REMOVING}:
         return True
-    waited = session.error_reason is not None and session.error_reason.kind == "engine-unreachable"
-    return waited and containers is not None
+    waits_for_engine = session.error_reason is not None and session.error_reason.kind == "engine-unreachable"
+    return waits_for_engine and containers is not None
 
 
-def _observed(session: Session, container: ContainerState | None) -> Iterator[Step]:
+def _plan_observed(session: Session, container: ContainerState | None) -> Iterator[Step]:
+    """Yield the steps that follow from the container's state."""
     if container is not None and container.status == "running" and session.desired is DesiredState.STOPPED:
-        words = f"stop {session.name}, which is to be stopped"
+        words = f"stop {session.name}, which should be stopped"
         yield Step(StepKind.STOP, session.id, words, None, container.container_id, session)
         return
     update = observation.status_update(session, container)
     if update is not None:
-        said = update.reason.title if update.reason else str(update.state)
+        title = update.reason.title if update.reason else str(update.state)
         container_id = container.container_id if container else ""
-        yield Step(StepKind.NOTE, session.id, f"note on {session.name}: {said}", update, container_id, session)
+        yield Step(StepKind.NOTE, session.id, f"note on {session.name}: {title}", update, container_id, session)
     if container is not None and container.left:
-        left = observation.survivors_notice(container.left)
-        words = f"end what is left of {session.name}: {left}, and nothing keeps them"
+        survivors = observation.survivors_notice(container.left)
+        words = f"end the programs of {session.name}: {survivors} without a supervisor"
         yield Step(StepKind.END_LEFT, session.id, words, None, container.container_id)
 
 
-def _strays(
+def _plan_orphans(
     records: Records, disk: DataDirSurvey, containers: Sequence[ContainerState], busy: Collection[str]
+) -> Iterator[Step]:
+    yield from _plan_orphaned_containers(records, containers, busy)
+    yield from _plan_orphaned_clones(records, disk, busy)
+    for path in disk.partials:
+        record_id = path.name.partition(".partial-")[0]
+        if not {record_id, path.parent.name, path.parent.parent.name} & set(busy):
+            yield Step(StepKind.CLEAR_PARTIAL, str(path), f"delete the interrupted clone {path.name}")
+
+
+def _plan_orphaned_containers(
+    records: Records, containers: Sequence[ContainerState], busy: Collection[str]
 ) -> Iterator[Step]:
     for container in containers:
         session = records.sessions.get(container.session_id)
         short = container.container_id[:12]
         if session is None and container.session_id not in busy:
-            words = f"container {short} carries relay's labels, but its session {container.session_id} is not on record"
+            words = f"container {short} has relay's labels, but its session {container.session_id} has no record"
             yield Step(StepKind.UNKNOWN_CONTAINER, container.container_id, words)
         elif session is not None and session.deleted_at is not None and session.id not in busy:
-            yield Step(
-                StepKind.REMOVE_CONTAINER, container.container_id, f"remove the container of removed {session.name}"
-            )
+            words = f"remove the container of the removed session {session.name}"
+            yield Step(StepKind.REMOVE_CONTAINER, container.container_id, words)
+
+
+def _plan_orphaned_clones(records: Records, disk: DataDirSurvey, busy: Collection[str]) -> Iterator[Step]:
     for session_id, project_id in disk.clones.items():
         known = records.sessions.get(session_id)
         if (known is None or known.deleted_at is not None) and not {session_id, project_id} & set(busy):
-            words = f"the clone {project_id}/{session_id} is not on record"
+            words = f"the clone {project_id}/{session_id} has no record"
             yield Step(StepKind.UNKNOWN_DIRECTORY, session_id, words)
     for project_id in sorted(disk.bases):
         project = records.projects.get(project_id)
         if (project is None or project.deleted_at is not None) and project_id not in busy:
-            yield Step(StepKind.UNKNOWN_DIRECTORY, project_id, f"the base clone {project_id} is not on record")
-    for path in disk.partials:
-        owner = path.name.partition(".partial-")[0]
-        if not {owner, path.parent.name, path.parent.parent.name} & set(busy):
-            yield Step(StepKind.CLEAR_PARTIAL, str(path), f"delete the cut clone {path.name}")
+            yield Step(StepKind.UNKNOWN_DIRECTORY, project_id, f"the base clone {project_id} has no record")

@@ -1,4 +1,7 @@
-"""Carries out a plan: whatever a killed relay, a lost engine or another tool left behind is finished or said."""
+"""Execute a reconciliation plan.
+
+Completes or reports work left behind by a crashed relay, an unreachable engine or another tool.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Compares records, directories and containers, and moves what is observed toward what is desired."""
+    """Compares records, directories and containers, and aligns the observed with the desired state."""
 
     def __init__(
         self,
@@ -43,53 +46,53 @@ class Reconciler:
         self._bus = bus
         self._projects = projects
         self._sessions = sessions
-        self.unseen: frozenset[str] = frozenset()
-        """The runtimes that did not answer when the last plan was made, and that some session is on."""
+        self.unreachable: frozenset[str] = frozenset()
+        """Runtimes of sessions that did not answer when the latest plan was made."""
 
     def plan(self) -> list[Step]:
-        """The steps that are due now, in order. A runtime that does not answer only hides what is its own.
+        """Return the steps that are due now, in order. An unreachable runtime hides only its own containers.
 
-        What another relay changed while we looked is left to it: we saw half of it before and half afterwards.
+        Records that another relay changed meanwhile get no steps: the plan would mix the states before and after.
         """
         before = self._store.read()
-        sight = runtime_router.survey(self._runtime)
+        found = runtime_router.survey(self._runtime)
         disk = self._files.survey()
         records = self._store.read()
-        self.unseen = sight.unseen & {session.runtime for session in records.live_sessions()}
+        self.unreachable = found.unreachable & {session.runtime for session in records.live_sessions()}
         ids = {*records.projects, *records.sessions, *disk.bases, *disk.clones, *disk.clones.values()}
-        busy = {found for found in ids if self._locks.holder(found)} | _changed(before, records)
-        return plan(records, disk, sight.seen, busy, sight.unseen)
+        busy = {record_id for record_id in ids if self._locks.holder(record_id)} | _changed(before, records)
+        return plan(records, disk, found.containers, busy, found.unreachable)
 
     def note(self) -> None:
-        """Bring the rows up to date with what can be seen, and do nothing else."""
+        """Update the rows with the observed states, and do nothing else."""
         for step in self.plan():
             if step.act is StepKind.NOTE:
                 self.carry_out(step, TaskContext())
 
     def carry_out(self, step: Step, task: TaskContext) -> None:
-        """Take one step. Steps that only a person decides on are left alone, and those that came too late."""
+        """Execute one step. Skips steps that a person decides about, and steps whose record changed since."""
         if step.act in ASKS:
             return
         if step.about is not None:
             present = self._store.read().sessions.get(step.subject)
-            if present is None or not _as_planned(present, step):
-                log.info("left alone: %s: somebody's word is newer", step.words)
+            if present is None or not _is_current(present, step):
+                log.info("skipped: %s: the record changed since", step.words)
                 return
         log.info("reconcile: %s (%s)", step.words, step.act)
-        self._acts()[step.act](step, task)
+        self._actions()[step.act](step, task)
 
-    def _acts(self) -> dict[StepKind, Callable[[Step, TaskContext], object]]:
+    def _actions(self) -> dict[StepKind, Callable[[Step, TaskContext], object]]:
         return {
             StepKind.FINISH_CLONE: lambda step, task: self._build(self._projects.clone(step.subject, task).id, task),
             StepKind.FIRST_SESSION: lambda step, task: self._build(self._projects.first_session(step.subject).id, task),
-            StepKind.BASE_GONE: lambda step, _: self._projects.say_base_gone(step.subject, BASE_GONE),
+            StepKind.BASE_GONE: lambda step, _: self._projects.write_error(step.subject, BASE_GONE),
             StepKind.FINISH_PROJECT_REMOVAL: lambda step, task: self._projects.remove(step.subject, task),
             StepKind.FINISH_REMOVAL: lambda step, task: self._sessions.remove(step.subject, task, last=True),
-            StepKind.BRING_BACK: lambda step, _: self._projects.bring_back(step.subject),
+            StepKind.BRING_BACK: lambda step, _: self._projects.resume_restore(step.subject),
             StepKind.BUILD: lambda step, task: self._build(step.subject, task),
             StepKind.STOP: lambda step, task: self._sessions.stop(step.subject, task),
             StepKind.NOTE: lambda step, _: self._note(step),
-            StepKind.END_LEFT: lambda step, _: self._end_left(step.subject, step.container_id),
+            StepKind.END_LEFT: lambda step, _: self._end_survivors(step.subject, step.container_id),
             StepKind.ADOPT_CONTAINER: lambda step, _: self._sessions.adopt_container(step.subject, step.container_id),
             StepKind.REMOVE_CONTAINER: lambda step, _: self._remove_container(step.subject),
             StepKind.CLEAR_PARTIAL: lambda step, _: self._files.delete(Path(step.subject)),
@@ -99,32 +102,32 @@ class Reconciler:
         self._sessions.build(session_id, task)
 
     def _note(self, step: Step) -> None:
-        """Write what was observed on the session's row, with its container's last words."""
+        """Write the observed state on the session's row, with an excerpt of its log."""
         update = step.update
         if update is None:
             return
         if update.reason is not None and step.container_id and not update.reason.detail:
-            words = self._sessions.tail_excerpt(step.container_id)
-            update = replace(update, reason=replace(update.reason, detail=words))
+            excerpt = observation.tail_excerpt(self._runtime, step.container_id)
+            update = replace(update, reason=replace(update.reason, detail=excerpt))
         with self._store.transaction() as change:
             present = change.records.sessions.get(step.subject)
-            if present is None or not _as_planned(present, step):
-                return  # somebody's word is newer
+            if present is None or not _is_current(present, step):
+                return  # the record changed since
             change.put(observation.apply(present, update))
         self._bus.publish(RecordsChanged())
 
-    def _end_left(self, session_id: str, container_id: str) -> None:
-        """End what outlived its supervisor, unless that session was started again meanwhile; then say so on its row."""
-        with self._locks.hold(session_id, "ending what is left of it"):
+    def _end_survivors(self, session_id: str, container_id: str) -> None:
+        """End programs that outlived their supervisor, unless the session was started again; update the row."""
+        with self._locks.hold(session_id, "ending its programs"):
             if self._runtime.inspect(container_id).left:
                 self._runtime.stop(container_id)
-            seen, present = self._runtime.inspect(container_id), self._store.read().sessions.get(session_id)
-        update = observation.status_update(present, seen) if present is not None else None
+            container, present = self._runtime.inspect(container_id), self._store.read().sessions.get(session_id)
+        update = observation.status_update(present, container) if present is not None else None
         if update is not None:
             self._note(Step(StepKind.NOTE, session_id, "", update, container_id, present))
 
     def _remove_container(self, container_id: str) -> None:
-        """Remove a container that no record needs; one that came on record since the plan was made stays."""
+        """Remove a container that no record needs, unless it was recorded since the plan was made."""
         try:
             session_id = self._runtime.inspect(container_id).session_id
         except NotFoundError:
@@ -135,12 +138,12 @@ class Reconciler:
                 self._runtime.remove(container_id)
 
     def carry_out_all(self, task: TaskContext) -> list[tuple[Step, RelayError | None]]:
-        """Take every step that is due, then those that follow from them; answer what was done and what failed.
+        """Execute all due steps, then those that follow from them; return each step with its error or None.
 
-        A step that fails writes its error on its row, and is not tried again here.
+        A step that fails writes its error on its row and is not repeated.
         """
         done: list[tuple[Step, RelayError | None]] = []
-        for _ in range(5):  # a plan can make the next one: a first session is put on record, then built
+        for _ in range(5):  # a step can lead to another: a first session is stored, then built
             taken = {(step.act, step.subject) for step, _ in done}
             due = [s for s in self.plan() if s.act not in ASKS and (s.act, s.subject) not in taken]
             if not due:
@@ -157,17 +160,17 @@ class Reconciler:
 
 
 def _changed(before: Records, after: Records) -> set[str]:
-    """Ids of the records that are not what they were."""
+    """Return the ids of records that differ."""
     if before is after:
         return set()
     old, new = ({**records.projects, **records.sessions} for records in (before, after))
     return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
 
 
-def _as_planned(present: Session, step: Step) -> bool:
-    """Whether the record still is the one that the step's update is about, but for a container adopted since."""
+def _is_current(present: Session, step: Step) -> bool:
+    """Return whether the record is unchanged since the step was planned, apart from a container adopted since."""
     about = step.about
     if about is None or present.container_id not in {about.container_id, step.container_id}:
         return False
-    said = (about.desired, about.state, about.exit_code, about.error_reason, about.deleted_at)
-    return said == (present.desired, present.state, present.exit_code, present.error_reason, present.deleted_at)
+    planned = (about.desired, about.state, about.exit_code, about.error_reason, about.deleted_at)
+    return planned == (present.desired, present.state, present.exit_code, present.error_reason, present.deleted_at)

@@ -1,80 +1,80 @@
-"""What a session is made of: from its record to its clone, its container, and that running."""
+"""Build a session from its record: clone, container, start."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-from relay_tui.config import Config
-from relay_tui.domain.errors import CancelledError, ConflictError, Fault, NotFoundError, RelayError, with_step
-from relay_tui.domain.events import EventBus, RecordsChanged
-from relay_tui.domain.models import DesiredState, Project, Session, SessionState, now
-from relay_tui.paths import DataDir
-from relay_tui.ports import CloneInspector, Files, Git, Runtime, Store, Transaction
+from relay_tui.domain.errors import ConflictError, NotFoundError, RelayError, with_step
+from relay_tui.domain.models import DesiredState, Session, SessionState
+from relay_tui.ports import CloneInspector, Files, Git, Runtime, Transaction
 from relay_tui.ports.task import SecondaryTaskContext, TaskContext
-from relay_tui.services import naming
 from relay_tui.services.operation_locks import OperationLocks
-from relay_tui.services.sessions import observation
 from relay_tui.services.sessions.drafts import NewSession, SessionDrafts
-from relay_tui.services.sessions.observation import tail_excerpt
-from relay_tui.services.sessions.repository import clone_of
+from relay_tui.services.sessions.observation import CommandFailedError, StateUpdate, exit_update, tail_excerpt
+from relay_tui.services.sessions.repository import SessionRepository
 
 log = logging.getLogger(__name__)
 
-SETTLING = 0.5  # seconds a command is given to fail before its session counts as running
+STARTUP_SECONDS = 0.5  # seconds in which a command may fail before its session counts as running
 
 
-class SessionBuilder(SessionDrafts):
-    """Puts sessions on record, makes what is missing of one, and says on its row how far that came."""
+class SessionBuilder:
+    """Registers sessions, creates their missing parts and starts them. Errors show on the session's row."""
 
     def __init__(
         self,
         *,
-        store: Store,
+        repository: SessionRepository,
+        drafts: SessionDrafts,
         git: Git,
-        look: CloneInspector,
+        inspector: CloneInspector,
         runtime: Runtime,
         files: Files,
         locks: OperationLocks,
-        bus: EventBus,
-        config: Config,
-        data_dir: DataDir,
     ) -> None:
-        super().__init__(store=store, git=git, runtime=runtime, config=config, data_dir=data_dir)
-        self._look = look
+        self._repository = repository
+        self._drafts = drafts
+        self._git = git
+        self._inspector = inspector
+        self._runtime = runtime
         self._files = files
         self._locks = locks
-        self._bus = bus
-
-    # --- from record to running ---
 
     def register(self, wanted: NewSession) -> Session:
-        """Put the session on record; nothing is cloned yet. Raises as draft() does."""
-        heads = {branch.name for branch in self.branches(self._project(wanted.project).id)}
-        choice = self.confirm_runtime(wanted)
-        with self._locks.while_written(), self._store.transaction() as change:
-            session = self.build_draft(wanted, change.records, heads, choice)
+        """Store the session's record without creating anything yet.
+
+        Raises the errors of SessionDrafts.build_draft() and confirm_runtime().
+        """
+        project = self._repository.find_project(wanted.project)
+        heads = {branch.name for branch in self._drafts.branches(project.id)}
+        choice = self._drafts.confirm_runtime(wanted)
+        with self._locks.while_written(), self._repository.transaction() as change:
+            session = self._drafts.build_draft(wanted, change.records, heads, choice)
             self.put_claimed(session, change)
-        self._bus.publish(RecordsChanged())
         return session
 
     def put_claimed(self, session: Session, change: Transaction) -> None:
-        """Put a session on record that build() is to follow: no other relay may take it up in between."""
+        """Store a session that build() is to follow, with its lock claimed for build().
+
+        The claim keeps another relay from building the session in between.
+        """
         self._locks.claim(session.id, "creating a session")
         change.put(session)
 
     def build(self, session_id: str, task: TaskContext) -> Session:
-        """Make of the session's record whatever is missing: its clone, its container, the container running."""
-        with self._locks.hold(session_id, "creating a session"), self._on_row(session_id, task):
-            return self._make(self._begin(session_id), task)
+        """Create the missing parts of the session (clone, container), and start it."""
+        with (
+            self._locks.hold(session_id, "creating a session"),
+            self._repository.run_on_row(session_id, task),
+        ):
+            return self.build_locked(self.mark_starting(session_id), task)
 
-    def _begin(self, session_id: str, *, urgent: bool = False, **changes: object) -> Session:
-        """Put on record that the session is to run: whatever cuts us off, the next reconcile goes on with it."""
-        return self._change(
+    def mark_starting(self, session_id: str, *, urgent: bool = False, **changes: object) -> Session:
+        """Store that the session is to run: after a crash, the next reconcile continues from here."""
+        return self._repository.update(
             session_id,
             urgent=urgent,
             desired=DesiredState.RUNNING,
@@ -84,63 +84,73 @@ class SessionBuilder(SessionDrafts):
             **changes,
         )
 
-    def _make(self, session: Session, task: TaskContext) -> Session:
-        made = self._clone_and_create(session, task)
+    def build_locked(self, session: Session, task: TaskContext) -> Session:
+        """Create the missing parts and start the session; the caller holds its lock."""
+        created = self._create_missing(session, task)
         task.report("Starting")
         try:
             with with_step("Starting"):
-                return self._start(made)
+                return self._start(created)
         except RelayError:
-            self._change(session.id, urgent=True, container_id=made.container_id, notes=made.notes)
+            self._repository.update(session.id, urgent=True, container_id=created.container_id, notes=created.notes)
             raise
 
-    def _clone_and_create(self, session: Session, task: TaskContext) -> Session:
-        """The session with its container and notes, which are not on record yet: its labels name the container.
+    # --- clone and container ---
 
-        The clone is made in a thread while the container is created: neither needs the other.
+    def _create_missing(self, session: Session, task: TaskContext) -> Session:
+        """Return the session with its container and notes, which are not stored yet.
+
+        A crash loses nothing, because labels on the container name its session. The clone is made in a thread while
+        the container is created: neither needs the other.
         """
-        work_dir = Path(session.work_dir)
-        if self._files.has_clone(work_dir):
+        clone = self._repository.clone_of(session)
+        if self._files.has_clone(clone.work_dir):
             return self._ensure_container(session, task)
-        trash = {entry.name for entry in self._files.trash_entries()}
-        if session.project_id in trash and not self._files.has_clone(self._data_dir.base(session.project_id)):
-            raise ConflictError("Its project is not back from the trash yet", hint="relay reconcile goes on with it.")
-        if session.id in trash:
-            self._files.from_trash(session.id, work_dir)  # restored: its work comes back, never a fresh clone
+        trashed_ids = {entry.name for entry in self._files.trash_entries()}
+        if session.project_id in trashed_ids and not self._files.has_clone(clone.base):
+            raise ConflictError(
+                "The session's project is not restored from the trash yet", hint="Run relay reconcile to continue."
+            )
+        if session.id in trashed_ids:  # restored: its work is in the trash, so a new clone would lose it
+            self._files.from_trash(session.id, clone.work_dir)
             return self._ensure_container(session, task)
-        self._files.make_directory(work_dir)
-        clone = _Promise(lambda: self._clone(session, task))
+        self._files.make_directory(clone.work_dir)
+        cloning = _Promise(lambda: self._clone(session, task))
         try:
-            session = self._ensure_container(session, SecondaryTaskContext(task, first=clone.running))
+            session = self._ensure_container(session, SecondaryTaskContext(task, first=cloning.running))
         except RelayError:
             if not task.cancelled:
-                clone.result()  # the clone's own failure comes first; its success is kept for the retry
+                cloning.result()  # an error of the clone is reported first; a finished clone stays for the retry
             raise
         finally:
-            clone.join()
-        return replace(session, notes=(*session.notes, *clone.result()))
+            cloning.join()
+        return replace(session, notes=(*session.notes, *cloning.result()))
 
     @with_step("Cloning")
     def _clone(self, session: Session, task: TaskContext) -> list[str]:
-        project = self._project(session.project_id)
+        project = self._repository.project_of(session)
+        clone = self._repository.clone_of(session)
         new_branch = session.branch if session.branch != session.base_branch else ""
         notes = self._git.clone_session(
-            self._data_dir.base(project.id),
-            Path(session.work_dir),
+            clone.base,
+            clone.work_dir,
             branch=session.base_branch,
             new_branch=new_branch,
             origin=project.source,
             task=task,
         )
-        self._prepare_look(session)
+        self._prepare_inspection(session)
         return notes
 
-    def _prepare_look(self, session: Session) -> None:
-        """While nobody but us has touched the clone. What fails here is made good at the first look."""
+    def _prepare_inspection(self, session: Session) -> None:
+        """Create the shadow repository before any program of the session has run.
+
+        An error is only logged: the first inspection creates the shadow repository if it is missing.
+        """
         try:
-            self._look.prepare(clone_of(session, self._data_dir))
+            self._inspector.prepare(self._repository.clone_of(session))
         except RelayError as error:
-            log.warning("no eye for %s yet: %s: %s", session.id, error.title, error.detail)
+            log.warning("no shadow repository for %s yet: %s: %s", session.id, error.title, error.detail)
 
     def _ensure_container(self, session: Session, task: TaskContext) -> Session:
         if session.container_id:
@@ -150,98 +160,42 @@ class SessionBuilder(SessionDrafts):
                 pass
             else:
                 return session
-        spec = self._spec(session, self._project(session.project_id), self._git.identity())
+        spec = self._drafts.spec_of(session, self._repository.project_of(session), self._git.identity())
         with with_step("Creating the container"):
             return replace(session, container_id=self._runtime.create(spec, task))
 
-    def _start(self, made: Session) -> Session:
-        """Start what was made, and put all of it on record at once. A command that ends well at once is no failure."""
-        self._runtime.start(made.container_id)
-        profile = self._config.find_profile(made.profile)
-        if profile.command:
-            seen = self._runtime.wait(made.container_id, SETTLING)
-            if seen.status != "running":
-                return self._note(made, observation.exit_update(seen, self.tail_excerpt(made.container_id)))
-        return self._note(made, observation.StateUpdate(SessionState.RUNNING))
+    # --- start ---
 
-    def tail_excerpt(self, container_id: str) -> str:
-        """The last lines of a container's last run, whatever it is; '' if there are none to be had."""
-        return tail_excerpt(self._runtime, container_id)
+    def _start(self, created: Session) -> Session:
+        """Start the container and store everything at once.
 
-    def _note(self, made: Session, update: observation.StateUpdate) -> Session:
-        session = self._change(
-            made.id,
+        Raises CommandFailedError if the command fails at once. A command that succeeds at once is no error.
+        """
+        self._runtime.start(created.container_id)
+        if self._drafts.has_command(created):
+            state = self._runtime.wait(created.container_id, STARTUP_SECONDS)
+            if state.status != "running":
+                excerpt = tail_excerpt(self._runtime, created.container_id)
+                return self._store_started(created, exit_update(state, excerpt))
+        return self._store_started(created, StateUpdate(SessionState.RUNNING))
+
+    def _store_started(self, created: Session, update: StateUpdate) -> Session:
+        session = self._repository.update(
+            created.id,
             urgent=True,
-            container_id=made.container_id,
-            notes=made.notes,
+            container_id=created.container_id,
+            notes=created.notes,
             state=update.state,
             exit_code=update.exit_code,
             error_reason=update.reason,
         )
         if update.reason is not None and update.state is SessionState.ERROR:
-            raise observation.CommandFailedError(update.reason)
-        return session
-
-    # --- the record ---
-
-    @contextmanager
-    def _on_row(self, session_id: str, task: TaskContext) -> Iterator[None]:
-        """A failure within the block is written on the session's row, with the step that failed, and goes on up."""
-        try:
-            yield
-        except observation.CommandFailedError as error:
-            error.about = self._called(session_id)
-            raise  # on the row already, with the exit code
-        except CancelledError:
-            if not task.quitting:  # what a leaving relay began, the next one goes on with by itself
-                cancelled = Fault("cancelled", "Cancelled", hint="{retry} goes on with it.")
-                self._write_fault(session_id, cancelled)
-            raise
-        except RelayError as error:
-            error.about = error.about or self._called(session_id)
-            self._write_fault(session_id, error.fault)
-            raise
-
-    def _called(self, session_id: str) -> str:
-        records = self._store.read()
-        session = records.sessions.get(session_id)
-        return naming.full_name(records, session) if session else ""
-
-    def _write_fault(self, session_id: str, fault: Fault) -> None:
-        """On the row, if that can be written; the fault itself goes on up all the same."""
-        try:
-            self._change(session_id, urgent=True, state=SessionState.ERROR, error_reason=fault)
-        except RelayError as error:
-            log.warning("%r is not on the row of %s: %s: %s", fault.title, session_id, error.title, error.detail)
-
-    def _project(self, project_id: str) -> Project:
-        project = self._store.read().projects.get(project_id)
-        if project is None or project.deleted_at is not None:
-            raise NotFoundError("That project is gone", project_id)
-        return project
-
-    def _find(self, session_id: str) -> Session:
-        session = self._store.read().sessions.get(session_id)
-        if session is None or session.deleted_at is not None:
-            raise NotFoundError("That session is gone", session_id)
-        return session
-
-    def _change(self, session_id: str, *, urgent: bool = False, **changes: object) -> Session:
-        with self._store.transaction(urgent=urgent) as change:
-            session = change.records.sessions.get(session_id)
-            if session is None or session.deleted_at is not None:
-                raise NotFoundError("That session is gone", session_id)
-            changed = replace(session, **changes)  # type: ignore[arg-type]
-            if changed == session:
-                return session
-            session = replace(changed, updated_at=now())
-            change.put(session)
-        self._bus.publish(RecordsChanged())
+            raise CommandFailedError(update.reason)
         return session
 
 
 class _Promise:
-    """The outcome of a call made in a thread."""
+    """The result of a call that runs in a thread."""
 
     def __init__(self, call: Callable[[], list[str]]) -> None:
         self._call = call
@@ -257,7 +211,7 @@ class _Promise:
             self._error = error
 
     def running(self) -> bool:
-        """Whether the call has not ended yet."""
+        """Return whether the call has not ended yet."""
         return self._thread.is_alive()
 
     def join(self) -> None:
@@ -265,7 +219,7 @@ class _Promise:
         self._thread.join()
 
     def result(self) -> list[str]:
-        """What the call returned, or raise what it raised."""
+        """Wait for the call; return its result or raise its error."""
         self._thread.join()
         if self._error is not None:
             raise self._error

@@ -1,4 +1,4 @@
-"""From a session and its profile to the container it gets, and that in words."""
+"""Container specification of a session, and its description as text."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
 WORKSPACE = "/workspace"
 
+HARDENING, NOT_ENFORCED = "hardening", "not enforced"
+"""Labels of describe() that the screen can highlight."""
+
 
 def workspace(session: Session) -> str:
-    """Where the session's programs find its clone: mounted in a container, as it lies for a process."""
+    """Return the clone's path for the session's programs: a mount in a container, the real path for a process."""
     return session.work_dir if session.runtime == "process" else WORKSPACE
 
 
 def container_spec(
     session: Session, project: Project, profile: Profile, identity: Identity, data_dir: Path
 ) -> ContainerSpec:
-    """Everything about the session's container, before it exists."""
+    """Return the specification from which the runtime creates the session's container."""
     from relay_tui.ports import ContainerSpec
 
     return ContainerSpec(
@@ -67,91 +70,94 @@ def container_spec(
 
 
 def choose_image(wanted: str, profile: Profile, project: Project, config: Config) -> str:
-    """What was asked for, else the profile's, else the project's, else the configured image."""
+    """Return the requested image, else the profile's, else the project's, else the configured one."""
     return wanted or profile.image or project.default_image or config.image
 
 
 def unenforced_limits(profile: Profile) -> list[str]:
-    """In words, what the profile sets and a process cannot have; [] when nothing."""
-    words = []
+    """Return the profile's settings that a process cannot have, as text."""
+    settings = []
     if profile.image:
-        words.append(f"image {profile.image}")
+        settings.append(f"image {profile.image}")
     if profile.user != "host":
-        words.append(f"user {profile.user}")
-    words += limits(profile)
+        settings.append(f"user {profile.user}")
+    settings += limits(profile)
     if profile.network not in {"bridge", "none"}:
-        words.append(f"network {profile.network}")
+        settings.append(f"network {profile.network}")
     if profile.capabilities:
-        words.append(f"capabilities {', '.join(profile.capabilities)}")
+        settings.append(f"capabilities {', '.join(profile.capabilities)}")
     if profile.new_privileges:
-        words.append("new privileges")
-    return words
+        settings.append("new privileges")
+    return settings
 
 
 def limits(profile: Profile) -> list[str]:
-    """In words, the limits that the profile sets; [] when none. They hold for containers alone."""
-    words = []
+    """Return the limits that the profile sets, as text. They are enforced only for containers."""
+    settings = []
     if profile.memory is not None:
-        words.append(f"memory {format_size(profile.memory)}")
+        settings.append(f"memory {format_size(profile.memory)}")
     if profile.cpus is not None:
-        words.append(f"cpus {profile.cpus:g}")
+        settings.append(f"cpus {profile.cpus:g}")
     if profile.pids != DEFAULT_PROFILE.pids:
-        words.append(f"pids {profile.pids}")
-    return words
+        settings.append(f"pids {profile.pids}")
+    return settings
 
 
 def runs_on(session: Session) -> str:
-    """A session's image, or that it is a process, and whether that is isolated, in few words."""
+    """Return the session's image, or 'process', or 'process, not isolated'."""
     if session.runtime != "process":
         return session.image
     return "process" if session.isolated else "process, not isolated"
 
 
 def spec_notes(runtime: str, isolated: bool, profile: Profile, image: str = "") -> tuple[str, ...]:
-    """What a session is told to do without, to be kept with it; `image` is one that the profile does not name."""
+    """Return the notes of a new session about settings that are not used.
+
+    `image` is a requested image or the project's.
+    """
     if runtime != "process":
         if profile.readable:
-            return (f"A container cannot have what the profile sets: readable {', '.join(profile.readable)}.",)
+            return (f"A container cannot use a setting of the profile: readable {', '.join(profile.readable)}.",)
         return ()
-    notes = [] if isolated else ["It is not isolated: its command can read and write whatever you can."]
+    notes = [] if isolated else ["The session is not isolated: its command can read and write everything that you can."]
     missing = unenforced_limits(profile)
     if not isolated and profile.network == "none":
         missing.append("network none")
     if missing:
-        notes.append(f"A process cannot have what the profile sets: {'; '.join(missing)}.")
+        notes.append(f"A process cannot use settings of the profile: {'; '.join(missing)}.")
     if image and image != profile.image:
         notes.append(f"A process has no image: {image} is not used.")
     return tuple(notes)
 
 
 def relaxed_hardening(profile: Profile, runtime: str = "") -> list[str]:
-    """In words, where the profile is less strict than the hardened default; [] when nowhere.
+    """Return the settings that are less strict than the hardened default, as text.
 
-    Of a session only what counts for its runtime.
+    With `runtime`, only the settings that have an effect on that runtime.
     """
-    words = [f"may read {path}" for path in profile.readable] if runtime != "docker" else []
+    settings = [f"may read {path}" for path in profile.readable] if runtime != "docker" else []
     if runtime == "process":
-        return words
+        return settings
     if profile.user == "image":
-        words.append("runs as the image's own user")
+        settings.append("runs as the image's own user")
     elif profile.user != "host":
-        words.append(f"runs as {profile.user}")
+        settings.append(f"runs as {profile.user}")
     if profile.capabilities:
-        words.append(f"capabilities {', '.join(profile.capabilities)}")
+        settings.append(f"capabilities {', '.join(profile.capabilities)}")
     if profile.new_privileges:
-        words.append("may gain privileges")
+        settings.append("may gain privileges")
     if profile.pids > DEFAULT_PROFILE.pids:
-        words.append(f"up to {profile.pids} processes")
+        settings.append(f"up to {profile.pids} processes")
     if profile.network not in {"bridge", "none"}:
-        words.append(f"network {profile.network}")
-    return words
+        settings.append(f"network {profile.network}")
+    return settings
 
 
 def describe(spec: ContainerSpec, profile: Profile) -> list[tuple[str, str]]:
-    """The effective container in label and value, for the form and for Info."""
+    """Return label and value of each property of the container, for the form and the Info tab."""
     if spec.runtime == "process":
         return _describe_process(spec, profile)
-    loose = relaxed_hardening(profile, spec.runtime)
+    relaxed = relaxed_hardening(profile, spec.runtime)
     rows = [
         ("runtime", "container"),
         ("image", spec.image),
@@ -159,38 +165,39 @@ def describe(spec: ContainerSpec, profile: Profile) -> list[tuple[str, str]]:
         ("command", shlex.join(spec.command) if spec.command else "none: stays alive, idle"),
         ("terminal", ("yes" if spec.tty else "no") if spec.command else ""),
         ("user", {"host": "yours (host uid:gid)", "image": "the image's own"}.get(spec.user, spec.user)),
-        ("workspace", f"{WORKSPACE}: its own clone"),
-        ("network", "none: cut off" if spec.network == "none" else spec.network),
+        ("workspace", f"{WORKSPACE}: the session's clone"),
+        ("network", "none: no network" if spec.network == "none" else spec.network),
         ("memory", format_size(spec.memory) if spec.memory else "no limit"),
         ("cpus", f"{spec.cpus:g}" if spec.cpus else "all"),
-        ("processes", f"{spec.pids_limit} at most"),
+        ("processes", f"at most {spec.pids_limit}"),
         ("capabilities", ", ".join(spec.cap_add) or "none"),
         ("privileges", "cannot be gained" if spec.no_new_privileges else "CAN be gained"),
         ("env", " ".join(f"{key}={shlex.quote(value)}" for key, value in sorted(profile.env.items()))),
-        ("hardening", "LOOSENED: " + "; ".join(loose) if loose else "full"),
+        (HARDENING, f"relaxed: {'; '.join(relaxed)}" if relaxed else "full"),
     ]
     return [(label, value) for label, value in rows if value]
 
 
 def _describe_process(spec: ContainerSpec, profile: Profile) -> list[tuple[str, str]]:
-    network = "this machine's, its own services included"
+    relaxed = relaxed_hardening(profile, spec.runtime)
+    network = "this machine's, including its local services"
     if spec.network == "none":
-        network = "none: cut off" if spec.isolated else "this machine's: it cannot be cut off without a sandbox"
-    seen = "everything you can read and write"
+        network = "none: no network" if spec.isolated else "this machine's: it cannot be disabled without a sandbox"
+    access = "everything that you can read and write"
     if spec.isolated:
-        seen = "this machine read-only, without homes, data dir, /run and /tmp"
+        access = "this machine read-only, without homes, data directory, /run and /tmp"
     rows = [
         ("runtime", "process in a sandbox" if spec.isolated else "process, NOT ISOLATED"),
         ("profile", profile.name),
         ("command", shlex.join(spec.command) if spec.command else "none: stays alive, idle"),
         ("terminal", ("yes" if spec.tty else "no") if spec.command else ""),
         ("user", "yours"),
-        ("workspace", f"{spec.workspace}: its own clone"),
-        ("sees", seen),
-        ("LOOSENED", "; ".join(relaxed_hardening(profile, spec.runtime)) if spec.isolated else ""),
+        ("workspace", f"{spec.workspace}: the session's clone"),
+        ("access", access),
+        (HARDENING, f"relaxed: {'; '.join(relaxed)}" if relaxed and spec.isolated else ""),
         ("network", network),
-        ("limits", "none hold for a process: memory, CPUs, number of processes"),
-        ("does not hold", "; ".join(unenforced_limits(profile))),
+        ("limits", "none for a process: memory, CPUs and number of processes are unlimited"),
+        (NOT_ENFORCED, "; ".join(unenforced_limits(profile))),
         ("env", " ".join(f"{key}={shlex.quote(value)}" for key, value in sorted(profile.env.items()))),
     ]
     return [(label, value) for label, value in rows if value]

@@ -1,4 +1,4 @@
-"""Sessions before there are any: what can be asked for, checked and shown, and what it would run on."""
+"""Drafts of new sessions: validate what was typed, choose the runtime, preview the result."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from relay_tui.config import Config, Profile
-from relay_tui.domain.errors import ConflictError, InvalidInputError, NameTakenError, NoImageError, NotFoundError
+from relay_tui.domain.errors import ConflictError, InvalidInputError, NameTakenError, NoImageError
 from relay_tui.domain.models import Branch, CloneState, DesiredState, Identity, Project, Records, Session, now
 from relay_tui.paths import DataDir
 from relay_tui.ports import ContainerSpec, Git, Runtime, Store
 from relay_tui.services import naming
 from relay_tui.services.runtime_router import DOCKER, ENGINE, PROCESS, RuntimeChoice, RuntimeRouter
 from relay_tui.services.sessions.container_spec import choose_image, container_spec, spec_notes
+from relay_tui.services.sessions.repository import live_project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSession:
-    """What a person typed to create a session; '' means: choose for me. `branch` exists; `new_branch` begins there."""
+    """Input for creating a session; '' stands for the default. `new_branch` is created from `branch`, which exists."""
 
     project: str
     name: str = ""
@@ -28,11 +29,11 @@ class NewSession:
     runtime: str = ""
     """'docker', 'process' or 'auto'."""
     agreed: str = ""
-    """What the person agreed to when asked, in the words of NeedsConsentError.consent, with spaces between."""
+    """The NeedsConsentError.consent values that the person agreed to, separated by spaces."""
 
 
 class SessionDrafts:
-    """What a session would be. Nothing is put on record here."""
+    """Validates, completes and describes new sessions. Writes no record. Thread-safe."""
 
     def __init__(self, *, store: Store, git: Git, runtime: Runtime, config: Config, data_dir: DataDir) -> None:
         self._store = store
@@ -42,20 +43,21 @@ class SessionDrafts:
         self._data_dir = data_dir
 
     def branches(self, project_id: str) -> list[Branch]:
-        """Every upstream branch of the project, the most recently committed first."""
+        """Return every upstream branch of the project, the most recently committed first."""
         return self._git.branches(self._data_dir.base(project_id))
 
     def suggest_name(self, project_id: str, branch: str) -> str:
-        """A free name for a session on `branch`."""
+        """Return an unused name for a session on `branch`."""
         return naming.suggest_session(project_id, branch, self._store.read())
 
     def choose_runtime(
-        self, wanted: NewSession, records: Records | None = None, ask: Callable[[], object] | None = None
+        self, wanted: NewSession, records: Records | None = None, ping: Callable[[], object] | None = None
     ) -> RuntimeChoice:
-        """What the session would run on, and why. Asks the engine whether it is there: not within a transaction.
+        """Return the runtime that the session would get, and the reason.
 
-        `ask` answers in its stead, as for Runtimes.choose(). Raises NoImageError when an image was asked for and only a
-        process can be had, which nobody asked for.
+        Pings the engine, so it must not be called within a transaction; `ping` replaces that, as in
+        RuntimeRouter.choose(). Raises NoImageError if an image was requested, a process was not, and only a process
+        is possible.
         """
         if not isinstance(self._runtime, RuntimeRouter):
             return ENGINE
@@ -66,9 +68,9 @@ class SessionDrafts:
         kind = wanted.runtime or profile.runtime or default or self._config.runtime
         live = records.live_sessions(wanted.project) if project else []
         processes = any(session.runtime == PROCESS for session in live)
-        # among processes, one that never got its container does not make it a project of containers
+        # in a project of processes, a session that never got its container does not count as a container
         others = [s.runtime for s in live if s.runtime != DOCKER or s.container_id or not processes]
-        choice = self._runtime.choose(kind, others, wanted.agreed.split(), ask)
+        choice = self._runtime.choose(kind, others, wanted.agreed.split(), ping)
         if wanted.image and choice.runtime == PROCESS and wanted.runtime != PROCESS:
             raise NoImageError(
                 f"Image {wanted.image} needs an engine",
@@ -78,7 +80,10 @@ class SessionDrafts:
         return choice
 
     def confirm_runtime(self, wanted: NewSession) -> RuntimeChoice:
-        """The same, once it is agreed to. Raises NeedsConsentError; agreeing to do without a sandbox is remembered."""
+        """Return the runtime that the session gets. Raises NeedsConsentError if a person has to agree first.
+
+        Consent to run without a sandbox is stored in the data directory.
+        """
         choice = self.choose_runtime(wanted)
         if choice.asks is not None:
             raise choice.asks
@@ -86,21 +91,23 @@ class SessionDrafts:
             self._runtime.agree()
         return choice
 
-    def settle_first(self, project_id: str) -> RuntimeChoice:
-        """The choice for a project's first session, which is made unasked: without consent it waits for the engine."""
+    def choose_first_runtime(self, project_id: str) -> RuntimeChoice:
+        """Return the runtime of a project's first session, which is created without asking.
+
+        The result is the engine if any other choice needs consent: the session then waits for the engine.
+        """
         choice = self.choose_runtime(NewSession(project=project_id))
         return choice if choice.asks is None else ENGINE
 
     def build_draft(
         self, wanted: NewSession, records: Records, heads: Collection[str], choice: RuntimeChoice = ENGINE
     ) -> Session:
-        """The session that `wanted` asks for, checked field by field, not yet on record.
+        """Return the session's record, checked field by field and not yet stored.
 
-        Raises InvalidInputError or NameTakenError with `field` set, or ConflictError.
+        Raises InvalidInputError or NameTakenError with `field` set, NotFoundError if the project was removed, or
+        ConflictError if it is not ready.
         """
-        project = records.projects.get(wanted.project)
-        if project is None or project.deleted_at is not None:
-            raise NotFoundError("That project is gone", wanted.project)
+        project = live_project(records, wanted.project)
         if project.desired is DesiredState.REMOVED:
             raise ConflictError(
                 f"{project.name} is being removed", hint="Restore it afterwards: relay project restore."
@@ -141,20 +148,33 @@ class SessionDrafts:
         )
 
     def preview(self, wanted: NewSession) -> tuple[Session, ContainerSpec, Profile]:
-        """What register() and build() would make of `wanted`. Raises as draft() does."""
+        """Return what register() and build() would create: session, container and profile.
+
+        Raises the errors of build_draft() and choose_runtime().
+        """
         records = self._store.read()
         heads = {branch.name for branch in self.branches(wanted.project)}
         session = self.build_draft(wanted, records, heads, self.choose_runtime(wanted, records))
         profile = self._config.find_profile(session.profile)
-        return session, self._spec(session, records.projects[session.project_id], Identity()), profile
+        return session, self.spec_of(session, records.projects[session.project_id], Identity()), profile
 
     def profile(self, session: Session) -> Profile | None:
-        """The session's profile as configured now; None if it is no longer there."""
+        """Return the session's profile as configured now; None if it was deleted from the configuration."""
         return self._config.profiles.get(session.profile)
 
+    def has_command(self, session: Session) -> bool:
+        """Return whether the session's profile sets a command. Raises InvalidInputError if the profile was deleted."""
+        return bool(self._config.find_profile(session.profile).command)
+
     def profile_names(self) -> list[str]:
-        """The profiles there are, the configured default first."""
+        """Return the names of all profiles, the configured default first."""
         return sorted(self._config.profiles, key=lambda name: (name != self._config.profile, name))
+
+    def spec_of(self, session: Session, project: Project, identity: Identity) -> ContainerSpec:
+        """Return the specification of the session's container."""
+        return container_spec(
+            session, project, self._config.find_profile(session.profile), identity, self._data_dir.root
+        )
 
     def _check_new_branch(self, name: str, heads: Collection[str]) -> None:
         try:
@@ -170,8 +190,3 @@ class SessionDrafts:
             raise InvalidInputError(
                 "new_branch", f"git cannot have both '{name}' and '{clash}'", hint="Choose another name."
             )
-
-    def _spec(self, session: Session, project: Project, identity: Identity) -> ContainerSpec:
-        return container_spec(
-            session, project, self._config.find_profile(session.profile), identity, self._data_dir.root
-        )

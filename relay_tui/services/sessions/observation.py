@@ -1,4 +1,4 @@
-"""From what the engine shows to what a session's row says."""
+"""Derive what a session's row shows from the state of its container."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     from relay_tui.ports import ContainerState, Runtime
 
 
-GONE = Fault("engine", "The container is gone", "Something other than relay removed it.", "{retry} makes a new one.")
+GONE = Fault(
+    "engine",
+    "The container is gone",
+    "Something other than relay removed it.",
+    "{Press|Run} {retry} to create a new one.",
+)
+_RETRY = "then {press|run} {retry} to retry."
 
 
 @dataclass(frozen=True, slots=True)
 class StateUpdate:
-    """What an observation says of a session."""
+    """A change of a session's state, derived from an observation."""
 
     state: SessionState
     exit_code: int | None = None
@@ -27,152 +33,157 @@ class StateUpdate:
 
 
 class CommandFailedError(EngineError):
-    """The session's command failed at once. Its row says so already."""
+    """The session's command failed at once. The session's row has the error already."""
 
     def __init__(self, reason: Fault) -> None:
         super().__init__(reason.title, reason.detail, reason.hint)
 
 
-def exit_update(seen: ContainerState, last_words: str) -> StateUpdate:
-    """What is to be said when a session that should run does not."""
-    if seen.status == "paused":
-        fault = Fault("engine", "Paused by another tool", hint="{start} lets it go on; {restart} restarts it.")
-        return StateUpdate(SessionState.STOPPED, None, fault)
-    if seen.lost:
-        why = seen.circumstance or "It was killed, or the machine went down."
-        title, then = "Its process is gone", "{start} starts it again."
-        if seen.left:
-            title, then = f"{title}, {survivors_notice(seen.left)}", "{start} ends them and starts it again."
-        fault = Fault("engine", title, last_words, f"{why} {then}")
-        return StateUpdate(SessionState.ERROR, None, fault)
-    if seen.error:
-        fault = Fault(
-            "engine", f"The {_noun(seen)} did not start", seen.error, "Mend the profile or the image. " + _RETRY
-        )
-        return StateUpdate(SessionState.ERROR, seen.exit_code, fault)
-    code = seen.exit_code if seen.exit_code is not None else -1
-    title, hint = _said(seen, code)
+def exit_update(container: ContainerState, log_excerpt: str) -> StateUpdate:
+    """Return the update for a session that should be running and is not."""
+    if container.status == "paused":
+        hint = "{Press|Run} {start} to continue it, or {restart} to restart it."
+        return StateUpdate(SessionState.STOPPED, None, Fault("engine", "Paused by another tool", hint=hint))
+    if container.lost:
+        return StateUpdate(SessionState.ERROR, None, _lost_fault(container, log_excerpt))
+    if container.error:
+        title = f"The {_format_kind(container)} did not start"
+        fault = Fault("engine", title, container.error, f"Fix the profile or the image, {_RETRY}")
+        return StateUpdate(SessionState.ERROR, container.exit_code, fault)
+    code = container.exit_code if container.exit_code is not None else -1
+    title, hint = _explain_exit(container, code)
     state = SessionState.STOPPED if code == 0 else SessionState.ERROR
-    return StateUpdate(state, code, Fault("engine", title, last_words, hint))
+    return StateUpdate(state, code, Fault("engine", title, log_excerpt, hint))
+
+
+def _lost_fault(container: ContainerState, log_excerpt: str) -> Fault:
+    cause = container.circumstance or "It was killed, or the machine crashed."
+    title, action = "Its process is gone", "{Press|Run} {start} to start it again."
+    if container.left:
+        title = f"{title}, {survivors_notice(container.left)}"
+        action = "{Press|Run} {start} to end them and start it again."
+    return Fault("engine", title, log_excerpt, f"{cause} {action}")
 
 
 def survivors_notice(count: int) -> str:
-    """Of programs that outlived what kept them."""
+    """Return text about programs that outlived their supervisor."""
     return f"{count} of its programs still {'runs' if count == 1 else 'run'}"
 
 
-_RETRY = "Then {retry} tries again."
-
-
-def _said(seen: ContainerState, code: int) -> tuple[str, str]:
-    """Title and hint: what the exit code or the signal means, and what to do."""
-    name = exit_signal(seen)
-    if seen.oom_killed:
-        return "Killed: it ran out of memory", "Give its profile more memory. " + _RETRY
+def _explain_exit(container: ContainerState, code: int) -> tuple[str, str]:
+    """Return title and hint: the meaning of the exit code or signal, and what to do."""
+    name = exit_signal(container)
+    if container.oom_killed:
+        return "Killed: it ran out of memory", f"Give its profile more memory, {_RETRY}"
     if code == 0:
-        return "The command ended (exit code 0)", "{restart} runs it again. A profile without a command stays alive."
-    if meaning := OWN.get(name):
-        return f"The command crashed: {name} (exit code {code})", f"{meaning}. Its last lines are above. {_RETRY}"
+        hint = "{Press|Run} {restart} to run it again. A session whose profile has no command stays alive."
+        return "The command ended (exit code 0)", hint
+    if meaning := PROGRAM_SIGNALS.get(name):
+        hint = f"{meaning}. The last log lines are shown above. Fix the cause, {_RETRY}"
+        return f"The command crashed: {name} (exit code {code})", hint
     if name:
-        why = seen.circumstance or "Something other than relay may have stopped it."
-        return f"Stopped by {name} (exit code {code})", f"{why} {{restart}} restarts it."
-    return f"The command failed (exit code {code})", f"Its last lines are above. Mend it. {_RETRY}"
+        cause = container.circumstance or "Something other than relay may have stopped it."
+        return f"Stopped by {name} (exit code {code})", f"{cause} {{Press|Run}} {{restart}} to restart it."
+    hint = f"The last log lines are shown above. Fix the cause, {_RETRY}"
+    return f"The command failed (exit code {code})", hint
 
 
-def _noun(seen: ContainerState) -> str:
-    return "command" if seen.container_id.startswith("process-") else "container"
+def _format_kind(container: ContainerState) -> str:
+    return "command" if container.container_id.startswith("process-") else "container"
 
 
-def _gone(session: Session) -> Fault:
+def _gone_fault(session: Session) -> Fault:
     return GONE if session.runtime == "docker" else replace(GONE, title="The process is gone")
 
 
-def status_update(session: Session, seen: ContainerState | None) -> StateUpdate | None:
-    """What the row should say, given the container (None: there is none); None if it says so already.
+def status_update(session: Session, container: ContainerState | None) -> StateUpdate | None:
+    """Return the update that the session's row needs, given its container (None: there is none).
 
-    `reason.detail` is left without the container's last words: whoever has them adds them.
+    Returns None if the row is correct already, and for a session that another operation is changing: a
+    reconciliation plan continues an interrupted one. `reason.detail` has no log excerpt; the caller adds it.
     """
     if session.desired is DesiredState.REMOVED or session.state in {SessionState.STARTING, SessionState.REMOVING}:
-        return None  # under way; or cut, which is for a plan to finish
-    if seen is None and session.container_id:
-        stopped = session.desired is DesiredState.STOPPED
-        update = (
-            StateUpdate(SessionState.STOPPED)
-            if stopped
-            else StateUpdate(SessionState.ERROR, session.exit_code, _gone(session))
-        )
-    elif seen is None:
         return None
-    elif seen.status in {"running", "restarting"}:
-        update = StateUpdate(SessionState.RUNNING)
-    elif session.desired is DesiredState.STOPPED:
-        update = StateUpdate(SessionState.STOPPED, seen.exit_code)
-    elif seen.status == "created":
+    update = _observed_state(session, container)
+    if update is None:
         return None
-    else:
-        update = exit_update(seen, "")
-    said = (session.state, session.exit_code, session.error_reason.title if session.error_reason else None)
-    says = (update.state, update.exit_code, update.reason.title if update.reason else None)
-    return None if said == says else update
+    # Titles are compared with stored records, also by other versions of relay: keep them stable.
+    current = (session.state, session.exit_code, session.error_reason.title if session.error_reason else None)
+    observed = (update.state, update.exit_code, update.reason.title if update.reason else None)
+    return None if current == observed else update
+
+
+def _observed_state(session: Session, container: ContainerState | None) -> StateUpdate | None:
+    """Return the state that follows from the container; None if nothing can be concluded."""
+    is_stopped = session.desired is DesiredState.STOPPED
+    if container is None:
+        if not session.container_id:
+            return None
+        if is_stopped:
+            return StateUpdate(SessionState.STOPPED)
+        return StateUpdate(SessionState.ERROR, session.exit_code, _gone_fault(session))
+    if container.status in {"running", "restarting"}:
+        return StateUpdate(SessionState.RUNNING)
+    if is_stopped:
+        return StateUpdate(SessionState.STOPPED, container.exit_code)
+    return None if container.status == "created" else exit_update(container, "")
 
 
 def apply(session: Session, update: StateUpdate) -> Session:
-    """The session's record with the update in it."""
+    """Return the session's record with the update applied."""
     return replace(
         session, state=update.state, exit_code=update.exit_code, error_reason=update.reason, updated_at=now()
     )
 
 
-_LINES = 20
-
-
-_BYTES = 8192
+_EXCERPT_LINES = 20
+_EXCERPT_BYTES = 8192
 
 
 def tail_excerpt(runtime: Runtime, container_id: str) -> str:
-    """The last lines of its last run, safe to show, as they stood on a screen; '' if there are none to be had."""
+    """Return the last lines of the container's last run, safe to show; '' if they cannot be read."""
     try:
-        began = runtime.inspect(container_id).started_at
-        stream = runtime.logs(container_id, follow=False, tail=_LINES, since=began)
-        said = b"".join(chunk.data for chunk in stream)
+        started_at = runtime.inspect(container_id).started_at
+        stream = runtime.logs(container_id, follow=False, tail=_EXCERPT_LINES, since=started_at)
+        output = b"".join(chunk.data for chunk in stream)
     except RelayError:
         return ""
-    if len(said) > _BYTES:  # from the first line that is whole, if any is
-        said = said[-_BYTES:]
-        said = said[said.find(b"\n") + 1 :]
-    lines = said.strip(b"\r\n").split(b"\n")
-    return clean_block(b"\n".join(lines[-_LINES:]), lines=_LINES)
+    if len(output) > _EXCERPT_BYTES:  # start at the first complete line, if there is one
+        output = output[-_EXCERPT_BYTES:]
+        output = output[output.find(b"\n") + 1 :]
+    lines = output.strip(b"\r\n").split(b"\n")
+    return clean_block(b"\n".join(lines[-_EXCERPT_LINES:]), lines=_EXCERPT_LINES)
 
 
-OWN = MappingProxyType(
+PROGRAM_SIGNALS = MappingProxyType(
     {
-        "SIGSEGV": "It touched memory that is not its own",
-        "SIGABRT": "It gave up by itself: a failed assertion, or abort()",
-        "SIGBUS": "It touched memory that is not there: a file that shrank, or no room left for shared memory",
-        "SIGFPE": "It calculated what cannot be, like a division by zero",
-        "SIGILL": "It came upon an instruction that this CPU does not have",
-        "SIGSYS": "It made a system call that is not allowed here",
-        "SIGTRAP": "It came upon a debugger's trap",
-        "SIGPIPE": "It wrote where nobody reads any more",
-        "SIGXCPU": "It used more CPU time than its limit allows",
-        "SIGXFSZ": "It wrote a file larger than its limit allows",
+        "SIGSEGV": "Invalid memory access (SIGSEGV)",
+        "SIGABRT": "The program aborted itself, for example after a failed assertion (SIGABRT)",
+        "SIGBUS": "Access to memory that does not exist: a truncated file, or full shared memory (SIGBUS)",
+        "SIGFPE": "Arithmetic error, such as division by zero (SIGFPE)",
+        "SIGILL": "An instruction that this CPU does not support (SIGILL)",
+        "SIGSYS": "A system call that is not allowed here (SIGSYS)",
+        "SIGTRAP": "A debugger breakpoint (SIGTRAP)",
+        "SIGPIPE": "A write to a pipe or socket that was closed (SIGPIPE)",
+        "SIGXCPU": "The limit for CPU time was exceeded (SIGXCPU)",
+        "SIGXFSZ": "The limit for the file size was exceeded (SIGXFSZ)",
     }
 )
-"""Signals that a program brings upon itself, and what each means."""
+"""Signals that a program causes itself, and their meaning."""
 
 
-_NUMBERS = MappingProxyType(
+_SIGNAL_NUMBERS = MappingProxyType(
     {2: "SIGINT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV"}
     | {13: "SIGPIPE", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS"}
 )
-"""As Linux counts them: an exit code of 128 and one of these is how shells and containers tell of it.
+"""Signal numbers of Linux. Shells and containers report a signal as exit code 128 plus its number.
 
-Those are left out whose exit code programs give themselves, like git its 129.
+Numbers are left out if programs use the exit code themselves, like git's 129.
 """
 
 
-def exit_signal(seen: ContainerState) -> str:
-    """The signal that ended it, or that ended what it ran; '' if none did."""
-    if seen.signal or seen.exit_code is None:
-        return seen.signal
-    return _NUMBERS.get(seen.exit_code - 128, "")
+def exit_signal(container: ContainerState) -> str:
+    """Return the signal that ended the container or its command; '' if none did."""
+    if container.signal or container.exit_code is None:
+        return container.signal
+    return _SIGNAL_NUMBERS.get(container.exit_code - 128, "")

@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from relay_tui.domain.errors import CancelledError
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.doctor import Check, CheckResult, CheckStatus, Doctor
-from relay_tui.services.doctor.results import summary
+from relay_tui.services.doctor.results import format_counts
 from relay_tui.terminal_info import TerminalInfo, detect_terminal
 from relay_tui.text.sanitize import clean, redact
 from relay_tui.ui.keys.actions import BY_NAME
@@ -66,9 +66,9 @@ def format_result(found: CheckResult | None, *, ascii_only: bool) -> Content:
     if found is None:
         return Content.styled("Being looked at.", "$foreground-muted")
     parts = [Content.styled(clean(redact(found.found), limit=1200), TONES[_TONES[found.verdict]])]
-    if found.mend and found.verdict is not CheckStatus.OK:
+    if found.fix and found.verdict is not CheckStatus.OK:
         arrow = "->" if ascii_only else "→"
-        parts.append(Content.assemble((f"{arrow}  ", "$foreground-muted"), (clean(redact(found.mend)), "bold")))
+        parts.append(Content.assemble((f"{arrow}  ", "$foreground-muted"), (clean(redact(found.fix)), "bold")))
     return Content("\n").join(parts)
 
 
@@ -174,7 +174,7 @@ class DoctorScreen(ModalScreen[None]):
         rows = [check_row(c, self._findings.get(c.name), ascii_only=self._ascii_only) for c in self._checks]
         table.set_rows(rows)
         left = len(self._checks) - len(self._findings)
-        told = f"{left} still looked at" if left else summary([*self._findings.values()])
+        told = f"{left} still looked at" if left else format_counts([*self._findings.values()])
         box = self.query_one(".doctor")
         box.border_subtitle = Content(f"{told}   r again   y copy   esc closes")
         self._draw_words()
@@ -188,8 +188,8 @@ class DoctorScreen(ModalScreen[None]):
     def action_copy(self) -> None:
         """Put the command under the cursor on the clipboard of the terminal."""
         found = self._findings.get(self.query_one(KeyedTable).cursor_key or "")
-        if found is None or not found.mend or found.verdict is CheckStatus.OK:
+        if found is None or not found.fix or found.verdict is CheckStatus.OK:
             self.notify("There is nothing to mend here.")
             return
-        self.app.copy_to_clipboard(clean(found.mend))
-        self.notify(f"Copied: {clean(found.mend)}", markup=False)
+        self.app.copy_to_clipboard(clean(found.fix))
+        self.notify(f"Copied: {clean(found.fix)}", markup=False)

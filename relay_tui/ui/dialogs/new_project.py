@@ -30,7 +30,7 @@ class NewProjectForm(Form):
 
     def compose(self) -> ComposeResult:
         """Only the source is needed."""
-        profiles = self._relay.sessions.profile_names()
+        profiles = self._relay.drafts.profile_names()
         with Vertical(classes="box") as box:
             box.border_title = "New project"
             box.border_subtitle = "enter adds it, esc leaves"

@@ -18,7 +18,7 @@ from relay_tui.domain.errors import NeedsConsentError, RelayError
 from relay_tui.domain.models import Branch, Project
 from relay_tui.services.relay import Relay
 from relay_tui.services.runtime_router import KINDS, PROCESS
-from relay_tui.services.sessions.container_spec import describe, relaxed_hardening
+from relay_tui.services.sessions.container_spec import HARDENING, NOT_ENFORCED, describe, relaxed_hardening
 from relay_tui.services.sessions.drafts import NewSession
 from relay_tui.text.sanitize import clean
 from relay_tui.ui.dialogs.confirm import ask_for_consent
@@ -45,7 +45,7 @@ class NewSessionDialog(Form):
 
     def compose(self) -> ComposeResult:
         """The fields at the left, the container as it would be at the right (or below)."""
-        profiles = self._relay.sessions.profile_names()
+        profiles = self._relay.drafts.profile_names()
         default = self._project.default_profile or self._relay.config.profile
         with Vertical(classes="box -tall") as box:
             box.border_title = Content(f"New session of {clean(self._project.name)}")
@@ -96,7 +96,7 @@ class NewSessionDialog(Form):
         """Ask the base clone for its heads."""
         failure: RelayError | None = None
         try:
-            self._branches = await asyncio.to_thread(self._relay.sessions.branches, self._project.id)
+            self._branches = await asyncio.to_thread(self._relay.drafts.branches, self._project.id)
         except RelayError as error:
             failure = error
         if self.left:
@@ -190,12 +190,12 @@ class NewSessionDialog(Form):
         wanted = self._wanted()
         branch = wanted.new_branch or wanted.branch
         try:
-            suggestion = await asyncio.to_thread(self._relay.sessions.suggest_name, self._project.id, branch)
+            suggestion = await asyncio.to_thread(self._relay.drafts.suggest_name, self._project.id, branch)
             if self.left:
                 return
             self.query_one("#name", Input).placeholder = clean(suggestion)
-            session, spec, profile = await asyncio.to_thread(self._relay.sessions.preview, wanted)
-            choice = await asyncio.to_thread(self._relay.sessions.choose_runtime, wanted)
+            session, spec, profile = await asyncio.to_thread(self._relay.drafts.preview, wanted)
+            choice = await asyncio.to_thread(self._relay.drafts.choose_runtime, wanted)
         except RelayError as error:
             if not self.left:
                 self.blame(error)
@@ -208,8 +208,8 @@ class NewSessionDialog(Form):
             self.query_one("#image", Input).placeholder = clean(spec.image or "none: a process has none")
         if spec.runtime == PROCESS and not spec.isolated:  # on a low terminal the preview has to be scrolled to
             self.query_one("#field-runtime", Field).blame("a process, not isolated from your files")
-        loud = {"runtime", "does not hold"} if spec.runtime == PROCESS else set()
-        loud |= {"hardening", "LOOSENED"} if relaxed_hardening(profile) else set()
+        loud = {"runtime", NOT_ENFORCED} if spec.runtime == PROCESS else set()
+        loud |= {HARDENING} if relaxed_hardening(profile) else set()
         loud -= {"runtime"} if spec.isolated else set()
         lines = [
             Content.styled("What will be made", "bold $foreground-muted"),

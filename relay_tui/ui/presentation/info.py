@@ -10,7 +10,13 @@ from textual.content import Content
 from relay_tui.domain.errors import Fault
 from relay_tui.domain.models import Identity, Project, Session
 from relay_tui.services.runtime_router import DOCKER
-from relay_tui.services.sessions.container_spec import container_spec, describe, relaxed_hardening
+from relay_tui.services.sessions.container_spec import (
+    HARDENING,
+    NOT_ENFORCED,
+    container_spec,
+    describe,
+    relaxed_hardening,
+)
 from relay_tui.text.sanitize import clean, clean_block
 from relay_tui.ui.keys.actions import key_of
 from relay_tui.ui.presentation import formatting
@@ -36,7 +42,7 @@ def session_info(session: Session, world: AppState, relay: Relay, glyphs: Glyphs
     """A session: its trouble first, then what it is, then its container as it takes effect."""
     state = session_state(session, world, glyphs)
     project = world.records.projects.get(session.project_id)
-    profile = relay.sessions.profile(session)
+    profile = relay.drafts.profile(session)
     pairs: Pairs = [("state", f"{state.glyph} {state.word}", f"bold {TONES[state.tone]}")]
     if session.exit_code is not None:
         pairs.append(("exit code", str(session.exit_code), ""))
@@ -66,12 +72,12 @@ def _work(session: Session, world: AppState) -> Content:
 
 def _container(session: Session, project: Project, profile: Profile, relay: Relay) -> Content:
     spec = container_spec(session, project, profile, Identity(), relay.data_dir.root)
-    loose = bool(relaxed_hardening(profile, spec.runtime)) and spec.runtime == DOCKER
-    loud = (
-        {"hardening", "privileges"}
-        if loose
-        else {"does not hold", "LOOSENED"} | ({"runtime"} - ({"runtime"} if spec.isolated else set()))
-    )
+    is_relaxed = bool(relaxed_hardening(profile, spec.runtime))
+    loud = {NOT_ENFORCED}
+    if is_relaxed:
+        loud |= {HARDENING, "privileges"} if spec.runtime == DOCKER else {HARDENING}
+    if not spec.isolated:
+        loud.add("runtime")
     rows: Pairs = [
         (label, value, "$text-warning bold" if label in loud else "")
         for label, value in describe(spec, profile)

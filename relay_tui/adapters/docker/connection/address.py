@@ -110,7 +110,7 @@ def parse(url: str, tls: Tls | None, origin: str) -> Address:
             f"{url} (from {origin})",
             "Write it as unix:///path, tcp://host:port or ssh://user@host.",
             silence=UnreachableReason.ASTRAY,
-            mend="unset DOCKER_HOST" if origin == "$DOCKER_HOST" else "docker context use default",
+            fix="unset DOCKER_HOST" if origin == "$DOCKER_HOST" else "docker context use default",
         )
     if parts.scheme == "ssh":
         return Address(url, "ssh", host=parts.hostname, port=port or 0, user=parts.username or "", origin=origin)
@@ -147,7 +147,7 @@ def _from_context(config: Path, name: str, *, from_variable: bool) -> Address:
             f"no such file: {file}",
             "Choose one with `docker context use`, or set DOCKER_HOST.",
             silence=UnreachableReason.ASTRAY,
-            mend="unset DOCKER_CONTEXT" if from_variable else "docker context use default",
+            fix="unset DOCKER_CONTEXT" if from_variable else "docker context use default",
         )
     endpoint = _mapping(_mapping(_read(file).get("Endpoints")).get("docker"))
     host = _text(endpoint.get("Host")) or DEFAULT
@@ -177,7 +177,7 @@ def _unreadable(file: Path, why: str) -> EngineUnreachableError:
         f"{file}: {why}",
         "Mend the file, or set DOCKER_HOST.",
         silence=UnreachableReason.ASTRAY,
-        mend=f"${{EDITOR:-vi}} {shlex.quote(str(file))}",
+        fix=f"${{EDITOR:-vi}} {shlex.quote(str(file))}",
     )
 
 

@@ -49,7 +49,7 @@ def unreachable_error(
         f"{why.words}: {why.mend}",
         silence=why.silence,
         why=why.words,
-        mend=why.mend,
+        fix=why.mend,
     )
 
 

@@ -120,7 +120,9 @@ def _local(text: str) -> Path:
     try:
         path = Path(text).expanduser()
     except RuntimeError as error:
-        raise _source_error(f"No home directory for {text.partition('/')[0]}", "Write the path in full.") from error
+        raise _source_error(
+            f"There is no home directory for {text.partition('/')[0]}", "Write the path in full."
+        ) from error
     path = path.resolve() if ".." in path.parts else path.absolute()
     if not _exists(path):
         hint = "Check the path."

@@ -70,10 +70,15 @@ def _publish(bundle: Path, target: Path) -> None:
     if not hasattr(os, "O_TMPFILE"):
         shutil.copyfile(bundle, target)
         return
-    # a file without a name: if relay is killed now, nothing remains
-    descriptor = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "wb") as writing, bundle.open("rb") as reading:
-        shutil.copyfileobj(reading, writing, 1 << 20)
-        writing.flush()
-        os.fsync(writing.fileno())
-        os.link(f"/proc/self/fd/{writing.fileno()}", target, follow_symlinks=True)
+    parent = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # a file without a name: if relay is killed now, nothing remains
+        descriptor = os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o600, dir_fd=parent)
+        with os.fdopen(descriptor, "wb") as writing, bundle.open("rb") as reading:
+            shutil.copyfileobj(reading, writing, 1 << 20)
+            writing.flush()
+            os.fsync(writing.fileno())
+            # os.link() follows the link in /proc only with a dir_fd: without one Python calls link(2), which fails
+            os.link(f"/proc/self/fd/{writing.fileno()}", target.name, dst_dir_fd=parent, follow_symlinks=True)
+    finally:
+        os.close(parent)
