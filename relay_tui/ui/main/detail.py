@@ -1,4 +1,4 @@
-"""The detail pane: tabs about whatever is selected."""
+"""Detail pane: tabs about the selected project or session."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from relay_tui.ui.changes.tab import ChangesTab
     from relay_tui.ui.log.pane import LogPane
 
-SETTLE = 0.1  # seconds the cursor rests before everything is told about what it is on
+SETTLE = 0.1  # seconds that the cursor rests before Info is drawn for its row
 
 
 class Detail(TitledContainer):
-    """Log and Info of the selected session, or Info alone of a project. An empty frame until it is furnished."""
+    """Log, Info and Changes of the selected session, or Info of a project. An empty frame until it is populated."""
 
     def __init__(self, *, glyphs: Glyphs) -> None:
         super().__init__(id="detail", classes="pane")
@@ -39,11 +39,11 @@ class Detail(TitledContainer):
         self._wanted = "log"
         self._title = self._state = ""
         self._facts: Callable[[], Content] = Content
-        self._furnished = False
+        self._populated = False
         self._passing: Timer | None = None
 
-    async def furnish(self, runtime: Runtime, changes: CloneStatusService, config: Config) -> None:
-        """Put in a line of tabs over what they show: most of the screen's widgets, and none of its first content."""
+    async def populate(self, runtime: Runtime, changes: CloneStatusService, config: Config) -> None:
+        """Mount the tabs: most of the screen's widgets, none of which the first paint needs."""
         from relay_tui.services.logs.source import LogSource
         from relay_tui.ui.changes.tab import ChangesTab
         from relay_tui.ui.log.model.buffer import LogBuffer
@@ -51,20 +51,20 @@ class Detail(TitledContainer):
 
         plain = self._glyphs is ASCII
         tabs = Tabs(Tab("Log", id="log"), Tab("Info", id="info"), Tab("Changes", id="changes"))
-        tabs.can_focus = False  # they are for the eye and the mouse; keys are `[` and `]`
+        tabs.can_focus = False  # for the mouse only: the keys are actions of the screen
         log = LogPane(LogSource(runtime), LogBuffer(config.log_lines, config.log_bytes), ascii_only=plain)
         info = VerticalScroll(HangingIndent(id="facts"), id="info")
         await self.mount(
             Horizontal(tabs, StatsLine(ascii_only=plain), id="tabs"),
             ContentSwitcher(log, ChangesTab(changes, plain=plain), info, initial="log"),
         )
-        self._furnished = True
+        self._populated = True
         self.watch(self.log_view, "state", self.show_state, init=False)
 
     @property
     def populated(self) -> bool:
-        """Whether there is more than a frame."""
-        return self._furnished
+        """Whether the tabs are mounted."""
+        return self._populated
 
     @property
     def log_view(self) -> LogView:
@@ -73,7 +73,7 @@ class Detail(TitledContainer):
 
     @property
     def log_pane(self) -> LogPane:
-        """What follows it."""
+        """The pane that follows the session's log."""
         from relay_tui.ui.log.pane import LogPane
 
         return self.query_one(LogPane)
@@ -87,20 +87,23 @@ class Detail(TitledContainer):
 
     @property
     def tab(self) -> str:
-        """Which of the tabs is seen."""
-        return self.query_one(ContentSwitcher).current or "" if self._furnished else ""
+        """The tab that is shown; '' while none is mounted."""
+        return self.query_one(ContentSwitcher).current or "" if self._populated else ""
 
     # --- what is shown ---
 
     def show_facts(self, title: str, facts: Callable[[], Content], *, only: bool) -> None:
-        """Name the selected thing; `facts` tells everything about it when it is looked at; `only`: there is no log."""
+        """Show the title of the subject. `facts` returns the text of Info, called only while Info is shown.
+
+        `only`: the subject has no other tab.
+        """
         if title != self._title:
             self._title = title
             self.say_above(Content(clean(title)))
             if self.tab == "info":
-                self._tell_soon()
+                self._schedule_facts()
         self._facts = facts
-        if not self._furnished:
+        if not self._populated:
             return
         tabs = self.query_one(Tabs)
         if tabs.query_one("#log", Tab).display == only:
@@ -108,28 +111,32 @@ class Detail(TitledContainer):
                 (tabs.hide if only else tabs.show)(name)
         self._switch("info" if only else self._wanted)
 
-    def _tell_soon(self) -> None:
-        """Tell everything once the cursor rests: to lay it out takes longer than to move the cursor."""
+    def _schedule_facts(self) -> None:
+        """Draw Info once the cursor rests: its layout takes longer than a move of the cursor."""
         if self._passing is not None:
             self._passing.stop()
         self._passing = self.set_timer(SETTLE, self._rested)
 
     def _rested(self) -> None:
         self._passing = None
-        self._tell_facts()
+        self._draw_facts()
 
-    def _tell_facts(self) -> None:
-        """Tell everything, if anybody looks, and the cursor is not passing by."""
+    def _draw_facts(self) -> None:
+        """Draw Info if it is shown and the cursor rests."""
         if self._passing is None and self.query_one(ContentSwitcher).current == "info":
             self.query_one("#facts", HangingIndent).update(self._facts())
 
     def show_log(self, session: Session | None, engine_epoch: int = 0, stirs: int = 0) -> None:
-        """Follow the session's log; None: nobody's. The numbers count what it may go on after."""
+        """Follow the session's log; None: no log.
+
+        `engine_epoch` counts how often the engine became reachable, `stirs` the events of the container. A log that
+        ended is read again after either.
+        """
         self.log_pane.show(session, engine_epoch, stirs)
         self.show_state()
 
     def show_state(self) -> None:
-        """Tell in the border what the log's view does, in one drawing with it."""
+        """Show the state of the log's view in the border, in the same draw."""
         shown = self.query_one(ContentSwitcher).current == "log" and self.log_pane.session is not None
         words = format_state(self.log_view.state, self._glyphs.dot) if shown else ""
         if words != self._state:
@@ -140,7 +147,7 @@ class Detail(TitledContainer):
 
     @on(Tabs.TabActivated)
     def tab_chosen(self, event: Tabs.TabActivated) -> None:
-        """A click on a tab, or our own switching."""
+        """Show a tab after a click on it or a call of `turn`."""
         chosen = event.tab.id or "log"
         if self.tab != chosen:
             self._show(chosen)
@@ -148,12 +155,12 @@ class Detail(TitledContainer):
             self._wanted = chosen
 
     def turn(self, step: int) -> None:
-        """Show the next tab, or the one before."""
+        """Show the next tab, or with -1 the previous one."""
         names = [tab.id or "" for tab in self.query(Tab) if tab.display]
         at = names.index(self.tab) if self.tab in names else 0
         wanted = names[(at + step) % len(names)]
         if len(names) > 1:
-            self._wanted = wanted  # at once: the next drawing, which may come before the tab's news, goes by it
+            self._wanted = wanted  # at once: the next draw uses it and may come before the message of the tab
         self._switch(wanted)
 
     def _switch(self, name: str) -> None:
@@ -163,10 +170,10 @@ class Detail(TitledContainer):
         if self.tab != name:
             self._show(name)
         else:
-            self._tell_facts()
+            self._draw_facts()
 
     def _show(self, name: str) -> None:
-        """Show what the tab is for; if it takes the place of what had the focus, it has it now."""
+        """Show the content of a tab. It gets the focus if the previous content had it."""
         focused = self.screen.focused
         inside = focused is not None and self in focused.ancestors
         self.query_one(ContentSwitcher).current = name
@@ -174,15 +181,15 @@ class Detail(TitledContainer):
             self.changes.look_again()
         if inside:
             self.take_focus()
-        self._tell_facts()
+        self._draw_facts()
         self.show_state()
 
     def back(self) -> bool:
-        """Leave a part of the tab for the part it belongs to; False if there is none."""
+        """Leave a part of the tab for the part that contains it. Return False if there is none."""
         return self.tab == "changes" and self.changes.back()
 
     def take_focus(self) -> None:
-        """Focus whatever the present tab shows."""
+        """Focus the content of the current tab."""
         if self.tab == "changes":
             self.changes.take_focus()
         else:  # at once: widget.focus() would come after the next key

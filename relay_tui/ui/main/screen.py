@@ -187,7 +187,7 @@ class MainScreen(Screen[None]):
 
     async def populate(self) -> None:
         """Mount and draw what the first paint does without."""
-        await self.detail.furnish(self.relay.runtime, self.relay.facts, self.relay.config)
+        await self.detail.populate(self.relay.runtime, self.relay.facts, self.relay.config)
         await self.mount(self._filter.input, self._log_keys.build_prompt(self._filter.input))
         self._draw_detail()
 

@@ -1,4 +1,4 @@
-"""The two lines that frame the screen: status above, keys below."""
+"""Status bar: counts of projects and sessions, and whether the engine answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class StatusBar(Static):
-    """Who we are, whether the engine answers, how many there are of what."""
+    """First line of the main screen."""
 
     def __init__(self, glyphs: Glyphs) -> None:
         super().__init__(id="status", markup=False)
@@ -29,12 +29,12 @@ class StatusBar(Static):
         self._line = Content("")
 
     def show(self, world: AppState) -> None:
-        """Draw the counts at the left, the engine at the right."""
+        """Show the counts on the left and the engine on the right."""
         self._world = world
         self._draw(world)
 
     def on_resize(self, _: events.Resize) -> None:
-        """Keep the engine at the right end."""
+        """Keep the engine at the right edge."""
         if self._world is not None:
             self._draw(self._world)
 
@@ -51,7 +51,7 @@ class StatusBar(Static):
             left = Content.assemble((" relay  ", "bold"), (world.trouble.title, "$error-lighten-2"))
         room = max(0, self.size.width or self.app.size.width)
         if world.engine.state == "up" and left.cell_length + cell_len(words) + 2 > room:
-            words = words.partition(" at ")[0]  # its address is the first to go; Info has it
+            words = words.partition(" at ")[0]  # the address is left out first: Info shows it
         if left.cell_length + cell_len(words) + cell_len(others) + 2 > room:
             others = ""
         right = Content.assemble((words, TONES[tone]), (others, TONES["dim"]))
