@@ -171,7 +171,7 @@ async def test_a_new_branch_its_preview_and_its_session(rig: Rig) -> None:
 
 @pytest.mark.usefixtures("alpha")
 async def test_a_sessions_mistakes_are_told_while_one_types_and_on_submitting(rig: Rig) -> None:
-    cases = {"new_branch": ("dev", "already"), "name": ("a b", "Letters, digits")}
+    cases = {"new_branch": ("dev", "already"), "name": ("a b", "letters, digits")}
     async with shown(rig, WIDE) as screen:
         await screen.press("n")
         await screen.sees("What will be made")
