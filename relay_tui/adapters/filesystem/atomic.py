@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -50,7 +50,9 @@ def translate_os_errors(title: str, path: Path, hint: str = "") -> Iterator[None
         raise filesystem_error(error, title, path, hint) from error
 
 
-def replace_file(path: Path, data: bytes, *, keep: Path, after: int, into: Path | None = None) -> os.stat_result:
+def replace_file(
+    path: Path, data: Iterable[bytes], *, keep: Path, after: int, into: Path | None = None
+) -> os.stat_result:
     """Make `data` the content of `path` (0600), keep the previous file as `keep`, return the new file's stat.
 
     `path` is complete at every instant: the old file or the new one. The new mtime is later than `after` (ns),
@@ -61,7 +63,7 @@ def replace_file(path: Path, data: bytes, *, keep: Path, after: int, into: Path 
     staged = path.with_name(f"{path.name}.tmp")
     try:
         stat = _write_synced(staged, data, after, into)
-        _keep(path, keep)
+        keep_copy(path, keep)
         staged.replace(path)
     finally:
         with suppress(OSError):
@@ -70,14 +72,14 @@ def replace_file(path: Path, data: bytes, *, keep: Path, after: int, into: Path 
     return stat
 
 
-def _write_synced(path: Path, data: bytes, after: int = 0, into: Path | None = None) -> os.stat_result:
+def _write_synced(path: Path, data: Iterable[bytes], after: int = 0, into: Path | None = None) -> os.stat_result:
     """Write a new file and sync it to disk. A file that a killed writer left at `path` is deleted first."""
     path.unlink(missing_ok=True)
     if into is not None:
         into.rename(path)
     flags = os.O_WRONLY if into is not None else os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        file.write(data)
+        file.writelines(data)
         file.flush()
         if into is not None:
             file.truncate()
@@ -87,7 +89,7 @@ def _write_synced(path: Path, data: bytes, after: int = 0, into: Path | None = N
         return os.fstat(file.fileno())
 
 
-def _keep(path: Path, keep: Path) -> None:
+def keep_copy(path: Path, keep: Path) -> None:
     """Make `keep` a hard link to the file at `path`, if there is one. Copy it where hard links are not supported."""
     spare = keep.with_name(f"{keep.name}.tmp")
     spare.unlink(missing_ok=True)
@@ -98,7 +100,7 @@ def _keep(path: Path, keep: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        _write_synced(spare, path.read_bytes())
+        _write_synced(spare, [path.read_bytes()])
     spare.replace(keep)
     spare.unlink(missing_ok=True)  # rename(2) leaves both names in place when they are the same file
 
