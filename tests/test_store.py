@@ -1,4 +1,4 @@
-"""The store: nothing is lost between processes, nothing half-written is ever seen, damage is told and mended."""
+"""The store: no change is lost, no reader sees an incomplete write, damage is reported and repaired."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def put(store: TinyStore, *records: Record) -> None:
 
 
 def edit(path: Path, change: Callable[[Document], object]) -> None:
-    """Change the JSON document behind the store's back."""
+    """Change the JSON document as another program does."""
     document = json.loads(path.read_bytes())
     change(document)
     path.write_text(json.dumps(document))
 
 
 def run(script: str, *arguments: object) -> subprocess.Popen[str]:
-    """A process of its own that runs `script`."""
+    """Start a process that runs `script`."""
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)], cwd=SOURCE, stdout=subprocess.PIPE, text=True
     )
@@ -94,7 +94,7 @@ def corpses(path: Path) -> list[Path]:
 
 
 def test_rows_that_stayed_the_same_give_the_same_records(path: Path) -> None:
-    """Another relay changed one of many: the screen has to look at one."""
+    """Another relay changed one of many, so the screen has to compare one."""
     mine, other = TinyStore(path), TinyStore(path)
     put(other, PROJECT, SESSION, replace(SESSION, id="s2"))
     before = mine.read()
@@ -127,7 +127,7 @@ def test_records_come_back_as_they_were(path: Path) -> None:
 
 
 def test_a_session_without_trouble_is_taken_in_one_go_and_whole() -> None:
-    """Of thousands nearly all are such; a field that the short way forgot would be lost with the next write."""
+    """Nearly all of thousands are like this. A field that is missing here would be lost with the next write."""
     plain = replace(SESSION, error_reason=None, notes=(), isolated=False, runtime="process", container_id="c")
     session = replace(plain, desired=Desired.STOPPED, exit_code=3, created_at="1", updated_at="2", deleted_at="3")
     defaults = {field.name: field.default for field in fields(Session)}
@@ -430,7 +430,7 @@ def test_a_file_system_without_hard_links_gets_its_backup_too(path: Path, monkey
 
 @contextmanager
 def small_disk(at: Path) -> Iterator[None]:
-    """A file system of 256 KiB, or, for those who may not mount, a limit on how large a file may grow."""
+    """Mount a file system of 256 KiB; without the right to mount, limit the size of files."""
     at.mkdir()
     if os.geteuid() == 0:
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(at)], check=False)
@@ -470,7 +470,7 @@ def test_a_full_disk_is_called_so_and_the_store_stays(path: Path) -> None:
 
 @contextmanager
 def read_only(directory: Path) -> Iterator[None]:
-    """Nothing can be made in `directory`, the working directory; root, who may do anything, steps down meanwhile."""
+    """Make `directory`, the working directory, read-only. Root can write anywhere, so it becomes another user."""
     directory.chmod(0o555)
     root = os.geteuid() == 0
     if root:

@@ -1,4 +1,4 @@
-"""That a store written by anybody is noticed: at once where the kernel tells, else at the next look."""
+"""Watcher of the store file: a write of any process ends the wait, at once or at the next check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONG = 30.0
 
 
 def seconds(watch: Touched, does: Callable[[], object], at_most: float = LONG) -> float:
-    """How long a wait takes in which this is done."""
+    """Return how long a wait takes while `does` runs."""
     began = time.monotonic()
     thread = Thread(target=does)
     thread.start()
@@ -28,7 +28,7 @@ def seconds(watch: Touched, does: Callable[[], object], at_most: float = LONG) -
 
 
 def replaced(file: Path) -> None:
-    """The way the store is written."""
+    """Replace the file as the store does."""
     other = file.with_suffix(".new")
     other.write_text("other")
     other.replace(file)
@@ -81,7 +81,7 @@ def test_waking_ends_the_wait_for_ever_and_leaving_it_leaves_nothing_open(tmp_pa
 
 
 def test_where_nobody_tells_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when a directory that was watched is gone, and another in its place."""
+    """Also after a watched directory was replaced by another one."""
     place = tmp_path / "data"
     place.mkdir()
     with Touched(place / "store.json") as watch:
@@ -89,6 +89,6 @@ def test_where_nobody_tells_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         watch.wait(LONG)
         place.mkdir()
         assert LOOK <= seconds(watch, lambda: None) < LONG / 2
-    monkeypatch.setattr(touched, "_watched", lambda _: None)
+    monkeypatch.setattr(touched, "_open_inotify", lambda _: None)
     with Touched(place / "store.json") as watch:
         assert LOOK <= seconds(watch, lambda: None) < LONG / 2

@@ -1,4 +1,4 @@
-"""Room that the store keeps for itself, so that what ends a session or frees room can be written to a full disk."""
+"""Disk space that the store reserves, so that stopping or removing a session can be recorded on a full disk."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 SLOTS = 8
-"""Writes that it is good for until there is room again: to stop a session takes two."""
-_STEP = 64 << 10
+"""Writes to a full disk that the reserve is enough for. Stopping a session takes two."""
+_STEP = 64 << 10  # bytes
 
 
 class Reserve:
-    """Files whose blocks the disk has given already. A change is written into one, and that becomes the store file.
+    """Files with allocated blocks. A change is written into one of them, which then becomes the store file.
 
-    Nothing is freed in between, so a session that writes without end cannot snatch it away. Use it under the store's
-    lock.
+    No block is freed in between, so a session that writes all the time cannot take the space. Use it under the lock of
+    the store.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def take(self, size: int) -> Path | None:
-        """A file that holds `size` bytes without asking the disk for more, for the taker to rename; None if none."""
+        """Return a file with blocks for `size` bytes, for the caller to rename; None if there is none."""
         return next((slot for slot in self._slots() if _size(slot) >= size), None)
 
     def fill(self, size: int) -> None:
-        """Make what was taken anew, each file with room for a store file of `size` bytes that grows.
+        """Replace the files that were used. Each has space for a store file of `size` bytes that grows.
 
-        Only where the disk has room to spare: what is left of a full one is for others.
+        Nothing is allocated on a nearly full disk; the rest of its space is for others.
         """
         good = [slot for slot in self._slots() if _size(slot) >= size + _STEP // 4]
         wanted = [slot for slot in self._names() if slot not in good]
@@ -63,7 +63,7 @@ def _size(slot: Path) -> int:
 
 
 def _allocate(slot: Path, size: int) -> None:
-    """Make the file, with blocks for all of it, or not at all. Raises OSError."""
+    """Create the file with blocks for all of it, or not at all. Raises OSError."""
     slot.unlink(missing_ok=True)
     descriptor = os.open(slot, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""Notices that a file is another: the kernel tells, by inotify(7); where it cannot, somebody looks now and then."""
+"""Watch for changes of one file, by inotify(7); where inotify does not work, by regular checks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-LOOK = 0.8  # seconds between looks where nobody tells
-_EVENT = struct.Struct("iIII")  # watch, what happened, cookie, length of the name that follows
+LOOK = 0.8  # seconds between checks without inotify
+_EVENT = struct.Struct("iIII")  # watch descriptor, event mask, cookie, length of the name that follows
 _WRITTEN, _ATTRIBUTES, _MOVED_FROM, _MOVED_TO, _CREATED, _DELETED = 0x8, 0x4, 0x40, 0x80, 0x100, 0x200
 _DELETED_ITSELF, _MOVED_ITSELF, _UNMOUNTED, _OVERFLOW, _IGNORED = 0x400, 0x800, 0x2000, 0x4000, 0x8000
 _WANTED = _WRITTEN | _ATTRIBUTES | _MOVED_FROM | _MOVED_TO | _CREATED | _DELETED | _DELETED_ITSELF | _MOVED_ITSELF
 _OVER = _DELETED_ITSELF | _MOVED_ITSELF | _UNMOUNTED | _IGNORED
-"""The directory is no longer where it was, or no longer watched."""
+"""The directory was moved or removed, or is no longer watched."""
 
 
 class Touched:
-    """Fulfils StoreWatch for one file. What machines that share its file system write is seen by a look alone."""
+    """The `StoreWatch` port for one file. inotify does not see writes of other hosts on a shared file system."""
 
     def __init__(self, file: Path) -> None:
         self._name = os.fsencode(file.name)
-        self._ear, self._bell = os.pipe2(os.O_CLOEXEC)
-        self._kernel = _watched(file.parent)
+        self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC)
+        self._inotify = _open_inotify(file.parent)
         self._lock = threading.Lock()
         self._open = True
 
@@ -36,43 +36,46 @@ class Touched:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._open = False
-            self._let_go()
-            os.close(self._ear)
-            os.close(self._bell)
+            self._close_inotify()
+            os.close(self._wake_reader)
+            os.close(self._wake_writer)
 
     def wait(self, at_most: float) -> None:
-        """Return when the file was touched, when woken, or after so many seconds; sooner, where nobody tells."""
-        deadline = time.monotonic() + (at_most if self._kernel is not None else min(at_most, LOOK))
+        """Return when the file may have changed, after `wake`, or after `at_most` seconds.
+
+        Without inotify, return after `LOOK` seconds.
+        """
+        deadline = time.monotonic() + (at_most if self._inotify is not None else min(at_most, LOOK))
         while (left := deadline - time.monotonic()) > 0:
-            ready = _ready([self._ear] + ([self._kernel] if self._kernel is not None else []), left)
-            if self._ear in ready or (self._kernel in ready and self._is_about_it()):
+            ready = _ready([self._wake_reader] + ([self._inotify] if self._inotify is not None else []), left)
+            if self._wake_reader in ready or (self._inotify in ready and self._has_changed()):
                 return
 
     def wake(self) -> None:
-        """End the wait, now and for ever; any thread may."""
+        """End the current and all later waits. Safe from any thread."""
         with self._lock:
             if self._open:
-                os.write(self._bell, b"!")
+                os.write(self._wake_writer, b"!")
 
-    def _is_about_it(self) -> bool:
-        """Take what the kernel tells; whether the file may be another, or the whole directory."""
-        assert self._kernel is not None
-        told, at, about = os.read(self._kernel, 1 << 16), 0, False
-        while at < len(told):
-            _, what, _, length = _EVENT.unpack_from(told, at)
+    def _has_changed(self) -> bool:
+        """Read the events and return True if the file or the whole directory may have changed."""
+        assert self._inotify is not None
+        events, at, changed = os.read(self._inotify, 1 << 16), 0, False
+        while at < len(events):
+            _, mask, _, length = _EVENT.unpack_from(events, at)
             at += _EVENT.size
-            name = told[at : at + length].rstrip(b"\0")
+            name = events[at : at + length].rstrip(b"\0")
             at += length
-            about = about or name in {b"", self._name}
-            if what & _OVER:
-                self._let_go()
+            changed = changed or name in {b"", self._name}
+            if mask & _OVER:
+                self._close_inotify()
                 return True
-        return about
+        return changed
 
-    def _let_go(self) -> None:
-        if self._kernel is not None:
-            os.close(self._kernel)
-            self._kernel = None
+    def _close_inotify(self) -> None:
+        if self._inotify is not None:
+            os.close(self._inotify)
+            self._inotify = None
 
 
 def _ready(files: list[int], seconds: float) -> set[int]:
@@ -82,13 +85,13 @@ def _ready(files: list[int], seconds: float) -> set[int]:
     return {file for file, _ in poll.poll(seconds * 1000)}
 
 
-def _watched(directory: Path) -> int | None:
-    """What the kernel tells of a directory is read here; None where it tells nothing."""
+def _open_inotify(directory: Path) -> int | None:
+    """Return a descriptor for the events of a directory; None where inotify does not work."""
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None, use_errno=True)
-        told: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        if told >= 0:
-            if libc.inotify_add_watch(told, os.fsencode(directory), ctypes.c_uint32(_WANTED)) >= 0:
-                return told
-            os.close(told)
+        inotify: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        if inotify >= 0:
+            if libc.inotify_add_watch(inotify, os.fsencode(directory), ctypes.c_uint32(_WANTED)) >= 0:
+                return inotify
+            os.close(inotify)
     return None
