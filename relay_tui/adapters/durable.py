@@ -1,10 +1,11 @@
-"""Files that are replaced whole, atomically and durably, and what the file system's refusals mean."""
+"""Atomic and durable replacement of files, and errors of the file system in words."""
 
 from __future__ import annotations
 
 import errno
 import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +22,7 @@ _TITLES = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "The disk quota is us
 
 
 def refused(error: OSError, title: str, path: Path, hint: str = "") -> FileSystemError:
-    """The error to raise for `error`: a full disk is called that, all else gets `title`; its words are the detail."""
+    """Return the error to raise for `error`. A full disk has its own title, all other errors have `title`."""
     words = f"{error.strerror or error}: {error.filename or path}"
     if error.errno in _TITLES:
         hint = f"Free some space for {path.parent}, then try again."
@@ -29,17 +30,17 @@ def refused(error: OSError, title: str, path: Path, hint: str = "") -> FileSyste
     return FileSystemError(title, words, hint or _HINTS.get(error.errno or 0, ""))
 
 
-def replace(path: Path, data: bytes, *, keep: Path, after: int, into: Path | None = None) -> os.stat_result:
-    """Make `data` the content of `path` (0600), keeping what was there as `keep`; answer the new file's stat.
+def replace(path: Path, data: Iterable[bytes], *, keep: Path, after: int, into: Path | None = None) -> os.stat_result:
+    """Make the pieces of `data` the content of `path` (0600), keep the old file as `keep`, and return the new stat.
 
-    At every instant `path` is whole, the old file or the new one. Its mtime is made later than `after` (ns), since
-    the clock of a file system may stand still between two fast writes. Raises OSError, and then nothing has changed.
-    `into` is a file that is used up for it, with blocks enough: then a full disk takes it.
+    At every instant `path` is either the old file or the new one. The new mtime is later than `after` (ns): the clock
+    of a file system may have the same value for two fast writes. `into` is a file with enough blocks that becomes the
+    new file, so that a full disk is no obstacle. Raises OSError; then nothing has changed.
     """
     staged = path.with_name(f"{path.name}.tmp")
     try:
         stat = _write_synced(staged, data, after, into)
-        _keep(path, keep)
+        keep_copy(path, keep)
         staged.replace(path)
     finally:
         with suppress(OSError):
@@ -48,14 +49,14 @@ def replace(path: Path, data: bytes, *, keep: Path, after: int, into: Path | Non
     return stat
 
 
-def _write_synced(path: Path, data: bytes, after: int = 0, into: Path | None = None) -> os.stat_result:
-    """Write a new file and wait until the disk has it. A leftover of a killed writer gives way."""
+def _write_synced(path: Path, data: Iterable[bytes], after: int = 0, into: Path | None = None) -> os.stat_result:
+    """Write a new file and wait until it is on the disk. A file that a killed writer left is removed first."""
     path.unlink(missing_ok=True)
     if into is not None:
         into.rename(path)
     flags = os.O_WRONLY if into is not None else os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        file.write(data)
+        file.writelines(data)
         file.flush()
         if into is not None:
             file.truncate()
@@ -65,8 +66,8 @@ def _write_synced(path: Path, data: bytes, after: int = 0, into: Path | None = N
         return os.fstat(file.fileno())
 
 
-def _keep(path: Path, keep: Path) -> None:
-    """Give the file at `path`, if there is one, the second name `keep` (a copy where hard links do not work)."""
+def keep_copy(path: Path, keep: Path) -> None:
+    """Give the file at `path`, if there is one, the second name `keep`; without hard links, copy it. Raises OSError."""
     spare = keep.with_name(f"{keep.name}.tmp")
     spare.unlink(missing_ok=True)
     try:
@@ -76,13 +77,13 @@ def _keep(path: Path, keep: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        _write_synced(spare, path.read_bytes())
+        _write_synced(spare, [path.read_bytes()])
     spare.replace(keep)
     spare.unlink(missing_ok=True)  # rename leaves both names when they are one file already
 
 
 def _sync_directory(directory: Path) -> None:
-    """Wait until the disk has the directory's entries."""
+    """Wait until the entries of the directory are on the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
