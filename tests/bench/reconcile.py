@@ -1,4 +1,4 @@
-"""What a large data dir costs: a reconcile with nothing to do, one write of the store, a table; and a crowd at work.
+"""A large data directory: a reconcile with nothing to do, a table of all sessions; and many relays at once.
 
 Run `python tests/bench/reconcile.py`, with --quick for a short run. It needs git and an engine.
 """
@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 
 from measure import (
     TESTS,
@@ -116,30 +115,13 @@ def reconciling(here: Place, count: int, turns: int) -> None:
     print_table(f"Reconcile of {count:,} records with nothing to do, {turns} rounds", _rows(taken))
 
 
-def writing(here: Place, turns: int) -> None:
-    """One session changed in a store of 1,000 and of 10,000, durably; and a list of them."""
+def listing(here: Place, turns: int) -> None:
+    """Measure a table of 1,000 and of 10,000 sessions. The bench store.py measures the store itself."""
     contestants: dict[str, Callable[[str], object]] = {}
     for count in (1_000, 10_000):
         store = fill(here.root / f"store-{count}", count, clones=False)
-        contestants[f"write 1 of {count:,} sessions"] = _write(store)
-        contestants[f"read {count:,} sessions anew"] = _read(here.root / f"store-{count}")
         contestants[f"table of {count:,} rows"] = _print(store.read())
-    print_table(f"Store and table, {turns} rounds", _rows(rounds(contestants, turns)))
-
-
-def _write(store: TinyStore) -> Callable[[str], float]:
-    def write(_: str) -> float:
-        session = next(iter(store.read().sessions.values()))
-        began = perf_counter()
-        with store.transaction() as change:
-            change.put(replace(session, updated_at=f"{now()}{began}"))
-        return perf_counter() - began
-
-    return write
-
-
-def _read(data: Path) -> Callable[[str], object]:
-    return lambda _: TinyStore(data / "store.json").read()
+    print_table(f"Table, {turns} rounds", _rows(rounds(contestants, turns)))
 
 
 def _print(records: Records) -> Callable[[str], object]:
@@ -184,7 +166,7 @@ def main() -> None:
     prepare_image()
     with place() as here:
         reconciling(here, 1_000, 5 if quick else 21)
-        writing(here, 5 if quick else 21)
+        listing(here, 5 if quick else 21)
         crowding(here, 8, 10 if quick else 125)
 
 
