@@ -201,7 +201,7 @@ class MergedLogScreen(LogController):
             if not self._opened:
                 self._opened = True
                 self.log_view.expect_older(True)
-        self.log_view.begin(feed.begun)
+        self.log_view.set_partial(feed.begun)
         self.log_view.set_state(connection=feed.connection)
         if self._owed and not feed.connection:
             self._owed = False
