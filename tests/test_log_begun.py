@@ -137,26 +137,26 @@ def test_what_is_begun_comes_with_the_drain_and_a_break_neither_doubles_nor_lose
 async def test_it_stands_below_the_last_line_and_gives_way_to_what_it_becomes() -> None:
     view = LogView(placeholder="nothing")
     async with LogApp(view).run_test(size=(40, 5)) as pilot:
-        view.begin(batch(b"$ "))
+        view.set_partial(batch(b"$ "))
         await settled(pilot)
         assert [row for row in rows(view) if row] == [" $"]
         say(view, b"$ ls\n" + b"\n".join(b"file %d" % n for n in range(8)) + b"\n")
-        view.begin(batch(b"10%\r20%", STDERR))
+        view.set_partial(batch(b"10%\r20%", STDERR))
         await settled(pilot)
         assert rows(view) == [" file 4", " file 5", " file 6", " file 7", "▎20%"]
         assert view.visible_text().split("\n")[-1] == "20%"
         await pilot.press("k", "k")
         assert rows(view) == [" file 2", " file 3", " file 4", " file 5", " file 6"]
         await pilot.press("G")
-        view.begin(batch(b"y" * 90))
+        view.set_partial(batch(b"y" * 90))
         view.set_wrap(True)
         assert rows(view)[-4:] == [" file 7", " " + "y" * 37, " " + "y" * 37, " " + "y" * 16]
-        view.begin(batch(b"y" * 900))
+        view.set_partial(batch(b"y" * 900))
         assert rows(view)[0] == " file 7"
         say(view, b"whole\n")
         assert rows(view)[-1] == " whole"
         view.set_filter(compile_pattern("file"))
-        view.begin(batch(b"nothing that was asked for"))
+        view.set_partial(batch(b"nothing that was asked for"))
         assert rows(view)[-1] == " file 7"
         assert kept(view.buffer)[-2:] == ["file 7", "whole"]
 
@@ -164,7 +164,7 @@ async def test_it_stands_below_the_last_line_and_gives_way_to_what_it_becomes() 
 def test_it_is_saved_as_the_last_line_and_is_no_line_of_the_buffer() -> None:
     buffer = LogBuffer()
     buffer.append(batch(b"one\n"))
-    buffer.begin(batch(b"> "))
+    buffer.set_partial(batch(b"> "))
     assert "".join(plain_lines(buffer, None, times=False)) == "one\n> \n"
     assert "".join(plain_lines(buffer, compile_pattern("one"), times=False)) == "one\n"
     assert len(buffer) == 1

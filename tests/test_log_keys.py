@@ -163,7 +163,7 @@ async def test_a_pattern_that_never_ends_is_given_up_and_the_screen_goes_on(rig:
             await screen.press(key)
             screen.main.query_one(LogPrompt).value = "(a+)+$"
             await screen.press("enter")
-            await screen.until(lambda: "too slow a pattern: given up" in state(screen), "that it is told")
+            await screen.until(lambda: "pattern too slow, search stopped" in state(screen), "that it is told")
             await screen.press("escape")
             await screen.until(lambda: state(screen) in ("following", "paused"))
         await screen.sees("the end")

@@ -40,7 +40,7 @@ class LogApp(App[None]):
         if self.said[-1:] != [message.state.following] and (self.said or not message.state.following):
             self.said.append(message.state.following)
 
-    def on_log_seeker_nothing_found(self) -> None:
+    def on_log_view_nothing_found(self) -> None:
         self.nothing_found += 1
 
 
@@ -462,7 +462,7 @@ async def test_that_nothing_matches_is_told_when_all_was_looked_at() -> None:
         view.expect_older(True)
         view.set_search(compile_pattern("older"))
         view.search(1)
-        await until(pilot, lambda: view.state.loading and not view._looking)
+        await until(pilot, lambda: view.state.loading and not view.state.searching)
         assert app.nothing_found == 0
         view.prepend([batch(b"an older one\n")], complete=True)
         await until(pilot, lambda: view.state.current == 1)

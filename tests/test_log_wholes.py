@@ -66,7 +66,7 @@ def test_pieces_find_their_line_however_they_come() -> None:
         for block in blocks[2:4]:
             buffer.append(_batch(block, logs))
         buffer.prepend([_batch(block, logs) for block in blocks[:2] if block])
-        buffer.begin(_batch(blocks[4], logs))
+        buffer.set_partial(_batch(blocks[4], logs))
         assert saved(buffer) == wanted
 
 

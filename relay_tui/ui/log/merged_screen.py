@@ -239,7 +239,7 @@ class MergedLogScreen(Screen[None]):
             if not self._has_lines:
                 self._has_lines = True
                 self.log_view.expect_older(True)
-        self.log_view.begin(feed.begun)
+        self.log_view.set_partial(feed.begun)
         self.log_view.set_state(connection=feed.connection)
         if self._older_owed and not feed.connection:
             self._older_owed = False

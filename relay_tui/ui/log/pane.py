@@ -210,9 +210,9 @@ class LogPane(Vertical):
             self._beginning.stop()
             self._beginning = None
         if begun and not self._buffer.partial_line:
-            self._beginning = self.set_timer(QUIET, lambda: self.log_view.begin(begun))
+            self._beginning = self.set_timer(QUIET, lambda: self.log_view.set_partial(begun))
         else:
-            self.log_view.begin(begun)
+            self.log_view.set_partial(begun)
 
     @on(LogView.OlderWanted)
     def load_older(self) -> None:

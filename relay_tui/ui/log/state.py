@@ -59,7 +59,7 @@ def format_state(state: LogState, dot: str) -> str:
     if state.filter:
         parts.append(f"&{state.filter}")
     if state.given_up:
-        parts.append("too slow a pattern: given up")
+        parts.append("pattern too slow, search stopped")
     parts += ["wrap"] if state.wrap else []
     parts += ["time"] if state.times else []
     parts += [f"since {state.since}"] if state.since else []

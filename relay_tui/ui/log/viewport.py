@@ -1,167 +1,172 @@
-"""Where a reader of a log is: at its end, which goes on, or at lines that stay where they are."""
+"""Position of a reader in a log: at the end, which is followed, or at a line that stays in place."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
 
-from textual import events
-from textual.binding import Binding, BindingType
-
-from relay_tui.ui.log.canvas import LogCanvas
 from relay_tui.ui.log.model import position
 from relay_tui.ui.log.model.buffer import LogBuffer
+from relay_tui.ui.log.model.matches import AllLines, Lines
 from relay_tui.ui.log.model.position import RowPosition
 
-_SIDEWAYS = 8
-_WHEEL = 3
+
+def _no_rows() -> int:
+    return 0
 
 
-class LogViewport(LogCanvas):
-    """Moves, by keys, wheel and scrollbar."""
+class LogViewport:
+    """The part of a log that a screen of some rows shows. Arithmetic only; knows no widget.
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll_down", "Line down", show=False),
-        Binding("up,k", "scroll_up", "Line up", show=False),
-        Binding("pagedown,ctrl+f", "page_down", "Page down", show=False),
-        Binding("pageup,ctrl+b", "page_up", "Page up", show=False),
-        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False),
-        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False),
-        Binding("home,g", "scroll_home", "First line", show=False),
-        Binding("end,G", "scroll_end", "Follow the end", show=False),
-        Binding("left", "scroll_left", "Left", show=False),
-        Binding("right", "scroll_right", "Right", show=False),
-    ]
+    A reader who does not follow the end is held at an absolute line number, so lines that are trimmed or added do not
+    move the reader. `height` returns the rows of the line with a number. `partial_rows` returns the rows of the partial
+    lines below the last line.
+    """
 
     def __init__(
-        self,
-        *,
-        placeholder: str = "",
-        buffer: LogBuffer | None = None,
-        ascii: bool = False,  # noqa: A002
-        name: str | None = None,
-        id: str | None = None,  # noqa: A002
-        classes: str | None = None,
+        self, buffer: LogBuffer, height: Callable[[int], int], partial_rows: Callable[[], int] = _no_rows
     ) -> None:
-        super().__init__(placeholder=placeholder, buffer=buffer, ascii=ascii, name=name, id=id, classes=classes)
-        self._steps: tuple[int, ...] = ()  # those to matches that are not known yet; who moves forgets them
-        self._at_home = False  # whether to stay at the first line while older ones come before it
-        self._left_at = 0  # the number of the first line that came since the end was left
+        self.lines: Lines = AllLines(buffer)
+        """The lines that are shown: all, or those that a filter accepts."""
+        self.following = True
+        """Whether new lines scroll into sight."""
+        self.left = 0
+        """Columns hidden at the left."""
+        self._buffer = buffer
+        self._height = height
+        self._partial_rows = partial_rows
+        self._held: tuple[int, int] = (0, 0)  # number of the topmost line and its topmost row, unless following
+        self._at_start = False  # whether to stay at the first line while older lines are loaded before it
+        self._left_end_at = 0  # number of the first line that arrived since the end was left
+        self._visible: tuple[int, list[RowPosition]] | None = None  # for a number of rows, until a change
 
-    def _changed(self) -> None:
-        """Draw anew, and tell whoever shows where the reader is."""
-        self._rows = None
-        self.refresh()
+    # --- reading ---
 
     @property
-    def following(self) -> bool:
-        """Whether new lines scroll into sight."""
-        return self._following
+    def held_line(self) -> int | None:
+        """The absolute number of the topmost line, shown or not; None while following."""
+        return None if self.following else self._held[0]
+
+    @property
+    def lines_above(self) -> int:
+        """The number of lines above the topmost one, unless following."""
+        return self.lines.index(self._held[0])
 
     @property
     def new_lines_below(self) -> int:
-        """How many lines came since the view stopped following."""
-        return 0 if self._following else self._lines.since(self._left_at)
+        """The number of lines that arrived since the end was left; 0 while following."""
+        return 0 if self.following else self.lines.since(self._left_end_at)
 
-    def follow(self) -> None:
-        """Go to the end and stay there."""
-        self._following, self._at_home, self._steps = True, False, ()
-        self._changed()
+    def top(self, rows: int) -> RowPosition:
+        """Return the topmost of `rows` rows."""
+        last = self.last_top(rows)
+        if self.following:
+            return last
+        lines = self.lines
+        number, row = self._held
+        index = lines.index(number)
+        is_shown = index < len(lines) and lines.at(index) == number
+        return min(RowPosition(index, min(row, self._height(number) - 1) if is_shown else 0), last)
 
-    def pause(self) -> None:
-        """Stay at the present lines."""
-        self._stay(self._place())
+    def last_top(self, rows: int) -> RowPosition:
+        """Return the topmost of `rows` rows when the end of the log is at the bottom."""
+        room = rows - min(self._partial_rows(), max(0, rows - 1))
+        return position.bottom(len(self.lines), room, self._height_at)
 
-    def _stay(self, top: RowPosition) -> None:
-        """Make a row the topmost; whoever comes to the end follows."""
-        last = self._last()
-        top = min(top, last)
-        self._at_home, self._steps = False, ()
-        if self._following:
-            self._left_at = self.buffer.end
-        if len(self._lines):
-            self._top = (self._lines.at(top.line), top.row)
-        self._following = False
-        self._changed()
+    def visible(self, rows: int) -> list[RowPosition]:
+        """Return the positions of the visible rows, `rows` at most. Cached until the next change."""
+        cached = self._visible
+        if cached is None or cached[0] != rows:
+            found = position.visible(self.top(rows), rows, len(self.lines), self._height_at)
+            cached = self._visible = rows, found
+        return cached[1]
 
-    def _move(self, by: int) -> None:
-        top = self._place()
-        last = self._last()
-        wanted = position.move_by(top, by, len(self._lines), self._height)
+    def visible_lines(self, rows: int) -> list[tuple[int, int]]:
+        """Return the visible rows as absolute line numbers and rows within these lines."""
+        at = self.lines.at
+        return [(at(line), row) for line, row in self.visible(rows)]
+
+    def number_below(self, rows: int) -> int:
+        """Return the absolute number of the line below the last visible one."""
+        found = self.visible(rows)
+        return self.lines.at(found[-1].line) + 1 if found else self._buffer.end
+
+    # --- moving ---
+
+    def invalidate(self) -> None:
+        """Compute the visible rows again: lines, their heights or their number have changed."""
+        self._visible = None
+
+    def show(self, lines: Lines) -> None:
+        """Show other lines of the same buffer. The reader stays at the same line, shown or not."""
+        self.lines = lines
+        self._visible = None
+
+    def move(self, by: int, rows: int) -> None:
+        """Move `by` rows down, or up if negative. At the end, follow."""
+        last = self.last_top(rows)
+        wanted = position.move_by(self.top(rows), by, len(self.lines), self._height_at)
         if wanted >= last:
-            self.follow()
+            self.to_end()
         else:
-            self._stay(wanted)
+            self._hold(wanted)
 
-    def scroll_to(self, x: float | None = None, y: float | None = None, **_: object) -> None:
-        """What the scrollbar asks for: a line."""
-        del x
-        if y is not None:
-            if y >= self.max_scroll_y:
-                self.follow()
-            else:
-                self._stay(RowPosition(max(0, round(y))))
+    def to_end(self) -> None:
+        """Go to the end and follow it."""
+        self.following, self._at_start = True, False
+        self._visible = None
 
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel moves by rows, and sideways with shift."""
-        self._wheel(event, 1)
+    def to_start(self, rows: int) -> None:
+        """Go to the first line, and stay at the first line while older lines are loaded."""
+        self.hold(RowPosition(0), rows)
+        self._at_start = True
 
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel moves by rows, and sideways with shift."""
-        self._wheel(event, -1)
+    def hold(self, top: RowPosition, rows: int) -> None:
+        """Make `top` the topmost of `rows` rows, or the last that leaves no empty row below. Stop following."""
+        self._hold(min(top, self.last_top(rows)))
 
-    def _wheel(self, event: events.MouseEvent, direction: int) -> None:
-        event.stop()
-        event.prevent_default()
-        if event.shift or event.ctrl:
-            self._sideways(direction * _SIDEWAYS)
+    def pause(self, rows: int) -> None:
+        """Stop following and stay at the visible lines."""
+        self._hold(self.top(rows))
+
+    def reveal(self, row: RowPosition, rows: int) -> None:
+        """Bring a row into sight, a third down the screen unless it is visible already. Stop following."""
+        if row in self.visible(rows):
+            self.pause(rows)
         else:
-            self._move(direction * _WHEEL)
+            self.hold(position.move_by(row, -rows // 3, len(self.lines), self._height_at), rows)
 
-    def action_scroll_down(self) -> None:
-        """One line down."""
-        self._move(1)
+    def older_lines_added(self) -> None:
+        """Go to the new first line if the reader asked for the start of the log."""
+        if self._at_start:
+            self._held = (self._buffer.first, 0)
+        self._visible = None
 
-    def action_scroll_up(self) -> None:
-        """One line up."""
-        self._move(-1)
+    def to_line_start(self) -> None:
+        """Show the first row and the first column of the topmost line."""
+        self.left = 0
+        self._held = (self._held[0], 0)
+        self._visible = None
 
-    def action_page_down(self) -> None:
-        """One page down, one line kept."""
-        self._move(max(1, self._room - 1))
+    def move_sideways(self, by: int, most: int) -> None:
+        """Move `by` columns to the right, or left if negative; at most `most` columns are hidden."""
+        self.left = max(0, min(self.left + by, most))
 
-    def action_page_up(self) -> None:
-        """One page up, one line kept."""
-        self._move(-max(1, self._room - 1))
+    def pan(self, begin: int, end: int, columns: int, most: int) -> None:
+        """Bring the cells from `begin` to `end` of a line into sight.
 
-    def action_half_page(self, direction: int) -> None:
-        """Half a page."""
-        self._move(direction * max(1, self._room // 2))
+        Shows the line from its start if the cells fit into `columns`, else the cells with their surroundings.
+        """
+        if begin < self.left or end > self.left + columns:
+            self.move_sideways((0 if end <= columns else begin - columns // 3) - self.left, most)
 
-    def action_scroll_home(self) -> None:
-        """To the oldest line, and to those before it as they are loaded."""
-        self._stay(RowPosition(0))
-        self._at_home = True
+    def _hold(self, top: RowPosition) -> None:
+        self._at_start = False
+        if self.following:
+            self._left_end_at = self._buffer.end
+        if len(self.lines):
+            self._held = (self.lines.at(top.line), top.row)
+        self.following = False
+        self._visible = None
 
-    def action_scroll_end(self) -> None:
-        """To the newest line, and stay with it."""
-        self.follow()
-
-    def action_scroll_left(self) -> None:
-        """A few columns left."""
-        self._sideways(-_SIDEWAYS)
-
-    def action_scroll_right(self) -> None:
-        """A few columns right."""
-        self._sideways(_SIDEWAYS)
-
-    def _sideways(self, by: int) -> None:
-        most = 0 if self.state.wrap else max(0, self._widest - self.look.room)
-        self._left = max(0, min(self._left + by, most))
-        self.refresh()
-
-    def _pan(self, begin: int, end: int) -> None:
-        """Bring these cells of a line into sight: the line's beginning with them, or what is around them."""
-        look = self.look
-        room = look.room - 1  # beside the mark of what is cut
-        if begin < look.left or end > look.left + room:
-            self._sideways((0 if end <= room else begin - room // 3) - look.left)
+    def _height_at(self, index: int) -> int:
+        return self._height(self.lines.at(index))

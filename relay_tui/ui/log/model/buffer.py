@@ -52,9 +52,9 @@ class LogBuffer:
         self.max_bytes = max_bytes
         self._blocks: list[LogBatch] = []
         self._origins: list[int] = []  # the number of each block's first line, trimmed or not
-        self._wholes = ContinuationIndex()
+        self._continuations = ContinuationIndex()
         self._first = self._end = self._size = self._dropped = 0
-        self._begun = EMPTY_BATCH
+        self._partial = EMPTY_BATCH
 
     def __len__(self) -> int:
         return self._end - self._first
@@ -95,19 +95,19 @@ class LogBuffer:
     @property
     def partial_line(self) -> list[LogLine]:
         """The lines whose ends have not come. They have no numbers, and are not among the others."""
-        return [_line(self._begun, index) for index in range(len(self._begun))]
+        return [_line(self._partial, index) for index in range(len(self._partial))]
 
-    def begin(self, lines: LogBatch) -> None:
+    def set_partial(self, lines: LogBatch) -> None:
         """These are begun now, and no others."""
-        self._begun = lines
+        self._partial = lines
 
     def copy(self) -> LogBuffer:
         """The lines of this moment, also those begun, for another thread; their bytes are not copied."""
-        twin = LogBuffer(len(self) + len(self._begun), sys.maxsize)
+        twin = LogBuffer(len(self) + len(self._partial), sys.maxsize)
         twin._blocks, twin._origins = list(self._blocks), list(self._origins)
-        twin._wholes = self._wholes.copy()
+        twin._continuations = self._continuations.copy()
         twin._first, twin._end = self._first, self._end
-        twin.append(self._begun)
+        twin.append(self._partial)
         return twin
 
     def line(self, number: int) -> LogLine:
@@ -131,23 +131,23 @@ class LogBuffer:
     @property
     def in_pieces(self) -> bool:
         """Whether there is any line that came in pieces."""
-        return bool(self._wholes)
+        return bool(self._continuations)
 
-    def whole(self, number: int, line: LogLine) -> LogicalLine:
+    def logical_line(self, number: int, line: LogLine) -> LogicalLine:
         """The line that a line is a piece of, or is; others' lines may stand between its pieces."""
-        head, rest = self._wholes.whole(number, (line.log, line.stream))
+        head, rest = self._continuations.find(number, (line.log, line.stream))
         return LogicalLine(head, [head, *rest] if head >= self._first else list(rest))
 
-    def begun_whole(self, line: LogLine) -> list[int]:
+    def pieces_before(self, line: LogLine) -> list[int]:
         """The pieces that one of the begun lines carries on."""
-        head = self._wholes.latest((line.log, line.stream)) if line.continued else None
-        return [] if head is None or head < self._first else self.whole(head, line).pieces
+        head = self._continuations.latest((line.log, line.stream)) if line.continued else None
+        return [] if head is None or head < self._first else self.logical_line(head, line).pieces
 
     def append(self, batch: LogBatch) -> None:
         """Take in what came, and drop the oldest lines if there are too many now."""
         if not batch:
             return
-        self._wholes.append(batch, self._end)
+        self._continuations.append(batch, self._end)
         if self._blocks and _fits(self._blocks[-1], batch):
             self._size -= _weight(self._blocks[-1])
             self._blocks[-1] = _joined(self._blocks[-1], batch)
@@ -169,7 +169,7 @@ class LogBuffer:
                 batch = batch.only(range(len(batch) - room, len(batch)))
             if batch:
                 self._first -= len(batch)
-                self._wholes.prepend(batch, self._first)
+                self._continuations.prepend(batch, self._first)
                 self._blocks.insert(0, batch)
                 self._origins.insert(0, self._first)
                 self._size += _weight(batch)
@@ -187,9 +187,9 @@ class LogBuffer:
         self._first = self._end
         self._blocks.clear()
         self._origins.clear()
-        self._wholes = ContinuationIndex()
+        self._continuations = ContinuationIndex()
         self._size = self._dropped = 0
-        self._begun = EMPTY_BATCH
+        self._partial = EMPTY_BATCH
 
     def _trim(self) -> None:
         """Whole blocks go when they are too heavy or hold nothing any more; in the first one lines are passed over."""
@@ -202,8 +202,8 @@ class LogBuffer:
         first = max(self._first, self._origins[gone], self._end - self.max_lines)
         del self._blocks[:gone], self._origins[:gone]
         self._dropped += first - self._first
-        if first > self._first and self._wholes:
-            self._wholes.forget(first)
+        if first > self._first and self._continuations:
+            self._continuations.forget(first)
         self._first = first
 
 

@@ -87,7 +87,7 @@ class ContinuationIndex:
             if not pieces.numbers:
                 del self._pieces[key]
 
-    def whole(self, number: int, key: Key) -> tuple[int, array[int]]:
+    def find(self, number: int, key: Key) -> tuple[int, array[int]]:
         """The number that a line of this one's began with, and those of all its pieces but the beginning."""
         pieces = self._pieces.get(key)
         if pieces is None:

@@ -25,7 +25,7 @@ def plain_lines(buffer: LogBuffer, wanted: Pattern | None, *, times: bool) -> It
 def _lines(buffer: LogBuffer, wanted: Pattern | None, times: bool) -> Iterator[str]:
     in_pieces = buffer.in_pieces
     for number, line in buffer.lines(buffer.first, buffer.end):
-        pieces = buffer.whole(number, line).pieces if in_pieces else [number]
+        pieces = buffer.logical_line(number, line).pieces if in_pieces else [number]
         if pieces[0] != number:
             continue
         name = name_before(line) if len(pieces) > 1 else line.name
@@ -39,18 +39,18 @@ def _lines(buffer: LogBuffer, wanted: Pattern | None, times: bool) -> Iterator[s
 
 
 def _judged(buffer: LogBuffer, pieces: list[int], line: LogLine) -> str:
-    return plain_text(line.raw) if len(pieces) == 1 else "".join(whole_text(map(buffer.line, pieces)))
+    return plain_text(line.raw) if len(pieces) == 1 else "".join(pieces_text(map(buffer.line, pieces)))
 
 
 def join_continuations(buffer: LogBuffer, numbers: Iterable[int], begun: Sequence[LogLine]) -> str:
     """The lines of which these are, or have, pieces: whole, plain, each once; behind them those that are begun."""
     texts: dict[int, str] = {}
     for number in numbers:
-        whole = buffer.whole(number, buffer.line(number))
+        whole = buffer.logical_line(number, buffer.line(number))
         if whole.head not in texts:
             texts[whole.head] = _put_together([buffer.line(piece) for piece in whole.pieces])
     for at, line in enumerate(begun, buffer.end):
-        pieces = buffer.begun_whole(line)
+        pieces = buffer.pieces_before(line)
         texts[pieces[0] if pieces else at] = _put_together([*map(buffer.line, pieces), line])
     return "\n".join(texts.values())
 
@@ -73,7 +73,7 @@ def name_before(line: LogLine) -> str:
     return "" if line.continued else line.name
 
 
-def whole_text(lines: Iterable[LogLine]) -> list[str]:
+def pieces_text(lines: Iterable[LogLine]) -> list[str]:
     """What pieces say, one by one, as far as patterns are tried on it."""
     texts: list[str] = []
     size = 0

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from relay_tui.ui.log.model.buffer import LogBuffer
-from relay_tui.ui.log.model.line_text import MOST, name_before, whole_text
+from relay_tui.ui.log.model.line_text import MOST, name_before, pieces_text
 from relay_tui.ui.log.model.pattern import _CHUNK, _FEW, Pattern
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class MatchIndex:
             return [n for n, line in buffer.lines(start, stop) if all(p.accepts(line.raw, line.name) for p in patterns)]
         found = []
         for number, line in buffer.lines(start, stop):
-            whole = buffer.whole(number, line)
+            whole = buffer.logical_line(number, line)
             if len(whole.pieces) == 1 and whole.head == number:
                 wanted = all(pattern.accepts(line.raw, line.name) for pattern in patterns)
             else:
@@ -226,7 +226,7 @@ class LogicalLineMatcher:
         if first != whole.pieces[0]:
             first, texts, size = whole.pieces[0], [], 0
         if size < MOST:
-            more = whole_text(map(self._buffer.line, whole.pieces[len(texts) :]))
+            more = pieces_text(map(self._buffer.line, whole.pieces[len(texts) :]))
             texts += more
             size += sum(map(len, more))
         self._texts[whole.head] = first, texts, size

@@ -1,7 +1,7 @@
-"""Where a reader of a log is: a line, and a row of it where lines are folded. Plain arithmetic.
+"""Row arithmetic for a log view: positions of rows, where long lines may wrap over several rows.
 
-Places are indexes into the lines shown and rows within a line. Only lines near the place are ever measured, so it does
-not matter how many there are.
+A position is an index into the visible lines and a row within that line. Only lines near the position are measured, so
+the number of lines does not matter.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from typing import NamedTuple
 
 
 class RowPosition(NamedTuple):
-    """A row on the screen: which of the lines shown it belongs to, and which of its rows it is."""
+    """Position of one row: the index of its line among the visible lines, and the row within that line."""
 
     line: int
     row: int = 0
 
 
 Height = Callable[[int], int]
-"""How many rows the line at an index takes; 1 or more."""
+"""Returns the number of rows, 1 or more, of the line at an index."""
 
 
-def bottom(count: int, room: int, height: Height) -> RowPosition:
-    """The topmost row when the last one of all stands at the bottom of `room` rows."""
+def bottom(count: int, rows: int, height: Height) -> RowPosition:
+    """Return the topmost row of `rows` rows that end with the last row of the last line."""
     index = count
-    while index > 0 and room > 0:
+    while index > 0 and rows > 0:
         index -= 1
-        rows = height(index)
-        if rows >= room:
-            return RowPosition(index, rows - room)
-        room -= rows
+        line_rows = height(index)
+        if line_rows >= rows:
+            return RowPosition(index, line_rows - rows)
+        rows -= line_rows
     return RowPosition(index)
 
 
 def move_by(top: RowPosition, by: int, count: int, height: Height) -> RowPosition:
-    """`top` so many rows further down (or up, if less than none), within what there is."""
+    """Return the position `by` rows below `top`, or above it if negative, limited to the rows that exist."""
     index, row = top
     row += by
     while row < 0 and index > 0:
@@ -47,12 +47,12 @@ def move_by(top: RowPosition, by: int, count: int, height: Height) -> RowPositio
     return RowPosition(index, max(row, 0))
 
 
-def visible(top: RowPosition, room: int, count: int, height: Height) -> list[RowPosition]:
-    """The rows on the screen, from the top."""
+def visible(top: RowPosition, rows: int, count: int, height: Height) -> list[RowPosition]:
+    """Return the positions of at most `rows` rows, from `top` down."""
     result: list[RowPosition] = []
     index, row = top
-    while index < count and len(result) < room:
-        stop = min(height(index), row + room - len(result))
+    while index < count and len(result) < rows:
+        stop = min(height(index), row + rows - len(result))
         result += [RowPosition(index, at) for at in range(row, stop)]
         index, row = index + 1, 0
     return result
