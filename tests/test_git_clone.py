@@ -271,8 +271,8 @@ def test_failures_are_told_apart_and_leave_nothing(adapter: GitAdapter, tmp_path
             str(tmp_path / "up/plain"): "no git repository",
             f"{daemon}/nothing": "no git repository",
             f"{http.url}/nothing": "no git repository",
-            str(tmp_path / "up/empty"): "no commits yet",
-            f"{http.url}/empty/.git": "no commits yet",
+            str(tmp_path / "up/empty"): "has no commits",
+            f"{http.url}/empty/.git": "has no commits",
             f"git://127.0.0.1:{port}/x": "refuses the connection",
             f"http://127.0.0.1:{port}/x": "refuses the connection",
         }

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from relay_tui.adapters.git import process, refs
-from relay_tui.adapters.git.clone.base_clone import clone_base
+from relay_tui.adapters.git.clone.base_clone import clone_base, open_base, origin
 from relay_tui.adapters.git.clone.session_clone import clone_session
 from relay_tui.adapters.git.clone.source import parse_source
 from relay_tui.adapters.git.refs import check_branch_name
@@ -38,12 +38,12 @@ class GitAdapter:
 
     def origin(self, base: Path) -> str:
         """Return the URL that a base clone was cloned from; '' if it is not recorded."""
-        outcome = process.run_git_capture("config", f"--file={base / 'config'}", "--get", "remote.origin.url")
-        return outcome.stdout.decode(errors="surrogateescape").removesuffix("\n")
+        return origin(base)
 
     def default_branch(self, base: Path) -> str:
         """Return the branch that HEAD points at, else main, master or the first; '' if there is none."""
-        return refs.default_head(base)
+        with open_base(base, refs.CANNOT_READ) as repository:
+            return refs.default_head(repository)
 
     def branch_of(self, work_dir: Path) -> str:
         """Return the current branch of a session's clone. Read without git, because the clone may be hostile."""

@@ -1,4 +1,4 @@
-"""Running git where nobody can answer a prompt: clean environment, own session, progress read, cancel obeyed."""
+"""Run git without prompts: clean environment, own process group, progress reports, cancellation."""
 
 from __future__ import annotations
 
@@ -22,18 +22,26 @@ from relay_tui.ports.task import TaskContext
 _KEPT = re.compile(
     r"^GIT_(SSL_.*|PROXY_.*|HTTP_.*|SSH_VARIANT|CONFIG_GLOBAL|CONFIG_SYSTEM|CONFIG_NOSYSTEM|ATTR_NOSYSTEM|EXEC_PATH)$"
 )
-"""How to reach servers, and where the user's config is. Every other GIT_* of the caller is about some other job."""
+"""Variables for reaching servers and finding the user's configuration. Other GIT_* variables belong to the caller."""
+
+STRICT_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "submodule.recurse=false",
+    "gc.auto=0",  # objects that look unreachable in a base clone may be in use by a session's shadow repository
+)
+"""git settings for repositories that only relay writes."""
 
 _PROMPTING = ("SSH_ASKPASS", "GPG_TTY", "GCM_INTERACTIVE")
 _PROGRESS = re.compile(r"^(remote: )?[A-Z][\w ]+:\s+\d+(%| *,|$)")
 _KEPT_LINES = 200
 _GRACE = 2.0  # seconds between TERM and KILL
-_BLINK_MS = 200  # how often the process is looked at when somebody else keeps its stderr open
+_BLINK_MS = 200  # milliseconds between checks of a process whose stderr another process keeps open
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a git process ended. `lines` are what it said on stderr, without progress."""
+    """Result of a git process. `lines` is its stderr without progress lines."""
 
     code: int
     stdout: bytes
@@ -41,7 +49,7 @@ class Outcome:
 
 
 def environment(protocols: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for git: no prompt, English, no hooks from templates, `protocols` (a:b:c) only."""
+    """Return the environment for git: no prompts, English, no template hooks, only `protocols` (a:b:c)."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -63,7 +71,7 @@ def environment(protocols: str, extra: Mapping[str, str] | None = None) -> dict[
 
 
 def ssh_command() -> dict[str, str]:
-    """GIT_SSH_COMMAND: the user's own ssh in batch mode, which fails where it would have asked."""
+    """Return GIT_SSH_COMMAND: the user's own ssh in batch mode, which fails instead of asking."""
     command = os.environ.get("GIT_SSH_COMMAND", "")
     if not command:
         command = run_git_capture("config", "--get", "core.sshCommand").stdout.decode(errors="replace").strip()
@@ -73,11 +81,11 @@ def ssh_command() -> dict[str, str]:
 
 
 Start = Callable[[Sequence[str], Mapping[str, str], Sequence[int]], "subprocess.Popen[bytes]"]
-"""Starts a command line in an environment with these file descriptors passed on."""
+"""Function that starts a command in an environment and passes on the given file descriptors."""
 
 
 def spawn_git(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    """Start git at once, before anything slow is imported."""
+    """Start git in its own process group."""
     return subprocess.Popen(
         command,
         cwd="/",
@@ -91,8 +99,8 @@ def spawn_git(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence
 
 
 def run_git_capture(*arguments: str) -> Outcome:
-    """Run a short local git command to its end. Raises GitError only when there is no git."""
-    _require_git()
+    """Run a short local git command to its end. Raises GitError only if git is not installed."""
+    require_git()
     done = subprocess.run(
         ("git", *arguments),
         cwd="/",
@@ -114,16 +122,16 @@ def run_git(
     prefix: str = "",
     begin: Start = spawn_git,
 ) -> Outcome:
-    """Run a long git command: its progress goes to the watch, stage names after `prefix`. Raises CancelledError."""
+    """Run a long git command, reporting progress to `task` with stage names after `prefix`. Raises CancelledError."""
     task.raise_if_cancelled()
-    _require_git()
+    require_git()
     process = begin(("git", *arguments), env, pass_fds)
     group = _Group(process)
     try:
         with task.on_cancel(group.end):
             lines = _read(process, ProgressThrottle(task) if task.has_listener else None, prefix)
             if task.cancelled:
-                group.signal(signal.SIGKILL)  # what the leader left behind
+                group.signal(signal.SIGKILL)  # processes that outlived git itself
             process.wait()
     finally:
         group.close()
@@ -131,7 +139,8 @@ def run_git(
     return Outcome(process.returncode, b"", lines)
 
 
-def _require_git() -> None:
+def require_git() -> None:
+    """Raise GitError if git is not installed."""
     if shutil.which("git") is None:
         raise GitError("git is not installed", "There is no git in $PATH.", "Install it: sudo apt-get install git")
 

@@ -21,12 +21,7 @@ from relay_tui.adapters.git.untrusted import sandbox
 from relay_tui.domain.errors import GitError
 from relay_tui.ports.task import TaskContext
 
-STRICT = (
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "submodule.recurse=false"),
-    *("-c", "gc.auto=0"),  # a session's shadow repository may need objects that are unreachable in the base clone
-)
+STRICT = tuple(word for setting in process.STRICT_SETTINGS for word in ("-c", setting))
 _LIMITS = """
 [core]
 	packedGitLimit = 1g
