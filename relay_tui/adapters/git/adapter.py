@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from relay_tui.adapters.git import heads, process
-from relay_tui.adapters.git.base import clone_base
+from relay_tui.adapters.git.base import clone_base, open_base, origin
 from relay_tui.adapters.git.look.gitdir import open_clone
 from relay_tui.adapters.git.names import check_branch_name
 from relay_tui.adapters.git.session import clone_session
@@ -38,12 +38,12 @@ class GitAdapter:
 
     def origin(self, base: Path) -> str:
         """Where a base clone came from; '' if it does not say."""
-        outcome = process.ask("config", f"--file={base / 'config'}", "--get", "remote.origin.url")
-        return outcome.stdout.decode(errors="surrogateescape").removesuffix("\n")
+        return origin(base)
 
     def default_branch(self, base: Path) -> str:
         """The head that HEAD points at, else main, master or the first; '' when there is none."""
-        return heads.default_head(base)
+        with open_base(base, heads.CANNOT_READ) as repository:
+            return heads.default_head(repository)
 
     def branch_of(self, work_dir: Path) -> str:
         """The branch that a session's clone is on, read without git: the clone is hostile."""

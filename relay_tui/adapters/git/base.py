@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import importlib
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relay_tui.adapters.git import heads, process
 from relay_tui.adapters.git.credentials import lend, spellings
@@ -14,6 +16,9 @@ from relay_tui.adapters.git.place import partial
 from relay_tui.errors import GitError
 from relay_tui.services.ports import Source
 from relay_tui.services.watch import Watch
+
+if TYPE_CHECKING:
+    from relay_tui.adapters.git.repository import BaseClone
 
 _OPTIONS = (
     *("-c", "core.hooksPath=/dev/null"),
@@ -60,39 +65,43 @@ def _clone(source: Source, path: Path, watch: Watch) -> process.Outcome:
 
 
 def _start(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
-    """Start git through GitPython, which adds the caller's environment: what is not in `env` is taken out again."""
-    import git
-
-    unwanted = [option for name in os.environ if name not in env for option in ("-u", name)]
-    interrupting = git.Git("/").execute(
-        ["env", *unwanted, *command] if unwanted else list(command),
-        as_process=True,
-        with_stdout=False,
-        env=env,
-        start_new_session=True,
-        pass_fds=tuple(pass_fds),
-    )
-    started = interrupting.proc
-    assert started is not None
-    interrupting.proc = None  # its end is ours to see to, by the whole group
+    """Start git, and import GitPython while git connects: what comes next needs it."""
+    started = process.start(command, env, pass_fds)
+    with suppress(ImportError):  # it fails again where it is needed, and is reported from there
+        importlib.import_module("relay_tui.adapters.git.repository")
     return started
 
 
 def _settle(path: Path) -> str:
     """Let every upstream head be a head here, now and at each fetch; point HEAD at the default branch."""
-    import git
-
-    default = heads.default_head(path)
-    if not default:
-        raise GitError(
-            "The repository has no commits yet",
-            "It was found, but it has no branch.",
-            "Push a first commit to it, then try again.",
-        )
-    with git.GitConfigParser(str(path / "config"), read_only=False) as config:
-        config.set_value('remote "origin"', "fetch", "+refs/heads/*:refs/heads/*")
-    if (path / "HEAD").read_text(errors="replace").strip() != f"ref: refs/heads/{default}":
-        outcome = process.ask(f"--git-dir={path}", "symbolic-ref", "HEAD", f"refs/heads/{default}")
-        if outcome.code:
-            raise translate(outcome, "The default branch cannot be set")
+    with open_base(path, "The base clone cannot be set up") as repository:
+        default = heads.default_head(repository)
+        if not default:
+            raise GitError(
+                "The repository has no commits yet",
+                "It was found, but it has no branch.",
+                "Push a first commit to it, then try again.",
+            )
+        repository.git.config("--local", "remote.origin.fetch", "+refs/heads/*:refs/heads/*")
+        if (path / "HEAD").read_text(errors="replace").strip() != f"ref: refs/heads/{default}":
+            repository.git.symbolic_ref("HEAD", f"refs/heads/{default}")
     return default
+
+
+def open_base(path: Path, title: str) -> AbstractContextManager[BaseClone]:
+    """Open a base clone with GitPython for the length of a block.
+
+    Raises GitError, titled `title` unless the cause is known, when a command in the block fails.
+    """
+    process.require_git()  # GitPython cannot even be imported without it
+    from relay_tui.adapters.git.repository import open_repository
+
+    return open_repository(path, title)
+
+
+def origin(path: Path) -> str:
+    """Where a base clone came from; '' if it does not say."""
+    process.require_git()
+    with suppress(GitError), open_base(path, "The base clone's origin cannot be read") as repository:
+        return str(repository.git.config("--local", "--get", "remote.origin.url"))
+    return ""

@@ -24,6 +24,14 @@ _KEPT = re.compile(
 )
 """How to reach servers, and where the user's config is. Every other GIT_* of the caller is about some other job."""
 
+STRICT_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "submodule.recurse=false",
+    "gc.auto=0",  # what looks unreachable in a base may be all that a session's eye has
+)
+"""git's configuration in repositories that relay alone writes."""
+
 _PROMPTING = ("SSH_ASKPASS", "GPG_TTY", "GCM_INTERACTIVE")
 _PROGRESS = re.compile(r"^(remote: )?[A-Z][\w ]+:\s+\d+(%| *,|$)")
 _KEPT_LINES = 200
@@ -92,7 +100,7 @@ def start(command: Sequence[str], env: Mapping[str, str], pass_fds: Sequence[int
 
 def ask(*arguments: str) -> Outcome:
     """Run a short local git command to its end. Raises GitError only when there is no git."""
-    _require_git()
+    require_git()
     done = subprocess.run(
         ("git", *arguments),
         cwd="/",
@@ -116,7 +124,7 @@ def work(
 ) -> Outcome:
     """Run a long git command: its progress goes to the watch, stage names after `prefix`. Raises CancelledError."""
     watch.check()
-    _require_git()
+    require_git()
     process = begin(("git", *arguments), env, pass_fds)
     group = _Group(process)
     try:
@@ -131,7 +139,8 @@ def work(
     return Outcome(process.returncode, b"", lines)
 
 
-def _require_git() -> None:
+def require_git() -> None:
+    """Raise GitError when there is no git."""
     if shutil.which("git") is None:
         raise GitError("git is not installed", "There is no git in $PATH.", "Install it: sudo apt-get install git")
 

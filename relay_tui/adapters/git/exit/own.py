@@ -20,12 +20,7 @@ from relay_tui.adapters.git.look import confine
 from relay_tui.errors import FileSystemError, GitError
 from relay_tui.services.watch import Watch
 
-STRICT = (
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "submodule.recurse=false"),
-    *("-c", "gc.auto=0"),  # what looks unreachable in a base may be all that a session's eye has
-)
+STRICT = tuple(word for setting in process.STRICT_SETTINGS for word in ("-c", setting))
 _MODEST = """
 [core]
 	packedGitLimit = 1g
