@@ -208,7 +208,7 @@ def _failed(relay: InstalledRelay, kind: str, *arguments: str | Path, code: int 
 
 def test_repository_without_commits(relay: InstalledRelay) -> None:
     error = _failed(relay, "git", make_repository(relay.root / "new", branches=()))
-    assert error["title"] == "The repository has no commits yet"
+    assert error["title"] == "The repository has no commits"
 
 
 def test_directory_that_is_no_repository(relay: InstalledRelay) -> None:

@@ -95,7 +95,7 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """Whether processes can be isolated on this machine. `words`: the method, or the reason; `hint`: the fix."""
+    """Isolation of processes on this machine. `words`: the method, or the reason; `hint`: the fix."""
 
     works: bool
     words: str
@@ -153,7 +153,7 @@ class EventStream(Protocol):
 
 
 class Runtime(Protocol):
-    """What runs sessions. Every method raises EngineError or EngineUnreachableError.
+    """Runtime of sessions. Every method raises EngineError or EngineUnreachableError.
 
     Ids that no longer exist raise NotFoundError, but for remove(), which then has nothing to do.
     """

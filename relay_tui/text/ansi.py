@@ -1,4 +1,4 @@
-"""What a terminal would make of one line of a log: cells that are written, and written over, in their colours."""
+"""One log line as a terminal would show it: cells, overwriting and colours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOKEN = re.compile(f"(?P<move>[\\t\\r\\b{HOME}])|{SEQUENCE.pattern}")
 
 
 class TextStyle(NamedTuple):
-    """How a piece of a log line looks. A colour is 0..255 of the palette, or `TRUE_COLOUR | 0xRRGGBB`, or none."""
+    """Style of a piece of a log line. A colour is 0..255 of the palette, or `TRUE_COLOUR | 0xRRGGBB`, or none."""
 
     foreground: int | None = None
     background: int | None = None
@@ -191,7 +191,7 @@ class _Line:
 
 
 def _in_cells(text: str) -> tuple[str, list[str]]:
-    """What of `text` belongs to the character before it, and its cells as rich counts them, with their accents."""
+    """Return the part of `text` that belongs to the previous character, and its cells with their combining marks."""
     widths = {character: get_character_cell_size(character) for character in set(text)}
     if 0 not in widths.values():
         halves = {character: (character, "")[:width] for character, width in widths.items()}

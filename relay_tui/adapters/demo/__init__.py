@@ -1,4 +1,4 @@
-"""What the demo stands on: a throw-away directory, a sample repository, an image that can run it."""
+"""Parts of the demo: temporary directory, sample repository, image."""
 
 from __future__ import annotations
 

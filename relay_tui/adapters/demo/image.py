@@ -1,4 +1,4 @@
-"""Whether the engine has an image that can run the sample project. Nothing is pulled for a demo."""
+"""Find an image of the engine that can run the sample project. The demo pulls no image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def runnable_image(candidates: Sequence[str], data_dir: Path) -> str:
 
 
 def _runs(engine: EngineClient, image: str, data_dir: Path) -> bool:
-    """Whether Python runs in a throw-away container of the image."""
+    """Return whether Python runs in a temporary container of the image."""
     from docker.errors import NotFound
 
     with engine.client("The engine cannot try the image") as client:

@@ -259,7 +259,7 @@ def _is_terminal() -> bool:
 
 
 def _is_piped(descriptor: int) -> bool:
-    """Whether it is open and no terminal."""
+    """Return whether the stream is open and is not a terminal."""
     try:
         os.fstat(descriptor)
     except OSError:

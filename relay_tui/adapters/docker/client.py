@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What the engine says of itself before it is asked for anything."""
+    """Headers of the engine's first reply: version and kind."""
 
     product: str
     version: str
@@ -41,7 +41,7 @@ class EngineClient:
 
     @property
     def address(self) -> Address:
-        """Where it is. Raises EngineUnreachableError when docker's configuration does not say."""
+        """Address of the engine. Raises EngineUnreachableError if docker's configuration is invalid."""
         with self._lock:
             if self._address is None:
                 self._address = find_address()
@@ -128,7 +128,7 @@ class EngineClient:
                 raise ConnectionResetError("the connection ended within the answer") from error
 
     def rootless(self) -> bool:
-        """Whether its root is an ordinary user of the machine it runs on. Asked at most once."""
+        """Return whether the engine is rootless. The engine is asked at most once."""
         if self._rootless is None:
             if http_stream.socket_owner(self.address) == 0:
                 self._rootless = False
@@ -185,7 +185,7 @@ def api_error(status: int, words: str, doing: str) -> RelayError:
 
 
 def _is_docker_error(error: Exception) -> bool:
-    """Whether docker-py or what it stands on raised it; as long as nobody imported them, they did not."""
+    """Return whether docker-py or requests raised the error. Modules that were not imported did not raise it."""
     if "docker" not in sys.modules:
         return False
     from docker.errors import DockerException

@@ -216,7 +216,7 @@ def _files(spec: ContainerSpec, image: Image, facts: ImageMetadata, person: Cont
 
 
 def _belongs(home: Home) -> bool:
-    """Whether the home is the person's own: a shared directory that serves as one (/tmp) keeps its owner."""
+    """Return whether the home belongs to the user alone. A shared directory such as /tmp keeps its owner."""
     return home.mode is None or home.path == "/root" or home.path.startswith(("/root/", "/home/"))
 
 

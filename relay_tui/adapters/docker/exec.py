@@ -103,7 +103,7 @@ def _converse(stream: HttpStream, kept: _Kept, file: BinaryIO | None, task: Task
 
 
 def _received(link: socket.socket) -> bytes | None:
-    """What came; b'' at the end, None if nothing did after all."""
+    """Return received bytes; b'' at the end of the stream, None if there are none."""
     try:
         return link.recv(_CHUNK)
     except BlockingIOError:
@@ -111,7 +111,7 @@ def _received(link: socket.socket) -> bytes | None:
 
 
 def _sent(link: socket.socket, outgoing: memoryview) -> tuple[memoryview, bool]:
-    """What is left to be sent, and whether there may be more: none after the end, or when nobody reads it."""
+    """Send data; return the unsent rest and whether more may follow. Nothing follows after the end or a closed reader."""
     if not outgoing:
         with suppress(OSError):
             link.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""What is in an image: its accounts, what can keep it idle, its homes. Read once and kept by the image's id."""
+"""Metadata read from an image's files: accounts, idle programs, homes. Cached by the image's id."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What relay needs to know of an image's files."""
+    """Metadata from an image's files."""
 
     accounts: Accounts
     idle: tuple[str, ...]
@@ -62,7 +62,7 @@ class ImageMetadataCache:
         return self._directory / f"{image.id.rpartition(':')[2]}.json"
 
     def get(self, image: Image) -> ImageMetadata | None:
-        """What is known of the image, if anything."""
+        """Return the cached metadata of the image, or None."""
         try:
             kept = json.loads(self._file(image).read_text())
             if kept.pop("format") != _FORMAT:

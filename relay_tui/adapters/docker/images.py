@@ -37,7 +37,7 @@ _HINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the engine knows of an image it has."""
+    """Image in the engine."""
 
     id: str
     user: str

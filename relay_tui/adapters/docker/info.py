@@ -1,4 +1,4 @@
-"""What an engine says of itself, and what of it can be seen to hold."""
+"""Information from the engine, and checks of the limits that it enforces."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def enforced_limits(
 
 
 def _claimed(info: Mapping[str, Any]) -> dict[str, bool]:
-    """What it says. Without a driver (rootless, nothing delegated) it takes limits and drops them."""
+    """Return the limits that the engine claims to enforce. A rootless engine without delegation ignores limits."""
     driven = info.get("CgroupDriver") != "none"
     said = {
         MEMORY: bool(info.get("MemoryLimit")),
@@ -123,7 +123,7 @@ def _controllers(info: Mapping[str, Any], root: Path, proc: Path) -> set[str] | 
 
 
 def _measured(running: Mapping[str, Any], root: Path, proc: Path) -> dict[str, bool]:
-    """Whether a running container's own cgroup says what was asked for it; of what was not asked, nothing."""
+    """Compare a running container's cgroup with its requested limits. Limits that were not requested are left out."""
     asked = running.get("HostConfig") or {}
     wanted = {
         MEMORY: int(asked.get("Memory") or 0),
@@ -151,7 +151,7 @@ def _cgroups(file: Path, container: str) -> dict[str, str]:
 
 
 def _is_limited(root: Path, place: str, name: str) -> bool | None:
-    """Whether there is a limit in the cgroup; None when it cannot be read."""
+    """Return whether the cgroup has a limit; None if it cannot be read."""
     second, first = _FILES[name]
     for file in (root / place.lstrip("/") / second, root / _CONTROLLERS[name] / place.lstrip("/") / first):
         with suppress(OSError):

@@ -90,11 +90,11 @@ class DockerRuntime:
         self._creator.remove(container_id)
 
     def inspect(self, container_id: str) -> ContainerState:
-        """How it is now."""
+        """Return the container's current state."""
         return _observed(self._inspected(container_id, "The container cannot be inspected"))
 
     def run_history(self, container_id: str, since: str) -> list[RunEnd]:
-        """How its runs ended later than `since`, by the engine's events: it remembers the last few hundred of all."""
+        """Return the runs that ended after `since`. The engine keeps the last few hundred events of all containers."""
         return streams.run_history(self._engine, container_id, since)
 
     def _inspected(self, container_id: str, doing: str) -> Mapping[str, Any]:
@@ -102,7 +102,7 @@ class DockerRuntime:
         return found
 
     def wait(self, container_id: str, seconds: float) -> ContainerState:
-        """How it is once it ended, or after `seconds` at the latest."""
+        """Wait for the container's end, at most `seconds`; return its state."""
         path = f"/containers/{container_id}/wait"
         with self._engine.stream("The container cannot be waited for", "POST", path) as answer:
             answer.socket.settimeout(max(seconds, 0.001))

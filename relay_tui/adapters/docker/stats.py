@@ -47,7 +47,7 @@ def cpus_allowed(host_config: Message) -> float | None:
 
 
 def is_reading(message: Message) -> bool:
-    """Whether it tells of a container that runs."""
+    """Return whether the reading is of a running container."""
     return not str(message.get("read", _NEVER)).startswith(_NEVER) and bool(message.get("memory_stats"))
 
 

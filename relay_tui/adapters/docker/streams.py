@@ -36,7 +36,7 @@ class FrameDecoder:
         self._left = 0
 
     def feed(self, data: bytes) -> list[LogChunk]:
-        """What the bytes hold, neighbours of one stream put together; what is incomplete waits for more."""
+        """Return the complete frames in the bytes, adjacent ones of a stream joined. Incomplete frames wait for more bytes."""
         chunks: list[LogChunk] = []
         pieces: list[memoryview] = []
         stream = self._stream
@@ -135,7 +135,7 @@ class EngineEvents:
 
 
 def run_history(engine: EngineClient, container_id: str, since: str) -> list[RunEnd]:
-    """How a container's runs ended later than `since`, the oldest first."""
+    """Return a container's runs that ended after `since`, oldest first."""
     asked = engine_time(since)
     filters = {"type": ["container"], "container": [container_id], "event": ["start", *_ENDS]}
     params = {"filters": json.dumps(filters), "since": asked, "until": f"{time.time():.9f}"}

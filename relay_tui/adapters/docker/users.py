@@ -1,4 +1,4 @@
-"""Who runs in a container: a uid and gid with a name, a home and a git identity, whatever the image knows."""
+"""User of a container: uid and gid with a name, a home and a git identity, independent of the image."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def _read(process: subprocess.Popen[bytes], pace: ProgressThrottle | None, prefi
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the leader is dead; it is not reaped, so that its group still can be signalled."""
+    """Return whether the group leader is dead. It is not reaped, so that the group can still be signalled."""
     try:
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:

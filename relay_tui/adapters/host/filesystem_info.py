@@ -18,7 +18,7 @@ _PROOF = b"relay was here" * 300
 
 
 def filesystem_info(path: Path) -> FilesystemInfo:
-    """What there is to know of a directory. Raises FileSystemError; NotFoundError when it is not there."""
+    """Return information about a directory's file system. Raises FileSystemError, or NotFoundError if it does not exist."""
     try:
         stat, room = path.stat(), os.statvfs(path)
     except FileNotFoundError as error:

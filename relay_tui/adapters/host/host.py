@@ -58,7 +58,7 @@ class LocalHost:
         check_remote(url, task)
 
     def filesystem_info(self, path: Path) -> FilesystemInfo:
-        """What there is to know of a directory."""
+        """Return information about a directory's file system."""
         return filesystem_info.filesystem_info(path)
 
     def try_writing(self, directory: Path) -> None:
@@ -81,7 +81,7 @@ class LocalHost:
 
 
 def _stopped(pid: int) -> bool:
-    """Whether a process is stopped (by a debugger, by ctrl-z)."""
+    """Return whether a process is stopped, for example by a debugger or ctrl+z."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is known of how a kill came about: whether the kernel was short of memory, or the machine went down."""
+"""Reasons for a kill: the kernel was out of memory, or the machine was shut down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KILLED, _SIGKILL = 137, "SIGKILL"
 
 
 def oom_kill_count() -> int | None:
-    """How many processes the kernel has killed since boot for want of memory; None where it does not say."""
+    """Return the number of out-of-memory kills since boot; None if the kernel does not report it."""
     try:
         lines = _VMSTAT.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Which process is meant: a pid alone may be another's by now, so it counts only with the moment it began."""
+"""Processes in /proc, identified by pid and start time, because the kernel reuses pids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def boot() -> str:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process began, in the kernel's ticks since boot; None if there is none, or only its zombie."""
+    """Return a process's start time in ticks since boot; None if it does not exist or is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
@@ -32,7 +32,7 @@ def start_time(pid: int) -> int | None:
 
 
 def is_alive(pid: object, start: object, booted: object) -> bool:
-    """Whether the process that had this pid when it began at `start` in that boot still runs."""
+    """Return whether the process with this pid, start time and boot id still runs."""
     return isinstance(pid, int) and pid > 0 and booted == boot() and start is not None and start_time(pid) == start
 
 
@@ -73,9 +73,9 @@ def marked(token: str) -> list[int]:
 
 
 def find_survivors(token: str, directory: Path) -> list[int]:
-    """What outlived the supervisor of a run and its launcher, that began with that directory for an argument.
+    """Return processes that outlived a run's supervisor and launcher, found by the session directory in their arguments.
 
-    As long as the launcher lives, it is about to end them itself.
+    While the launcher lives, it ends them itself.
     """
     found = [pid for pid in marked(token) if start_time(pid) is not None]
     return [] if found and _is_argument(os.fsencode(directory)) else found

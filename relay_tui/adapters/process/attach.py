@@ -137,7 +137,7 @@ class _StdioEndpoints:
             os.set_blocking(descriptor, False)
 
     def variables(self) -> dict[str, str]:
-        """What of our environment the program is to have."""
+        """Return the variables of relay's environment that the program gets."""
         return {}
 
     def resize(self, rows: int, columns: int) -> bool:
@@ -229,7 +229,7 @@ class _Terminal(_StdioEndpoints):
             self.outputs[self._master], self.feed, self.stdin = show, self._master, _STDIN
 
     def variables(self) -> dict[str, str]:
-        """What our terminal is."""
+        """Return the variables that describe relay's terminal."""
         return {name: value for name in ("TERM", "COLORTERM") if (value := os.environ.get(name))}
 
     def resize(self, rows: int, columns: int) -> bool:
@@ -252,11 +252,11 @@ class _Pipes(_StdioEndpoints):
         super().__init__([stdin, out[1], err[1]], outputs, feed, source or _STDIN)
 
     def hear_out(self, data: bytes) -> None:
-        """What it says goes where what we say goes."""
+        """Copy the program's output to relay's output."""
         stdio_bridge.write_all(_STDOUT, data)
 
     def hear_err(self, data: bytes) -> None:
-        """What it complains of, too."""
+        """Copy the program's error output to relay's error output."""
         stdio_bridge.write_all(_STDERR, data)
 
 

@@ -1,4 +1,4 @@
-"""How a relay hears at once what another relay or a supervisor did: a datagram socket each, in the data dir."""
+"""Change notifications between relays and supervisors: one datagram socket each, in the data directory."""
 
 from __future__ import annotations
 

@@ -60,12 +60,12 @@ def call(place: SessionDir, request: Mapping[str, Any], descriptors: Sequence[in
 
 
 def no_reply_error(detail: str) -> EngineError:
-    """What to say when a supervisor is there and says nothing."""
+    """Return the error for a supervisor that does not reply."""
     return EngineError("The session's supervisor does not answer", detail, "Stop the session.")
 
 
 def not_running_error() -> ConflictError:
-    """What to say when a session's supervisor is gone."""
+    """Return the error for a session without a supervisor."""
     return ConflictError("The session is not running", "Its process has ended.", "Start it first.")
 
 
@@ -80,7 +80,7 @@ class ReplyReader:
 
     @property
     def waiting(self) -> bool:
-        """Whether one was read already, with the one before it: then the connection has nothing more to read."""
+        """Whether a reply is buffered. Then the connection may have no more data to read."""
         return b"\n" in self._heard
 
     def first(self) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Who a session's processes are: our own user, with a home and an environment of their own."""
+"""User, home and environment of a process session. Its programs run as relay's user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PASSED_ON = ("PATH", "LANG", "LANGUAGE", "TZ", "SHELL", "USER", "LOGNAME")
 
 
 def environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """What a session's programs find in their environment."""
+    """Return the environment of a session's programs."""
     name = user_account()[0]
     own = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("LC_")}
     defaults = {

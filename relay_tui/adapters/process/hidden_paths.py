@@ -30,16 +30,16 @@ class HiddenPaths:
     files: tuple[Path, ...]
 
     def holds(self, path: Path) -> bool:
-        """Whether it lies in a directory that is closed."""
+        """Return whether the path is in a hidden directory."""
         return any(path.is_relative_to(place) for place in self.directories)
 
     def is_there(self) -> bool:
-        """Whether all of it still is: a socket may have gone since it was found, and nothing can lie over it then."""
+        """Return whether all paths still exist. A socket that vanished cannot be covered by a mount."""
         return all(_is_dir(path) for path in self.directories) and all(is_there(path) for path in self.files)
 
 
 def find_hidden_paths(data_dir: Path, own: Sequence[Path]) -> HiddenPaths:
-    """What is to be closed now. What lies below `own` is the session's, and stays."""
+    """Return the paths to hide now. Paths below `own` belong to the session and stay visible."""
     places = (
         {Path(name) for name in sandbox_policy.ROOTS}
         | set(sandbox_policy.homes())
@@ -120,7 +120,7 @@ def _lines() -> list[str]:
 
 
 def _in_their_directories(nearby: dict[str, str]) -> Iterator[Path]:
-    """Those bound by a name that counts from the directory of whoever holds them."""
+    """Yield sockets that are bound with a path relative to their owner's directory."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             for descriptor in (process / "fd").iterdir():
@@ -129,7 +129,7 @@ def _in_their_directories(nearby: dict[str, str]) -> Iterator[Path]:
 
 
 def _only_sockets(directory: Path) -> bool:
-    """Whether there is nothing but sockets in it, and the notes that their owners leave beside them."""
+    """Return whether a directory contains only sockets and their owners' lock and pid files."""
     with os.scandir(directory) as entries:
         for entry in entries:
             mode = entry.stat(follow_symlinks=False).st_mode
@@ -150,7 +150,7 @@ def _is_dir(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether it is there for us: what is closed to us is closed to a session too."""
+    """Return whether the path is accessible. A path that relay cannot access is also closed to its sessions."""
     try:
         return path.exists()
     except (OSError, RuntimeError):

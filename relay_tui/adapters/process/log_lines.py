@@ -94,7 +94,7 @@ class ProcessLineReader:
         return log_batch.pack_times(lines, bytes(flags))
 
     def finish(self) -> LogBatch:
-        """What was left incomplete at the log's end."""
+        """Return the incomplete rest at the end of the log."""
         said = bytearray()
         for stream in tuple(self._open):
             self._close(said, stream)

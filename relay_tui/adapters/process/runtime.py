@@ -69,7 +69,7 @@ class ProcessRuntime:
         return f"processes in {self.sandbox.words}" if self.sandbox.works else "processes, not isolated"
 
     def isolation(self) -> Isolation:
-        """Whether bubblewrap works here, and if not, whether somebody agreed to do without."""
+        """Return whether bubblewrap works here, and if not, whether the user consented to sessions without it."""
         found = self.sandbox
         return Isolation(found.works, found.words, found.hint, self._data_dir.not_isolated.exists(), found.gap)
 
@@ -84,7 +84,7 @@ class ProcessRuntime:
 
     @property
     def sandbox(self) -> sandbox.Sandbox:
-        """What bubblewrap can do here; tried once in this relay's life."""
+        """Abilities of bubblewrap on this machine. Probed once for each relay."""
         with self._probing:
             if self._sandbox is None:
                 self._sandbox = sandbox.probe(self._data_dir.root)
@@ -230,17 +230,17 @@ class ProcessRuntime:
         notify(self._root, place.root.name)
 
     def inspect(self, process_id: str) -> ContainerState:
-        """How it is now."""
+        """Return the process's current state."""
         place, spec = self._known(process_id)
         return _observed(place, spec, read(place.state))
 
     def run_history(self, process_id: str, since: str) -> list[RunEnd]:
-        """How its last few runs ended, those later than `since`."""
+        """Return the last few runs that ended after `since`."""
         place, _ = self._known(process_id)
         return session_dir.runs_since(read(place.state), Timestamper()(_moment(since)).decode())
 
     def wait(self, process_id: str, seconds: float) -> ContainerState:
-        """How it is once it ended, or after `seconds` at the latest."""
+        """Wait for the process's end, at most `seconds`; return its state."""
         place, _ = self._known(process_id)
         line = control_client.call(place, {"do": "wait"})
         if line is not None:
@@ -280,7 +280,7 @@ class ProcessRuntime:
         return ProcessLines(place, lines, follow=follow, tail=tail, since=_moment(since))
 
     def stats(self, process_id: str) -> StatsStream:
-        """What all its processes together take of the machine, about once a second; ends when they do."""
+        """Yield the resource usage of all its processes about once a second, until they end."""
         from relay_tui.adapters.process.stats import ProcessStats
 
         place, _ = self._running(process_id)
@@ -344,7 +344,7 @@ def _one_at_a_time(directory: Path) -> Iterator[None]:
 
 
 def _runs(state: Mapping[str, Any]) -> bool:
-    """Whether the supervisor that wrote this still lives: another process may have its pid by now."""
+    """Return whether the supervisor that wrote the state still runs. The kernel may have reused its pid."""
     alive_now = procfs.is_alive(state.get("pid"), state.get("start"), state.get("boot"))
     return state.get("status") == "running" and alive_now
 

@@ -54,7 +54,7 @@ Run = Callable[[Sequence[str]], CommandResult]
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """Whether processes can be isolated here. `words` say with what, or why not; `hint` what would mend it."""
+    """Isolation available on this machine. `words`: the method, or the reason for its absence; `hint`: the fix."""
 
     works: bool
     words: str

@@ -1,4 +1,4 @@
-"""Where one session's process keeps what it is: its directory below the data dir, read and written whole."""
+"""Directory of one process session below the data directory. Files are read and replaced as a whole."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class SessionDir:
 
     @property
     def spec(self) -> Path:
-        """What is to run; written once, when it is created."""
+        """Specification of the process, written once at creation."""
         return self.root / "spec.json"
 
     @property
     def state(self) -> Path:
-        """What runs or ran; written by its supervisor alone."""
+        """State of the current or last run, written only by the supervisor."""
         return self.root / "state.json"
 
     @property
@@ -62,7 +62,7 @@ class SessionDir:
 
     @property
     def complaints(self) -> Path:
-        """What the supervisor said when it broke: empty."""
+        """Error output of the supervisor, usually empty."""
         return self.root / "supervisor.err"
 
     @property
@@ -152,7 +152,7 @@ def carry_over_history(state: Mapping[str, Any] | None, by: str = "") -> list[di
 
 
 def runs_since(state: Mapping[str, Any] | None, since: str) -> list[RunEnd]:
-    """Those of them later than `since`, a time as the state has it."""
+    """Return the runs after `since`, a time in the state's format."""
     found = []
     for end in carry_over_history(state):
         at, began, code = str(end.get("at") or ""), str(end.get("began") or ""), end.get("exit_code")

@@ -1,4 +1,4 @@
-"""What a session's processes take of the machine, all of them together."""
+"""Resource usage of all processes of a session."""
 
 from __future__ import annotations
 

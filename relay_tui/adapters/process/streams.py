@@ -44,7 +44,7 @@ class ProcessLog:
                 yield LogChunk("stderr" if entry.stream == STDERR else "stdout", data)
 
     def _told(self) -> Iterator[Iterator[Entry]]:
-        """What is there, then what comes each time we are told that there is more; ends with the log."""
+        """Yield the existing entries, then new ones after each notification, until the log ends."""
         try:
             yield self._present()
             while self._line is not None and not self._closed.is_set() and not self._over:
@@ -69,7 +69,7 @@ class ProcessLog:
             yield entry
 
     def _is_next(self, entry: Entry) -> bool:
-        """Whether a run has ended since this was opened, and the entry is of one after it."""
+        """Return whether a run has ended since the stream was opened and the entry belongs to a later run."""
         ended = session_dir.runs_since(read(self._place.state), self._opened)
         return bool(ended) and self._stamp(entry.time).decode() > ended[0].at
 

@@ -112,7 +112,7 @@ class ChunkBuilder:
 
 
 def unfinished(text: bytes) -> int:
-    """How many bytes at the end are the beginning of a character or of a short escape sequence."""
+    """Return the number of bytes at the end that begin a character or a short escape sequence."""
     escape = text.rfind(b"\x1b", -_SEAM)
     if escape >= 0 and all(byte in b"\x1b[0123456789;:" for byte in text[escape:]):
         return len(text) - escape
@@ -166,7 +166,7 @@ class FramedLines:
         return EMPTY_BATCH
 
     def carries_on(self, stream: int) -> bool:
-        """Whether what comes next on the stream belongs to a line that came in part."""
+        """Return whether the next data of the stream continues a partial line."""
         return self._parts[stream].open
 
     def _begin_huge(self, found: _BatchBuilder, at: int, stop: int) -> None:
@@ -184,7 +184,7 @@ class FramedLines:
         return taken
 
     def finish(self) -> LogBatch:
-        """What was left incomplete at the stream's end."""
+        """Return the incomplete rest at the end of the stream."""
         found = _BatchBuilder(b"")
         for parts in self._parts:
             parts.finish(found)
@@ -238,7 +238,7 @@ class TerminalLines:
         return pack_times([rest.removeprefix(self._time)], bytes([STDOUT | CONTINUED | TIMELESS]))
 
     def finish(self) -> LogBatch:
-        """What was left incomplete at the stream's end."""
+        """Return the incomplete rest at the end of the stream."""
         rest, self._rest = self._rest, b""
         found = _BatchBuilder(b"")
         if rest:

@@ -31,7 +31,7 @@ Resize = Callable[[int, int], bool]
 
 
 class Connection(Protocol):
-    """What a conversation runs over."""
+    """Connection of a bridge."""
 
     @property
     def socket(self) -> socket.socket:
@@ -39,7 +39,7 @@ class Connection(Protocol):
         ...
 
     def take_ahead(self) -> bytes:
-        """What was read of it already."""
+        """Return bytes that were already read."""
         ...
 
 
@@ -128,7 +128,7 @@ class StdioBridge:
 
 
 def find_key(key: re.Pattern[bytes], data: bytes) -> int | None:
-    """Where the key stands in what was typed; caps lock and num lock do not matter."""
+    """Return the position of the key in the input, regardless of caps lock and num lock."""
     for match in key.finditer(data):
         modifiers = (int(match[1]) - 1) & ~_LOCKS if match[1] else _CTRL
         if modifiers == _CTRL:
@@ -162,7 +162,7 @@ class WindowSizeSync:
         return None if self._again is None else max(0.0, self._again - time.monotonic()) * 1000
 
     def due(self, ready: set[int]) -> bool:
-        """Whether the far terminal should be told our size now."""
+        """Return whether the remote terminal needs the current size."""
         if self.changed in ready:
             os.read(self.changed, 1024)
             self._tries = 0

@@ -1,4 +1,4 @@
-"""What a program did to the terminal, so that it can be undone when the program is left or gone."""
+"""Terminal modes that a program set, so that they can be undone after it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TerminalModes:
             (self._on.add if on else self._on.discard)(mode)
 
     def undo(self) -> bytes:
-        """What brings the terminal back: only modes that are still on, the alternate screen last; b"" if none is."""
+        """Return the bytes that reset the modes that are still set, the alternate screen last; b"" if none is set."""
         keys = b"\x1b[<u" * self._kitty + (b"\x1b[>4;0m" if self._modify_keys else b"")
         ordered = sorted(self._on, key=lambda mode: (mode in _ALTERNATE, mode))
         modes = b"".join(b"\x1b[?%dl" % mode for mode in ordered)

@@ -1,7 +1,7 @@
-"""Where the engine is: DOCKER_HOST, else the docker context in use, else the usual socket.
+"""Address of the engine: DOCKER_HOST, else the current docker context, else the default socket.
 
-docker-py reads contexts too, but takes a broken configuration for none at all, and looks in the working directory
-when there is no config.json; both would lead to another engine than the one meant.
+docker-py reads contexts too, but it ignores a broken configuration, and it reads the working directory if there is no
+config.json. Both would lead to a different engine than the configured one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SCHEMES = ("unix", "tcp", "http", "https", "ssh")
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What to show the engine, and whether to check what it shows."""
+    """Client certificate for the engine, and whether to verify the engine's certificate."""
 
     ca: Path | None = None
     cert: Path | None = None
@@ -63,7 +63,7 @@ class Address:
 
     @property
     def local(self) -> bool:
-        """Whether it leads to this machine, as far as the address tells."""
+        """Whether the address is on this machine."""
         return self.scheme == "unix" or (self.scheme == "tcp" and self.host in _HERE)
 
 

@@ -116,7 +116,7 @@ class HttpStream:
         self.close()
 
     def take_ahead(self) -> bytes:
-        """What came in the same breath as the head; whoever reads the socket directly asks for it first."""
+        """Return the bytes that were received together with the head. Call this before reading the socket directly."""
         ahead, self._ahead = self._ahead, b""
         return ahead
 

@@ -125,7 +125,7 @@ def _forbidden(here: _LocalEngine) -> _Diagnosis:
 
 @dataclass(frozen=True)
 class _LocalEngine:
-    """What is on this machine around the address."""
+    """State of this machine that explains why the engine does not answer."""
 
     address: Address
     environ: Mapping[str, str]
@@ -136,12 +136,12 @@ class _LocalEngine:
 
     @property
     def is_usual(self) -> bool:
-        """Whether nothing names another socket than the usual one."""
+        """Whether the address is the default one."""
         return self.origin == THE_DEFAULT or Path(self.address.path) in {_USUAL, Path("/run/docker.sock")}
 
     @property
     def is_system(self) -> bool:
-        """Whether the machine's own services would listen there."""
+        """Whether a system service would listen at the address."""
         return self.address.path.startswith(("/run/", "/var/run/")) and not self.is_own
 
     @property
@@ -150,7 +150,7 @@ class _LocalEngine:
 
     @property
     def own_sockets(self) -> tuple[Path, ...]:
-        """Where a rootless engine of this user listens."""
+        """Sockets of a rootless engine of this user."""
         return (self._run / "docker.sock", self._run / "podman/podman.sock")
 
     @property
@@ -173,7 +173,7 @@ class _LocalEngine:
         return (config / "systemd/user/docker.service").is_file()
 
     def has(self, program: str) -> bool:
-        """Whether it is installed; daemons lie where an ordinary $PATH does not look."""
+        """Return whether a program is installed. Daemons are in directories outside an ordinary $PATH."""
         return shutil.which(program, path=f"{self.environ.get('PATH', os.defpath)}{_SBIN}") is not None
 
     @property
@@ -213,7 +213,7 @@ def _group_name(number: int) -> str:
 
 
 def _groups_to_come() -> set[str]:
-    """Those that this user is in by the account database, and this process is not."""
+    """Return groups that the account database gives this user, but that this process does not have yet."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""Those who are connected to a supervisor: relays that follow its log, attach to its terminal, run programs in it."""
+"""Control server: connections of relays that follow the log, attach to the terminal or run programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_UNREAD = 4 << 20
 
 
 class ControlHandler(Protocol):
-    """What guests ask of the supervisor."""
+    """Requests that clients send to the supervisor."""
 
     def run_helper(self, number: int, argv: list[str], env: dict[str, str], *, tty: bool, streams: list[int]) -> None:
         """Start a program."""
@@ -32,7 +32,7 @@ class ControlHandler(Protocol):
         ...
 
     def hang_up(self, number: int) -> None:
-        """Who asked for a program is gone."""
+        """End a program whose client disconnected."""
         ...
 
     def stop(self, grace: float) -> None:
@@ -160,7 +160,7 @@ class ControlServer:
                 guest.gone = True
 
     def _try(self, guest: ClientConnection, request: bytes, rest: bytes) -> None:
-        """Who asks for nonsense is shown the door: without a sandbox, any program of the session can ask."""
+        """Disconnect a client after an invalid request. Without a sandbox any program of the session can connect."""
         try:
             self._begin(guest, json.loads(request), rest)
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -197,7 +197,7 @@ class ControlServer:
                 guest.poke()
 
     def answer(self, said: dict[str, Any], descriptors: list[int]) -> None:
-        """What became of a program goes to who asked for it, with its terminal if it has one."""
+        """Send a program's result to its client, with its terminal if it has one."""
         number = next((said[key] for key in ("started", "failed", "ended") if key in said), None)
         for guest in self._guests.values():
             if guest.kind == "exec" and guest.number == number:
@@ -223,7 +223,7 @@ class ControlServer:
 
 
 def _is_confined(pid: int) -> bool:
-    """Whether it is in a sandbox: another session of our own user's, which is to reach nobody's programs."""
+    """Return whether the client runs in a sandbox. Other sessions of the same user must not reach programs."""
     try:
         return os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")  # noqa: PTH115
     except OSError:  # it hides, or is gone

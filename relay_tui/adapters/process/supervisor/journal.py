@@ -97,7 +97,7 @@ class Writer:
             self._drop(stream, data)
 
     def _room(self, size: int) -> bool:
-        """Whether the disk has room for so much above the floor, once older segments are given up for it."""
+        """Return whether the disk has room above the reserve, after deleting older segments if needed."""
         wanted = self._floor + size
         if self._dropped:
             wanted += self._floor // 4  # where it is about full, rather one long gap than many
@@ -199,7 +199,7 @@ class Reader:
         self._limit = _ENDLESS if follow else _end(directory) if tail is None else (self._number, self._at)
 
     def entries(self) -> Iterator[Entry]:
-        """What is there by now and was not answered yet, the oldest first."""
+        """Yield the entries that were not returned yet, oldest first."""
         ready, self._first = self._first, []
         yield from ready
         while True:
@@ -316,7 +316,7 @@ class Reader:
 
 
 def _whole(content: bytes) -> int:
-    """How far the content holds whole records: the last one may be under way, or cut by a kill."""
+    """Return the length of the complete records. The last record may be partly written, or cut by a kill."""
     at = 0
     while len(content) - at >= _HEAD.size:
         end = at + _FRAME + _HEAD.unpack_from(content, at)[2]

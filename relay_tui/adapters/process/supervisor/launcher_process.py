@@ -31,7 +31,7 @@ class NotStartedError(Exception):
 
 
 class LauncherProcess:
-    """What a session's programs are started by. Whatever runs in the sandbox may have tampered with it."""
+    """Launcher process that starts a session's programs. Programs in the sandbox may have tampered with it."""
 
     def __init__(self, wrap: list[str] | None, token: str) -> None:
         self._wrap = wrap
@@ -72,7 +72,7 @@ class LauncherProcess:
             raise NotStartedError(str(said.get("words") or "the sandbox ended"), int(said.get("code", 126)))
 
     def _answer(self) -> dict[str, Any]:
-        """What it says next that means anything; {} if it ended, or says nothing in time."""
+        """Return the next valid message; {} if the launcher ended or did not reply in time."""
         deadline = time.monotonic() + _READY_SECONDS
         poller = select.poll()
         poller.register(self._channel, select.POLLIN)
@@ -85,7 +85,7 @@ class LauncherProcess:
         return {}
 
     def message(self) -> dict[str, Any] | None:
-        """What it says; {} if that means nothing, None if it says no more. Taken for no more than it is."""
+        """Return the next message; {} if it is invalid, None at the end. The message is not trusted."""
         try:
             message, self.lent = launcher.receive(self._channel, launcher.MOST)
         except TimeoutError:
@@ -131,7 +131,7 @@ class LauncherProcess:
         _reap_strays()
 
     def ended(self) -> int | None:
-        """How it ended, a signal as a negative number; None while it runs."""
+        """Return the exit code, negative for a signal; None while it runs."""
         try:
             pid, status = os.waitpid(self._child, os.WNOHANG) if self._child else (0, 256)
         except ChildProcessError:
@@ -143,7 +143,7 @@ class LauncherProcess:
         return 128 - code if code > 128 and self._wrap else code  # so bubblewrap tells what signal ended its inner half
 
     def reap(self) -> int:
-        """How it ended, for one that is at its end; 1 where that takes too long to be known."""
+        """Wait for a process that is ending; return its exit code, or 1 if that takes too long."""
         deadline = time.monotonic() + _END_SECONDS
         while (code := self.ended()) is None and time.monotonic() < deadline:
             time.sleep(0.002)

@@ -115,7 +115,7 @@ class Supervisor:
         self._inside.start(number, order, streams)
 
     def environment(self) -> dict[str, str]:
-        """What the command's own environment is."""
+        """Return the environment of the command."""
         return dict(self._spec["env"])
 
     def hang_up(self, number: int) -> None:
@@ -209,7 +209,7 @@ class Supervisor:
         self._guests.show(data)
 
     def _hear(self) -> None:
-        """What the launcher says goes to whom it is about."""
+        """Pass a message of the launcher to the client it belongs to."""
         said = self._inside.message()
         number = said.get("ended") if said is not None else None
         if said is None:
