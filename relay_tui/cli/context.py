@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """What a command gets: relay, and a way to speak."""
+    """Context of a command: relay and its output."""
 
     relay: Relay
     output: Output

@@ -1,4 +1,4 @@
-"""What a person touches: screens and widgets. The one place where textual is imported."""
+"""User interface: screens and widgets. The only package that imports Textual."""
 
 import os
 

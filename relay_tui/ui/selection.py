@@ -12,7 +12,7 @@ PANES = ("projects", "sessions", "detail")
 
 
 class Selection:
-    """What the user selected on the main screen, read from the latest state and the cursors."""
+    """Selection on the main screen, read from the latest state and the cursors."""
 
     def __init__(
         self,

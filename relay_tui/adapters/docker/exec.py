@@ -111,7 +111,7 @@ def _received(link: socket.socket) -> bytes | None:
 
 
 def _sent(link: socket.socket, outgoing: memoryview) -> tuple[memoryview, bool]:
-    """Send data; return the unsent rest and whether more may follow. Nothing follows after the end or a closed reader."""
+    """Send data; return the unsent rest and whether more may follow. Nothing follows a closed reader."""
     if not outgoing:
         with suppress(OSError):
             link.shutdown(socket.SHUT_WR)

@@ -36,7 +36,7 @@ class FrameDecoder:
         self._left = 0
 
     def feed(self, data: bytes) -> list[LogChunk]:
-        """Return the complete frames in the bytes, adjacent ones of a stream joined. Incomplete frames wait for more bytes."""
+        """Return the complete frames, adjacent ones of a stream joined. Incomplete frames wait for more bytes."""
         chunks: list[LogChunk] = []
         pieces: list[memoryview] = []
         stream = self._stream

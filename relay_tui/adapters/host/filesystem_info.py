@@ -18,7 +18,7 @@ _PROOF = b"relay was here" * 300
 
 
 def filesystem_info(path: Path) -> FilesystemInfo:
-    """Return information about a directory's file system. Raises FileSystemError, or NotFoundError if it does not exist."""
+    """Return information about a directory's file system. Raises FileSystemError, NotFoundError if it is missing."""
     try:
         stat, room = path.stat(), os.statvfs(path)
     except FileNotFoundError as error:

@@ -73,7 +73,7 @@ def marked(token: str) -> list[int]:
 
 
 def find_survivors(token: str, directory: Path) -> list[int]:
-    """Return processes that outlived a run's supervisor and launcher, found by the session directory in their arguments.
+    """Return processes that outlived a run's supervisor and launcher, found by the directory in their arguments.
 
     While the launcher lives, it ends them itself.
     """

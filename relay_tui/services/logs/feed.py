@@ -159,7 +159,7 @@ class LogFeed:
         self._read(self._runtime.log_lines(self._container_id, follow=False, since=since, until=moment), unknown)
 
     def _is_read(self, seen: ContainerState) -> bool:
-        """Whether nothing can come of the run it is seen in: a stream would go on into the next one, its end untold."""
+        """Return whether the observed run has no more output. A stream would continue into the next run without a notice."""
         caught_up = self._catch_up(seen)
         return seen.status not in _RUNNING and (caught_up or self._runs.over(seen))
 
@@ -188,7 +188,7 @@ class LogFeed:
         )
 
     def _seen(self) -> ContainerState:
-        """How the container is, whose output has come to an end."""
+        """Return the state of the container whose output ended."""
         seen = self._runtime.inspect(self._container_id)
         for pause in _AGAIN:
             if seen.status not in _RUNNING:
@@ -237,17 +237,17 @@ class LogFeed:
         return came
 
     def _unknown(self, edge: LogCursor | None) -> NewLineFilter | None:
-        """What tells new lines from those behind the edge.
+        """Return a filter for lines that are newer than the cursor.
 
-        Where the clock was set back, lines of long before come first, for their times are later. Whether they are that
-        and not what came after lines that are gone, the whole log has to tell.
+        If the clock was set back, older lines have later times. Only the whole log shows whether they are older lines
+        or lines that followed deleted ones.
         """
         if edge is None:
             return None
         return NewLineFilter(edge, past=clock_went_back(self._recent, self._latest) and self._is_there(edge))
 
     def _is_there(self, edge: LogCursor) -> bool:
-        """Whether the log still has any line behind the edge."""
+        """Return whether the log still has a line after the cursor."""
         unknown = NewLineFilter(edge)
         stream = self._runtime.log_lines(self._container_id, follow=False, since=edge.time)
         for batch in stream:
@@ -288,7 +288,7 @@ class LogFeed:
 
     @property
     def opened(self) -> bool:
-        """Whether as many lines came as were asked for of what was there; of a short log they never do."""
+        """Whether the requested number of existing lines has arrived. A short log never has that many."""
         return self._came >= self._tail
 
     def drain(self) -> list[LogBatch]:

@@ -89,7 +89,7 @@ class Timeline:
 
 
 def _far(one: bytes, other: bytes) -> bool:
-    """Whether two moments are further apart than lines of one log change places over."""
+    """Return whether two times are further apart than the reordering within one log."""
     if one[:19] == other[:19]:
         return False
     first, second = seconds(one), seconds(other)
@@ -157,7 +157,7 @@ def with_source(lines: Sequence[Line], labels: Mapping[int, bytes], before: int 
 
 
 class PartialLine:
-    """What one log has begun, on any clock that runs evenly."""
+    """Partial line of one log, timed by a monotonic clock."""
 
     def __init__(self, hold: float) -> None:
         self._hold = hold
@@ -182,5 +182,5 @@ class PartialLine:
 
     @property
     def waits(self) -> bool:
-        """Whether it will be seen otherwise by and by."""
+        """Whether the partial line will change state as time passes."""
         return self._ended is not None or (self._came is not None and not self.shown)

@@ -57,7 +57,7 @@ class _SourceReader:
         self._stuck_at: float | None = None
 
     def take(self) -> list[LogBatch]:
-        """What was read since."""
+        """Return the lines that were read since the last call."""
         batches = self.feed.drain()
         self.reach.came(batches)
         return batches
@@ -170,7 +170,7 @@ class MergedLogFeed:
 
     @property
     def ended(self) -> int:
-        """How many of the logs have ended."""
+        """Number of logs that have ended."""
         return sum(part.feed.status.ended for part in self._present() if not part.gone)
 
     @property
@@ -224,13 +224,13 @@ class MergedLogFeed:
         return True
 
     def _heard(self, part: _SourceReader) -> bool:
-        """Whether what it wrote before is there: it ended, that is enough, or it is at what it writes now."""
+        """Return whether the log's existing lines have arrived: it ended, enough arrived, or current lines arrive."""
         if part.feed.status.ended or not self._may_be_whole(part):
             return True
         return part.order.last >= comparable(self._began.encode())
 
     def _may_be_whole(self, part: _SourceReader) -> bool:
-        """Whether so few of its recent lines came that they can be all."""
+        """Return whether the log may be complete, because few recent lines arrived."""
         return part.reach.held < self._tail and part.reach.size < self._room
 
     def _gather(self, part: _SourceReader) -> bool:

@@ -1,7 +1,7 @@
-"""How far back several logs have been read, and what lies before: one past, without a seam between the logs.
+"""History of several logs, merged without gaps.
 
-A log that writes much is read back to a minute ago with as many lines as another one is read back a week. Lines older
-than what was read of *every* log would stand next to a gap, so they wait until the others have been read so far back.
+The same number of lines covers a minute of a busy log and a week of a quiet one. Lines that are older than the part
+read of *every* log would be next to a gap, so they wait until the other logs have been read back as far.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AT_ONCE = 4  # logs that are read at the same time
 
 
 class HistoryCursor:
-    """How far back one log has been read, and its lines of that which are not shown yet."""
+    """Position in the history of one log, and its lines that are not shown yet."""
 
     def __init__(self, log: int, container_id: str, joined: str = "") -> None:
         self.log = log
@@ -48,12 +48,12 @@ class HistoryCursor:
 
     @property
     def held(self) -> int:
-        """How many lines of it were read."""
+        """Number of lines read."""
         return self._held
 
     @property
     def size(self) -> int:
-        """How many bytes of it came."""
+        """Number of bytes read."""
         return self._size
 
     @property
@@ -73,7 +73,7 @@ class HistoryCursor:
         return released
 
     def edge(self) -> LogCursor | None:
-        """Where to go on; None if nothing of it has a time."""
+        """Return the cursor for reading further back; None if no line has a time."""
         with self._lock:
             return oldest_edge(self._first) or (LogCursor(self._joined) if self._joined else None)
 
@@ -111,7 +111,7 @@ class MergedHistory:
         self._reaches[reach.log] = reach
 
     def recent(self, whole: Collection[int]) -> list[Line]:
-        """What can be shown at first of what waits; `whole` are the logs that seem to be read to their beginning."""
+        """Return the waiting lines that can be shown first. `whole` are the logs that seem complete."""
         return self._release([reach for reach in self._reaches.values() if reach.log not in whole])
 
     def _release(self, limiting: Iterable[HistoryCursor]) -> list[Line]:

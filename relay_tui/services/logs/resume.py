@@ -30,12 +30,12 @@ class LogCursor:
 
 
 def newest_edge(batches: Sequence[LogBatch]) -> LogCursor | None:
-    """Where to go on behind these; None if none of them has a time."""
+    """Return the cursor after these lines; None if no line has a time."""
     return _edge(_timed(batches, backward=True), backward=True)
 
 
 def oldest_edge(batches: Sequence[LogBatch]) -> LogCursor | None:
-    """Where to go on before these; None if none of them has a time."""
+    """Return the cursor before these lines; None if no line has a time."""
     return _edge(_timed(batches, backward=False), backward=False)
 
 
@@ -73,7 +73,7 @@ def _edge(lines: Iterator[tuple[bytes, bytes]], *, backward: bool) -> LogCursor 
 
 
 def _apart(one: bytes, other: bytes) -> bool:
-    """Whether two times are more than the overlap's seconds apart."""
+    """Return whether two times are further apart than the overlap."""
     if one[:19] == other[:19]:
         return False
     first, second = seconds(one), seconds(other)
@@ -107,7 +107,7 @@ def latest(batches: Sequence[LogBatch]) -> bytes:
 
 
 def clock_went_back(batches: Sequence[LogBatch], latest: bytes) -> bool:
-    """Whether the clock was set back: the last line is much older than `latest`, the latest time of any."""
+    """Return whether the clock was set back: the last line is much older than `latest`, the latest time seen."""
     return any(_apart(latest, comparable(time)) for time, _ in islice(_timed(batches, backward=True), 1))
 
 
@@ -153,7 +153,7 @@ class NewLineFilter:
 
 
 def before(edge: LogCursor, batches: Sequence[LogBatch]) -> list[LogBatch]:
-    """What was read up to an edge without the lines that are known; of lines with one key the last are those."""
+    """Return the lines up to a cursor without the known ones. Of lines with the same key the last are known."""
     known = Counter(edge.known)
     result: list[LogBatch] = []
     for batch in reversed(batches):

@@ -55,7 +55,7 @@ class RotationDuplicateFilter:
         return left
 
     def _goes_on(self, times: list[bytes], flags: bytes) -> bool:
-        """Whether no stream goes back in time."""
+        """Return whether no stream goes back in time."""
         latest = dict(self._latest)
         for time, flag in zip(times, flags, strict=True):
             if flag in _ORDINARY:

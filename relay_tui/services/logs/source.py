@@ -1,4 +1,4 @@
-"""Where the screen gets logs from."""
+"""Source of logs for the screen."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STEP = 5_000
 
 @dataclass(frozen=True, slots=True)
 class OlderLines:
-    """What lies before an edge, oldest first. `complete`: there is nothing before it."""
+    """Lines before a cursor, oldest first. `complete`: there are no older lines."""
 
     batches: list[LogBatch]
     complete: bool

@@ -1,4 +1,4 @@
-"""How a log is, and what relay says in it about it."""
+"""Status of a log, and the notices that relay adds to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDED = "── ended ──"
 
 @dataclass(frozen=True, slots=True)
 class LogStatus:
-    """How a feed is: following, trying to reach the engine again, or ended, with an exit code or an error."""
+    """Status of a feed: following, reconnecting to the engine, or ended with an exit code or an error."""
 
     word: str = "following"
     exit_code: int | None = None
@@ -25,12 +25,12 @@ class LogStatus:
 
     @property
     def ended(self) -> bool:
-        """Whether no more comes by itself."""
+        """Whether no more lines will arrive."""
         return self.word == "ended"
 
 
 def end_notice(status: LogStatus) -> str:
-    """That a log has ended, and with what exit code or error."""
+    """Return the notice that a log ended, with its exit code or error."""
     if status.error is not None:
         return f"── {clean(status.error.title)} {clean(status.error.detail)}".strip()
     if status.exit_code is not None:
@@ -39,7 +39,7 @@ def end_notice(status: LogStatus) -> str:
 
 
 def ending_before(end: RunEnd) -> str:
-    """That a run has ended, told behind lines of the next one: with its time, so that none takes that one for over."""
+    """Return the notice of a run's end that follows lines of the next run. Its time shows which run ended."""
     when = ""
     with suppress(ValueError):
         when = f" at {datetime.fromisoformat(end.at).astimezone():%H:%M:%S}"
@@ -60,22 +60,22 @@ class RunTracker:
         self._last = ("", "")  # when that was, and in what words
 
     def another(self, seen: ContainerState) -> bool:
-        """Whether it is seen in another run than the one that is followed."""
+        """Return whether the container is in another run than the followed one."""
         if not seen.started_at or self._began:
             return bool(seen.started_at) and seen.started_at != self._began
         return _later(seen.started_at, self.since)
 
     def untold(self, ends: Iterable[RunEnd], seen: ContainerState) -> list[RunEnd]:
-        """Those of runs before the one it is seen in that are not told."""
+        """Return the ends of earlier runs that were not reported yet."""
         past = [end for end in ends if not end.began or _later(seen.started_at, end.began)]
         return [end for end in past if end.began or not self._told]
 
     def own_run_notice(self, ends: Iterable[RunEnd], seen: ContainerState) -> str:
-        """When the run ended that it is seen in; '' where they do not tell."""
+        """Return the end time of the observed run; '' if unknown."""
         return next((end.at for end in ends if end.began and not _later(seen.started_at, end.began)), "")
 
     def report(self, end: RunEnd) -> None:
-        """That end is told."""
+        """Mark a run's end as reported."""
         self.since, self._told = max(self.since, end.at, key=_moment), False
 
     def follow(self, seen: ContainerState) -> None:
@@ -84,7 +84,7 @@ class RunTracker:
         self._began, self._told = seen.started_at, False
 
     def over(self, seen: ContainerState) -> bool:
-        """Whether the end of the run it is seen in is told."""
+        """Return whether the end of the observed run was reported."""
         return self._told and bool(seen.finished_at) and self._last[0] == seen.finished_at
 
     def end(self, words: str, seen: ContainerState | None) -> bool:

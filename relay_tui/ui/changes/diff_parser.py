@@ -18,7 +18,7 @@ MOST = 16_384
 
 
 class LineKind(IntEnum):
-    """What a line of a diff is."""
+    """Kind of a line in a diff."""
 
     FILE = 0
     """The beginning of a file; `raw` is its path."""
@@ -53,11 +53,11 @@ class Diff:
     """An upper bound of a line's length, in bytes."""
 
     def file_at(self, number: int) -> int:
-        """Which file the line belongs to; -1 before the first."""
+        """Return the index of the line's file; -1 before the first file."""
         return bisect_right(self.files, number) - 1
 
     def hunk_at(self, number: int) -> int:
-        """Which hunk the line belongs to, the last one before it if it is between two; -1 before the first."""
+        """Return the index of the line's hunk, or of the previous one between two hunks; -1 before the first."""
         return bisect_right(self.hunks, number) - 1
 
     def hunk_lines(self, hunk: int) -> range:

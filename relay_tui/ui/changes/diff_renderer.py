@@ -1,4 +1,4 @@
-"""What a line of a diff looks like: its text with the words that changed and the syntax, worked out when it is seen."""
+"""Render lines of a diff with changed words and syntax colours, on demand."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class DiffView(ScrollView, can_focus=True):
 
     @property
     def diff(self) -> Diff:
-        """What is shown."""
+        """The diff that is shown."""
         return self._diff
 
     @property

@@ -115,7 +115,7 @@ def _file_row(file: FileChange, widths: tuple[int, int]) -> Row:
 
 
 def describe_file(file: FileChange) -> str:
-    """What there is to say of a file whose lines are not shown."""
+    """Return the description of a file whose lines are not shown."""
     lines = [f"{clean(file.path)}: {WORDS[file.change]}"]
     if file.old_path:
         lines.append(f"It was {clean(file.old_path)}.")
@@ -147,7 +147,7 @@ def summary(changes: ChangeSet, base_branch: str) -> tuple[tuple[str, Tone], ...
 
 
 def empty_text(changes: ChangeSet, base_branch: str) -> str:
-    """What to say where nothing changed, and where to look further."""
+    """Return the text for a session without changes, with a next step."""
     compare = f"{key_of('compare')} compares"
     if changes.against is DiffBase.HEAD:
         return f"No changes since the last commit.\n\n{compare} with the branch point instead."

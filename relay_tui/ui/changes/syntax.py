@@ -44,7 +44,7 @@ _LANGUAGES = {
 
 @lru_cache(maxsize=64)
 def lexer_for(path: str) -> Lexer | None:
-    """What reads the language of a file, told by its name alone; None for plain text."""
+    """Return the lexer for a file's name; None for plain text."""
     name = PurePath(path).name.lower()
     language = _LANGUAGES.get(name.rpartition(".")[2])
     if language is None:
@@ -55,7 +55,7 @@ def lexer_for(path: str) -> Lexer | None:
 
 
 def colours(lexer: Lexer, lines: Sequence[str]) -> list[list[Piece]] | None:
-    """What to colour of each of the lines, which follow each other in a file; None if it took too long."""
+    """Return the coloured spans of consecutive lines; None if lexing took too long."""
     starts: list[int] = []
     at = 0
     short = [line[:LONGEST] for line in lines]

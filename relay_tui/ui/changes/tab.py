@@ -33,7 +33,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class ChangesOf(Protocol):
-    """Where changes come from. Both take their time, and raise RelayError where nothing can be said."""
+    """Source of changes. Both methods are slow and raise RelayError if the state cannot be determined."""
 
     def changes(self, session_id: str, against: DiffBase) -> ChangeSet:
         """The changed files of a session."""
@@ -107,7 +107,7 @@ class ChangesTab(Vertical):
 
     @property
     def session(self) -> Session | None:
-        """Whose changes are shown."""
+        """Session whose changes are shown."""
         return self._session
 
     # --- what is asked for ---
@@ -127,7 +127,7 @@ class ChangesTab(Vertical):
 
     @property
     def is_displayed(self) -> bool:
-        """Whether it is the tab that is seen."""
+        """Whether this tab is visible."""
         return self.display and self.is_mounted
 
     def on_show(self) -> None:
@@ -325,7 +325,7 @@ class ChangesTab(Vertical):
         return True
 
     def on_descendant_focus(self, _: events.DescendantFocus) -> None:
-        """Where there is room for one of them, it is the one that has the focus."""
+        """Show the focused part if only one fits."""
         self.set_class(self.screen.focused is self.files, "-list")
 
     def on_resize(self) -> None:

@@ -1,4 +1,4 @@
-"""Which words of a line changed: deleted and added lines that stand for each other, compared word by word."""
+"""Word diff: pairs of deleted and added lines, compared word by word."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORD = re.compile(r"\w+|\s+|.", re.DOTALL)
 
 
 def pair_lines(deleted: Sequence[str], added: Sequence[str]) -> Mapping[int, int]:
-    """Which deleted line became which added one, by their places; both in rising order."""
+    """Return pairs of deleted and added lines by index, both in ascending order."""
     if len(deleted) == len(added):
         return {at: at for at in range(len(deleted))}
     if len(deleted) > LARGEST or len(added) > LARGEST:
@@ -41,7 +41,7 @@ def pair_lines(deleted: Sequence[str], added: Sequence[str]) -> Mapping[int, int
 
 
 def changed_spans(old: str, new: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """What of `old` went and what of `new` came; nothing where the two have too little in common."""
+    """Return the deleted spans of `old` and the added spans of `new`; none if the lines differ too much."""
     if max(len(old), len(new)) > LONGEST:
         return (), ()
     olds, news = _WORD.findall(old), _WORD.findall(new)

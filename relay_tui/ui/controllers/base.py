@@ -27,7 +27,7 @@ _Answer = TypeVar("_Answer")
 
 
 class DetailPane(Protocol):
-    """What controllers use of the detail pane."""
+    """Interface of the detail pane for controllers."""
 
     display: bool
 
@@ -55,7 +55,7 @@ class DetailPane(Protocol):
 
 
 class MainView(Protocol):
-    """What controllers use of the main screen."""
+    """Interface of the main screen for controllers."""
 
     @property
     def app(self) -> App[Any]:

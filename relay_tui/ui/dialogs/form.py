@@ -1,4 +1,4 @@
-"""What forms are made of: a labelled field with its mistake beside it."""
+"""Form parts: a labelled field with its error beside it."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class LogPane(Vertical):
 
     @property
     def session(self) -> Session | None:
-        """Whose log it is."""
+        """Session whose log is shown."""
         return self._session
 
     # --- which log ---

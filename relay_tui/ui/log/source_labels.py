@@ -1,4 +1,4 @@
-"""What stands before each line of a joint log: its session's name, as wide as the others', in a colour of its own."""
+"""Labels of a merged log: the session's name before each line, padded, in its own colour."""
 
 from __future__ import annotations
 

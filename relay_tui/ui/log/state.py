@@ -1,4 +1,4 @@
-"""What a log's view is doing, as the words in its pane's border."""
+"""State of a log view, as text for its pane's border."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LogState:
     """'' while all is well, else 'reconnecting' or 'ended'."""
 
     def counted_on_from(self, before: LogState) -> bool:
-        """Whether nothing but a count has changed that goes on by itself."""
+        """Return whether only a running count has changed."""
         found = before.found if self.found is not None and before.found is not None else self.found
         saving = before.saving if self.saving is not None and before.saving is not None else self.saving
         unseen = before.unseen if self.unseen and before.unseen else self.unseen

@@ -71,7 +71,7 @@ class LogBuffer:
 
     @property
     def dropped(self) -> int:
-        """How many lines were trimmed since the last `clear`."""
+        """Number of lines trimmed since the last `clear`."""
         return self._dropped
 
     @property
@@ -81,7 +81,7 @@ class LogBuffer:
 
     @property
     def room(self) -> int:
-        """How many lines could be put before the first."""
+        """Number of lines that fit before the first."""
         if not self._end - self._first:
             return self.max_lines
         by_size = (self.max_bytes - self._size) * len(self) // max(self._size, 1)
@@ -130,7 +130,7 @@ class LogBuffer:
 
     @property
     def in_pieces(self) -> bool:
-        """Whether there is any line that came in pieces."""
+        """Whether any line arrived in pieces."""
         return bool(self._continuations)
 
     def logical_line(self, number: int, line: LogLine) -> LogicalLine:
@@ -218,7 +218,7 @@ def _line(block: LogBatch, index: int) -> LogLine:
 
 
 def _fits(block: LogBatch, batch: LogBatch) -> bool:
-    """Whether a block takes in a batch."""
+    """Return whether a block has room for a batch."""
     return len(block.data) + len(batch.data) <= _SMALL and bool(block.logs) is bool(batch.logs)
 
 

@@ -1,4 +1,4 @@
-"""Which lines of a log are pieces of one: what is too long to come whole may have other lines between its pieces."""
+"""Index of the pieces of long lines. Lines of another stream may be between the pieces of one line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ContinuationIndex:
         return twin
 
     def latest(self, key: Key) -> int | None:
-        """Where the present line of a stream began."""
+        """Return the start of the current line of a stream."""
         return self._latest.get(key)
 
     def append(self, batch: LogBatch, origin: int) -> None:
@@ -128,5 +128,5 @@ def _found(batch: LogBatch, origin: int, latest: dict[Key, int]) -> Iterator[tup
 
 
 def _last(flags: bytes, stream: int, end: int) -> int:
-    """Where a line of a stream begins last; -1: nowhere."""
+    """Return the last start of a line of a stream; -1 if there is none."""
     return max(flags.rfind(stream, 0, end), flags.rfind(stream | TIMELESS, 0, end))

@@ -69,12 +69,12 @@ def bare(line: LogLine) -> str:
 
 
 def name_before(line: LogLine) -> str:
-    """What stands before a text that begins with this piece."""
+    """Return the log name before a text that begins with this piece."""
     return "" if line.continued else line.name
 
 
 def pieces_text(lines: Iterable[LogLine]) -> list[str]:
-    """What pieces say, one by one, as far as patterns are tried on it."""
+    """Yield the text of the pieces, as far as patterns are matched."""
     texts: list[str] = []
     size = 0
     for line in lines:

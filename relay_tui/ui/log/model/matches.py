@@ -1,4 +1,4 @@
-"""Which lines of a log are shown or sought: by a pattern, a slice of time at once, so that the screen goes on."""
+"""Lines that match a search or filter. Matching runs in time slices, so that the screen stays responsive."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Lines(Protocol):
         ...
 
     def since(self, number: int) -> int:
-        """How many there are from a number on, and were but are gone: those of one number are counted on."""
+        """Return the number of matches from a line number on, trimmed ones included."""
         ...
 
 
@@ -54,7 +54,7 @@ class AllLines:
         return min(max(0, number - self._buffer.first), len(self._buffer))
 
     def since(self, number: int) -> int:
-        """How many came from a number on."""
+        """Return the number of matches from a line number on."""
         return max(0, self._buffer.end - number)
 
 
@@ -87,19 +87,19 @@ class MatchIndex:
         return bisect_left(self._numbers, number)
 
     def since(self, number: int) -> int:
-        """How many there are from a number on, and were but are gone: those of one number are counted on."""
+        """Return the number of matches from a line number on, trimmed ones included."""
         if number != self._mark:
             self._mark, self._gone = number, 0
         return self._gone + len(self) - self.index(number)
 
     def place(self, number: int) -> int:
-        """Which match a line is, from 1; 0: none."""
+        """Return the rank of a line among the matches, from 1; 0 if it does not match."""
         at = self.index(number)
         return at + 1 if at < len(self) and self.at(at) == number else 0
 
     @property
     def complete(self) -> bool:
-        """Whether every line there is has been looked at."""
+        """Whether every line has been examined."""
         looked_at = self._to == self._buffer.end and self._from <= self._buffer.first
         return looked_at or any(pattern.given_up for pattern in self._patterns)
 
@@ -176,14 +176,14 @@ _VERDICTS = 20_000
 
 
 class MatchResult(NamedTuple):
-    """Whether a line in pieces is wanted, as far as its piece `last`, and where in it what is sought was found."""
+    """Result for a line in pieces up to its piece `last`: whether it matches, and the piece with the match."""
 
     last: int
     wanted: bool
     spot: int | None = None
 
     def keeps(self, number: int) -> bool:
-        """Whether a piece of it is wanted: all are, or the one with what is sought."""
+        """Return whether a piece is kept: all pieces, or the one with the match."""
         return self.wanted and self.spot in (None, number)
 
 
@@ -198,7 +198,7 @@ class LogicalLineMatcher:
         self._texts: dict[int, tuple[int, list[str], int]] = {}  # by beginning: the first piece, texts, their size
 
     def known(self, whole: LogicalLine) -> MatchResult | None:
-        """What was found of the line before; None if it was not looked at, or has more pieces now."""
+        """Return the earlier result for the line; None if it was not examined or has more pieces now."""
         verdict = self._verdicts.get(whole.head)
         if verdict is None or (verdict.last != whole.pieces[-1] and whole.head >= self._buffer.first):
             return None

@@ -1,4 +1,4 @@
-"""When a log's new lines are drawn: often while that costs little, seldom while it costs much, and after keys."""
+"""Throttle for drawing new log lines: often if drawing is cheap, rarely if it is expensive, and after keys."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RedrawThrottle:
         return min(max(paced, self.counts(key_at) + KEY), max(paced, self._wanted + MOST)) - now
 
     def counts(self, key_at: float) -> float:
-        """When the last key was pressed that matters to this log: the one that opened it does not."""
+        """Return the time of the last key for this log. The key that opened the log does not count."""
         return key_at if self._opened is None or key_at > self._opened else 0.0
 
     def begin(self, now: float) -> None:

@@ -31,7 +31,7 @@ _SHORT = 1_000  # characters of a line on which a pattern with one repetition at
 
 
 class TimeBudget:
-    """How long a pattern has kept everybody waiting."""
+    """Time that a pattern has used."""
 
     __slots__ = ("late",)
 
@@ -40,18 +40,18 @@ class TimeBudget:
 
     @property
     def over(self) -> bool:
-        """Whether it is not tried any more."""
+        """Whether matching has stopped."""
         return self.late >= _MOST_LATE
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What lines must contain, or with `inverse` must not. Case matters only if the pattern has a capital letter.
+    """Pattern for lines, inverted with `inverse`. Case matters only if the pattern has a capital letter.
 
-    There are patterns that take longer than the world stands, on lines that a container can choose. So a pattern has
-    a moment for each line; one that needed more for several lines has been given up and matches nothing more.
+    Some patterns take practically forever on lines that a container can choose. So a pattern has a time limit for each
+    line. A pattern that exceeded it on several lines is stopped and matches nothing more.
 
-    Where a line stands behind the name of its log, it begins with that as well as behind it: both are tried.
+    In a merged log, a line begins both at its log's name and after it. Both are tried.
     """
 
     text: str
@@ -61,20 +61,20 @@ class Pattern:
 
     @property
     def given_up(self) -> bool:
-        """Whether it was too slow."""
+        """Whether the pattern was too slow."""
         return self.patience.over
 
     def accepts(self, raw: str, name: str = "") -> bool:
-        """Whether a line as it came is one of those; a line on which it took too long is not."""
+        """Return whether a raw line matches. A line that exceeded the time limit does not match."""
         return self.accepts_text(plain_text(raw), name)
 
     def first(self, text: str, name: str = "") -> int:
-        """Where in a text it is found first; 0 where it is not."""
+        """Return the position of the first match in a text; 0 if there is none."""
         spans = self.spans(text, 1, name)
         return spans[0][0] if spans else 0
 
     def accepts_text(self, text: str, name: str = "") -> bool:
-        """Whether a line is one of those, by its plain text; `name` is that of its log as it came."""
+        """Return whether a line's plain text matches. `name` is the raw name of its log."""
         if self.patience.over:
             return False
         try:
@@ -86,7 +86,7 @@ class Pattern:
             return False
 
     def spans(self, text: str, most: int, name: str = "") -> list[tuple[int, int]]:
-        """Where it is found, at `most` so many places; nowhere where it took too long."""
+        """Return at most `most` spans of matches; none if the time limit was exceeded."""
         found: list[tuple[int, int]] = []
         if self.patience.over:
             return found
@@ -105,12 +105,12 @@ class Pattern:
         return found
 
     def _beginnings(self, name: str) -> tuple[int, ...]:
-        """Where a line begins: for what asks for that, behind its log's name too."""
+        """Return the positions at which a line begins: also after its log's name, for anchored patterns."""
         anchored = name and ("^" in self.text or r"\A" in self.text)
         return (0, len(plain_text(name))) if anchored else (0,)
 
     def _seconds(self, text: str) -> float | None:
-        """What it may take; to look at a clock at all costs more than most patterns on most lines."""
+        """Return the time limit. Reading the clock costs more than most patterns on most lines."""
         if len(text) < _SHORT and sum(map(self.text.count, "*+{?")) < 2:
             return None
         return _LATE + _LATER * len(text)
