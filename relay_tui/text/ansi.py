@@ -14,7 +14,7 @@ from rich.cells import cell_len, get_character_cell_size
 from relay_tui.text.sanitize import LOG_LINE_CELLS, SEQUENCE, limit_combining_marks, strip_controls
 
 HOME = "\x1c"
-"""In a raw log line: what stands before it is relay's, and nothing behind it can go back there and overwrite it."""
+"""Separator in a raw log line. The text before it is relay's, and the text after it cannot overwrite it."""
 _TOKEN = re.compile(f"(?P<move>[\\t\\r\\b{HOME}])|{SEQUENCE.pattern}")
 
 
@@ -103,7 +103,7 @@ _EMOJI = "\ufe0f"
 
 
 class _Line:
-    """One row of a terminal: cells, their styles and a cursor. Behind a wide character stands a cell with nothing."""
+    """One row of a terminal: cells, their styles and a cursor. An empty cell follows a wide character."""
 
     def __init__(self, most: int = LOG_LINE_CELLS, without: Callable[[str], str] = strip_controls) -> None:
         self._most = most
@@ -114,7 +114,7 @@ class _Line:
         self._column = self._home = 0
 
     def text(self) -> str:
-        """All that stands in it, as it is."""
+        """Return the whole row."""
         return self._marks + "".join(self._cells)
 
     def write(self, text: str, style: TextStyle) -> None:
@@ -145,7 +145,7 @@ class _Line:
             self._cells[at] = (self._cells[at] + marks)[:_MOST_MARKS]
 
     def _part(self, column: int) -> None:
-        """Leave blanks of a character that stands on both sides of a column: a half of it is to be overwritten."""
+        """Replace a wide character across a column by blanks, because one half is overwritten."""
         if 0 < column < len(self._cells) and not self._cells[column]:
             self._cells[column - 1] = self._cells[column] = " "
 

@@ -17,7 +17,7 @@ from relay_tui.paths import DataDir
 log = logging.getLogger(__name__)
 
 Clear = Callable[[Path], None]
-"""Ends whatever runs of a stage. Raises RelayError when something may go on running."""
+"""Callback that ends the sessions of a demo directory. Raises RelayError if a session may still run."""
 
 
 class DemoDirectories:

@@ -1,4 +1,4 @@
-"""The container engine behind the Runtime port: whatever speaks Docker's API, here or far away."""
+"""Runtime port for a container engine with Docker's API."""
 
 from relay_tui.adapters.docker.runtime import DockerRuntime
 

@@ -141,7 +141,7 @@ class TerminalSession:
             try:
                 with self._engine.client("The terminal cannot be resized") as client:
                     call(client, rows, columns)
-            except RelayError:  # the program has not begun yet, or is gone
+            except RelayError:  # the program has not started yet, or is gone
                 return False
             return True
 
@@ -149,7 +149,7 @@ class TerminalSession:
 
 
 class _Output:
-    """Writes what comes to our descriptors, and keeps back the engine's words when a command cannot start."""
+    """Write the received output to relay's descriptors. Keep the engine's message if a command cannot start."""
 
     def __init__(self, *, tty: bool) -> None:
         self._frames = None if tty else FrameDecoder()

@@ -30,7 +30,7 @@ class Greeting:
 
 
 class EngineClient:
-    """One engine. Thread-safe: every call borrows a client that nobody else uses meanwhile."""
+    """Client of one engine. Thread-safe: each call borrows a connection of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -71,7 +71,7 @@ class EngineClient:
 
     @contextmanager
     def client(self, doing: str) -> Iterator[APIClient]:
-        """Borrow a client; whatever it raises is raised as a RelayError, titled `doing` if the engine refused."""
+        """Borrow a client. Its errors are raised as RelayError, with the title `doing` if the engine refused."""
         api = self._api()
         with self.translated(doing):
             client = self._borrow(api)
@@ -92,8 +92,8 @@ class EngineClient:
 
             from relay_tui.adapters.docker.connection.transport import DockerHTTPAdapter
         except ImportError as error:
-            mend = f"{sys.executable} -m pip install --force-reinstall docker"
-            raise EngineError("The Python package that speaks to the engine is missing", str(error), mend) from error
+            fix = f"{sys.executable} -m pip install --force-reinstall docker"
+            raise EngineError("The Python package for the engine is missing", str(error), fix) from error
 
         client = APIClient(base_url="unix:///engine", version=api, timeout=int(http_stream.ANSWER_SECONDS))
         client.mount(client.base_url, DockerHTTPAdapter(self.address))
@@ -139,7 +139,7 @@ class EngineClient:
 
     @contextmanager
     def translated(self, doing: str) -> Iterator[None]:
-        """Raise as a RelayError whatever the engine's libraries raise in the block."""
+        """Convert errors of the engine's libraries in the block to RelayError."""
         try:
             yield
         except http_stream.HttpStatusError as error:

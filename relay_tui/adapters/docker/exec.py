@@ -1,4 +1,4 @@
-"""A command in a container, its answer kept, without a terminal of ours."""
+"""Run a command in a container without a terminal and capture its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A terminal that is gone: what runs on it in a container is told so, as the kernel tells what runs beside it.
+"""Hang up programs in a container whose terminal is gone, as the kernel does for local programs.
 
 The engine does not: it goes on holding the program's own terminal, and shells wait there for keys for ever.
 """
@@ -61,7 +61,7 @@ def new_exec_marker() -> Mapping[str, str]:
 def send_hangup(engine: EngineClient, container_id: str, mark: Mapping[str, str]) -> None:
     """Tell the program that has the mark, and kill it if it stays. The engine sees to it when we are gone."""
     command = ["sh", "-c", _SCRIPT, "relay", f"{_NAME}={mark[_NAME]}"]
-    with suppress(RelayError), engine.client("The program cannot be told that its terminal is gone") as client:
+    with suppress(RelayError), engine.client("Cannot hang up the program") as client:
         made: dict[str, str] = client.exec_create(container_id, command, stdout=False, stderr=False)
         client.exec_start(made["Id"], detach=True)
 

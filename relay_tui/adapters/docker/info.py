@@ -109,7 +109,7 @@ def _claimed(info: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _controllers(info: Mapping[str, Any], root: Path, proc: Path) -> set[str] | None:
-    """The cgroup controllers that the engine can have here; None where nobody can tell."""
+    """Return the cgroup controllers that are available to the engine; None if unknown."""
     with suppress(OSError):
         if str(info.get("CgroupVersion")) == "2":
             user = os.getuid()

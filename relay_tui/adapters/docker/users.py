@@ -71,7 +71,7 @@ def resolve(wanted: str, accounts: Accounts, *, home: str, image_home: str, iden
 
 
 def profile_script(path: str) -> str:
-    """A profile.d script that gives a login shell the image's PATH back, which most /etc/profile set anew."""
+    """Return a profile.d script that restores the image's PATH in login shells. Most /etc/profile files replace it."""
     quoted = "'" + path.replace("'", "'\\''") + "'"
     return f'case ":$PATH:" in *:{quoted}:*) ;; *) PATH={quoted}"${{PATH:+:$PATH}}"; export PATH ;; esac\n'
 

@@ -162,11 +162,11 @@ class _Group:
     def end(self) -> None:
         """Ask them to end, and make them a little later."""
         self.signal(signal.SIGTERM)
-        with contextlib.suppress(RuntimeError):  # begun already
+        with contextlib.suppress(RuntimeError):  # started already
             self._timer.start()
 
     def close(self) -> None:
-        """Leave nothing running, whatever brought us here."""
+        """Leave no process running."""
         self._timer.cancel()
         self.signal(signal.SIGKILL)
         self._process.wait()

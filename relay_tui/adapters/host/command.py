@@ -37,7 +37,7 @@ def run_command(
     except OSError as error:
         words = error.strerror or str(error)
         raise FileSystemError(
-            f"{command[0]} cannot be started", words, "Install it, or mend its permissions."
+            f"{command[0]} cannot be started", words, "Install it, or fix its permissions."
         ) from error
     with process:
         try:

@@ -54,7 +54,7 @@ def check_writable(directory: Path) -> None:
 
 
 def _kind(path: Path) -> str:
-    """The type of the file system that `path` lies on, 'an unknown file system' where nobody says."""
+    """Return the type of the file system at `path`, or 'an unknown file system'."""
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
     except OSError:
@@ -63,6 +63,6 @@ def _kind(path: Path) -> str:
     for line in lines:
         before, _, after = line.partition(b" - ")
         point = Path(before.split()[4].decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape"))
-        if real.is_relative_to(point) and len(point.parts) >= len(found.parts):  # the last mounted lies on top
+        if real.is_relative_to(point) and len(point.parts) >= len(found.parts):  # the last mount is on top
             found, kind = point, after.split()[0].decode(errors="replace")
     return kind

@@ -22,7 +22,7 @@ from relay_tui.ports.task import TaskContext
 
 
 class LocalHost:
-    """Everything is asked anew each time: what was mended meanwhile is to be seen."""
+    """Nothing is cached, so that fixes in the meantime are visible."""
 
     def __init__(self, place: DataDir) -> None:
         self._place = place

@@ -22,7 +22,7 @@ def oom_kill_count() -> int | None:
 
 
 def kill_reason(state: Mapping[str, Any], *, lost: bool) -> str:
-    """In a sentence, for what was killed; '' when nothing is known. Whom the kernel killed, it tells nobody but root.
+    """Return the reason for a kill as a sentence; '' if unknown. Only root can see which process the kernel killed.
 
     `state` has the count at the start (`kills_before`) and, if it was there to the end, the one then (`kills_after`).
     """

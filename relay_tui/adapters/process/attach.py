@@ -119,7 +119,7 @@ def exec_capture(place: SessionDir, command: Sequence[str], task: TaskContext, g
 
 
 class _StdioEndpoints:
-    """The ends of a program's standard streams: ours, and the ones that are sent to it and then closed here."""
+    """Ends of a program's standard streams: local ends, and ends that are sent to it and then closed here."""
 
     tty = False
 
@@ -160,7 +160,7 @@ class _StdioEndpoints:
             data = os.read(descriptor, _READ)
         except BlockingIOError:
             return False
-        except OSError:  # nobody holds the terminal's other end
+        except OSError:  # the other end of the terminal is closed
             data = b""
         if data:
             self.outputs[descriptor](data)
@@ -208,7 +208,7 @@ class _StdioEndpoints:
 
 
 class _Terminal(_StdioEndpoints):
-    """A terminal of the program's own; never ours, into which it could type."""
+    """A separate terminal for the program. Relay's own would let it inject input."""
 
     tty = True
 
@@ -233,13 +233,13 @@ class _Terminal(_StdioEndpoints):
         return {name: value for name in ("TERM", "COLORTERM") if (value := os.environ.get(name))}
 
     def resize(self, rows: int, columns: int) -> bool:
-        """As large as ours."""
+        """Set it to the size of relay's terminal."""
         set_size(self._master, rows, columns)
         return True
 
 
 class _Pipes(_StdioEndpoints):
-    """Pipes of the program's own; never our files, which it could open anew for writing."""
+    """Separate pipes for the program. It could open relay's own files again for writing."""
 
     def __init__(self, source: int | None) -> None:
         out, err = os.pipe(), os.pipe()

@@ -10,7 +10,7 @@ from relay_tui.adapters.process.session_dir import LISTENERS, SocketDir
 
 
 def notify(root: Path, session_id: str) -> None:
-    """Tell every relay that listens that a session's process changed. What nobody reads any more is cleared away."""
+    """Notify every listening relay that a process session changed. Sockets without a reader are deleted."""
     directory = root / LISTENERS
     try:
         names = [path.name for path in directory.iterdir()]

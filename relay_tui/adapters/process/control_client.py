@@ -120,7 +120,7 @@ class ReplyReader:
 
 
 def resize(place: SessionDir, rows: int, columns: int) -> bool:
-    """Tell the command's terminal its size; False if there is nobody to tell."""
+    """Send the terminal size to the command; return False if it is gone."""
     line = call(place, {"do": "resize", "rows": rows, "columns": columns})
     if line is None:
         return False

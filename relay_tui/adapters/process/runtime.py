@@ -334,7 +334,7 @@ def _moment(stamp: str) -> int:
 
 @contextmanager
 def _one_at_a_time(directory: Path) -> Iterator[None]:
-    """Wait for whoever is at it in this directory, in any process; the kernel lets go for one that dies."""
+    """Hold the directory's lock across processes. The kernel releases it when its holder dies."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

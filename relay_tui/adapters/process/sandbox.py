@@ -166,7 +166,7 @@ def wrap(
 
 
 def _show(path: Path, closed: HiddenPaths) -> Iterator[str]:
-    """Options that show a closed path read-only: where it really lies, and where a link says so; its secrets empty."""
+    """Yield options that show a hidden path read-only, at its real path and at its link, with empty secret files."""
     if not is_there(path):
         return
     real = path.resolve()

@@ -137,7 +137,7 @@ class SocketDir:
 
 
 KEPT = 8
-"""Ends that are remembered: of runs so short that nobody saw them."""
+"""Number of kept run ends, for runs that were too short to be observed."""
 
 
 def carry_over_history(state: Mapping[str, Any] | None, by: str = "") -> list[dict[str, Any]]:

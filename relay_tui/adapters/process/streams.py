@@ -35,7 +35,7 @@ class ProcessLog:
         self._reader = Reader(place.log, tail=tail, since=since, follow=follow)
         self._stamped: set[int] | None = set() if timestamps else None  # streams in the midst of a line
         self._closed = threading.Event()
-        self._over = False  # whether another run has begun since
+        self._over = False  # whether another run has started since
 
     def __iter__(self) -> Iterator[LogChunk]:
         for entries in self._told():
@@ -117,7 +117,7 @@ class ProcessLines(ProcessLog):
 
 
 def _in_portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    """So many at a time that nobody waits long for the first."""
+    """Batch size: small enough that the first lines appear quickly."""
     portion: list[Entry] = []
     size = 0
     for entry in entries:

@@ -162,7 +162,7 @@ class FramedLines:
         return found.batch()
 
     def begun(self) -> LogBatch:
-        """Nothing: what comes without a newline is told at once, as a line that the next one carries on."""
+        """Return nothing: text without a newline is passed on at once, as a line that the next one continues."""
         return EMPTY_BATCH
 
     def carries_on(self, stream: int) -> bool:
@@ -282,5 +282,5 @@ def just_before(text: str) -> str:
 
 
 def a_moment_ago() -> str:
-    """Just before now, as the engine takes it: events begun then are not missed while a connection is made."""
+    """Return a time just before now, in the engine's format, so that no event is missed while connecting."""
     return str(int(time.time()) - 1)

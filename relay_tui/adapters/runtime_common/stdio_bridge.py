@@ -137,7 +137,7 @@ def find_key(key: re.Pattern[bytes], data: bytes) -> int | None:
 
 
 class WindowSizeSync:
-    """Keeps the far terminal as large as ours."""
+    """Keep the remote terminal at the size of the local one."""
 
     def __init__(self, resize: Resize, *, redraw: bool) -> None:
         self._resize = resize
@@ -202,7 +202,7 @@ def watch_window_size(resize: Resize, *, redraw: bool) -> Iterator[WindowSizeSyn
 
 @contextmanager
 def raw_terminal(descriptor: int) -> Iterator[None]:
-    """Let every key through as it is, and put the terminal back whatever happens."""
+    """Put the terminal into raw mode, and restore it at the end."""
     before = termios.tcgetattr(descriptor)
     try:
         tty.setraw(descriptor, termios.TCSADRAIN)

@@ -159,12 +159,12 @@ class LogFeed:
         self._read(self._runtime.log_lines(self._container_id, follow=False, since=since, until=moment), unknown)
 
     def _is_read(self, seen: ContainerState) -> bool:
-        """Return whether the observed run has no more output. A stream would continue into the next run without a notice."""
+        """Return whether the observed run has no more output. A stream would go on with the next run, unannounced."""
         caught_up = self._catch_up(seen)
         return seen.status not in _RUNNING and (caught_up or self._runs.over(seen))
 
     def _over(self, status: LogStatus, seen: ContainerState | None = None) -> bool:
-        """Tell the end, unless that was told; answer whether it is one, or there may be more by now."""
+        """Report the end unless it was reported. Return whether the log ended; more may have arrived."""
         words = end_notice(status)
         if self._runs.end(words, seen):
             self._tell(words, seen.finished_at if seen is not None else "")

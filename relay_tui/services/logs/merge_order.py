@@ -123,7 +123,7 @@ class ReorderWindow:
             self.size += sum(len(line.text) for line in lines)
 
     def due(self, now: float) -> list[Line]:
-        """The lines that have waited long enough, and whatever goes before them."""
+        """Return the lines that have waited long enough, and all lines before them."""
         end = 0
         while self._waits and self._waits[0][0] <= now - self._hold:
             end = max(end, bisect_right(self._lines, self._waits.popleft()[1]))
@@ -167,7 +167,7 @@ class PartialLine:
         """What is to be seen of it now."""
 
     def update(self, lines: LogBatch, now: float) -> None:
-        """These are begun now."""
+        """Set the partial lines."""
         if lines:
             self._ended = None
             self._came = now if self._came is None else self._came

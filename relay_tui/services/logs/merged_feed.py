@@ -22,14 +22,14 @@ from relay_tui.services.logs.status import LogStatus
 HOLD = 0.2  # seconds that a line waits for earlier ones: more than one log lags behind another
 TICK = 0.05  # seconds between looks at what came
 QUIET = 0.3  # seconds without a line after which the beginnings are there
-PATIENCE = 2.0  # seconds after which they are taken to be there all the same
+PATIENCE = 2.0  # seconds after which a log counts as read anyway
 MOST = 64
 """How many logs are followed at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSourceSpec:
-    """One of the logs: a session's id, its container, and what stands before its lines.
+    """One of the logs: a session's id, its container, and the label before its lines.
 
     `opening` is another one each time that there may be more after an end.
     """

@@ -14,7 +14,7 @@ from relay_tui.domain.log_batch import CONTINUED, NOTICE, STDERR, STDOUT, STREAM
 
 _TIME = 30  # characters of a time to the nanosecond, in UTC; engines that write others are left alone
 _ORDINARY = frozenset({STDOUT, STDERR})
-_MOST = 2_000  # readings that are kept, however little came with each: who reads as it comes is told little twice
+_MOST = 2_000  # reads that are kept, however small: a reader that keeps up gets few lines twice
 
 
 class RotationDuplicateFilter:
@@ -25,7 +25,7 @@ class RotationDuplicateFilter:
         self._size, self._room = 0, room
         self._known: set[tuple[int, bytes]] = set()  # lines that may come once more, while any do
         self._latest: dict[int, bytes] = {}
-        self._within: set[int] = set()  # streams that tell once more what was told
+        self._within: set[int] = set()  # streams that repeat lines
         self._whole: set[int] = set()  # streams whose last line was left out, and what carries it on with it
 
     def drop_duplicates(self, batch: LogBatch) -> LogBatch:

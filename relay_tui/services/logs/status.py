@@ -48,15 +48,15 @@ def ending_before(end: RunEnd) -> str:
 
 
 class RunTracker:
-    """The run that is followed, and how far the ends are told. `now` is when the log is opened, RFC 3339."""
+    """Followed run, and the ends of runs that were reported. `now` is the opening time, RFC 3339."""
 
     def __init__(self, now: str) -> None:
         self.since = now
-        """Ends that are not later are told, or are none of this log's."""
+        """Ends up to this time are reported, or are not part of this log."""
         self.came = False
-        """Whether lines came since an end was told."""
+        """Whether lines arrived since an end was reported."""
         self._began = ""  # when the run began that is followed, once it is known
-        self._told = False  # whether its end is told
+        self._told = False  # whether its end is reported
         self._last = ("", "")  # when that was, and in what words
 
     def another(self, seen: ContainerState) -> bool:
@@ -79,7 +79,7 @@ class RunTracker:
         self.since, self._told = max(self.since, end.at, key=_moment), False
 
     def follow(self, seen: ContainerState) -> None:
-        """The run it is seen in is followed from now on; the ends of those before it are told."""
+        """Follow the observed run from now on. The ends of earlier runs are reported."""
         self.since = max(self.since, seen.started_at, key=_moment)
         self._began, self._told = seen.started_at, False
 

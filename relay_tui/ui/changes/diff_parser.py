@@ -175,7 +175,7 @@ class _Parser:
             self._name(name)
 
     def _name(self, raw: bytes) -> None:
-        """The file that was begun has this path."""
+        """Set the path of the current file."""
         path = unquote_path(raw.rstrip(b"\t"))
         if raw[:2] in (b"b/", b"a/") or raw[:3] in (b'"b/', b'"a/'):
             path = path[2:]

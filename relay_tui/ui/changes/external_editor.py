@@ -1,4 +1,4 @@
-"""Opening a session's file in the user's own editor: only a real file that lies in the clone."""
+"""Open a session's file in the user's editor: only a regular file inside the clone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def resolve_in_clone(work_dir: Path, path: str) -> Path:
         ) from error
     if not found.is_relative_to(root):
         raise ConflictError(
-            "It leads out of the clone", f"{path} is a symlink to {found}", "relay opens only what lies in the session."
+            "It leads out of the clone", f"{path} is a symlink to {found}", "relay opens only files inside the session."
         )
     if found.relative_to(root).parts[:1] == (".git",):
         raise ConflictError("It is a part of git's own", path, "relay opens only the session's files.")

@@ -57,7 +57,7 @@ _TOLD: Mapping[ContentKind, str] = {
     ContentKind.LFS: "Its content is kept by Git LFS: the repository has only a pointer to it.",
     ContentKind.SUBMODULE: "A submodule: another commit of it is recorded. What changed inside it is not looked at.",
     ContentKind.SYMLINK: "A symlink. Where it points to is shown, never followed.",
-    ContentKind.UNREADABLE: "It cannot be read, so nobody knows what changed in it. It counts as changed.",
+    ContentKind.UNREADABLE: "The file cannot be read, so its changes are unknown. It counts as changed.",
 }
 
 AGAINST: Mapping[DiffBase, str] = {
@@ -129,7 +129,7 @@ def describe_file(file: FileChange) -> str:
 
 
 def summary(changes: ChangeSet, base_branch: str) -> tuple[tuple[str, Tone], ...]:
-    """The line over the list: told against what, how much of what."""
+    """Return the header of the list: base of the comparison and totals."""
     words = {
         DiffBase.BRANCH_POINT: f"where it left {clean(base_branch)}" if base_branch else AGAINST[DiffBase.BRANCH_POINT],
     }.get(changes.against, AGAINST[changes.against])

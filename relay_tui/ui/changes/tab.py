@@ -113,7 +113,7 @@ class ChangesTab(Vertical):
     # --- what is asked for ---
 
     def show(self, session: Session | None, seen: object = None) -> None:
-        """Be about this session; `seen`: what was last known of its clone, so that changes are asked for anew."""
+        """Show this session. `seen` is the last known status of its clone; a new status reloads the changes."""
         other = (session.id if session else "") != (self._session.id if self._session else "")
         fresh = other or seen != self._seen
         self._session, self._seen = session, seen
@@ -136,7 +136,7 @@ class ChangesTab(Vertical):
             self._soon(self._look)
 
     def look_again(self) -> None:
-        """Ask anew, whatever is known."""
+        """Load the changes again."""
         self._soon(self._look)
 
     def _soon(self, call: Callable[[], object]) -> None:

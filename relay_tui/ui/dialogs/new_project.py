@@ -93,7 +93,7 @@ class NewProjectForm(Form):
 
     @work(group="form")
     async def action_submit(self) -> None:
-        """Add the project; a mistake is told beside its field and nothing typed is lost."""
+        """Add the project. An error is shown beside its field and the input is kept."""
         if self.sending:
             return
         self.sending = True

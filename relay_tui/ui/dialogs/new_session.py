@@ -1,4 +1,4 @@
-"""The form for a new session: any upstream branch, or a new one begun there; the container can be read beforehand."""
+"""Form for a new session: any upstream branch or a new branch, with a preview of the container."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class NewSessionDialog(Form):
                 yield Button("Create session", id="submit", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """The branches come as soon as git has told them."""
+        """Show the branches as soon as git has listed them."""
         self.query_one("#search", Input).focus()
         self.load_branches()
 
@@ -243,7 +243,7 @@ class NewSessionDialog(Form):
 
     @work(group="form")
     async def action_submit(self) -> None:
-        """Create the session; a mistake is told beside its field and nothing typed is lost."""
+        """Create the session. An error is shown beside its field and the input is kept."""
         if self.sending:
             return
         self.sending = True

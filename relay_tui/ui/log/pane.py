@@ -27,7 +27,7 @@ from relay_tui.ui.log.view import LogView
 
 TAIL = 200  # lines of history a log is opened with: the engine tells them in one go; more come as one scrolls up
 LINGER = 0.1  # seconds that the log before stays on the screen, unless the next one has lines sooner
-HUSH = 0.03  # seconds that reading rests when a key was pressed: what it does is drawn with nobody in its way
+HUSH = 0.03  # seconds without reading after a key, so that the key's effect is drawn first
 QUIET = 0.1  # seconds without a new line after which one that has no end yet is shown
 SETTLE = 0.12  # seconds the cursor rests on a session before its log is opened, if it moved just before
 
@@ -77,7 +77,7 @@ class LogPane(Vertical):
     # --- which log ---
 
     def show(self, session: Session | None, engine_epoch: int = 0, stirs: int = 0) -> None:
-        """Follow the session's log; None: nobody's. A log that ended goes on when there may be more.
+        """Follow the session's log, or none. A log that ended continues if there may be more lines.
 
         `engine_epoch` counts how often the engine came, `stirs` what happened to the session's container: a log that
         ended is looked at once more by that.

@@ -1,4 +1,4 @@
-"""The line in which a log's search or filter is typed; what is wrong with a pattern stands beside it."""
+"""Input for a log's search or filter, with the pattern's error beside it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class LogPrompt(OverlayInput):
             self._use(self._kind, found, False)
 
     async def action_submit(self) -> None:
-        """Keep it at once: a message would come after the next key, the log's. What is wrong is mended first."""
+        """Accept the pattern at once: a message would arrive after the next key. Errors keep the prompt open."""
         found, right = self._judge(self.value)
         if right:
             self._use(self._kind, found, True)

@@ -26,7 +26,7 @@ class SourceLabels:
         self._ranks: dict[str, int] = {}
 
     def labels(self, named: Mapping[str, str]) -> dict[str, bytes]:
-        """By session id, what stands before its lines. Older sessions, whose ids are less, choose first."""
+        """Labels by session id. Older sessions, whose ids are smaller, choose their colours first."""
         for key in sorted(named):
             self._ranks.setdefault(key, len(self._ranks))
         short = {key: self._short(name) for key, name in named.items()}

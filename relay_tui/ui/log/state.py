@@ -17,7 +17,7 @@ class LogState:
     found: int | None = None
     """Lines that the search finds; None: nothing is sought."""
     current: int = 0
-    """Which of them one stands on, from 1; 0: none yet."""
+    """Rank of the current match, from 1; 0 if there is none."""
     sought: str = ""
     searching: bool = False
     """Whether lines are still being looked at."""

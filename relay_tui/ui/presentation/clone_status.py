@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relay_tui.domain.models import Session
 
 Known: TypeAlias = "CloneStatus | Fault | None"
-"""Facts, why there are none, or that nobody has looked yet."""
+"""Clone status, the reason for its absence, or "not checked yet"."""
 
 _MARKS = {"conflict": "✖", "ahead": "↑", "behind": "↓", "unpushed": "⇡", "stash": "≡"}
 NOTHING = cell("")

@@ -45,7 +45,7 @@ class DockerHTTPAdapter(HTTPAdapter):
         return self._pool
 
     def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:
-        """The path alone: no proxy stands between relay and its engine."""
+        """Return the path only: relay uses no proxy for the engine."""
         del proxies
         return request.path_url
 

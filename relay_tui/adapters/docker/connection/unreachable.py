@@ -1,4 +1,4 @@
-"""Why an engine does not answer, and the command that mends just that."""
+"""Diagnose an unreachable engine: the cause and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _USUAL = Path(DEFAULT.removeprefix("unix://"))
 class _Diagnosis:
     silence: UnreachableReason
     words: str
-    mend: str
+    fix: str
 
 
 def unreachable_error(
     cause: Exception, address: Address | None, environ: Mapping[str, str] = os.environ
 ) -> EngineUnreachableError:
-    """The error for what went wrong at `address`: the system's words, what they mean here, and what mends it."""
+    """Return the error for a failed connection: the system's message, the cause on this machine, and the fix."""
     url = address.url if address else "the engine"
     why = (
         _why(cause, address, environ)
@@ -46,10 +46,10 @@ def unreachable_error(
     return EngineUnreachableError(
         TITLE,
         f"{url}: {_cause_text(cause)}",
-        f"{why.words}: {why.mend}",
+        f"{why.words}: {why.fix}",
         silence=why.silence,
         why=why.words,
-        fix=why.mend,
+        fix=why.fix,
     )
 
 
@@ -64,7 +64,7 @@ def _why(cause: Exception, address: Address, environ: Mapping[str, str]) -> _Dia
         words = f"relay needs an engine on this machine, and {address.origin} names one on {address.host}"
         return _Diagnosis(UnreachableReason.REMOTE, words, here.undo)
     if isinstance(cause, socket.gaierror):
-        return _Diagnosis(UnreachableReason.ASTRAY, f"{address.origin} names a host that nobody knows", here.undo)
+        return _Diagnosis(UnreachableReason.ASTRAY, f"{address.origin} names an unknown host", here.undo)
     if isinstance(cause, TimeoutError):
         return _Diagnosis(UnreachableReason.MUTE, "Something listens there and never answers", here.restart)
     if address.scheme != "unix" and not isinstance(cause, ConnectionResetError):
@@ -88,8 +88,8 @@ def _missing(here: _LocalEngine) -> _Diagnosis:
     other = next((path for path in here.own_sockets if path.is_socket()), None)
     if here.is_usual:
         if other is not None:
-            words, mend = "Your own engine runs, and nothing says to use it", f"export DOCKER_HOST=unix://{other}"
-            return _Diagnosis(UnreachableReason.ASTRAY, words, mend)
+            words, fix = "Your own engine runs, and nothing says to use it", f"export DOCKER_HOST=unix://{other}"
+            return _Diagnosis(UnreachableReason.ASTRAY, words, fix)
         if here.rootless_is_set_up:
             return _Diagnosis(UnreachableReason.STOPPED, "Rootless docker is set up and not started", here.start_own)
         if here.has("dockerd"):
@@ -106,20 +106,20 @@ def _forbidden(here: _LocalEngine) -> _Diagnosis:
     path = Path(here.address.path)
     try:
         group = path.stat().st_gid
-    except OSError:  # not even to be looked at: it lies in somebody's private directory
+    except OSError:  # inaccessible: the socket is in another user's private directory
         return _Diagnosis(UnreachableReason.FORBIDDEN, f"The directory of {path} is not yours to enter", here.undo)
     if not here.is_usual and not here.is_system:
         return _Diagnosis(UnreachableReason.FORBIDDEN, f"The socket that {here.origin} names is not yours", here.undo)
     name = _group_name(group)
     if name in {"", "root"}:
-        mend = f'sudo groupadd -f docker && sudo usermod -aG docker "$USER" && {here.restart}   # then log in again'
-        return _Diagnosis(UnreachableReason.FORBIDDEN, "The engine's socket is for root alone", mend)
+        fix = f'sudo groupadd -f docker && sudo usermod -aG docker "$USER" && {here.restart}   # then log in again'
+        return _Diagnosis(UnreachableReason.FORBIDDEN, "The engine's socket is for root alone", fix)
     if name in _groups_to_come():
         words = f"You joined the group {name} after this log-in began"
         return _Diagnosis(UnreachableReason.FORBIDDEN, words, f"newgrp {name}   # or log in again")
-    mend = f'sudo usermod -aG {name} "$USER"   # then log in again'
+    fix = f'sudo usermod -aG {name} "$USER"   # then log in again'
     return _Diagnosis(
-        UnreachableReason.FORBIDDEN, f"The engine's socket is for the group {name}, which you are not in", mend
+        UnreachableReason.FORBIDDEN, f"The engine's socket is for the group {name}, which you are not in", fix
     )
 
 
@@ -198,7 +198,7 @@ class _LocalEngine:
 
     @property
     def restart(self) -> str:
-        """Begins it anew, wherever it listens."""
+        """Command that restarts the engine."""
         if self.is_own:
             return self.start_own.replace(" start ", " restart ")
         if self.is_usual or self.is_system:

@@ -49,7 +49,7 @@ class Entry:
         return self.time + self.data.count(b"\n")
 
     def rest(self) -> Entry | None:
-        """The line that is begun behind its last newline; all of it where it has none."""
+        """Return the partial line after the last newline; everything if there is no newline."""
         cut = self.data.rfind(b"\n") + 1
         begins = True if cut else self.begins
         return Entry(self.stream, self.last, self.data[cut:], begins) if cut < len(self.data) else None
@@ -79,7 +79,7 @@ class Writer:
         self._size = 0
         self._after = 0
         self._silent = True  # whether this run has said nothing yet
-        self._dropped = 0  # lines that nobody was told of yet
+        self._dropped = 0  # lines that were dropped and not reported yet
         self._unfinished: set[int] = set()  # streams in the midst of a line that is in the log
         self._torn: set[int] = set()  # streams in the midst of a line whose beginning was dropped
         self._turn()
@@ -175,7 +175,7 @@ class Writer:
                     path.unlink()
 
     def close(self) -> None:
-        """Let go of the file, once it is told what is missing at its end: that much room there is."""
+        """Close the file after noting dropped lines at its end; room for the note is reserved."""
         if self._dropped:
             self._tell()
         os.close(self._file)
@@ -213,7 +213,7 @@ class Reader:
                 self._open_next()
 
     def _next_entries(self) -> Iterator[Entry]:
-        """The whole records in the next block. One under way, or cut by a kill or a full disk, is left where it is."""
+        """Return the complete records of the next block. A partly written record, or a cut one, is left."""
         last, size = self._limit
         block = _BLOCK if self._number < last else max(0, min(_BLOCK, size - self._at))
         data = os.pread(self._file, block, self._at)

@@ -25,7 +25,7 @@ CHANNEL = 3
 PROVE, HELD, SCOPED = "--prove", "held", "scoped"
 MOST = 160_000
 """Bytes of one message at most."""
-_FEW = 10  # process ids begin anew in a sandbox
+_FEW = 10  # process ids start at 1 in a sandbox
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -158,14 +158,14 @@ def receive(connection: socket.socket, most: int) -> tuple[bytes, list[int]]:
 
 
 def reap_orphans() -> None:
-    """Become the parent of whatever below us loses its own: so it is found when all is to end."""
+    """Become the parent of orphaned descendants, so that all of them can be ended."""
     import ctypes
 
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def scope_sockets() -> bool:
-    """Put the machine's abstract sockets out of reach, with the module that lies beside us; whether they are."""
+    """Block access to the machine's abstract sockets with the module beside this file; return whether that works."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     spec = spec_from_file_location("landlock", Path(__file__).with_name("landlock.py"))

@@ -183,7 +183,7 @@ def _be_launcher(channel: int) -> None:
 
 
 def _reap_strays() -> None:
-    """Wait until what was below us is gone too: a sandbox's inner half comes to us when its outer half is killed."""
+    """Wait for the descendants: the inner half of a sandbox becomes a child here when its outer half is killed."""
     deadline = time.monotonic() + _REAP_SECONDS
     with suppress(ChildProcessError):
         while time.monotonic() < deadline:

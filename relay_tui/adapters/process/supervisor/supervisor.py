@@ -58,7 +58,7 @@ class Supervisor:
         self._before = session_dir.carry_over_history(read(place.state), _stamp(time.time_ns()))
         self._spec = spec
         self._order = order
-        reserve_space(place.state)  # to tell how it ended, whatever it does to the disk
+        reserve_space(place.state)  # room for the exit state, even on a full disk
         self._log = Writer(place.log)
         self._outputs: dict[int, int] = {}  # descriptor to stream
         self._terminal = -1
@@ -119,7 +119,7 @@ class Supervisor:
         return dict(self._spec["env"])
 
     def hang_up(self, number: int) -> None:
-        """Whoever asked for a program is gone: it is told so, and killed if it stays."""
+        """Hang up a program whose client disconnected, and kill it if it stays."""
         self._inside.signal(number, signal.SIGHUP)
         self._hang_ups[number] = time.monotonic() + _HANG_UP_SECONDS
 
@@ -168,7 +168,7 @@ class Supervisor:
                 self._take(descriptor)
             if self._inside.fileno() in ready:
                 self._hear()
-            elif self._end is None:  # whatever still holds the other end of its channel
+            elif self._end is None:  # another process may still hold the other end of the channel
                 self._end = self._inside.ended()
             self._guests.serve(ready)
             self._make_end()
@@ -183,7 +183,7 @@ class Supervisor:
         moment = time.monotonic()
         if self._look_at <= moment:
             self._look_at = moment + _LOOK_SECONDS
-            if not self._place.spec.exists():  # somebody deleted the data dir: nobody will ever ask us to end
+            if not self._place.spec.exists():  # the data directory was deleted: no relay will ever stop this supervisor
                 self.stop(10.0)
         for number in [n for n, due in self._hang_ups.items() if due <= moment]:
             del self._hang_ups[number]
@@ -197,7 +197,7 @@ class Supervisor:
             data = os.read(descriptor, _READ)
         except BlockingIOError:
             return
-        except OSError:  # nobody holds the terminal's other end
+        except OSError:  # the other end of the terminal is closed
             data = b""
         if not data:
             stream = self._outputs.pop(descriptor)

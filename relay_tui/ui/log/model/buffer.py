@@ -29,7 +29,7 @@ class LogLine(NamedTuple):
     log: int = 0
     """Which log it is of, where there are several."""
     name: str = ""
-    """What of `raw` names that log, where it stands before a piece."""
+    """Return the log's name at the start of a raw piece."""
 
 
 class LogicalLine(NamedTuple):
@@ -98,11 +98,11 @@ class LogBuffer:
         return [_line(self._partial, index) for index in range(len(self._partial))]
 
     def set_partial(self, lines: LogBatch) -> None:
-        """These are begun now, and no others."""
+        """Set the partial lines, replacing all earlier ones."""
         self._partial = lines
 
     def copy(self) -> LogBuffer:
-        """The lines of this moment, also those begun, for another thread; their bytes are not copied."""
+        """Return the current lines and partial lines for another thread, without copying bytes."""
         twin = LogBuffer(len(self) + len(self._partial), sys.maxsize)
         twin._blocks, twin._origins = list(self._blocks), list(self._origins)
         twin._continuations = self._continuations.copy()
@@ -139,7 +139,7 @@ class LogBuffer:
         return LogicalLine(head, [head, *rest] if head >= self._first else list(rest))
 
     def pieces_before(self, line: LogLine) -> list[int]:
-        """The pieces that one of the begun lines carries on."""
+        """Return the pieces that a partial line continues."""
         head = self._continuations.latest((line.log, line.stream)) if line.continued else None
         return [] if head is None or head < self._first else self.logical_line(head, line).pieces
 

@@ -43,7 +43,7 @@ def _judged(buffer: LogBuffer, pieces: list[int], line: LogLine) -> str:
 
 
 def join_continuations(buffer: LogBuffer, numbers: Iterable[int], begun: Sequence[LogLine]) -> str:
-    """The lines of which these are, or have, pieces: whole, plain, each once; behind them those that are begun."""
+    """Return the complete plain lines of the given pieces, each once, followed by partial lines."""
     texts: dict[int, str] = {}
     for number in numbers:
         whole = buffer.logical_line(number, buffer.line(number))
@@ -64,7 +64,7 @@ MOST = 2 << 20
 
 
 def bare(line: LogLine) -> str:
-    """A piece's text without the name of its log, which stands before it where other logs' lines do."""
+    """Return a piece's text without its log's name, which precedes it in a merged log."""
     return line.raw.removeprefix(line.name) if line.continued else line.raw
 
 

@@ -129,7 +129,7 @@ class MatchIndex:
         return self.complete
 
     def _found(self, start: int, stop: int, low: int, high: int) -> list[int]:
-        """The matches of a range; those from `low` to `high` are known already, and may have to be mended."""
+        """Return the matches of a range. Known matches from `low` to `high` may need corrections."""
         patterns, buffer = self._patterns, self._buffer
         if not buffer.in_pieces:
             return [n for n, line in buffer.lines(start, stop) if all(p.accepts(line.raw, line.name) for p in patterns)]

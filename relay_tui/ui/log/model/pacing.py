@@ -4,7 +4,7 @@ from __future__ import annotations
 
 LEAST = 0.08  # seconds between two drawings: a flood reads no worse, and keys find the screen free
 MOST = 0.25  # seconds that lines wait at most
-SHARE = 3  # of a drawing's own time lies between it and the next, so that two thirds are for everything else
+SHARE = 3  # pause between drawings, as a multiple of the drawing time: two thirds of the time remain for other work
 GATHER = 0.008  # seconds that the first lines of a log wait for the rest of its end, which comes in pieces
 KEY = 0.04  # seconds that a key has for what it does, before anything is drawn that only came
 

@@ -117,7 +117,7 @@ class Pattern:
 
 
 def compile_pattern(text: str, *, invertible: bool = False) -> Pattern | None:
-    """The pattern somebody typed, None for nothing. Raises ValueError with words for whoever typed it."""
+    """Return the typed pattern, or None for an empty one. Raises ValueError with a message for the user."""
     import regex  # only once somebody types one
 
     inverse = invertible and text.startswith("!")
