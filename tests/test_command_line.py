@@ -520,3 +520,15 @@ def test_secrets_never_reach_relays_own_log(tmp_path: Path) -> None:
     relay = InstalledRelay(tmp_path)
     relay.run("--debug", "project", "add", f"http://ada:{SECRET}@127.0.0.1:{free_port()}/x.git")
     assert relay.holds(SECRET) == []
+
+
+def test_a_table_aligns_columns_after_wide_characters() -> None:
+    from rich.cells import cell_len
+
+    from relay_tui.cli.output import table
+
+    lines = table(("NAME", "STATE"), [("日本語", "running"), ("ab", "stopped")]).splitlines()
+    columns = [
+        cell_len(line[: line.index(word)]) for line, word in zip(lines, ("STATE", "running", "stopped"), strict=True)
+    ]
+    assert columns == [8, 8, 8]

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from relay_tui.bootstrap.demo import DemoEnvironment
     from relay_tui.services.demo import StepResult
 
-_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
-
 
 @click.command(short_help="A sample project, thrown away afterwards.")
 @click.option("--headless", is_flag=True, help="Do the same without a screen; print each step and its time.")
@@ -108,11 +106,12 @@ def _headless(output: Output) -> int:
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
     """Within the block a signal to end, or a lost line, ends it as an exception does: what was begun is taken down."""
+    from relay_tui.ui.signals import ENDINGS
 
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    previous = {number: signal.signal(number, leave) for number in _ENDINGS}
+    previous = {number: signal.signal(number, leave) for number in ENDINGS}
     try:
         yield
     finally:

@@ -149,10 +149,15 @@ def print_result(made: Session, words: str) -> str:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows aligned in columns."""
+    """Return the rows aligned in columns, measured in terminal cells: wide characters take two."""
+    from rich.cells import cell_len  # rich is slow to import: commands without a table do without
+
     lines = [tuple(headings), *[tuple(sanitize.clean(cell) for cell in row) for row in rows]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(headings))]
+    padded = (
+        [cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)] for line in lines
+    )
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
 def listing(pairs: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from relay_tui.domain.errors import ConflictError
 from relay_tui.domain.models import Project
 from relay_tui.services import naming
 from relay_tui.text import sanitize
+from relay_tui.text.format import plural
 
 
 @click.group()
@@ -132,7 +133,7 @@ def remove(desk: CommandContext, reference: str, yes: bool) -> None:
     if desk.output.as_json:
         desk.output.document({"removed": found.id, "sessions": [session.id for session in sessions]})
     desk.output.say(
-        f"Removed {found.name} and {len(sessions)} session(s). The clones lie in {desk.relay.data_dir.trash}."
+        f"Removed {found.name} and {plural(len(sessions), 'session')}. The clones lie in {desk.relay.data_dir.trash}."
     )
 
 
@@ -146,7 +147,7 @@ def restore(desk: CommandContext, reference: str) -> None:
         back = desk.relay.projects.restore(found.id)
         for gone in back:
             desk.relay.sessions.build(gone.id, task)
-    _tell(desk, found.id, f"{found.name} is back, with {len(back)} session(s).")
+    _tell(desk, found.id, f"{found.name} is back, with {plural(len(back), 'session')}.")
 
 
 def format_removal(found: Project, sessions: list[str]) -> str:
