@@ -219,8 +219,8 @@ def test_a_full_disk_on_the_other_side_is_not_ours() -> None:
 
 def test_an_unknown_cause_keeps_gits_last_words() -> None:
     lines = ("Cloning into 'x'...", *(f"remote: line {number}" for number in range(30)), "fatal: the moon is full")
-    fault = git_error(Outcome(128, b"", lines), "The repository cannot be cloned")
-    assert fault.title == "The repository cannot be cloned"
+    fault = git_error(Outcome(128, b"", lines), "Cannot clone the repository")
+    assert fault.title == "Cannot clone the repository"
     assert fault.detail.splitlines() == list(lines[-20:])
     silent: RelayError = git_error(Outcome(-9, b"", ()), "Failed")
     assert "signal 9" in silent.detail

@@ -28,7 +28,7 @@ from relay_tui.services.projects import NewProject
 
 SECRET = "s3cret-w0rd"
 WITH_SECRET = f"https://ada:{SECRET}@host.example/team/alpha.git"
-REFUSED = GitError("The repository cannot be cloned", "fatal: Authentication failed", "Check the password.")
+REFUSED = GitError("Cannot clone the repository", "fatal: Authentication failed", "Check the password.")
 
 
 @pytest.fixture

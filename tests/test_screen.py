@@ -30,7 +30,7 @@ from relay_tui.ui.keys.actions import ACTIONS, SHARED_KEYS, L
 from relay_tui.ui.presentation import formatting
 
 HOSTILE = "[ERROR] [/x] [@click=app.quit]y \x1b[2J\x1b]52;c;aGk=\x07 \u202e\u200b日本語 \x9b31m\r\n\ttail"
-CLONE_FAILED = Fault("git", "The repository cannot be cloned", "fatal: unable to access\nfatal: early EOF", "Check it.")
+CLONE_FAILED = Fault("git", "Cannot clone the repository", "fatal: unable to access\nfatal: early EOF", "Check it.")
 BROKEN = Fault("engine", "The command failed (exit code 2)", "make: ***\nmake: No targets.  Stop.", "Mend it, then R.")
 SIZES = [(80, 24), (160, 45), (200, 60), (40, 12), (20, 6)]
 
@@ -425,7 +425,7 @@ async def test_quitting_asks_when_something_is_under_way(rig: Rig) -> None:
 
 
 async def test_a_projects_clone_that_fails_is_edited_and_tried_again(rig: Rig) -> None:
-    rig.git.failures["clone_base"] = GitError("The repository cannot be cloned", "fatal: not found", "Check the URL.")
+    rig.git.failures["clone_base"] = GitError("Cannot clone the repository", "fatal: not found", "Check the URL.")
     async with shown(rig) as screen:
         project = rig.relay.add_project(NewProject(source="https://host.example/typo.git", name="alpha"))
         await screen.sees("alpha  The repository")

@@ -36,7 +36,7 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class ContainerUser:
-    """Whoever runs in the container. `passwd` and `group` are new texts of the files, None when they can stay."""
+    """User of the container. `passwd` and `group` are new texts of the files, None when they can stay."""
 
     uid: int
     gid: int

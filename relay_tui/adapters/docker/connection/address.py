@@ -175,7 +175,7 @@ def _unreadable(file: Path, why: str) -> EngineUnreachableError:
     return EngineUnreachableError(
         "docker's configuration cannot be read",
         f"{file}: {why}",
-        "Mend the file, or set DOCKER_HOST.",
+        "Fix the file, or set DOCKER_HOST.",
         silence=UnreachableReason.ASTRAY,
         fix=f"${{EDITOR:-vi}} {shlex.quote(str(file))}",
     )
