@@ -59,12 +59,12 @@ class AllLines:
 
 
 class MatchIndex:
-    """The lines of a buffer that all patterns accept, found from a line on to both sides; what comes is looked at too.
+    """Lines of a buffer that all patterns accept, searched from a line in both directions. New lines are included.
 
-    `start` is the number of that line, the end if None: what is nearest to whoever waits is found first.
+    `start` is the number of that line, the end if None, so that the matches nearest to the reader are found first.
 
-    A line that came in pieces is judged as a whole, again with each piece that comes. All its pieces are matches, or
-    with `spots` the one where the last pattern is found.
+    A line in pieces is matched as a whole, again after each new piece. All its pieces are matches, or with `spots`
+    the piece with the last pattern's match.
     """
 
     def __init__(self, buffer: LogBuffer, *patterns: Pattern, spots: bool = False, start: int | None = None) -> None:
