@@ -202,7 +202,7 @@ class LogFeed:
         return seen
 
     def retry(self) -> None:
-        """Reconnect at once instead of waiting for the next attempt. To be called when the engine is reachable again."""
+        """Reconnect at once instead of waiting for the next attempt. Call it when the engine is reachable again."""
         with self._room:
             self._retry_now = self.status.word == "reconnecting"
             self._room.notify_all()

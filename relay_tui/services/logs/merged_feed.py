@@ -63,7 +63,10 @@ class _SourceReader:
         return batches
 
     def unlock(self, now: float, after: float) -> None:
-        """Order the log by its times again, `after` seconds after its clock was set back. No earlier lines wait then."""
+        """Order the log by its times again, `after` seconds after its clock was set back.
+
+        By then no line from before the change is waiting.
+        """
         if not self.order.stuck:
             self._stuck_at = None
         elif self._stuck_at is None:
