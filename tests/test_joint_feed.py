@@ -392,7 +392,7 @@ def test_sessions_join_and_go_while_it_is_open(scene: Scene) -> None:
     assert len(feed) == 2
     assert "two y" in past(feed)
     feed.follow([voice(one), replace(voice(late), container_id=two.container_id)])
-    scene.until("late ── goes on in a new container ──")
+    scene.until("late ── continues in a new container ──")
 
 
 def test_no_more_than_so_many_at_once(scene: Scene) -> None:

@@ -135,7 +135,7 @@ async def test_filter_applies_to_what_is_there_and_to_what_comes(scene: Scene) -
         await opened(screen)
         await screen.sees("first of dev")
         await screen.press("&", *"!(beta")
-        await screen.sees("not a pattern")
+        await screen.sees("invalid pattern")
         await screen.press(")", "enter")
         await screen.until(lambda: "first of dev" not in screen.text)
         assert "first of one" in screen.text

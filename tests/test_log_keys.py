@@ -133,7 +133,7 @@ async def test_esc_while_a_pattern_is_typed_brings_back_the_one_before(talking: 
         await screen.until(lambda: state(screen) == "paused · /5 10 of 10 · &ERROR")
         for key in "&/":
             await typed(screen, key, " 1(")
-            await screen.sees("not a pattern")
+            await screen.sees("invalid pattern")
             await screen.press("escape")
             await screen.until(lambda: "/5 " in state(screen) and state(screen).endswith("10 · &ERROR"))
             assert "ERROR 95" in log(screen)
@@ -143,7 +143,7 @@ async def test_a_pattern_that_is_none_is_told_where_it_is_typed(talking: Rig) ->
     async with shown(talking) as screen:
         await in_log(screen)
         await typed(screen, "&", "!(info")
-        await screen.sees("not a pattern: missing ), unterminated subpattern at 2")
+        await screen.sees("invalid pattern: missing ), unterminated subpattern at 2")
         await screen.press("enter")
         assert screen.main.query_one(LogPrompt).is_open
         assert "ERROR 95" in screen.text  # what was shown stays
@@ -255,7 +255,10 @@ async def test_what_is_too_much_for_a_clipboard_is_told(rig: Rig) -> None:
         container.say("ü\n".encode())
         await screen.sees("ü")
         await screen.press("y")
-        await screen.sees("Copied 3 lines. The terminal may not accept this much text. Press ctrl+s to save the log.")
+        await screen.sees(
+            "Copied 3 lines. The terminal may not accept this much text."
+            " Press ctrl+s to save the log to a file instead."
+        )
         assert len(screen.app.clipboard.encode()) > CLIPBOARD_LIMIT
 
 

@@ -41,7 +41,7 @@ def test_a_whole_file_that_is_read_once_more_is_left_out_as_far_as_there_is_room
     few = RotationDuplicateFilter(10_000)
     for at in range(0, 20_000, 900):
         few.drop_duplicates(batch(b"\n".join(b"line %d" % n for n in range(at, at + 900)), at=at))
-    assert sum(len(one.data) for one in few._past) <= 10_000
+    assert sum(len(one.data) for one in few._recent) <= 10_000
 
 
 def test_a_long_line_is_left_out_with_its_pieces() -> None:

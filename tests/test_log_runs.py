@@ -174,7 +174,7 @@ def test_an_end_told_behind_lines_of_the_next_run_says_when_it_was(
 
     wait_until(lambda: "ended" in words()[-1], 20, "the end of the first run")
     assert words()[:-1] == ["run 0 begins", "run 0 ends", "run 1 begins"]
-    assert re.fullmatch(r"── the run before ended at \d\d:\d\d:\d\d, exit code 3 ──", words()[-1])
+    assert re.fullmatch(r"── previous run exited at \d\d:\d\d:\d\d, exit code 3 ──", words()[-1])
     subject.end(1)
     wait_until(lambda: words()[4:] == ["run 1 ends", "── ended, exit code 4 ──"], 20, "the second run's end")
 

@@ -120,7 +120,7 @@ async def test_loading_shows_how_far_it_is_and_esc_stops_it(rig: Rig, monkeypatc
     async with shown(rig) as screen:
         await screen.sees("line 8999")
         await screen.press("l", "ctrl+s")
-        await screen.until(lambda: "saving, 200 lines so far, esc stops" in border(screen))
+        await screen.until(lambda: "saving, 200 lines so far, press esc to stop" in border(screen))
         await screen.press("escape")
         await screen.sees("Nothing was saved.")
         assert "saving" not in border(screen)

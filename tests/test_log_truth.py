@@ -150,7 +150,7 @@ async def test_a_log_without_a_line_since_then_says_so_and_not_that_it_ended_bef
     async with shown(rig) as screen:
         await screen.sees("── ended, exit code 3 ──")
         await screen.press("l", "1")
-        await screen.sees("Nothing was written since then.")
+        await screen.sees("No output since then.")
         assert "ended, exit code" not in screen.text
         await screen.press("0")
         await screen.sees("── ended, exit code 3 ──")

@@ -77,7 +77,7 @@ async def test_no_text_names_a_default_key(tmp_path: Path) -> None:
     a_session(rig, alpha, "three", SessionState.ERROR, error=failed)
     a_project(rig, "beta", error=Fault("git", "It cannot be cloned", "", "Check it."))
     async with shown(rig, (200, 60)) as screen:
-        await screen.sees(f"{K['shell']} opens a shell in the session; {K['attach']} attaches")
+        await screen.sees(f"Press {K['shell']} to open a shell in the session, or {K['attach']} to attach")
         _check(screen)
         await screen.press(K["filter"], *"zzz")
         await screen.sees(f"Nothing matches the filter. Press {K['back']} to clear it.")

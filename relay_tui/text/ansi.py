@@ -1,4 +1,4 @@
-"""One log line as a terminal would show it: cells, overwriting and colours."""
+"""Conversion of one log line to the text a terminal shows: cells, overwriting and colours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOKEN = re.compile(f"(?P<move>[\\t\\r\\b{HOME}])|{SEQUENCE.pattern}")
 
 
 class TextStyle(NamedTuple):
-    """Style of a piece of a log line. A colour is 0..255 of the palette, or `TRUE_COLOUR | 0xRRGGBB`, or none."""
+    """Style of a part of a log line. A colour is 0..255 of the palette, `TRUE_COLOUR | 0xRRGGBB`, or None."""
 
     foreground: int | None = None
     background: int | None = None
@@ -38,19 +38,19 @@ Run = tuple[str, TextStyle]
 
 
 def styled_runs(raw: str) -> list[Run]:
-    """One raw log line as safe pieces of text, each with its style: what a terminal would show at the line's end.
+    """Return one raw log line as safe text runs with styles, as a terminal shows it after the whole line.
 
-    Colours and other text attributes are kept, carriage returns and backspaces overwrite, tabs reach every eighth
-    column; every other escape sequence is dropped. The text of all pieces together is free of control characters.
+    Colours and other text attributes are kept. Carriage returns and backspaces overwrite, and tabs move to every eighth
+    column. Every other escape sequence is dropped. The text of all runs is free of control characters.
     """
     if raw.isascii() and raw.isprintable():
         return [(raw, PLAIN)] if raw else []
     line = _Line()
-    _obey(line, raw.rstrip("\r\n"))
+    _apply_controls(line, raw.rstrip("\r\n"))
     return line.runs()
 
 
-def _obey(line: _Line, raw: str) -> None:
+def _apply_controls(line: _Line, raw: str) -> None:
     at = 0
     style = PLAIN
     for token in _TOKEN.finditer(raw):
@@ -68,23 +68,23 @@ def _obey(line: _Line, raw: str) -> None:
 
 
 def plain_text(raw: str) -> str:
-    """The safe text of one raw log line, without styles: for searching, copying and pipes."""
+    """Return the safe text of one raw log line without styles, for searching, copying and pipes."""
     if raw.isascii() and raw.isprintable():
         return raw
     return "".join(text for text, _ in styled_runs(raw))
 
 
 def file_text(raw: str) -> str:
-    """One raw log line for a file: all that was written, without what a terminal would obey.
+    """Return one raw log line for a file: the whole text without control sequences.
 
-    A line that overwrote itself is what a terminal would show at its end.
+    A line that overwrote itself is returned as a terminal shows it in the end.
     """
     if raw.isascii() and raw.isprintable():
         return raw
     raw = raw.rstrip("\r\n")
     if _OVERWRITES.search(raw):
         line = _Line(most=sys.maxsize, without=_without_control_characters)
-        _obey(line, raw)
+        _apply_controls(line, raw)
         return line.text()
     return _without_control_characters(SEQUENCE.sub("", raw))
 
@@ -98,7 +98,7 @@ def _without_control_characters(text: str) -> str:
 
 
 _NARROW = re.compile("[ -~\xa0-\xac\xae-\u02ff\u0370-\u0482\u2010-\u2027\u2500-\u25fc\u2800-\u28ff\ufffd]*")
-_MOST_MARKS = 100  # characters without a width of their own that are put to one written before
+_MOST_MARKS = 100  # zero-width characters that are combined with one character
 _EMOJI = "\ufe0f"
 
 
@@ -118,7 +118,7 @@ class _Line:
         return self._marks + "".join(self._cells)
 
     def write(self, text: str, style: TextStyle) -> None:
-        """Put `text` at the cursor, over what is there."""
+        """Write `text` at the cursor, over the existing cells."""
         room = max(0, self._most - self._column)
         text = self._without(text)[:room]
         cells: Sequence[str] = text
@@ -136,7 +136,7 @@ class _Line:
         self._column = end
 
     def _accent(self, marks: str) -> None:
-        """Put marks to the character before the cursor."""
+        """Add combining marks to the character before the cursor."""
         at = self._column - 1
         if not self._cells:
             self._marks = (self._marks + marks)[:_MOST_MARKS]
@@ -150,7 +150,7 @@ class _Line:
             self._cells[column - 1] = self._cells[column] = " "
 
     def move(self, control: str, style: TextStyle) -> None:
-        """Obey a tab, carriage return or backspace; the first HOME is the one that counts."""
+        """Apply a tab, carriage return or backspace. Only the first HOME counts."""
         if control == "\r":
             self._column = self._home
         elif control == "\b":
@@ -166,7 +166,7 @@ class _Line:
             self._column = min(target, len(self._cells))
 
     def edit(self, final: str, parameters: str) -> None:
-        """Obey `erase in line` (K) or `cursor to column` (G): progress bars are made of them."""
+        """Apply `erase in line` (K) or `cursor to column` (G). Progress bars use them."""
         number = int(parameters) if parameters.isascii() and parameters.isdigit() and len(parameters) < 6 else 0
         if final == "G":
             self._column = min(self._home + max(number - 1, 0), len(self._cells))
@@ -180,7 +180,7 @@ class _Line:
             self._styles[self._home : end] = [PLAIN] * (end - self._home)
 
     def runs(self) -> list[Run]:
-        """Neighbours of one style, joined."""
+        """Return the text runs. Neighbouring cells of one style are joined."""
         runs = [(limit_combining_marks(self._marks), PLAIN)] if self._marks else []
         at = 0
         for style, group in groupby(self._styles):
@@ -213,8 +213,8 @@ def _halves(character: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)
 def _styled(style: TextStyle, parameters: str) -> TextStyle:
-    """`style` after a select-graphic-rendition sequence; what it does not know it skips."""
-    if parameters[:1] in ("<", "=", ">", "?"):  # a private sequence that only ends like this one
+    """Return `style` after a select-graphic-rendition sequence. Unknown codes are skipped."""
+    if parameters[:1] in ("<", "=", ">", "?"):  # a private sequence that has the same final character
         return style
     changes = style._asdict()
     codes = parameters.split(";")
@@ -235,7 +235,7 @@ def _styled(style: TextStyle, parameters: str) -> TextStyle:
 
 
 def _extended_colour(details: list[str], codes: list[str]) -> int | None:
-    """A palette (5) or true colour (2) from sub-parameters, else taken off the front of `codes`."""
+    """Return a palette (5) or true colour (2) from sub-parameters, or else from the front of `codes`."""
     if details:
         numbers = [_number(code) for code in details]
         rgb = numbers[-3:] if len(numbers) >= 4 else []
@@ -251,7 +251,7 @@ def _extended_colour(details: list[str], codes: list[str]) -> int | None:
 
 
 def _number(code: str) -> int:
-    """A parameter's value; an empty one means 0, nonsense -1."""
+    """Return a parameter's value: 0 if it is empty, -1 if it is not a number."""
     if not code:
         return 0
     return int(code) if code.isascii() and code.isdigit() and len(code) < 6 else -1

@@ -1,8 +1,8 @@
-"""A session's live log: one daemon thread reads, the screen drains at its own pace.
+"""Live log of one container: a daemon thread reads it, and the screen drains the lines at its own pace.
 
-When the connection to the engine breaks, the thread tries again and goes on where it was; when the container ends,
-the feed says so among the lines, and has ended until it is told to look again. Each run's end stands behind its lines,
-also where the next one had begun before anybody looked.
+When the connection to the engine breaks, the thread reconnects and continues at the last line. When the container
+ends, the feed adds a notice to the lines and has ended until `resume` is called. The notice of each run's end follows
+the lines of that run, even if the next run started before the thread checked.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from relay_tui.services.logs.resume import (
 from relay_tui.services.logs.rotation import RotationDuplicateFilter
 from relay_tui.services.logs.status import LogStatus, RunTracker, end_notice, ending_before
 
-ROOM = 8 << 20  # bytes read ahead of the screen; then the reader waits, and the engine keeps the rest: nothing drops
-BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to reach the engine again
-_MISSING = pack_times(
+ROOM = 8 << 20  # bytes read ahead of the screen; then the reader waits, and the engine keeps the rest: nothing is lost
+BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to reconnect to the engine
+_MISSING_NOTICE = pack_times(
     ["── lines are missing here: the engine no longer has them ──".encode()], bytes([NOTICE | TIMELESS])
 )
-_AGAIN = (0.005, 0.01, 0.02, 0.04)  # seconds between looks at one whose output ended: the engine says so a bit later
+_EXIT_CHECKS = (0.005, 0.01, 0.02, 0.04)  # seconds between checks: the engine reports an exit after the output's end
 _RUNNING = frozenset({"running", "paused", "restarting"})
 
 
 Rest = Callable[[], float]
-"""Tells for how many seconds more nothing should be read, 0 or less: go on."""
+"""Returns the number of seconds for which reading must pause. 0 or less: no pause."""
 
 
 def no_pause() -> float:
-    """No rest."""
+    """Return 0: reading never pauses."""
     return 0.0
 
 
 class LogFeed:
-    """Follows one container's log. `wake` is called (in the reader's thread) when there is something to drain."""
+    """Feed that follows one container's log. The reader's thread calls `wake` when there are lines to drain."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class LogFeed:
         self._wake = wake
         self._tail = tail
         self._since = since
-        self._most = room
+        self._room_bytes = room
         self._rest = rest
         self._batches: deque[LogBatch] = deque()
         self._recent: deque[LogBatch] = deque()
@@ -73,18 +73,20 @@ class LogFeed:
         self._latest = b""  # the latest time of any line
         self._repeats = RotationDuplicateFilter(room)
         self._begun = EMPTY_BATCH
-        self._told = False  # whether there is something to drain, and the one who drains knows
+        self._woken = False  # whether `wake` was called since the last drain
         self.begun = EMPTY_BATCH
-        """The lines whose ends had not come at the last drain."""
+        """Partial lines at the last drain."""
         self._size = self._came = 0
         self._room = threading.Condition()
-        self._closed = self._at_once = False
+        self._closed = self._retry_now = False
         self._reading = True
-        self._again = False  # whether to look once more when it ends
-        self._runs = RunTracker(rfc3339(time.time()))  # on this machine's clock, which the engine's is or is near
+        self._again = False  # whether to check once more when the log ends
+        self._runs = RunTracker(
+            rfc3339(time.time())
+        )  # by this machine's clock; the engine's clock is the same or close
         self._stream: LineStream | None = None
         self.status = LogStatus()
-        """How it is now."""
+        """Current status."""
         self._begin()
 
     def _begin(self, *, again: bool = False) -> None:
@@ -92,7 +94,7 @@ class LogFeed:
         threading.Thread(target=self._run, args=(again,), name=name, daemon=True).start()
 
     def resume(self) -> None:
-        """Look whether there is more after an end: the container was started again, or may have been."""
+        """Check for more lines after an end. The container was restarted, or may have been."""
         with self._room:
             if self._closed:
                 return
@@ -111,30 +113,31 @@ class LogFeed:
                     again = True
                     if self._follow():
                         attempt = 0
-                    seen = self._seen()
+                    seen = self._state_after_output()
                     if self._catch_up(seen) and seen.status in _RUNNING:
                         continue
             except EngineUnreachableError as error:
-                self._say(LogStatus("reconnecting", error=error))
+                self._set_status(LogStatus("reconnecting", error=error))
             except RelayError as error:
                 fault = None if isinstance(error, NotFoundError) else error
-                if self._over(LogStatus("ended", error=fault)):
+                if self._report_end(LogStatus("ended", error=fault)):
                     return
                 continue
             else:
                 if seen.status not in _RUNNING:
-                    if self._over(LogStatus("ended", seen.exit_code), seen):
+                    if self._report_end(LogStatus("ended", seen.exit_code), seen):
                         return
                     continue
             with self._room:
-                self._room.wait_for(lambda: self._closed or self._at_once, BACKOFF[min(attempt, len(BACKOFF) - 1)])
-                attempt = 0 if self._at_once else attempt + 1
-                self._at_once = False
+                self._room.wait_for(lambda: self._closed or self._retry_now, BACKOFF[min(attempt, len(BACKOFF) - 1)])
+                attempt = 0 if self._retry_now else attempt + 1
+                self._retry_now = False
 
     def _catch_up(self, seen: ContainerState) -> bool:
-        """Tell of runs that ended unseen, each end behind its lines; answer whether another one began since.
+        """Report runs that ended between two checks. Return whether another run started since the last check.
 
-        Where that one is over too, its lines are read with those of the others: its end may be told.
+        Each end follows the lines of its run. If the latest run is over too, its lines are also read, so that its end
+        can be reported.
         """
         if not self._runs.another(seen):
             return False
@@ -142,9 +145,9 @@ class LogFeed:
         for end in self._runs.untold(ends, seen):
             self._read_until(end.at)
             if comparable(end.at.encode()) < latest(self._recent):
-                self._tell(ending_before(end), end.at, stamped=False)
+                self._add_notice(ending_before(end), end.at, stamped=False)
             else:
-                self._tell(end_notice(LogStatus("ended", end.exit_code)), end.at)
+                self._add_notice(end_notice(LogStatus("ended", end.exit_code)), end.at)
             self._runs.report(end)
         self._runs.follow(seen)
         if seen.status not in _RUNNING:
@@ -152,22 +155,22 @@ class LogFeed:
         return True
 
     def _read_until(self, moment: str) -> None:
-        """Read what was written up to that moment and is not read; all there is where that is ''."""
+        """Read the unread lines that were written up to `moment`; all unread lines if it is ''."""
         edge = newest_edge(self._recent)
-        unknown = self._unknown(edge)
+        unknown = self._new_line_filter(edge)
         since = edge.time if edge is not None else self._runs.since
         self._read(self._runtime.log_lines(self._container_id, follow=False, since=since, until=moment), unknown)
 
     def _is_read(self, seen: ContainerState) -> bool:
-        """Return whether the observed run has no more output. A stream would go on with the next run, unannounced."""
+        """Return whether the observed run has no more output. A stream would continue into the next run unnoticed."""
         caught_up = self._catch_up(seen)
         return seen.status not in _RUNNING and (caught_up or self._runs.over(seen))
 
-    def _over(self, status: LogStatus, seen: ContainerState | None = None) -> bool:
+    def _report_end(self, status: LogStatus, seen: ContainerState | None = None) -> bool:
         """Report the end unless it was reported. Return whether the log ended; more may have arrived."""
-        words = end_notice(status)
-        if self._runs.end(words, seen):
-            self._tell(words, seen.finished_at if seen is not None else "")
+        notice = end_notice(status)
+        if self._runs.end(notice, seen):
+            self._add_notice(notice, seen.finished_at if seen is not None else "")
         with self._room:
             self._reading, self._again = self._again, False
             if self._reading:
@@ -177,45 +180,45 @@ class LogFeed:
             self._wake()
         return True
 
-    def _tell(self, words: str, at: str, *, stamped: bool = True) -> None:
-        """Add a notice of that moment behind the lines there are; none of a moment before what was asked for."""
+    def _add_notice(self, notice: str, at: str, *, stamped: bool = True) -> None:
+        """Append a notice with the time `at`. A notice older than the requested start is left out."""
         if at and self._since and comparable(at.encode()) < comparable(self._since.encode()):
             return
         stamped = stamped and bool(at)
         moment = max(comparable(at.encode()), latest(self._recent)) + b" " if stamped else b""
         self._enqueue(
-            pack_times([moment + words.encode()], bytes([NOTICE if stamped else NOTICE | TIMELESS])), EMPTY_BATCH
+            pack_times([moment + notice.encode()], bytes([NOTICE if stamped else NOTICE | TIMELESS])), EMPTY_BATCH
         )
 
-    def _seen(self) -> ContainerState:
+    def _state_after_output(self) -> ContainerState:
         """Return the state of the container whose output ended."""
         seen = self._runtime.inspect(self._container_id)
-        for pause in _AGAIN:
+        for pause in _EXIT_CHECKS:
             if seen.status not in _RUNNING:
                 break
             with self._room:
-                self._room.wait_for(lambda: self._closed or self._at_once, pause)
+                self._room.wait_for(lambda: self._closed or self._retry_now, pause)
             seen = self._runtime.inspect(self._container_id)
         return seen
 
     def retry(self) -> None:
-        """Wait no longer, if it waits, before trying to reach the engine: it is back."""
+        """Reconnect at once instead of waiting for the next attempt. Call it when the engine is reachable again."""
         with self._room:
-            self._at_once = self.status.word == "reconnecting"
+            self._retry_now = self.status.word == "reconnecting"
             self._room.notify_all()
 
     def _follow(self) -> bool:
-        """Read until the stream ends; answer whether anything new came. Begins where the last one ended."""
+        """Read until the stream ends, from the end of the last stream. Return whether a new line arrived."""
         edge = newest_edge(self._recent)
-        unknown = self._unknown(edge)
+        unknown = self._new_line_filter(edge)
         since, tail = (edge.time, None) if edge is not None else (self._since, self._tail)
         stream = self._runtime.log_lines(self._container_id, follow=True, tail=tail, since=since)
         if not self.status.ended or self._runtime.inspect(self._container_id).status in _RUNNING:
-            self._say(LogStatus())
+            self._set_status(LogStatus())
         return self._read(stream, unknown)
 
     def _read(self, stream: LineStream, unknown: NewLineFilter | None) -> bool:
-        """Take what the stream has that is new; answer whether anything is."""
+        """Enqueue the new lines of a stream. Return whether there were any."""
         with self._room:
             self._stream = stream
             if self._closed:
@@ -227,7 +230,7 @@ class LogFeed:
             fresh = self._repeats.drop_duplicates(fresh)
             if fresh and unknown is not None and not unknown.met:
                 unknown.met = True
-                if not self._enqueue(_MISSING, EMPTY_BATCH):
+                if not self._enqueue(_MISSING_NOTICE, EMPTY_BATCH):
                     break
             came = came or bool(fresh)
             begun = stream.begun()
@@ -236,7 +239,7 @@ class LogFeed:
         self._runs.came = self._runs.came or came
         return came
 
-    def _unknown(self, edge: LogCursor | None) -> NewLineFilter | None:
+    def _new_line_filter(self, edge: LogCursor | None) -> NewLineFilter | None:
         """Return a filter for lines that are newer than the cursor.
 
         If the clock was set back, older lines have later times. Only the whole log shows whether they are older lines
@@ -244,9 +247,9 @@ class LogFeed:
         """
         if edge is None:
             return None
-        return NewLineFilter(edge, past=clock_went_back(self._recent, self._latest) and self._is_there(edge))
+        return NewLineFilter(edge, past=clock_went_back(self._recent, self._latest) and self._has_line_after(edge))
 
-    def _is_there(self, edge: LogCursor) -> bool:
+    def _has_line_after(self, edge: LogCursor) -> bool:
         """Return whether the log still has a line after the cursor."""
         unknown = NewLineFilter(edge)
         stream = self._runtime.log_lines(self._container_id, follow=False, since=edge.time)
@@ -265,7 +268,7 @@ class LogFeed:
         while self._recent and self._recent_lines - len(self._recent[0]) > 2 * OVERLAP:
             self._recent_lines -= len(self._recent.popleft())
         with self._room:
-            self._room.wait_for(lambda: self._size < self._most or self._closed)
+            self._room.wait_for(lambda: self._size < self._room_bytes or self._closed)
             if self._closed:
                 return False
             if batch:
@@ -273,15 +276,15 @@ class LogFeed:
             self._begun = begun
             self._size += len(batch.data)
             opened, self._came = self.opened, self._came + len(batch)
-            told, self._told = self._told, True
-        if not told or opened is not self.opened:
+            woken, self._woken = self._woken, True
+        if not woken or opened is not self.opened:
             self._wake()
         if (rest := self._rest()) > 0:
             with self._room:
                 self._room.wait_for(lambda: self._closed, rest)
         return True
 
-    def _say(self, status: LogStatus) -> None:
+    def _set_status(self, status: LogStatus) -> None:
         if status != self.status and not self._closed:
             self.status = status
             self._wake()
@@ -292,18 +295,18 @@ class LogFeed:
         return self._came >= self._tail
 
     def drain(self) -> list[LogBatch]:
-        """Everything read since the last drain, in order."""
+        """Return everything read since the last drain, in order."""
         with self._room:
             batches = list(self._batches)
             self._batches.clear()
             self.begun = self._begun
             self._size = 0
-            self._told = False
+            self._woken = False
             self._room.notify()
         return batches
 
     def close(self) -> None:
-        """Stop following; `wake` is not called any more."""
+        """Stop following. `wake` is not called any more."""
         with self._room:
             self._closed = True
             stream = self._stream

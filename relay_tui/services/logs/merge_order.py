@@ -1,7 +1,7 @@
-"""Puts the lines of several logs into one order: by time, within a window, and never a line dropped.
+"""Order of the lines of several logs: by time, within a window. No line is dropped.
 
-Within one log, lines that go back in time by less than a second change places: its two streams are stamped separately.
-Where a clock was set back they stay as they came.
+Within one log, lines that are out of order by less than a second are sorted, because the engine stamps the two streams
+separately. If a clock was set back, the lines keep the order of their arrival.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from relay_tui.domain.log_batch import CONTINUED, EMPTY_BATCH, NOTICE, STREAM_BI
 from relay_tui.services.logs.resume import comparable, seconds
 from relay_tui.text.ansi import HOME
 
-SWAP = 1.0  # seconds by which a line of a log can be older than the one before it and go before it
+SWAP = 1.0  # seconds: a line that is older than its predecessor by less than this is moved before it
 
 
-_BEHIND = b"~"  # makes a moment later than itself, and no later than the next one
+_BEHIND = b"~"  # suffix that sorts after the same moment, and before the next moment
 
 
 _HOME = HOME.encode()
 
 
-_MOVES = re.compile(rb"[\r\b\x1b\x9b]")  # with which a line can go back and overwrite itself
+_MOVES = re.compile(rb"[\r\b\x1b\x9b]")  # characters with which a line can move the cursor back and overwrite itself
 
 
 class Line(NamedTuple):
-    """A line as it is ordered: by its moment, then by its log, then as it came."""
+    """Line with its sort key: moment, then log, then order of arrival."""
 
     moment: bytes
     log: int
@@ -41,24 +41,24 @@ class Line(NamedTuple):
 
 
 class Timeline:
-    """Gives the lines of one log their places. A line without a time follows the one before it.
+    """Sort keys for the lines of one log. A line without a time follows the line before it.
 
-    A notice without one that has none before it stands behind all other logs' lines.
+    A notice without a time and without an earlier line follows the lines of all other logs.
 
-    What carries on a line has that one's moment: others of the meantime stand behind it.
+    A continuation line has the moment of its first piece, so lines written in between follow it.
     """
 
     def __init__(self, log: int) -> None:
         self._log = log
         self._number = 0
-        self._begun: dict[int, bytes] = {}  # by stream, the moment of the line that pieces carry on
+        self._begun: dict[int, bytes] = {}  # by stream, the moment of the line that continuation lines belong to
         self.last = b""
-        """The moment of the latest line."""
+        """Moment of the latest line."""
         self.stuck = False
-        """Whether lines are much older than those before them, and stay behind them."""
+        """Whether lines are much older than their predecessors, so that arrival order is kept."""
 
     def lines(self, batches: Iterable[LogBatch]) -> list[Line]:
-        """The batches' lines, each with its place."""
+        """Return the lines of the batches with their sort keys."""
         result: list[Line] = []
         for batch in batches:
             flags = batch.flags
@@ -77,14 +77,14 @@ class Timeline:
                 self.last = max(moment, self.last) if time else self.last
         return result
 
-    def notice(self, words: str, after: bytes = b"") -> Line:
-        """A line of relay's own behind everything so far, and behind the moment `after`."""
+    def notice(self, text: str, after: bytes = b"") -> Line:
+        """Return a notice by relay that follows all lines so far and the moment `after`."""
         self._number += 1
         self.last = max(self.last, after)
-        return Line(self.last + _BEHIND, self._log, self._number, b"", words.encode(), NOTICE | TIMELESS)
+        return Line(self.last + _BEHIND, self._log, self._number, b"", text.encode(), NOTICE | TIMELESS)
 
     def forget(self) -> None:
-        """Nothing of before waits any more: go by the time alone."""
+        """Forget the latest moment, so that the next lines are ordered by their times alone."""
         self.last, self.stuck = b"", False
 
 
@@ -97,25 +97,25 @@ def _far(one: bytes, other: bytes) -> bool:
 
 
 class ReorderWindow:
-    """Lines that wait a moment for those of other logs that were written before them, and come later."""
+    """Buffer that holds lines back for a moment. Earlier lines of other logs may arrive later."""
 
     def __init__(self, hold: float) -> None:
         self._hold = hold
         self._lines: list[Line] = []
         self._waits: deque[tuple[float, Line]] = deque()
         self.size = 0
-        """Bytes of text that wait."""
+        """Bytes of text in the window."""
 
     def __len__(self) -> int:
         return len(self._lines)
 
     @property
     def last(self) -> bytes:
-        """The latest moment of those that wait; b"" if none does."""
+        """Latest moment in the window; b"" if the window is empty."""
         return self._lines[-1].moment if self._lines else b""
 
     def add(self, lines: Sequence[Line], now: float) -> None:
-        """Take in what came at `now`."""
+        """Add lines that arrived at `now`."""
         if lines:
             self._lines += lines
             self._lines.sort()
@@ -134,10 +134,10 @@ class ReorderWindow:
 
 
 def with_source(lines: Sequence[Line], labels: Mapping[int, bytes], before: int = 0) -> LogBatch:
-    """The lines behind the labels of their logs; `before` is the log of the line before them.
+    """Return the lines with the labels of their logs before them. `before` is the log of the previous line.
 
-    What carries on a line that was too long has no label of its own, if it stands behind it: it is one line. Elsewhere
-    it has no time: that one's is when the line began, and lines of the meantime stand before it.
+    A continuation line directly after its line has no label, because both are shown as one line. Elsewhere it has a
+    label but no time: its time is that of the first piece, and later lines precede it.
     """
     pieces: list[bytes] = []
     flags = bytearray()
@@ -146,7 +146,7 @@ def with_source(lines: Sequence[Line], labels: Mapping[int, bytes], before: int 
         apart = not line.flags & CONTINUED or line.log != before
         label = labels.get(line.log, b"") if apart else b""
         if label and _MOVES.search(line.text):
-            label += _HOME  # a carriage return goes back to the line's own beginning, not into the name
+            label += _HOME  # a carriage return moves to the line's own start, not into the name
         flag = line.flags | TIMELESS if line.flags & CONTINUED and apart else line.flags
         head = b"" if flag & TIMELESS else line.time + b" "
         pieces.append(head + label + line.text)
@@ -164,7 +164,7 @@ class PartialLine:
         self._came: float | None = None
         self._ended: float | None = None
         self.shown: LogBatch = EMPTY_BATCH
-        """What is to be seen of it now."""
+        """Partial lines to show now."""
 
     def update(self, lines: LogBatch, now: float) -> None:
         """Set the partial lines."""

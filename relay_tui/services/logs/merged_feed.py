@@ -1,7 +1,7 @@
-"""The logs of several sessions as one, by time, each line with its session's name.
+"""Merged log of several sessions, ordered by time. Each line has its session's name.
 
-One daemon thread gathers what the logs' own threads have read, has it wait for a moment in a window, and puts it in
-order. Sessions may join while it is open, and go; a log that ended goes on when its session runs again.
+One daemon thread collects the lines that the threads of the single logs have read. It holds them in a window for a
+moment and orders them. Sessions may join and leave. A log that ended continues when its session runs again.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from relay_tui.services.logs.resume import comparable, rfc3339
 from relay_tui.services.logs.source import LogSource, OlderLines
 from relay_tui.services.logs.status import LogStatus
 
-HOLD = 0.2  # seconds that a line waits for earlier ones: more than one log lags behind another
-TICK = 0.05  # seconds between looks at what came
-QUIET = 0.3  # seconds without a line after which the beginnings are there
+HOLD = 0.2  # seconds that a line waits for earlier lines: longer than one log lags behind another
+TICK = 0.05  # seconds between two collections of new lines
+QUIET = 0.3  # seconds without a line after which the existing lines count as read
 PATIENCE = 2.0  # seconds after which a log counts as read anyway
 MOST = 64
-"""How many logs are followed at once."""
+"""Number of logs that are followed at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSourceSpec:
-    """One of the logs: a session's id, its container, and the label before its lines.
+    """One of the logs: session id, container, and the label before its lines.
 
-    `opening` is another one each time that there may be more after an end.
+    `opening` changes each time a log that ended may have more lines.
     """
 
     session_id: str
@@ -41,7 +41,7 @@ class LogSourceSpec:
 
 
 class _SourceReader:
-    """One log among the others."""
+    """State of one log in the merged log."""
 
     def __init__(self, number: int, voice: LogSourceSpec, feed: LogFeed, joined: str, hold: float) -> None:
         self.number = number
@@ -53,7 +53,7 @@ class _SourceReader:
         self.begun = PartialLine(hold)
         self.reach = HistoryCursor(number, voice.container_id, joined)
         self.gone = False
-        self.parting = ""  # the words it leaves with
+        self.parting = ""  # the notice to add when this log leaves the merged log
         self._stuck_at: float | None = None
 
     def take(self) -> list[LogBatch]:
@@ -63,7 +63,10 @@ class _SourceReader:
         return batches
 
     def unlock(self, now: float, after: float) -> None:
-        """A while after its clock was set back, nothing of before waits any more: from there on it goes by its time."""
+        """Order the log by its times again, `after` seconds after its clock was set back.
+
+        By then no line from before the change is waiting.
+        """
         if not self.order.stuck:
             self._stuck_at = None
         elif self._stuck_at is None:
@@ -72,17 +75,17 @@ class _SourceReader:
             self.order.forget()
 
     def resume(self) -> None:
-        """Look for more where there may be: the session runs again, or did."""
+        """Check for more lines if the session was started again."""
         if self.voice.opening != self.opening:
             self.opening = self.voice.opening
             self.feed.resume()
 
 
 class MergedLogFeed:
-    """Follows them all.
+    """Feed that follows several logs.
 
-    `wake` is called in another thread when there is something to drain, and so is `rest`, which tells for how many
-    seconds reading is to rest.
+    `wake` is called in another thread when there are lines to drain. `rest` is also called in another thread; it
+    returns the number of seconds for which reading must pause.
     """
 
     def __init__(
@@ -105,17 +108,17 @@ class MergedLogFeed:
         self._quiet = quiet
         self._hold = hold
         self._window = ReorderWindow(hold)
-        self._past = MergedHistory(source, since)
+        self._history = MergedHistory(source, since)
         self._parts: dict[str, _SourceReader] = {}  # by container
-        self._room = ROOM // max(1, min(MOST, len(voices)))  # bytes of each that are read ahead
+        self._room = ROOM // max(1, min(MOST, len(voices)))  # bytes that are read ahead of each log
         self._labels: dict[int, bytes] = {}
-        self._began = rfc3339(time.time())  # on this machine's clock, which the engine's is or is near
+        self._began = rfc3339(time.time())  # by this machine's clock; the engine's clock is the same or close
         self._open = False
         self._numbers = 0
-        self._shown_last = 0  # the log of the line that was given out last
+        self._shown_last = 0  # the log of the line that was drained last
         self._latest = b""
         self._closed = threading.Event()
-        self._stirred = threading.Event()
+        self._work_ready = threading.Event()
         self._lock = threading.Condition()
         self._ready: list[LogBatch] = []
         self._begun = EMPTY_BATCH
@@ -123,17 +126,17 @@ class MergedLogFeed:
         self.follow(voices)
         threading.Thread(target=self._run, name="joint log", daemon=True).start()
 
-    # --- whose logs ---
+    # --- choice of logs ---
 
     def follow(self, voices: Sequence[LogSourceSpec]) -> None:
-        """Follow these from now on: those that are new join, those that are missing go, those that run again go on."""
+        """Follow these logs from now on. New ones join, missing ones leave, and restarted ones continue."""
         wanted = {voice.container_id: voice for voice in voices}
         sessions = {voice.session_id for voice in voices}
         with self._lock:
             for container_id, part in self._parts.items():
                 if container_id not in wanted and not part.gone and not part.parting:
                     again = part.voice.session_id in sessions
-                    part.parting = "── goes on in a new container ──" if again else "── removed ──"
+                    part.parting = "── continues in a new container ──" if again else "── removed ──"
             for voice in voices:
                 known = self._parts.get(voice.container_id)
                 if known is not None:
@@ -143,14 +146,14 @@ class MergedLogFeed:
                     self._labels[known.number] = voice.label
                 elif sum(not part.gone for part in self._parts.values()) < MOST and not self._closed.is_set():
                     self._join(voice)
-        self._stirred.set()
+        self._work_ready.set()
 
     def _join(self, voice: LogSourceSpec) -> None:
         self._numbers += 1
         joined = max(self._began, self._since) if self._open else ""
         feed = self._source.follow(
             voice.container_id,
-            self._stirred.set,
+            self._work_ready.set,
             tail=self._tail,
             since=joined or self._since,
             room=self._room,
@@ -159,7 +162,7 @@ class MergedLogFeed:
         part = _SourceReader(self._numbers, voice, feed, joined, self._hold)
         self._parts[voice.container_id] = part
         self._labels[part.number] = voice.label
-        self._past.add(part.reach)
+        self._history.add(part.reach)
 
     def _present(self) -> list[_SourceReader]:
         with self._lock:
@@ -175,7 +178,7 @@ class MergedLogFeed:
 
     @property
     def connection(self) -> str:
-        """'' while all is well, 'reconnecting' while one of them does, 'ended' when all have."""
+        """'reconnecting' while any log reconnects, 'ended' when all logs have ended, else ''."""
         parts = [part for part in self._present() if not part.gone]
         if any(part.feed.status.word == "reconnecting" for part in parts):
             return "reconnecting"
@@ -188,19 +191,19 @@ class MergedLogFeed:
             return
         while True:
             if not len(self._window):
-                self._stirred.wait()
+                self._work_ready.wait()
             with self._lock:
                 self._lock.wait_for(lambda: self._size < ROOM or self._closed.is_set())
             if self._closed.wait(max(TICK, self._rest())):
                 return
-            self._stirred.clear()
+            self._work_ready.clear()
             changed = sum(self._gather(part) for part in self._present())
             due = self._window.due(time.monotonic())
-            if self._begin_lines() or due or changed:
-                self._give(due)
+            if self._update_partial_lines() or due or changed:
+                self._publish(due)
 
     def _begin(self) -> bool:
-        """Wait for the beginnings of all, and give them out in one order; False if closed before."""
+        """Wait for the existing lines of all logs and publish them in order. Return False if closed before."""
         began = came = time.monotonic()
         while True:
             if self._closed.wait(TICK / 2):
@@ -208,66 +211,66 @@ class MergedLogFeed:
             now = time.monotonic()
             parts = self._present()
             for part in parts:
-                if self._may_be_whole(part) and (batches := part.take()):
-                    came = came if self._heard(part) else now
+                if self._may_be_complete(part) and (batches := part.take()):
+                    came = came if self._has_existing_lines(part) else now
                     part.reach.keep(part.order.lines(batches))
-            if all(map(self._heard, parts)) or now - came > self._quiet or now - began > PATIENCE:
+            if all(map(self._has_existing_lines, parts)) or now - came > self._quiet or now - began > PATIENCE:
                 break
         with self._lock:
             self._open = True
         for part in parts:
-            if part.feed.status.ended:  # so all that was read of it is there
+            if part.feed.status.ended:  # so every line of it has been read
                 part.status = part.feed.status
                 part.reach.keep(part.order.lines(part.take()))
-        self._give(self._past.recent({part.number for part in parts if self._may_be_whole(part)}))
-        self._stirred.set()
+        self._publish(self._history.recent({part.number for part in parts if self._may_be_complete(part)}))
+        self._work_ready.set()
         return True
 
-    def _heard(self, part: _SourceReader) -> bool:
+    def _has_existing_lines(self, part: _SourceReader) -> bool:
         """Return whether the log's existing lines have arrived: it ended, enough arrived, or current lines arrive."""
-        if part.feed.status.ended or not self._may_be_whole(part):
+        if part.feed.status.ended or not self._may_be_complete(part):
             return True
         return part.order.last >= comparable(self._began.encode())
 
-    def _may_be_whole(self, part: _SourceReader) -> bool:
+    def _may_be_complete(self, part: _SourceReader) -> bool:
         """Return whether the log may be complete, because few recent lines arrived."""
         return part.reach.held < self._tail and part.reach.size < self._room
 
     def _gather(self, part: _SourceReader) -> bool:
-        """Have what came wait in the window; answer whether it goes another way than before."""
+        """Move new lines into the window. Return whether the status of the log has changed."""
         now = time.monotonic()
         status = part.feed.status
         part.unlock(now, 2 * self._hold)
         if self._window.size < ROOM:
             self._window.add(part.order.lines(part.take()), now)
         else:
-            self._stirred.set()  # once there is room again
+            self._work_ready.set()  # collect again once there is room
         changed = status != part.status
         part.status = status
         if part.parting:
-            self._say(part, part.parting, now)
+            self._add_notice(part, part.parting, now)
             part.parting, part.gone = "", True
             return True
         part.resume()
         return changed
 
-    def _begin_lines(self) -> bool:
-        """Have the lines shown whose ends have not come; answer whether they are others than before."""
+    def _update_partial_lines(self) -> bool:
+        """Update the partial lines to show. Return whether they have changed."""
         now, lines = time.monotonic(), []
         for part in self._present():
             part.begun.update(part.feed.begun, now)
             if part.begun.waits:
-                self._stirred.set()
+                self._work_ready.set()
             lines += Timeline(part.number).lines([part.begun.shown])
         begun, before = with_source(lines, self._labels), self._begun
         self._begun = begun if lines else EMPTY_BATCH
         return self._begun.data != before.data
 
-    def _say(self, part: _SourceReader, words: str, now: float) -> None:
-        """Add a line about a log behind everything that came."""
-        self._window.add([part.order.notice(words, max(self._window.last, self._latest))], now)
+    def _add_notice(self, part: _SourceReader, text: str, now: float) -> None:
+        """Add a notice about a log after all lines that arrived."""
+        self._window.add([part.order.notice(text, max(self._window.last, self._latest))], now)
 
-    def _give(self, lines: Sequence[Line]) -> None:
+    def _publish(self, lines: Sequence[Line]) -> None:
         if lines:
             batch = with_source(lines, self._labels, self._shown_last)
             self._shown_last = lines[-1].log
@@ -278,10 +281,10 @@ class MergedLogFeed:
         if not self._closed.is_set():
             self._wake()
 
-    # --- what the screen asks for ---
+    # --- called by the screen ---
 
     def drain(self) -> list[LogBatch]:
-        """Everything put in order since the last drain."""
+        """Return all lines that were ordered since the last drain."""
         with self._lock:
             ready, self._ready, self._size = self._ready, [], 0
             self._lock.notify_all()
@@ -289,19 +292,19 @@ class MergedLogFeed:
 
     @property
     def begun(self) -> LogBatch:
-        """The lines whose ends have not come, behind their labels; they come once more, whole."""
+        """Partial lines with their labels. Each is drained later as a complete line."""
         return self._begun
 
     def older(self, wanted: int) -> OlderLines:
-        """Lines before those that were given out first, in one order; blocks. Raises RelayError."""
-        lines, complete = self._past.older(wanted)
+        """Return the lines before the first drained ones, in order. Blocks. Raises RelayError."""
+        lines, complete = self._history.older(wanted)
         return OlderLines([with_source(lines, self._labels)] if lines else [], complete)
 
     def close(self) -> None:
-        """Stop following; `wake` is not called any more."""
+        """Stop following. `wake` is not called any more."""
         with self._lock:
             self._closed.set()
             self._lock.notify_all()
-        self._stirred.set()
+        self._work_ready.set()
         for part in self._present():
             part.feed.close()

@@ -28,16 +28,16 @@ class HistoryCursor:
         self.log = log
         self.container_id = container_id
         self.complete = False
-        """Whether there is nothing before what was read."""
-        self._joined = joined  # the moment it is read from, if it came while the others were open already
+        """Whether there are no older lines than those read."""
+        self._joined = joined  # the moment from which it is read, if it joined an open merged log
         self._waiting: list[Line] = []
         self._first: list[LogBatch] = []
-        self._count = 0  # of the lines in those
+        self._count = 0  # lines in the batches
         self._held = self._size = 0
         self._lock = threading.Lock()
 
     def came(self, batches: Iterable[LogBatch]) -> None:
-        """Count what was read; the first lines tell later where to go on."""
+        """Count the lines read. The first of them later give the cursor for older lines."""
         with self._lock:
             for batch in batches:
                 self._held += len(batch)
@@ -58,16 +58,16 @@ class HistoryCursor:
 
     @property
     def oldest(self) -> bytes | None:
-        """The moment of the oldest line that waits; None if none does."""
+        """Moment of the oldest waiting line; None if no line waits."""
         return self._waiting[0].moment if self._waiting else None
 
     def keep(self, lines: Iterable[Line]) -> None:
-        """Have lines wait until the other logs have been read so far back."""
+        """Hold lines back until the other logs have been read back as far."""
         self._waiting += lines
         self._waiting.sort()
 
     def release(self, since: bytes) -> list[Line]:
-        """Its lines that wait, as far as they are not older than that."""
+        """Remove and return the waiting lines that are not older than `since`."""
         at = bisect_left(self._waiting, since, key=lambda line: line.moment)
         released, self._waiting = self._waiting[at:], self._waiting[:at]
         return released
@@ -78,7 +78,7 @@ class HistoryCursor:
             return oldest_edge(self._first) or (LogCursor(self._joined) if self._joined else None)
 
     def put_before(self, batches: Sequence[LogBatch]) -> None:
-        """Lie before what was read so far, and wait."""
+        """Put older lines before the lines read so far, and hold them back."""
         with self._lock:
             self._held += sum(map(len, batches))
             self._first = _some([*batches, *self._first])
@@ -98,7 +98,7 @@ def _some(batches: Sequence[LogBatch]) -> list[LogBatch]:
 
 
 class MergedHistory:
-    """The past of several logs. `since`: the moment it begins, "" for all of it."""
+    """History of several logs. `since` is the moment at which it starts, "" for all of it."""
 
     def __init__(self, source: LogSource, since: str) -> None:
         self._source = source
@@ -107,7 +107,7 @@ class MergedHistory:
         self._reading = threading.Lock()
 
     def add(self, reach: HistoryCursor) -> None:
-        """One more log."""
+        """Add a log."""
         self._reaches[reach.log] = reach
 
     def recent(self, whole: Collection[int]) -> list[Line]:
@@ -119,8 +119,9 @@ class MergedHistory:
         return sorted(line for reach in self._reaches.values() for line in reach.release(since))
 
     def older(self, wanted: int) -> tuple[list[Line], bool]:
-        """The lines before those that were shown, about so many of each log that has to be read; and whether that was
-        all. Blocks. Raises RelayError.
+        """Return the lines before the shown ones, and whether there are no more.
+
+        About `wanted` lines are read from each log that has to be read. Blocks. Raises RelayError.
         """
         with self._reading:
             reaches = tuple(self._reaches.values())
@@ -139,7 +140,7 @@ class MergedHistory:
             return
         try:
             older = self._source.older(reach.container_id, edge, held=reach.held, wanted=wanted, since=self._since)
-        except NotFoundError:  # it was removed, and its log with it
+        except NotFoundError:  # the container was removed, and its log with it
             reach.complete = True
             return
         reach.complete = older.complete

@@ -1,8 +1,8 @@
-"""Joins what was read of a log in several goes, without a doubled or a missing line.
+"""Resumption of a log that is read in several requests, without a duplicate or a missing line.
 
-The engine gives lines from or up to a time, but a time is not exact: the two streams of a container are stamped
-separately, so neighbours can stand in the wrong order, and several lines can have one time. So what is asked for
-overlaps with what is there already, and the lines that both have are taken out by their keys.
+The engine returns lines from or up to a time, but a time is not exact. The two streams of a container are stamped
+separately, so neighbouring lines can be in the wrong order, and several lines can have the same time. So each request
+overlaps with the lines read before, and lines that both have are removed by their keys.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from itertools import islice
 
 from relay_tui.domain.log_batch import NOTICE, STREAM_BITS, TIMELESS, LogBatch
 
-OVERLAP = 1_000  # lines, or as many as came within
-_SECONDS = 1  # of each other
+OVERLAP = 1_000  # lines in the overlap of two requests, or all lines
+_SECONDS = 1  # seconds apart at most
 _LAST = 100  # lines whose times may be out of order
 _ENGINE = 30  # characters of a time as most engines write it, to the nanosecond and in UTC
 
 
 @dataclass(frozen=True, slots=True)
 class LogCursor:
-    """An end of what was read: the time to read from or up to, and the lines there already beyond it."""
+    """End of the lines read: the time to read from or up to, and the known lines beyond that time."""
 
     time: str
     known: Counter[bytes] = field(default_factory=Counter)
@@ -40,7 +40,7 @@ def oldest_edge(batches: Sequence[LogBatch]) -> LogCursor | None:
 
 
 def _timed(batches: Sequence[LogBatch], *, backward: bool) -> Iterator[tuple[bytes, bytes]]:
-    """Time and key of each line that has a time, from one end."""
+    """Yield time and key of each line that has a time, starting from one end."""
     for batch in reversed(batches) if backward else batches:
         for index in range(len(batch) - 1, -1, -1) if backward else range(len(batch)):
             if batch.flags[index] & STREAM_BITS != NOTICE:
@@ -66,7 +66,7 @@ def _edge(lines: Iterator[tuple[bytes, bytes]], *, backward: bool) -> LogCursor 
     if not known:
         return None
     limit = limit or (min if backward else max)(time for time, _ in known)
-    if backward:  # some engines look at the time of no line behind the first that is late enough
+    if backward:  # some engines check no more times after the first line that is late enough
         first_at = max(at for at, (time, _) in enumerate(known) if time >= limit)
         return LogCursor(limit.decode(errors="replace"), Counter(key for _, key in known[: first_at + 1]))
     return LogCursor(limit.decode(errors="replace"), Counter(key for time, key in known if time <= limit))
@@ -81,7 +81,7 @@ def _apart(one: bytes, other: bytes) -> bool:
 
 
 def seconds(time: bytes) -> float | None:
-    """A line's time in seconds since 1970; None if it is none."""
+    """Return a line's time in seconds since 1970; None if it is not a time."""
     try:
         return datetime.fromisoformat(time.decode()).timestamp()
     except ValueError:
@@ -89,7 +89,7 @@ def seconds(time: bytes) -> float | None:
 
 
 def comparable(time: bytes) -> bytes:
-    """A time such that an earlier one is less: in UTC, to the nanosecond."""
+    """Return a time in UTC, to the nanosecond, so that an earlier time compares as less."""
     if len(time) == _ENGINE and time.endswith(b"Z"):
         return time
     moment = seconds(time)
@@ -102,7 +102,7 @@ def comparable(time: bytes) -> bytes:
 
 
 def latest(batches: Sequence[LogBatch]) -> bytes:
-    """The time of the latest of the last lines, such that it compares; b"" if none has one."""
+    """Return the latest time among the last lines in comparable form; b"" if none has a time."""
     return max((comparable(time) for time, _ in islice(_timed(batches, backward=True), _LAST)), default=b"")
 
 
@@ -112,14 +112,14 @@ def clock_went_back(batches: Sequence[LogBatch], latest: bytes) -> bool:
 
 
 def rfc3339(moment: float) -> str:
-    """Seconds since 1970 as the engine takes a time."""
+    """Return seconds since 1970 in the engine's time format."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class NewLineFilter:
-    """Lets through what follows an edge: every line but those that were there already.
+    """Filter for lines after a cursor: it removes every line that was read before.
 
-    `past`: the edge's lines are sure to come, and what comes before the first of them was there already, too.
+    With `past`, the cursor's lines are certain to arrive, and all lines before the first of them were read before.
     """
 
     def __init__(self, edge: LogCursor, *, past: bool = False) -> None:
@@ -127,10 +127,10 @@ class NewLineFilter:
         self._past = past
         self._dropping = False
         self.met = not edge.known
-        """Whether any line was known: if not, those between the edge and what came are gone."""
+        """Whether a known line arrived. If not, the lines between the cursor and the new lines are lost."""
 
     def sift(self, batch: LogBatch) -> LogBatch:
-        """The batch without the lines that are known. A line without a time goes with the one before it."""
+        """Return the batch without the known lines. A line without a time is treated like the line before it."""
         if not self._known and not self._dropping:
             return batch
         kept: list[int] = []
@@ -148,7 +148,7 @@ class NewLineFilter:
                 kept.append(index)
         self._known += Counter()
         if self.met and timed and not known:
-            self._known.clear()  # they lie together: none comes any more
+            self._known.clear()  # known lines are adjacent: no more of them arrive
         return batch if len(kept) == len(batch) else batch.only(kept)
 
 

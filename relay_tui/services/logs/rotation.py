@@ -1,8 +1,8 @@
-"""Leaves out what the engine tells twice: when it rotates a log that is followed, it reads some of it once more.
+"""Removal of lines that the engine sends twice. When it rotates a followed log, it reads a part of the log again.
 
-`docker logs -f` shows those lines twice: up to a whole file of them, where the container writes fast. A line is taken
-for a repetition only where it cannot be another one: its stream had come further already, and one of the same bytes and
-the same nanosecond came not long before.
+`docker logs -f` shows those lines twice: up to a whole file of them if the container writes fast. A line counts as a
+duplicate only if it cannot be a new line. Its stream must already have reached a later time, and a recent line must
+have the same bytes and the same nanosecond.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from collections.abc import Iterable
 
 from relay_tui.domain.log_batch import CONTINUED, NOTICE, STDERR, STDOUT, STREAM_BITS, TIMELESS, LogBatch
 
-_TIME = 30  # characters of a time to the nanosecond, in UTC; engines that write others are left alone
+_TIME = 30  # characters of a time to the nanosecond, in UTC; logs with other time formats are not filtered
 _ORDINARY = frozenset({STDOUT, STDERR})
-_MOST = 2_000  # reads that are kept, however small: a reader that keeps up gets few lines twice
+_MOST = 2_000  # batches that are kept, however small: a reader without a delay gets few lines twice
 
 
 class RotationDuplicateFilter:
-    """Knows how far each stream has come, and what it said: so many bytes of it, which a screen mostly has anyhow."""
+    """Filter that keeps each stream's latest time and its last `room` bytes, which a screen mostly holds anyway."""
 
     def __init__(self, room: int) -> None:
-        self._past: deque[LogBatch] = deque()
+        self._recent: deque[LogBatch] = deque()
         self._size, self._room = 0, room
-        self._known: set[tuple[int, bytes]] = set()  # lines that may come once more, while any do
+        self._known: set[tuple[int, bytes]] = set()  # lines that may arrive again, while any line does
         self._latest: dict[int, bytes] = {}
         self._within: set[int] = set()  # streams that repeat lines
-        self._whole: set[int] = set()  # streams whose last line was left out, and what carries it on with it
+        self._whole: set[int] = set()  # streams whose last line was removed; its continuation lines are removed too
 
     def drop_duplicates(self, batch: LogBatch) -> LogBatch:
-        """The batch without lines that were in those before it, too."""
+        """Return the batch without the lines that earlier batches had."""
         left = self._without(batch)
         if left:
-            self._past.append(left)
+            self._recent.append(left)
             self._size += len(left.data)
-        while self._size > self._room or len(self._past) > _MOST:
-            self._size -= len(self._past.popleft().data)
+        while self._size > self._room or len(self._recent) > _MOST:
+            self._size -= len(self._recent.popleft().data)
         return left
 
     def _without(self, batch: LogBatch) -> LogBatch:
@@ -45,16 +45,16 @@ class RotationDuplicateFilter:
         if not precise and not self._whole:
             return batch
         times = [data[start : start + _TIME] for start in batch.starts]
-        if not self._within and not self._whole and self._goes_on(times, batch.flags):
+        if not self._within and not self._whole and self._is_in_order(times, batch.flags):
             return batch
         if not self._known:
-            self._known = _lines(self._past, min(times))
-        left = self._sifted(batch, times, self._known)
+            self._known = _lines(self._recent, min(times))
+        left = self._filter_known(batch, times, self._known)
         if not self._within and not self._whole:
             self._known = set()
         return left
 
-    def _goes_on(self, times: list[bytes], flags: bytes) -> bool:
+    def _is_in_order(self, times: list[bytes], flags: bytes) -> bool:
         """Return whether no stream goes back in time."""
         latest = dict(self._latest)
         for time, flag in zip(times, flags, strict=True):
@@ -65,7 +65,7 @@ class RotationDuplicateFilter:
         self._latest = latest
         return True
 
-    def _sifted(self, batch: LogBatch, times: list[bytes], known: set[tuple[int, bytes]]) -> LogBatch:
+    def _filter_known(self, batch: LogBatch, times: list[bytes], known: set[tuple[int, bytes]]) -> LogBatch:
         kept: list[int] = []
         for index, (time, flag) in enumerate(zip(times, batch.flags, strict=True)):
             stream = flag & STREAM_BITS

@@ -14,7 +14,7 @@ from relay_tui.services.logs.resume import LogCursor, before
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """Containers' logs: as they come, and backwards."""
+    """Access to containers' logs: new lines and older lines."""
 
     runtime: Runtime
 
@@ -28,14 +28,14 @@ class LogSource:
         room: int = ROOM,
         rest: Rest = no_pause,
     ) -> LogFeed:
-        """Begin to follow a log with its last `tail` lines, and read `room` bytes ahead at most.
+        """Follow a log, starting with its last `tail` lines. At most `room` bytes are read ahead.
 
         `wake` and `rest` are called in another thread.
         """
         return LogFeed(self.runtime, container_id, wake, tail=tail, since=since, room=room, rest=rest)
 
     def older(self, container_id: str, edge: LogCursor, *, held: int, wanted: int, since: str = "") -> OlderLines:
-        """The lines before an edge; blocks. Raises RelayError."""
+        """Return the lines before a cursor. Blocks. Raises RelayError."""
         return read_older(self.runtime, container_id, edge, held=held, wanted=wanted, since=since)
 
 
@@ -53,11 +53,11 @@ class OlderLines:
 def read_older(
     runtime: Runtime, container_id: str, edge: LogCursor, *, held: int, wanted: int, since: str = ""
 ) -> OlderLines:
-    """The `wanted` lines before `edge`, where about `held` lines lie behind it. Raises what the runtime raises.
+    """Return the `wanted` lines before `edge`. About `held` lines follow it. Raises RelayError from the runtime.
 
-    The engine counts a tail from the log's end whatever time is asked for, so what is held is asked for with it.
+    The engine counts a tail from the log's end, whatever end time is requested. So the request includes the held lines.
     """
-    for tail in (held + wanted, None):  # all of it where more came meanwhile than was asked for
+    for tail in (held + wanted, None):  # the whole log if more lines arrived meanwhile than requested
         kept: deque[LogBatch] = deque()
         count = 0
         for batch in runtime.log_lines(container_id, follow=False, tail=tail, since=since, until=edge.time):

@@ -44,7 +44,7 @@ def ending_before(end: RunEnd) -> str:
     with suppress(ValueError):
         when = f" at {datetime.fromisoformat(end.at).astimezone():%H:%M:%S}"
     code = f", exit code {end.exit_code}" if end.exit_code is not None else ""
-    return f"── the run before ended{when}{code} ──"
+    return f"── previous run exited{when}{code} ──"
 
 
 class RunTracker:
@@ -52,12 +52,12 @@ class RunTracker:
 
     def __init__(self, now: str) -> None:
         self.since = now
-        """Ends up to this time are reported, or are not part of this log."""
+        """Time up to which ends are reported, or are not part of this log."""
         self.came = False
         """Whether lines arrived since an end was reported."""
-        self._began = ""  # when the run began that is followed, once it is known
-        self._told = False  # whether its end is reported
-        self._last = ("", "")  # when that was, and in what words
+        self._began = ""  # start of the followed run, once known
+        self._is_reported = False  # whether the end of the followed run is reported
+        self._last = ("", "")  # time and notice of the last reported end
 
     def another(self, seen: ContainerState) -> bool:
         """Return whether the container is in another run than the followed one."""
@@ -68,7 +68,7 @@ class RunTracker:
     def untold(self, ends: Iterable[RunEnd], seen: ContainerState) -> list[RunEnd]:
         """Return the ends of earlier runs that were not reported yet."""
         past = [end for end in ends if not end.began or _later(seen.started_at, end.began)]
-        return [end for end in past if end.began or not self._told]
+        return [end for end in past if end.began or not self._is_reported]
 
     def own_run_notice(self, ends: Iterable[RunEnd], seen: ContainerState) -> str:
         """Return the end time of the observed run; '' if unknown."""
@@ -76,26 +76,26 @@ class RunTracker:
 
     def report(self, end: RunEnd) -> None:
         """Mark a run's end as reported."""
-        self.since, self._told = max(self.since, end.at, key=_moment), False
+        self.since, self._is_reported = max(self.since, end.at, key=_moment), False
 
     def follow(self, seen: ContainerState) -> None:
         """Follow the observed run from now on. The ends of earlier runs are reported."""
         self.since = max(self.since, seen.started_at, key=_moment)
-        self._began, self._told = seen.started_at, False
+        self._began, self._is_reported = seen.started_at, False
 
     def over(self, seen: ContainerState) -> bool:
         """Return whether the end of the observed run was reported."""
-        return self._told and bool(seen.finished_at) and self._last[0] == seen.finished_at
+        return self._is_reported and bool(seen.finished_at) and self._last[0] == seen.finished_at
 
-    def end(self, words: str, seen: ContainerState | None) -> bool:
-        """The run that is followed has ended. Answer whether that is news: else it was looked at once more in vain."""
+    def end(self, notice: str, seen: ContainerState | None) -> bool:
+        """Record the end of the followed run. Return False if it was reported before and no lines arrived since."""
         at = seen.finished_at if seen is not None else ""
-        before, said = self._last
-        news = not self._told or self.came or (at not in ("", before)) or words not in (said, ENDED)
+        before, last_notice = self._last
+        news = not self._is_reported or self.came or (at not in ("", before)) or notice not in (last_notice, ENDED)
         if seen is not None and seen.started_at:
             self._began = seen.started_at
         if news:
-            self._told, self._last, self.came = True, (at, words), False
+            self._is_reported, self._last, self.came = True, (at, notice), False
             self.since = max(self.since, at, key=_moment)
         return news
 

@@ -1,4 +1,4 @@
-"""Log actions: search, filter, wrap, save and the others, of the log in the detail pane and of the merged log."""
+"""Actions of a log view (search, filter, wrap, save), for the detail pane and for the merged log."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class LogController:
         return self._log_view().state.found is not None
 
     def state_changed(self, state: LogState) -> None:
-        """Offer the keys of a search while there is one, and go on saving. To be called by the screen."""
+        """Offer the search keys while there is a search, and continue saving. To be called by the screen."""
         searching = state.found is not None
         if searching != self._was_searching:
             self._was_searching = searching
@@ -165,7 +165,7 @@ class LogController:
         (view.pause if view.following else view.follow)()
 
     def show_since(self, choice: int | None = None) -> None:
-        """Show the last minutes or hours of the log by an index of SINCE; None: by the index after the present one."""
+        """Show the last minutes or hours of the log by an index of SINCE; None: the next index."""
         if choice is None:
             texts = [text for text, _ in SINCE]
             choice = (texts.index(self._log_view().state.since) + 1) % len(SINCE)
@@ -188,5 +188,6 @@ class LogController:
         if len(text.encode()) <= CLIPBOARD_LIMIT:
             self._screen.notify(message, timeout=2)
         else:
-            message += f" The terminal may not accept this much text. Press {key_of('log_save')} to save the log."
+            message += " The terminal may not accept this much text."
+            message += f" Press {key_of('log_save')} to save the log to a file instead."
             self._screen.notify(message, severity="warning", timeout=8, markup=False)

@@ -1,4 +1,4 @@
-"""Merged log: the logs of several sessions as one, on a screen of its own."""
+"""Screen of the merged log: the lines of several sessions in one view."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from relay_tui.ui.presentation.formatting import ASCII, Glyphs
 from relay_tui.ui.widgets.key_bar import KeyBar
 from relay_tui.ui.widgets.titled_border import TitledContainer
 
-_BACK_PRIORITY = 99  # in the key bar: the way back comes before every other key
+_BACK_PRIORITY = 99  # in the key bar: the key for back precedes every other key
 
 
 class MergedLogScreen(Screen[None]):
-    """Follows the logs of several sessions while it is open."""
+    """Screen that follows the logs of several sessions while it is open."""
 
     DEFAULT_CSS = """
     MergedLogScreen {
@@ -59,7 +59,7 @@ class MergedLogScreen(Screen[None]):
         for a in ACTIONS
         if a.name in ANYWHERE and a.name != "command_palette"
     ]
-    """Keys of the log are bindings of LogView; ctrl+p is one of the app."""
+    """Bindings of the screen. The log's keys are bindings of LogView; ctrl+p is a binding of the app."""
 
     class LinesArrived(Message):
         """The feed has lines to draw."""
@@ -138,10 +138,10 @@ class MergedLogScreen(Screen[None]):
 
     @property
     def log_view(self) -> LogView:
-        """The log."""
+        """Log view of this screen."""
         return self.query_one(LogView)
 
-    # --- whose logs ---
+    # --- choice of logs ---
 
     def follow(self, sessions: Sequence[tuple[Session, str]], engine_epoch: int, stirs: Mapping[str, int]) -> None:
         """Follow these sessions, each given with its name.
@@ -194,7 +194,7 @@ class MergedLogScreen(Screen[None]):
         self._show_title()
 
     def _wake(self) -> None:
-        """Called from the feed's threads."""
+        """Post a message for new lines. Called from the feed's threads."""
         self.post_message(self.LinesArrived())
 
     def _show_title(self) -> None:
@@ -216,7 +216,7 @@ class MergedLogScreen(Screen[None]):
 
     @on(LinesArrived)
     def schedule_drain(self) -> None:
-        """Draw in batches, the first of them at once."""
+        """Schedule the next draw. Lines are drawn in batches, the first batch at once."""
         if not self._draining:
             self._drain_when_due()
 
@@ -248,7 +248,7 @@ class MergedLogScreen(Screen[None]):
 
     @on(LogView.OlderWanted)
     def load_older(self) -> None:
-        """Load the lines before the first in the background. After dropped lines nothing older fits."""
+        """Load the lines before the first one in the background. Once lines were dropped, no older lines fit."""
         if self._feed is None or self._buffer.dropped:
             self.log_view.prepend([], complete=True)
         else:
@@ -280,7 +280,7 @@ class MergedLogScreen(Screen[None]):
 
     @on(LogView.NothingFound)
     def nothing_found(self) -> None:
-        """Pass it on to the log's controller."""
+        """Pass the failed search on to the log's controller."""
         self._log_keys.report_nothing_found()
 
     def _show_state(self) -> None:
@@ -298,7 +298,7 @@ class MergedLogScreen(Screen[None]):
         return action != "dispatch" or self.dispatcher.can_run(str(parameters[0]))
 
     def offer_keys(self) -> None:
-        """Show the keys that apply now, the way back first."""
+        """Show the keys that apply now, the key for back first."""
         back = replace(BY_NAME["back"], footer=_BACK_PRIORITY)
         others = [a for a in self.dispatcher.offered if a.footer and a.name not in {"back", "quit"}]
         self._key_bar.offer([back, *others])
@@ -313,7 +313,7 @@ class MergedLogScreen(Screen[None]):
             self.dismiss()
 
     def toggle_full_screen(self) -> None:
-        """Give the log every line of the screen, or show border and keys again.
+        """Show the log on the full screen, or show border and keys again.
 
         Without a border the mouse selects whole lines of text.
         """

@@ -1,4 +1,4 @@
-"""One session's log in its pane: opened, followed, drained in batches, loaded backwards, resumed."""
+"""Pane with the log of one session: opens, follows, drains in batches, loads older lines and resumes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from relay_tui.ui.log.model.buffer import LogBuffer
 from relay_tui.ui.log.model.pacing import RedrawThrottle
 from relay_tui.ui.log.view import LogView
 
-TAIL = 200  # lines of history a log is opened with: the engine tells them in one go; more come as one scrolls up
-LINGER = 0.1  # seconds that the log before stays on the screen, unless the next one has lines sooner
+TAIL = 200  # lines of history when a log is opened: the engine sends them at once; scrolling up loads more
+LINGER = 0.1  # seconds for which the previous log stays on the screen, unless lines of the next log arrive sooner
 HUSH = 0.03  # seconds without reading after a key, so that the key's effect is drawn first
-QUIET = 0.1  # seconds without a new line after which one that has no end yet is shown
+QUIET = 0.1  # seconds without a new line after which a partial line is shown
 SETTLE = 0.12  # seconds the cursor rests on a session before its log is opened, if it moved just before
 
 
 class LogPane(Vertical):
-    """Follows the log of whichever session it is shown."""
+    """Pane that follows the log of the current session."""
 
     class LinesArrived(Message):
-        """A feed has something to drain, or another status."""
+        """Message: a feed has lines to drain, or its status has changed."""
 
         def __init__(self, feed: LogFeed | None) -> None:
             super().__init__()
@@ -58,15 +58,15 @@ class LogPane(Vertical):
         self._draining: Timer | None = None
         self._beginning: Timer | None = None
         self._since = 0.0  # seconds before now; 0: all
-        self._began = ""  # the moment that was, as the engine takes it
+        self._began = ""  # that moment in the engine's time format
 
     def compose(self) -> ComposeResult:
-        """The log alone."""
+        """Yield the log view."""
         yield LogView(id="log-view", ascii=self._ascii, buffer=self._buffer)
 
     @property
     def log_view(self) -> LogView:
-        """The log."""
+        """Log view of this pane."""
         return self.query_one(LogView)
 
     @property
@@ -74,13 +74,13 @@ class LogPane(Vertical):
         """Session whose log is shown."""
         return self._session
 
-    # --- which log ---
+    # --- choice of the log ---
 
     def show(self, session: Session | None, engine_epoch: int = 0, stirs: int = 0) -> None:
         """Follow the session's log, or none. A log that ended continues if there may be more lines.
 
-        `engine_epoch` counts how often the engine came, `stirs` what happened to the session's container: a log that
-        ended is looked at once more by that.
+        `engine_epoch` counts how often the engine became reachable, `stirs` the events of the session's container. A
+        log that ended is read again after either.
         """
         previous, self._session = self._session, session
         if (previous.id if previous else None) != (session.id if session else None):
@@ -108,7 +108,7 @@ class LogPane(Vertical):
         self._engine_epoch = engine_epoch
 
     def _open_soon(self) -> None:
-        """At once, unless the cursor is passing by."""
+        """Open the log at once, or after a pause if the cursor is moving over several sessions."""
         now, before = time.monotonic(), self._moved_at
         self._moved_at = now
         if now - before > SETTLE:
@@ -140,7 +140,7 @@ class LogPane(Vertical):
         box.append(self._feed)
 
     def reopen(self, since: float, words: str) -> None:
-        """Show what was written in the last `since` seconds and what comes; 0: all of it."""
+        """Show the last `since` seconds and what follows, or the whole log for 0. `words` is the text in the border."""
         self._since = since
         self._close()
         self.log_view.clear()
@@ -161,14 +161,14 @@ class LogPane(Vertical):
             self._beginning = None
 
     def on_unmount(self) -> None:
-        """Let go of the stream."""
+        """Close the stream."""
         self._close()
 
-    # --- the lines as they come ---
+    # --- new lines ---
 
     @on(LinesArrived)
     def schedule_drain(self) -> None:
-        """Draw in batches, the first of them at once."""
+        """Schedule the next draw. Lines are drawn in batches, the first batch at once."""
         feed = self._feed
         if feed is None:
             return
@@ -205,7 +205,7 @@ class LogPane(Vertical):
             self.log_view.set_state(connection="" if status.word == "following" else status.word)
 
     def _begin_lines(self, begun: LogBatch) -> None:
-        """Show lines without an end once it is quiet: in the midst of a burst they have one in a moment."""
+        """Show partial lines once no new lines arrive. During a burst they are complete a moment later."""
         if self._beginning is not None:
             self._beginning.stop()
             self._beginning = None
@@ -216,7 +216,7 @@ class LogPane(Vertical):
 
     @on(LogView.OlderWanted)
     def load_older(self) -> None:
-        """Read the lines before the first, in the background."""
+        """Load the lines before the first one in the background."""
         feed, session = self._feed, self._session
         edge = oldest_edge(self._buffer.blocks)
         if feed is None or session is None or edge is None:
@@ -232,7 +232,7 @@ class LogPane(Vertical):
                 self._source.older, container_id, edge, held=held, wanted=wanted, since=since
             )
         except RelayError:
-            older = None  # the engine went, or the container: its feed says so
+            older = None  # the engine or the container is not reachable: the feed reports it
         if self._feed is not feed:
             return
         if older is None or not len(self._buffer):
@@ -247,14 +247,14 @@ def _placeholder(session: Session | None, *, since: bool) -> str:
     if session.state is SessionState.STARTING:
         return "Starting …"
     if session.error_reason is not None:
-        return f"{clean(session.error_reason.title)}\n\nThe Info tab ( {key_of('next_tab')} ) has it in full."
+        return f"{clean(session.error_reason.title)}\n\nPress {key_of('next_tab')} for the full error in the Info tab."
     if not session.container_id:
-        return "There is no container yet."
+        return "No container yet."
     if since:
-        return "Nothing was written since then."
+        return "No output since then."
     if session.state is SessionState.STOPPED:
-        return f"The session is stopped, and its log is empty.\n\n{key_of('stop_start')} starts it."
+        return f"The session is stopped, and its log is empty.\n\nPress {key_of('stop_start')} to start it."
     return (
-        f"No output yet.\n\n{key_of('shell')} opens a shell in the session; "
-        f"{key_of('attach')} attaches to its command, if its profile has one."
+        f"No output yet.\n\nPress {key_of('shell')} to open a shell in the session, "
+        f"or {key_of('attach')} to attach to its command, if its profile has one."
     )

@@ -1,4 +1,4 @@
-"""Input for a log's search or filter, with the pattern's error beside it."""
+"""Input for a log's search or filter. An error in the pattern is shown after the input."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _SIGNS: dict[Kind, str] = {"search": " / ", "filter": " & "}
 
 def _hint(kind: Kind) -> str:
     if kind == "search":
-        return f"a regular expression; {key_of('log_next')} and {key_of('log_previous')} go on"
-    return "show only lines that match; ! before it: only those that do not"
+        return f"regular expression; {key_of('log_next')} and {key_of('log_previous')} move between matches"
+    return "show only matching lines; start with ! to hide them"
 
 
 class LogPrompt(OverlayInput):
-    """Asks for a pattern, in place of the key bar. `use` gets it as it is typed, and in the end with True."""
+    """Prompt for a pattern, over the key bar. `use` is called with each change, and with True when it is accepted."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"log-prompt--sign", "log-prompt--wrong"}
     DEFAULT_CSS = """
@@ -45,59 +45,59 @@ class LogPrompt(OverlayInput):
         super().__init__(under, id="log-prompt")
         self._use = use
         self._kind: Kind = "search"
-        self._wrong = ""
+        self._error = ""
         self._before: Pattern | None = None
 
     def ask(self, kind: Kind, text: str) -> None:
-        """Begin with the pattern that is there already."""
+        """Open the prompt with the current pattern."""
         self._kind = kind
         with self.prevent(Input.Changed):
             self.value = text
         self.placeholder = _hint(kind)
-        self._before, _ = self._judge(text)
+        self._before, _ = self._parse(text)
         self.show(True)
         self.screen.set_focus(self)
 
     def take_back(self) -> None:
-        """Have the pattern that was there before this was asked for."""
+        """Restore the pattern from before the prompt was opened."""
         self._use(self._kind, self._before, False)
 
-    def _judge(self, text: str) -> tuple[Pattern | None, bool]:
-        """The pattern, and whether it is one; says what is wrong."""
+    def _parse(self, text: str) -> tuple[Pattern | None, bool]:
+        """Return the pattern, and whether the text is valid. Record the error if it is not."""
         try:
-            found, self._wrong = compile_pattern(text, invertible=self._kind == "filter"), ""
+            found, self._error = compile_pattern(text, invertible=self._kind == "filter"), ""
         except ValueError as error:
-            found, self._wrong = None, str(error)
+            found, self._error = None, str(error)
         self.refresh()
-        return found, not self._wrong
+        return found, not self._error
 
     @on(Input.Changed)
     def typed(self, event: Input.Changed) -> None:
-        """Use it as it is typed, where it makes sense."""
+        """Apply the pattern while it is typed, if it is valid."""
         event.stop()
-        found, right = self._judge(event.value)
+        found, right = self._parse(event.value)
         if right and self.is_open:
             self._use(self._kind, found, False)
 
     async def action_submit(self) -> None:
         """Accept the pattern at once: a message would arrive after the next key. Errors keep the prompt open."""
-        found, right = self._judge(self.value)
+        found, right = self._parse(self.value)
         if right:
             self._use(self._kind, found, True)
         else:
             self.app.bell()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The sign before what is typed; what is wrong with it after it, as far as there is room."""
+        """Render the sign, the input and the error after it, as far as there is room."""
         if not self.is_open:
             return super().render_lines(crop)
         width = self.outer_size.width
         [line] = super().render_lines(Region(0, 0, width, 1))
-        sign = "log-prompt--wrong" if self._wrong else "log-prompt--sign"
+        sign = "log-prompt--wrong" if self._error else "log-prompt--sign"
         parts = [self._segment(_SIGNS[self._kind], sign), line.crop(3, width)]
-        if self._wrong:
+        if self._error:
             free = width - 3 - cell_len(self.value) - 2
-            words = f" {self._wrong} "
+            words = f" {self._error} "
             if cell_len(words) > free:
                 words = set_cell_size(words, max(0, free - 1)) + "…"
             room = min(cell_len(words), max(0, free))

@@ -39,7 +39,7 @@ class LogSaver:
         self._log_name = log_name
         self._write = write
         self._name = ""  # the log that is being saved
-        self._stopped: Event | None = None  # set to stop the writing; None: the writing has not begun
+        self._stopped: Event | None = None  # set to stop the writing; None: the writing has not started
 
     def start(self) -> None:
         """Save the lines that match the filter, or all lines, to a new file."""
@@ -52,7 +52,7 @@ class LogSaver:
     def proceed(self) -> None:
         """Write once all lines are loaded. To be called when the view's state changes.
 
-        The log that was to be saved may be gone by then: another one is shown, or the same was opened again.
+        The log to save may be closed by then: another one is shown, or the same log was opened again.
         """
         view = self._log_view()
         if not self._name or self._stopped is not None:
@@ -104,7 +104,7 @@ def _limits(view: LogView) -> str:
 
 
 class _CountedPieces:
-    """Lines on their way to a file. A newline is a piece of its own."""
+    """Iterator over the text pieces for a file that counts the lines. A newline is a piece of its own."""
 
     def __init__(self, pieces: Iterator[str], stopped: Event) -> None:
         self.lines = 0

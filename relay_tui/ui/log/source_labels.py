@@ -9,16 +9,16 @@ from rich.cells import cell_len
 from relay_tui.text.sanitize import clean, to_ascii
 
 COLOURS = ("36", "33", "35", "32", "94", "1;96", "1;93", "1;95", "1;92", "1;34", "31", "1;91")
-"""Of the terminal's 16 colours all that are hues, those far apart first; red last, for it means failure elsewhere.
+"""Chromatic colours of the terminal's 16, most different ones first. Red is last, because it means failure elsewhere.
 
-The bright ones are bold: where a terminal shows both alike, and for eyes that see no hues.
+The bright ones are bold, for terminals that show both alike and for readers who cannot distinguish the colours.
 """
 WIDEST, NARROW = 24, 16
-"""Cells of a name, at most, on a wide screen and on a narrow one."""
+"""Maximum width of a name in cells, on a wide screen and on a narrow one."""
 
 
 class SourceLabels:
-    """Gives sessions their colours and keeps them; the names' width follows the widest."""
+    """Labels with a fixed colour for each session. All labels are as wide as the widest name."""
 
     def __init__(self, widest: int = WIDEST, *, ascii: bool) -> None:  # noqa: A002
         self._widest = widest
@@ -26,7 +26,7 @@ class SourceLabels:
         self._ranks: dict[str, int] = {}
 
     def labels(self, named: Mapping[str, str]) -> dict[str, bytes]:
-        """Labels by session id. Older sessions, whose ids are smaller, choose their colours first."""
+        """Return labels by session id. Older sessions have smaller ids and get their colours first."""
         for key in sorted(named):
             self._ranks.setdefault(key, len(self._ranks))
         short = {key: self._short(name) for key, name in named.items()}
@@ -39,7 +39,7 @@ class SourceLabels:
         return f"\x1b[{style}m{name.rstrip()}\x1b[0m{' ' * (len(name) - len(name.rstrip()))} ".encode()
 
     def _short(self, name: str) -> str:
-        """The name in the cells there are: what is left out is in the middle, for names differ at their ends."""
+        """Return the name cut to the width. The middle is left out, because names differ at their ends."""
         text = clean(name)
         if self._ascii:
             text = to_ascii(text)
@@ -52,7 +52,7 @@ class SourceLabels:
 
 
 def _fitting(text: str, cells: int) -> str:
-    """The longest beginning of so many cells at most."""
+    """Return the longest prefix of at most `cells` cells."""
     end = min(len(text), cells)
     while cell_len(text[:end]) > cells:
         end -= 1

@@ -9,18 +9,18 @@ from relay_tui.ui.keys.actions import key_of
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """Everything that changes what is seen of a log."""
+    """State that determines the display of a log."""
 
     following: bool = True
     unseen: int = 0
     filter: str = ""
     found: int | None = None
-    """Lines that the search finds; None: nothing is sought."""
+    """Number of lines that match the search; None if there is no search."""
     current: int = 0
     """Rank of the current match, from 1; 0 if there is none."""
     sought: str = ""
     searching: bool = False
-    """Whether lines are still being looked at."""
+    """Whether the search is still running."""
     given_up: bool = False
     """Whether the search, or the filter, was too slow."""
     wrap: bool = False
@@ -29,11 +29,11 @@ class LogState:
     dropped: int = 0
     loading: bool = False
     saving: int | None = None
-    """How many lines there are by now of those that are to be saved; None: none are."""
+    """Number of lines loaded so far while a log is saved; None if no log is being saved."""
     without_older: str = ""
-    """At the first line: why there are none before it; else empty."""
+    """Reason why older lines are missing, if the first line is visible; else ''."""
     connection: str = ""
-    """'' while all is well, else 'reconnecting' or 'ended'."""
+    """'reconnecting', 'ended', or '' while the log is followed."""
 
     def counted_on_from(self, before: LogState) -> bool:
         """Return whether only a running count has changed."""
@@ -45,10 +45,10 @@ class LogState:
 
 
 def format_state(state: LogState, dot: str) -> str:
-    """The line in the border: nothing that goes without saying but whether it follows."""
+    """Return the text for the border. Default values are left out, except whether the log is followed."""
     parts = [state.connection or ("following" if state.following else "paused")]
     if state.saving is not None:
-        parts.append(f"saving, {state.saving:,} lines so far, {key_of('back')} stops")
+        parts.append(f"saving, {state.saving:,} lines so far, press {key_of('back')} to stop")
     elif state.loading:
         parts.append("loading older lines")
     elif state.without_older:

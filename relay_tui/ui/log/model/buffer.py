@@ -1,4 +1,4 @@
-"""The lines of a log, bounded in number and memory. Knows no terminal and no widget."""
+"""Buffer of the lines of a log, limited in number and memory. Independent of terminals and widgets."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from relay_tui.ui.log.model.continuations import ContinuationIndex
 
 LINES = 100_000
 BYTES = 64 << 20
-_SMALL = 8 * 1024  # bytes up to which a block takes in the next batch, so that single lines do not weigh
+_SMALL = 8 * 1024  # bytes up to which the next batch is joined to a block, so that single lines have little overhead
 _PER_LINE = 9
 _PER_BLOCK = 400
 
 
 class LogLine(NamedTuple):
-    """One line as it came, escape sequences included. `continued`: it carries on a line that was too long."""
+    """One raw line, escape sequences included. `continued`: a continuation line of a line that was too long."""
 
     raw: str
     stream: int
     continued: bool = False
     time: bytes = b""
     log: int = 0
-    """Which log it is of, where there are several."""
+    """Number of its log in a merged log."""
     name: str = ""
-    """Return the log's name at the start of a raw piece."""
+    """Name of its log at the start of `raw`, in a merged log."""
 
 
 class LogicalLine(NamedTuple):
-    """A line that may have come in pieces: the number it began with, and those of all pieces that are there."""
+    """Line that may have arrived in pieces: the number of its first piece, and those of all loaded pieces."""
 
     head: int
     pieces: list[int]
 
 
 class LogBuffer:
-    """Keeps the newest lines of a log, as the engine sent them. For one thread.
+    """Newest lines of a log, as the engine sent them. For one thread.
 
-    Lines have absolute numbers that never change: `first` is the oldest one kept, `end` the one to come. So a
-    reader keeps its place while old lines are trimmed, or older ones are put before them. Taking a batch in costs
-    nothing per line.
+    Lines have absolute numbers that never change: `first` is the oldest line kept, `end` the next one. So a
+    reader's position stays valid while old lines are trimmed or older ones are prepended. Adding a batch has no cost
+    per line.
     """
 
     def __init__(self, max_lines: int = LINES, max_bytes: int = BYTES) -> None:
         self.max_lines = max(max_lines, 1)
         self.max_bytes = max_bytes
         self._blocks: list[LogBatch] = []
-        self._origins: list[int] = []  # the number of each block's first line, trimmed or not
+        self._origins: list[int] = []  # number of each block's first line, trimmed or not
         self._continuations = ContinuationIndex()
         self._first = self._end = self._size = self._dropped = 0
         self._partial = EMPTY_BATCH
@@ -61,12 +61,12 @@ class LogBuffer:
 
     @property
     def first(self) -> int:
-        """The absolute number of the oldest line kept."""
+        """Absolute number of the oldest line kept."""
         return self._first
 
     @property
     def end(self) -> int:
-        """The absolute number that the next line will get."""
+        """Absolute number of the next line to arrive."""
         return self._end
 
     @property
@@ -76,7 +76,7 @@ class LogBuffer:
 
     @property
     def size(self) -> int:
-        """The memory the kept lines take, in bytes, about."""
+        """Approximate memory use of the kept lines, in bytes."""
         return self._size
 
     @property
@@ -89,12 +89,12 @@ class LogBuffer:
 
     @property
     def blocks(self) -> list[LogBatch]:
-        """The lines as they came; the first block may begin with some that were trimmed."""
+        """Batches of lines as they arrived. The first batch may start with trimmed lines."""
         return list(self._blocks)
 
     @property
     def partial_line(self) -> list[LogLine]:
-        """The lines whose ends have not come. They have no numbers, and are not among the others."""
+        """Partial lines. They have no numbers, and are not part of the other lines."""
         return [_line(self._partial, index) for index in range(len(self._partial))]
 
     def set_partial(self, lines: LogBatch) -> None:
@@ -103,22 +103,22 @@ class LogBuffer:
 
     def copy(self) -> LogBuffer:
         """Return the current lines and partial lines for another thread, without copying bytes."""
-        twin = LogBuffer(len(self) + len(self._partial), sys.maxsize)
-        twin._blocks, twin._origins = list(self._blocks), list(self._origins)
-        twin._continuations = self._continuations.copy()
-        twin._first, twin._end = self._first, self._end
-        twin.append(self._partial)
-        return twin
+        clone = LogBuffer(len(self) + len(self._partial), sys.maxsize)
+        clone._blocks, clone._origins = list(self._blocks), list(self._origins)
+        clone._continuations = self._continuations.copy()
+        clone._first, clone._end = self._first, self._end
+        clone.append(self._partial)
+        return clone
 
     def line(self, number: int) -> LogLine:
-        """The line of an absolute number; IndexError if it is not there, or no longer."""
+        """Return the line with an absolute number. Raises IndexError if the line is not in the buffer."""
         if not self._first <= number < self._end:
             raise IndexError(number)
         at = bisect_right(self._origins, number) - 1
         return _line(self._blocks[at], number - self._origins[at])
 
     def lines(self, start: int, stop: int) -> Iterator[tuple[int, LogLine]]:
-        """Numbers and lines of a range, as far as it is there."""
+        """Yield numbers and lines of a range, as far as they are in the buffer."""
         number, stop = max(start, self._first), min(stop, self._end)
         at = bisect_right(self._origins, number) - 1
         while number < stop:
@@ -134,7 +134,7 @@ class LogBuffer:
         return bool(self._continuations)
 
     def logical_line(self, number: int, line: LogLine) -> LogicalLine:
-        """The line that a line is a piece of, or is; others' lines may stand between its pieces."""
+        """Return the complete line of a piece. Lines of other streams may be between its pieces."""
         head, rest = self._continuations.find(number, (line.log, line.stream))
         return LogicalLine(head, [head, *rest] if head >= self._first else list(rest))
 
@@ -144,22 +144,22 @@ class LogBuffer:
         return [] if head is None or head < self._first else self.logical_line(head, line).pieces
 
     def append(self, batch: LogBatch) -> None:
-        """Take in what came, and drop the oldest lines if there are too many now."""
+        """Add a batch, and drop the oldest lines if a limit is exceeded."""
         if not batch:
             return
         self._continuations.append(batch, self._end)
-        if self._blocks and _fits(self._blocks[-1], batch):
-            self._size -= _weight(self._blocks[-1])
+        if self._blocks and _has_room(self._blocks[-1], batch):
+            self._size -= _memory_size(self._blocks[-1])
             self._blocks[-1] = _joined(self._blocks[-1], batch)
         else:
             self._blocks.append(batch)
             self._origins.append(self._end)
-        self._size += _weight(self._blocks[-1])
+        self._size += _memory_size(self._blocks[-1])
         self._end += len(batch)
         self._trim()
 
     def prepend(self, batches: list[LogBatch]) -> int:
-        """Put older lines before the first, as many as there is room for; answer how many."""
+        """Insert older lines before the first, as far as there is room. Return their number."""
         before = self._first
         if self._blocks and self._first > self._origins[0]:
             return 0  # there was no room: lines were trimmed here
@@ -172,18 +172,18 @@ class LogBuffer:
                 self._continuations.prepend(batch, self._first)
                 self._blocks.insert(0, batch)
                 self._origins.insert(0, self._first)
-                self._size += _weight(batch)
+                self._size += _memory_size(batch)
             if room <= len(batch):
                 break
         return before - self._first
 
     def append_notice(self, text: str) -> None:
-        """Add lines of relay's own."""
+        """Append a notice by relay."""
         lines = [line.encode() for line in clean_block(text).split("\n")]
         self.append(pack_times(lines, bytes([NOTICE | TIMELESS]) * len(lines)))
 
     def clear(self) -> None:
-        """Forget every line. Numbers go on, so that an old one never names a new line."""
+        """Remove every line. Numbering continues, so that an old number never refers to a new line."""
         self._first = self._end
         self._blocks.clear()
         self._origins.clear()
@@ -192,12 +192,12 @@ class LogBuffer:
         self._partial = EMPTY_BATCH
 
     def _trim(self) -> None:
-        """Whole blocks go when they are too heavy or hold nothing any more; in the first one lines are passed over."""
+        """Apply the limits. Whole blocks are dropped; in the first remaining block, trimmed lines are skipped."""
         gone = 0
         while gone < len(self._blocks) - 1:
             if self._size <= self.max_bytes and self._end - self._origins[gone + 1] < self.max_lines:
                 break
-            self._size -= _weight(self._blocks[gone])
+            self._size -= _memory_size(self._blocks[gone])
             gone += 1
         first = max(self._first, self._origins[gone], self._end - self.max_lines)
         del self._blocks[:gone], self._origins[:gone]
@@ -217,12 +217,12 @@ def _line(block: LogBatch, index: int) -> LogLine:
     return LogLine(raw, flags & STREAM_BITS, bool(flags & CONTINUED), time, block.logs[index], name)
 
 
-def _fits(block: LogBatch, batch: LogBatch) -> bool:
+def _has_room(block: LogBatch, batch: LogBatch) -> bool:
     """Return whether a block has room for a batch."""
     return len(block.data) + len(batch.data) <= _SMALL and bool(block.logs) is bool(batch.logs)
 
 
-def _weight(block: LogBatch) -> int:
+def _memory_size(block: LogBatch) -> int:
     return len(block.data) + _PER_LINE * len(block) + _PER_BLOCK
 
 

@@ -12,11 +12,11 @@ from relay_tui.domain.log_batch import CONTINUED, STDERR, STDOUT, STREAM_BITS, T
 _PIECE = re.compile(bytes([91, *(CONTINUED | s | t for s in (STDOUT, STDERR) for t in (0, TIMELESS)), 93]))
 
 Key = tuple[int, int]
-"""Of whom a line is: of which log, and which of its streams."""
+"""Log number and stream of a line."""
 
 
 class _Pieces:
-    """The lines of one stream that carry on others: their numbers, and those of the lines that they carry on."""
+    """Continuation lines of one stream: their numbers, and the numbers of the first pieces of their lines."""
 
     __slots__ = ("heads", "numbers")
 
@@ -26,40 +26,40 @@ class _Pieces:
 
 
 class ContinuationIndex:
-    """Knows the pieces of every line that has any. Most logs have none, and pay for none."""
+    """Index of the pieces of every line that arrived in pieces. A log without such lines costs nothing."""
 
     def __init__(self) -> None:
         self._pieces: dict[Key, _Pieces] = {}
-        self._latest: dict[Key, int] = {}  # where the present line of each stream began
+        self._latest: dict[Key, int] = {}  # number of the first piece of the current line, by stream
 
     def __bool__(self) -> bool:
         return bool(self._pieces)
 
     def copy(self) -> ContinuationIndex:
-        """The same of this moment."""
-        twin = ContinuationIndex()
-        twin._latest = dict(self._latest)
+        """Return an independent copy."""
+        clone = ContinuationIndex()
+        clone._latest = dict(self._latest)
         for key, pieces in self._pieces.items():
-            twin._pieces[key] = copied = _Pieces()
+            clone._pieces[key] = copied = _Pieces()
             copied.numbers, copied.heads = pieces.numbers[:], pieces.heads[:]
-        return twin
+        return clone
 
     def latest(self, key: Key) -> int | None:
         """Return the start of the current line of a stream."""
         return self._latest.get(key)
 
     def append(self, batch: LogBatch, origin: int) -> None:
-        """Take in lines that are numbered from `origin` on."""
-        for key, number, head in _found(batch, origin, self._latest):
+        """Add lines that are numbered from `origin` on."""
+        for key, number, head in _find_continuations(batch, origin, self._latest):
             pieces = self._pieces.setdefault(key, _Pieces())
             pieces.numbers.append(number)
             pieces.heads.append(head)
 
     def prepend(self, batch: LogBatch, origin: int) -> None:
-        """Take in lines before all others: what seemed to begin with a piece may carry on one of them."""
+        """Add lines before all others. A continuation line without a known first piece may belong to one of them."""
         latest: dict[Key, int] = {}
         earlier = ContinuationIndex()
-        for key, number, head in _found(batch, origin, latest):
+        for key, number, head in _find_continuations(batch, origin, latest):
             pieces = earlier._pieces.setdefault(key, _Pieces())
             pieces.numbers.append(number)
             pieces.heads.append(head)
@@ -79,7 +79,7 @@ class ContinuationIndex:
         self._latest = latest | self._latest
 
     def forget(self, first: int) -> None:
-        """Lines before that one are gone. What is left of a line is still known by the number it began with."""
+        """Drop the lines before `first`. The rest of a line keeps the number of its first piece."""
         for key in list(self._pieces):
             pieces = self._pieces[key]
             gone = bisect_left(pieces.numbers, first)
@@ -88,7 +88,7 @@ class ContinuationIndex:
                 del self._pieces[key]
 
     def find(self, number: int, key: Key) -> tuple[int, array[int]]:
-        """The number that a line of this one's began with, and those of all its pieces but the beginning."""
+        """Return the number of the first piece of a line, and the numbers of its other pieces."""
         pieces = self._pieces.get(key)
         if pieces is None:
             return number, _NONE
@@ -104,8 +104,11 @@ class ContinuationIndex:
 _NONE: array[int] = array("q")
 
 
-def _found(batch: LogBatch, origin: int, latest: dict[Key, int]) -> Iterator[tuple[Key, int, int]]:
-    """Each line that carries on another, and which; `latest` is kept up. One of which nothing is known begins it."""
+def _find_continuations(batch: LogBatch, origin: int, latest: dict[Key, int]) -> Iterator[tuple[Key, int, int]]:
+    """Yield each continuation line with the number of its first piece, and update `latest`.
+
+    A continuation line without a known first piece counts as the first piece.
+    """
     flags = batch.flags
     if batch.logs:
         for at, (log, flag) in enumerate(zip(batch.logs, flags, strict=True)):
@@ -115,18 +118,18 @@ def _found(batch: LogBatch, origin: int, latest: dict[Key, int]) -> Iterator[tup
             else:
                 latest[key] = origin + at
         return
-    for found in _PIECE.finditer(flags):
-        at = found.start()
+    for match in _PIECE.finditer(flags):
+        at = match.start()
         stream = flags[at] & STREAM_BITS
-        head = _last(flags, stream, at)
+        head = _last_start(flags, stream, at)
         if head >= 0:
             latest[0, stream] = origin + head
         yield (0, stream), origin + at, latest.setdefault((0, stream), origin + at)
     for stream in (STDOUT, STDERR):
-        if (head := _last(flags, stream, len(flags))) >= 0:
+        if (head := _last_start(flags, stream, len(flags))) >= 0:
             latest[0, stream] = origin + head
 
 
-def _last(flags: bytes, stream: int, end: int) -> int:
+def _last_start(flags: bytes, stream: int, end: int) -> int:
     """Return the last start of a line of a stream; -1 if there is none."""
     return max(flags.rfind(stream, 0, end), flags.rfind(stream | TIMELESS, 0, end))

@@ -1,4 +1,4 @@
-"""A log's lines as plain text, what came in pieces put together."""
+"""Plain text of a log's lines. The pieces of a line are joined."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def plain_lines(buffer: LogBuffer, wanted: Pattern | None, *, times: bool) -> Iterator[str]:
-    """Every line that is wanted, with its time if asked for, and a newline; what was too long is whole again.
+    """Return the text of every line that matches `wanted`, with a newline, and with its time if `times`.
 
-    The lines are those of the moment of the call; they may be taken in another thread.
+    Long lines are complete. The iterator uses a copy of the buffer, so another thread may consume it.
     """
     return _lines(buffer.copy(), wanted, times)
 
@@ -29,7 +29,7 @@ def _lines(buffer: LogBuffer, wanted: Pattern | None, times: bool) -> Iterator[s
         if pieces[0] != number:
             continue
         name = name_before(line) if len(pieces) > 1 else line.name
-        if wanted is not None and not wanted.accepts_text(_judged(buffer, pieces, line), name):
+        if wanted is not None and not wanted.accepts_text(_matched_text(buffer, pieces, line), name):
             continue
         yield f"{line.time.decode(errors='replace')} " if times and line.time else ""
         yield file_text(line.raw)
@@ -38,29 +38,29 @@ def _lines(buffer: LogBuffer, wanted: Pattern | None, times: bool) -> Iterator[s
         yield "\n"
 
 
-def _judged(buffer: LogBuffer, pieces: list[int], line: LogLine) -> str:
+def _matched_text(buffer: LogBuffer, pieces: list[int], line: LogLine) -> str:
     return plain_text(line.raw) if len(pieces) == 1 else "".join(pieces_text(map(buffer.line, pieces)))
 
 
-def join_continuations(buffer: LogBuffer, numbers: Iterable[int], begun: Sequence[LogLine]) -> str:
+def join_continuations(buffer: LogBuffer, numbers: Iterable[int], partial: Sequence[LogLine]) -> str:
     """Return the complete plain lines of the given pieces, each once, followed by partial lines."""
     texts: dict[int, str] = {}
     for number in numbers:
         whole = buffer.logical_line(number, buffer.line(number))
         if whole.head not in texts:
-            texts[whole.head] = _put_together([buffer.line(piece) for piece in whole.pieces])
-    for at, line in enumerate(begun, buffer.end):
+            texts[whole.head] = _join_pieces([buffer.line(piece) for piece in whole.pieces])
+    for at, line in enumerate(partial, buffer.end):
         pieces = buffer.pieces_before(line)
-        texts[pieces[0] if pieces else at] = _put_together([*map(buffer.line, pieces), line])
+        texts[pieces[0] if pieces else at] = _join_pieces([*map(buffer.line, pieces), line])
     return "\n".join(texts.values())
 
 
-def _put_together(lines: Sequence[LogLine]) -> str:
+def _join_pieces(lines: Sequence[LogLine]) -> str:
     return "".join([plain_text(lines[0].raw), *(plain_text(bare(line)) for line in lines[1:])])
 
 
 MOST = 2 << 20
-"""Characters of a line that patterns are tried on: one may never end."""
+"""Characters of a line on which patterns are matched. A line may never end."""
 
 
 def bare(line: LogLine) -> str:
@@ -74,7 +74,7 @@ def name_before(line: LogLine) -> str:
 
 
 def pieces_text(lines: Iterable[LogLine]) -> list[str]:
-    """Yield the text of the pieces, as far as patterns are matched."""
+    """Return the texts of the pieces, as far as patterns are matched."""
     texts: list[str] = []
     size = 0
     for line in lines:

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Lines(Protocol):
-    """The lines that are shown, by their place among them and by their absolute number."""
+    """Shown lines, accessed by index or by absolute number."""
 
     def __len__(self) -> int: ...
 
     def at(self, index: int) -> int:
-        """The number of the line at a place."""
+        """Return the absolute number of the line at an index."""
         ...
 
     def index(self, number: int) -> int:
-        """The place of the first line whose number is not less."""
+        """Return the index of the first line whose number is not less than `number`."""
         ...
 
     def since(self, number: int) -> int:
@@ -46,11 +46,11 @@ class AllLines:
         return len(self._buffer)
 
     def at(self, index: int) -> int:
-        """The number of the line at a place."""
+        """Return the absolute number of the line at an index."""
         return self._buffer.first + index
 
     def index(self, number: int) -> int:
-        """The place of the first line whose number is not less."""
+        """Return the index of the first line whose number is not less than `number`."""
         return min(max(0, number - self._buffer.first), len(self._buffer))
 
     def since(self, number: int) -> int:
@@ -70,20 +70,20 @@ class MatchIndex:
     def __init__(self, buffer: LogBuffer, *patterns: Pattern, spots: bool = False, start: int | None = None) -> None:
         self._buffer = buffer
         self._patterns = patterns
-        self._judge = LogicalLineMatcher(buffer, patterns, spots=spots)
+        self._matcher = LogicalLineMatcher(buffer, patterns, spots=spots)
         self._numbers = array("q")
         self._from = self._to = buffer.end if start is None else min(max(start, buffer.first), buffer.end)
-        self._mark = self._gone = 0  # a number, and how many matches from there on the buffer dropped
+        self._mark = self._gone = 0  # a line number, and the number of matches from it on that the buffer dropped
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def at(self, index: int) -> int:
-        """The number of the line at a place."""
+        """Return the absolute number of the line at an index."""
         return self._numbers[index]
 
     def index(self, number: int) -> int:
-        """The place of the first line whose number is not less."""
+        """Return the index of the first line whose number is not less than `number`."""
         return bisect_left(self._numbers, number)
 
     def since(self, number: int) -> int:
@@ -100,11 +100,11 @@ class MatchIndex:
     @property
     def complete(self) -> bool:
         """Whether every line has been examined."""
-        looked_at = self._to == self._buffer.end and self._from <= self._buffer.first
-        return looked_at or any(pattern.given_up for pattern in self._patterns)
+        is_examined = self._to == self._buffer.end and self._from <= self._buffer.first
+        return is_examined or any(pattern.given_up for pattern in self._patterns)
 
     def advance(self, seconds: float) -> bool:
-        """Look at lines for so long; answer whether all have been."""
+        """Match lines for `seconds`. Return whether all lines have been examined."""
         deadline = time.perf_counter() + seconds
         self.forget()
         if self.complete:
@@ -114,10 +114,10 @@ class MatchIndex:
         done = self._from
         while not self.complete:
             stop = min(self._to + chunk, self._buffer.end)
-            self._numbers.extend(self._found(self._to, stop, done, self._to))
+            self._numbers.extend(self._find(self._to, stop, done, self._to))
             self._to = stop
             start = max(self._from - chunk, self._buffer.first)
-            earlier.append(array("q", self._found(start, self._from, done, self._to)))
+            earlier.append(array("q", self._find(start, self._from, done, self._to)))
             self._from = start
             if time.perf_counter() > deadline:
                 break
@@ -128,7 +128,7 @@ class MatchIndex:
             self._numbers = whole + self._numbers
         return self.complete
 
-    def _found(self, start: int, stop: int, low: int, high: int) -> list[int]:
+    def _find(self, start: int, stop: int, low: int, high: int) -> list[int]:
         """Return the matches of a range. Known matches from `low` to `high` may need corrections."""
         patterns, buffer = self._patterns, self._buffer
         if not buffer.in_pieces:
@@ -139,9 +139,9 @@ class MatchIndex:
             if len(whole.pieces) == 1 and whole.head == number:
                 wanted = all(pattern.accepts(line.raw, line.name) for pattern in patterns)
             else:
-                verdict = self._judge.known(whole)
+                verdict = self._matcher.known(whole)
                 if verdict is None:
-                    verdict = self._judge.verdict(whole)
+                    verdict = self._matcher.verdict(whole)
                     self._reindex(verdict, [piece for piece in whole.pieces if low <= piece < high])
                 wanted = verdict.keeps(number)
             if wanted:
@@ -149,7 +149,7 @@ class MatchIndex:
         return found
 
     def _reindex(self, verdict: MatchResult, pieces: list[int]) -> None:
-        """Have what was found before agree with what a line is now."""
+        """Correct the earlier matches among the pieces of a line by its new result."""
         for piece in pieces:
             at = self.index(piece)
             if (at < len(self) and self.at(at) == piece) is verdict.keeps(piece):
@@ -160,7 +160,7 @@ class MatchIndex:
                 del self._numbers[at]
 
     def forget(self) -> None:
-        """Drop what the buffer dropped."""
+        """Remove the matches that the buffer has dropped."""
         first = self._buffer.first
         gone = bisect_left(self._numbers, first)
         self._gone += max(0, gone - bisect_left(self._numbers, self._mark))
@@ -169,7 +169,7 @@ class MatchIndex:
         self._from = min(max(self._from, first), self._to)
 
 
-_TEXTS = 4  # lines whose text is kept, since more of them may come
+_TEXTS = 4  # lines whose text is kept, because more pieces may arrive
 
 
 _VERDICTS = 20_000
@@ -188,14 +188,16 @@ class MatchResult(NamedTuple):
 
 
 class LogicalLineMatcher:
-    """Has patterns judge lines in pieces. `spots`: of a line only the piece is wanted where the last one is found."""
+    """Matcher for lines in pieces. With `spots`, only the piece with the last pattern's match is kept."""
 
     def __init__(self, buffer: LogBuffer, patterns: Sequence[Pattern], *, spots: bool) -> None:
         self._buffer = buffer
         self._patterns = patterns
         self._spots = spots
         self._verdicts: dict[int, MatchResult] = {}
-        self._texts: dict[int, tuple[int, list[str], int]] = {}  # by beginning: the first piece, texts, their size
+        self._texts: dict[
+            int, tuple[int, list[str], int]
+        ] = {}  # by head: the first loaded piece, the texts, their size
 
     def known(self, whole: LogicalLine) -> MatchResult | None:
         """Return the earlier result for the line; None if it was not examined or has more pieces now."""
@@ -205,7 +207,7 @@ class LogicalLineMatcher:
         return verdict
 
     def verdict(self, whole: LogicalLine) -> MatchResult:
-        """Look at the line."""
+        """Match a line and store the result."""
         texts = self._text(whole)
         text = "".join(texts)
         name = name_before(self._buffer.line(whole.pieces[0]))
@@ -221,7 +223,7 @@ class LogicalLineMatcher:
         return verdict
 
     def _text(self, whole: LogicalLine) -> list[str]:
-        """Its text; of a line that grows only what is new is looked at."""
+        """Return the texts of the pieces. Only pieces that arrived since the last call are converted."""
         first, texts, size = self._texts.pop(whole.head, (whole.pieces[0], [], 0))
         if first != whole.pieces[0]:
             first, texts, size = whole.pieces[0], [], 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-LEAST = 0.08  # seconds between two drawings: a flood reads no worse, and keys find the screen free
+LEAST = 0.08  # seconds between two draws: fast output is as readable, and the screen is free for keys
 MOST = 0.25  # seconds that lines wait at most
-SHARE = 3  # pause between drawings, as a multiple of the drawing time: two thirds of the time remain for other work
-GATHER = 0.008  # seconds that the first lines of a log wait for the rest of its end, which comes in pieces
-KEY = 0.04  # seconds that a key has for what it does, before anything is drawn that only came
+SHARE = 3  # pause between draws, as a multiple of the draw time: two thirds of the time remain for other work
+GATHER = 0.008  # seconds that the first lines of a log wait for the rest of its tail, which arrives in several batches
+KEY = 0.04  # seconds reserved for a key's effect before new lines are drawn
 
 
 class RedrawThrottle:
-    """Times of drawings, on any clock that runs evenly."""
+    """Draw times, on any monotonic clock."""
 
     def __init__(self) -> None:
         self._began = self._took = 0.0
@@ -18,19 +18,19 @@ class RedrawThrottle:
         self._opened: float | None = None
 
     def restart(self) -> None:
-        """Another log: its first lines are drawn at once."""
+        """Start with another log, and draw its first lines at once."""
         self._began = self._took = 0.0
         self._wanted = self._opened = None
 
     def open(self, now: float) -> None:
-        """Another log, whose end comes in a moment: it is drawn as soon as it is there."""
+        """Start with another log whose tail arrives in a moment, and draw the tail as soon as it is complete."""
         self.restart()
         self._opened = now
 
     def due(self, now: float, key_at: float, *, whole: bool = False) -> float:
-        """Seconds until the lines that wait are to be drawn, 0 or less: now.
+        """Return the seconds until the waiting lines must be drawn; 0 or less means now.
 
-        `key_at`: when a key was last pressed. `whole`: they are all that a log is opened with.
+        `key_at` is the time of the last key. `whole`: the waiting lines are the complete tail of a new log.
         """
         if self._wanted is None:
             self._wanted = now
@@ -44,9 +44,9 @@ class RedrawThrottle:
         return key_at if self._opened is None or key_at > self._opened else 0.0
 
     def begin(self, now: float) -> None:
-        """The lines are handed over for drawing."""
+        """Record the start of a draw."""
         self._began, self._wanted = now, None
 
     def end(self, now: float) -> None:
-        """They are on the screen."""
+        """Record the end of a draw."""
         self._took = now - self._began

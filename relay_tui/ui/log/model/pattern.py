@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     import regex
 
 
-_CHUNK = 512  # lines between looks at the clock
+_CHUNK = 512  # lines between two readings of the clock
 
 
-_FEW = 32  # where some of them are long
+_FEW = 32  # the same, if some lines are long
 
 
-_LATE = 0.02  # seconds that a pattern has for a line
+_LATE = 0.02  # seconds allowed for a line
 
 
-_LATER = 1e-7  # and more for each of its characters
+_LATER = 1e-7  # additional seconds for each character of the line
 
 
-_MOST_LATE = 3  # lines on which it may take longer
+_MOST_LATE = 3  # lines on which a pattern may exceed the time limit
 
 
-_SHORT = 1_000  # characters of a line on which a pattern with one repetition at most has no time to be slow
+_SHORT = 1_000  # characters: on shorter lines, a pattern with at most one repetition cannot be slow
 
 
 class TimeBudget:
@@ -36,7 +36,7 @@ class TimeBudget:
     __slots__ = ("late",)
 
     def __init__(self) -> None:
-        self.late = 0  # lines on which it did not come to an end in time
+        self.late = 0  # lines on which the time limit was exceeded
 
     @property
     def over(self) -> bool:
@@ -118,7 +118,7 @@ class Pattern:
 
 def compile_pattern(text: str, *, invertible: bool = False) -> Pattern | None:
     """Return the typed pattern, or None for an empty one. Raises ValueError with a message for the user."""
-    import regex  # only once somebody types one
+    import regex  # imported only once a pattern is typed
 
     inverse = invertible and text.startswith("!")
     wanted = text[1:] if inverse else text
@@ -126,10 +126,10 @@ def compile_pattern(text: str, *, invertible: bool = False) -> Pattern | None:
         return None
     exact = any(character.isupper() for character in re.sub(r"\\.", "", wanted))
     try:
-        re.compile(wanted)  # has the better words for what is wrong
+        re.compile(wanted)  # its messages describe the error better
         return Pattern(text, regex.compile(wanted, 0 if exact else regex.IGNORECASE), inverse)
     except (re.error, regex.error, OverflowError, RecursionError) as error:
-        words = getattr(error, "msg", "") or "too much for a pattern"
-        place = getattr(error, "pos", None)
-        where = "" if place is None else f" at {place + 1 + inverse}"
-        raise ValueError(f"not a pattern: {words}{where}") from error
+        reason = getattr(error, "msg", "") or "too complex"
+        position = getattr(error, "pos", None)
+        where = "" if position is None else f" at {position + 1 + inverse}"
+        raise ValueError(f"invalid pattern: {reason}{where}") from error
