@@ -57,7 +57,7 @@ def _on_screen(stage: DemoEnvironment) -> int:
 
 
 def _runs(stage: DemoEnvironment) -> str:
-    """What runs the sessions, and why, in words."""
+    """Return the runtime of the sessions and the reason for it, as text."""
     kinds = {"docker": "containers", "process": "processes of this machine"}
     return sanitize.clean(f"{kinds[stage.choice.runtime]}: {stage.choice.why}")
 

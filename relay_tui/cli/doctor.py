@@ -26,7 +26,7 @@ _WIDTH = 9
 """Of the column with the verdict."""
 
 
-@click.command(short_help="What relay needs here, and what mends what is wrong.")
+@click.command(short_help="Check this machine and show how to fix problems.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything.")
 @click.option(
@@ -37,7 +37,7 @@ _WIDTH = 9
 )
 @click.pass_context
 def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout: float) -> int:
-    """Look at everything relay needs on this machine, and say what mends what is wrong.
+    """Check everything that relay needs on this machine and show the command that fixes each problem.
 
     Changes nothing. Always in the same order; what leans on something that does not answer is "unknown". Ends with 1
     if anything is broken, and in any case within the timeout.
@@ -81,7 +81,7 @@ class _Progress:
 
 
 def _lines(found: CheckResult, width: int) -> str:
-    """A result: verdict, name, what was found, folded; below it what mends it."""
+    """Return the lines of a result: status, name, finding, and below it the fix."""
     from relay_tui.services.doctor.results import CheckStatus
 
     colour = _COLOURS.get(found.verdict)

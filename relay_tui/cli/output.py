@@ -1,4 +1,4 @@
-"""How commands speak: JSON or words on stdout, errors and progress on stderr."""
+"""Output of commands: JSON or text on stdout, errors and progress on stderr."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _as_json(character: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where results go. `as_json`: one JSON document on stdout, errors as one on stderr."""
+    """Output of results. `as_json`: one JSON document on stdout, errors as one document on stderr."""
 
     as_json: bool = False
 
@@ -138,7 +138,7 @@ def session_document(session: Session, records: Records) -> dict[str, object]:
 
 
 def print_result(made: Session, words: str) -> str:
-    """What became of a session that was started: `words` if it runs; its command may have ended well already."""
+    """Return the result of a start: `words` if the session runs. Its command may have ended without an error already."""
     if (
         made.deleted_at is not None
         or made.desired is not DesiredState.RUNNING

@@ -151,7 +151,7 @@ def restore(desk: CommandContext, reference: str) -> None:
 
 
 def format_removal(found: Project, sessions: list[str]) -> str:
-    """What goes when a project is removed."""
+    """Return the text of what a project's removal deletes."""
     count = {0: "no sessions", 1: "1 session, its container and its clone"}.get(
         len(sessions), f"{len(sessions)} sessions, their containers and their clones"
     )

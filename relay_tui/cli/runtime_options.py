@@ -1,4 +1,4 @@
-"""What a session runs on, as the command line asks for it and tells of it."""
+"""Options for a session's runtime, and messages about the choice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def on_runtime(function: F) -> F:
 
 
 def agreed(not_isolated: bool) -> str:
-    """What the options agree to."""
+    """Return the consents that the options give."""
     return NOT_ISOLATED if not_isolated else ""
 
 
@@ -39,7 +39,7 @@ def ask_for_consent(desk: CommandContext, question: NeedsConsentError) -> str:
     if desk.output.as_json or not sys.stdin.isatty():
         raise question
     words = f"{sanitize.clean(question.title)}.\n{sanitize.clean_block(question.detail)}"
-    click.confirm(f"{words}\nMake it all the same?", abort=True, err=True)
+    click.confirm(f"{words}\nCreate it anyway?", abort=True, err=True)
     return question.consent
 
 

@@ -52,7 +52,7 @@ def push(desk: CommandContext, reference: str, branch: str, dry_run: bool, yes: 
 
 
 def format_push_plan(plan: PushPlan) -> str:
-    """What a push would send, in lines."""
+    """Return the lines that describe a push."""
     commits = f"{plan.count} {'commit' if plan.count == 1 else 'commits'}"
     new = "a new branch, " if plan.new_branch else ""
     lines = [f"To {plan.remote}", f"  {plan.branch}: {new}{commits}"]
@@ -67,7 +67,7 @@ def format_push_plan(plan: PushPlan) -> str:
 
 
 def nothing_to_push(plan: PushPlan) -> bool:
-    """Whether the upstream has all of it."""
+    """Return whether the upstream has all commits."""
     return not plan.count and not plan.new_branch and not plan.diverged
 
 
@@ -154,7 +154,7 @@ def export(desk: CommandContext, reference: str, target: Path, name: str) -> Non
 
 
 def format_export_result(target: Path, exported: ExportResult) -> str:
-    """What the place has now, and what it has not."""
+    """Return the text for an export: what the target has now, and what it lacks."""
     brought = ", ".join(exported.brought)
     if not exported.left:
         return sanitize.clean(f"{target} has the work, on branch {exported.branch}. Brought: {brought}.")
