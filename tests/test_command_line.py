@@ -337,7 +337,7 @@ def test_sessions_of_existing_and_new_branches(world: World) -> None:
         (("--new-branch", "x", "--from", "nope"), "demo has no branch 'nope'"),
         (("--new-branch", "x", "--branch", "main"), "exclude each other"),
         (("--from", "main"), "--from goes with --new-branch"),
-        (("--name=-x",), "beginning with a letter or digit"),
+        (("--name=-x",), "starting with a letter or digit"),
         (("--profile", "nope"), "There is no profile 'nope'"),
     ],
 )

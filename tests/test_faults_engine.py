@@ -226,7 +226,7 @@ def test_what_cannot_be_seen_is_said(away: Away, tmp_path: Path) -> None:
     assert b"--since 20" in words
     for arguments in (("reconcile",), ("reconcile", "--dry-run")):
         done = relay.run(*arguments)
-        assert (done.code, done.out) == (5, "Nothing to do that could be seen.\n")
+        assert (done.code, done.out) == (5, "Nothing to do (some runtimes could not be checked).\n")
         assert "the engine does not answer" in done.err
     assert relay.run("reconcile", "--json").document["unseen"] == ["docker"]
     listed = relay.run("session", "list")

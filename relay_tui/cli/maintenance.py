@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from relay_tui.text import sanitize
 from relay_tui.text.format import format_size
 
 if TYPE_CHECKING:
+    from relay_tui.services.reconcile.orphans import OrphanResult
     from relay_tui.services.reconcile.planner import Step
     from relay_tui.services.reconcile.reconciler import Reconciler
 
@@ -32,52 +34,92 @@ def reconcile(desk: CommandContext, dry_run: bool, adopt_unknown: bool, trash_un
 
     What no record knows is only reported, unless you ask for it to be adopted or to go.
     """
-    from relay_tui.services.reconcile.planner import ASKS
-
     if adopt_unknown and trash_unknown:
         raise InvalidInputError("adopt-unknown", "--adopt-unknown and --trash-unknown exclude each other")
-    reconciler, strays = desk.relay.reconciler, desk.relay.strays
+    reconciler = desk.relay.reconciler
     if dry_run:
-        steps = reconciler.plan()
-        if desk.output.as_json:
-            desk.output.document(
-                {"steps": [_document(step) for step in steps], "unseen": sorted(reconciler.unreachable)}
-            )
-        desk.output.say("\n".join(format_step(step) for step in steps) or _nothing(reconciler))
-        return _seen_all(desk, reconciler, 0)
+        _print_plan(desk, reconciler)
+        return _exit_code(desk, reconciler, failed=False)
+    result = _carry_out(desk, adopt=adopt_unknown, trash=trash_unknown)
+    if desk.output.as_json:
+        desk.output.document(_result_document(result) | {"unseen": sorted(reconciler.unreachable)})
+    else:
+        _print_result(desk, reconciler, result)
+    return _exit_code(desk, reconciler, failed=result.has_failures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """The outcome of a run: the steps carried out, the orphans found, and those of them adopted or trashed."""
+
+    done: Sequence[tuple[Step, RelayError | None]]
+    orphans: Sequence[Step]
+    settled: Sequence[OrphanResult]
+    verb: str  # "adopted" or "trashed", the outcome of the steps in `settled`
+
+    @property
+    def open_orphans(self) -> Sequence[Step]:
+        """The orphans that were only reported."""
+        return () if self.settled else self.orphans
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether a step failed."""
+        return any(error for _, error in self.done) or any(one.error for one in self.settled)
+
+
+def _carry_out(desk: CommandContext, *, adopt: bool, trash: bool) -> _Result:
+    """Carry out all steps, then adopt or trash the orphans on request."""
+    from relay_tui.services.reconcile.planner import ASKS
+
+    reconciler, strays = desk.relay.reconciler, desk.relay.strays
     with progress() as task:
         done = reconciler.carry_out_all(task)
-        unknown = [step for step in reconciler.plan() if step.act in ASKS]
-        settled = (strays.adopt if adopt_unknown else strays.trash)(unknown) if adopt_unknown or trash_unknown else []
-        if adopt_unknown:
+        orphans = [step for step in reconciler.plan() if step.act in ASKS]
+        settled = (strays.adopt if adopt else strays.trash)(orphans) if adopt or trash else []
+        if adopt:  # adopted clones have steps of their own
             done += reconciler.carry_out_all(task)
-    word = "adopted" if adopt_unknown else "trashed"
+    return _Result(done, orphans, settled, "adopted" if adopt else "trashed")
+
+
+def _print_plan(desk: CommandContext, reconciler: Reconciler) -> None:
+    """Print the steps of a dry run."""
+    steps = reconciler.plan()
     if desk.output.as_json:
-        document: dict[str, object] = {"done": [_document(step) | {"error": _error(error)} for step, error in done]}
-        document["unknown"] = [_document(step) for step in unknown] if not settled else []
-        if settled:
-            document[word] = [_document(one.step) | {"error": _error(one.error)} for one in settled]
-        desk.output.document(document | {"unseen": sorted(reconciler.unreachable)})
-    for step, error in done:
-        desk.output.say(f"{'failed' if error else 'done':<7} {sanitize.clean(step.words)}{_because(error)}")
-    for one in settled:
-        desk.output.say(f"{'failed' if one.error else word:<7} {sanitize.clean(one.step.words)}{_because(one.error)}")
-    for step in unknown if not settled else ():
+        desk.output.document({"steps": [_document(step) for step in steps], "unseen": sorted(reconciler.unreachable)})
+    desk.output.say("\n".join(format_step(step) for step in steps) or _nothing(reconciler))
+
+
+def _result_document(result: _Result) -> dict[str, object]:
+    """Return the JSON fields of a run."""
+    document: dict[str, object] = {"done": [_document(step) | {"error": _error(error)} for step, error in result.done]}
+    document["unknown"] = [_document(step) for step in result.open_orphans]
+    if result.settled:
+        document[result.verb] = [_document(one.step) | {"error": _error(one.error)} for one in result.settled]
+    return document
+
+
+def _print_result(desk: CommandContext, reconciler: Reconciler, result: _Result) -> None:
+    """Print a line for each step of a run."""
+    outcomes = [("done", step, error) for step, error in result.done]
+    outcomes += [(result.verb, one.step, one.error) for one in result.settled]
+    for verb, step, error in outcomes:
+        desk.output.say(f"{'failed' if error else verb:<7} {sanitize.clean(step.words)}{_because(error)}")
+    for step in result.open_orphans:
         desk.output.say(f"unknown {sanitize.clean(step.words)}")
-    if unknown and not settled:
-        desk.output.say("What is unknown stays; --adopt-unknown puts it on record, --trash-unknown moves it away.")
-    if not done and not unknown:
+    if result.open_orphans:
+        desk.output.say("Orphans are left alone; use --adopt-unknown or --trash-unknown.")
+    if not result.done and not result.orphans:
         desk.output.say(_nothing(reconciler))
-    failed = 1 if any(error for _, error in done) or any(one.error for one in settled) else 0
-    return _seen_all(desk, reconciler, failed)
 
 
 def _nothing(reconciler: Reconciler) -> str:
-    return "Nothing to do that could be seen." if reconciler.unreachable else "Nothing to do."
+    return "Nothing to do (some runtimes could not be checked)." if reconciler.unreachable else "Nothing to do."
 
 
-def _seen_all(desk: CommandContext, reconciler: Reconciler, code: int) -> int:
-    """The exit code; 5 when all went well, but for what could not be seen."""
+def _exit_code(desk: CommandContext, reconciler: Reconciler, *, failed: bool) -> int:
+    """Return the exit code: 1 after a failure, else 5 if a runtime could not be checked. Warn about the latter."""
+    code = 1 if failed else 0
     if not reconciler.unreachable:
         return code
     if not desk.output.as_json:
