@@ -138,7 +138,7 @@ def session_document(session: Session, records: Records) -> dict[str, object]:
 
 
 def print_result(made: Session, words: str) -> str:
-    """Return the result of a start: `words` if the session runs. Its command may have ended already, without an error."""
+    """Return the result of a start: `words` if the session runs; its command may have ended already, without error."""
     if (
         made.deleted_at is not None
         or made.desired is not DesiredState.RUNNING
