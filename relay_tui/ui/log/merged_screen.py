@@ -62,7 +62,7 @@ class MergedLogScreen(Screen[None]):
     """Bindings of the screen. The log's keys are bindings of LogView; ctrl+p is a binding of the app."""
 
     class LinesArrived(Message):
-        """The feed has lines to draw."""
+        """Message: the feed has lines to draw."""
 
         def can_replace(self, message: Message) -> bool:
             """Return True for another one: all lines are drawn at once."""
