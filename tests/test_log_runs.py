@@ -172,7 +172,7 @@ def test_an_end_told_behind_lines_of_the_next_run_says_when_it_was(
         subject.batches += feed.drain()
         return [text for text, _, _ in told(subject.batches) if text != "and runs"]
 
-    wait_until(lambda: "ended" in words()[-1], 20, "the end of the first run")
+    wait_until(lambda: "exited" in words()[-1], 20, "the end of the first run")
     assert words()[:-1] == ["run 0 begins", "run 0 ends", "run 1 begins"]
     assert re.fullmatch(r"── previous run exited at \d\d:\d\d:\d\d, exit code 3 ──", words()[-1])
     subject.end(1)
