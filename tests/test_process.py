@@ -284,7 +284,7 @@ def test_a_start_is_tried_again_when_a_socket_vanishes_meanwhile(
         real = found(data_dir, own)
         return replace(real, files=(*real.files, *([lost.pop()] if lost else [])))
 
-    monkeypatch.setattr(hidden_paths, "find", find)
+    monkeypatch.setattr(hidden_paths, "find_hidden_paths", find)
     assert bench.ended(bench.run("exit 3")).exit_code == 3
     assert lost == []
 

@@ -300,10 +300,10 @@ def test_a_home_that_nothing_runs_without_is_not_hidden(
     """As accounts of services have it, and users without an entry: their secrets are hidden one by one."""
     monkeypatch.setenv("HOME", home)
     monkeypatch.setattr(sandbox_policy, "own_home", lambda: Path(home))
-    monkeypatch.setattr(sandbox_policy, "_OF_HOME", (".ssh", "bin", "null"))
+    monkeypatch.setattr(sandbox_policy, "_SECRETS_OF_HOME", (".ssh", "bin", "null"))
     found = hidden_paths.find_hidden_paths(tmp_path / "data", ())
     assert not {Path("/"), Path("/usr"), Path("/usr/sbin"), Path("/dev")} & {*found.directories, *found.files}
-    monkeypatch.setattr(sandbox_policy, "_OF_HOME", (".ssh",))
+    monkeypatch.setattr(sandbox_policy, "_SECRETS_OF_HOME", (".ssh",))
     proof = sandbox.probe(tmp_path / "data")
     assert proof.works or proof.words == "bubblewrap is not installed", proof
 
@@ -313,7 +313,7 @@ def test_a_sandbox_that_cannot_close_what_sessions_have_closed_does_not_work(
 ) -> None:
     if not sandbox.probe(tmp_path).works:
         missing(sandbox.probe(tmp_path).words)
-    monkeypatch.setattr(hidden_paths, "find", lambda *_: hidden_paths.HiddenPaths((Path("/usr"),), ()))
+    monkeypatch.setattr(hidden_paths, "find_hidden_paths", lambda *_: hidden_paths.HiddenPaths((Path("/usr"),), ()))
     assert not sandbox.probe(tmp_path).works
 
 

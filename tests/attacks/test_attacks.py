@@ -184,9 +184,9 @@ def test_screen_with_all_hazards(arena: Arena, tmp_path: Path) -> None:
             screen.press("]")
             screen.wait_for("victim")
         screen.press("D")
-        screen.wait_for("Remove victim")
+        screen.wait_for("Remove session victim")
         screen.press("Escape")
-        screen.wait_gone("Remove victim")
+        screen.wait_gone("Remove session victim")
         screen.press("q")
         assert screen.wait_end() == 0
         arena.ran.append(("all that is not refused", "screen"))
