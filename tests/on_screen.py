@@ -110,7 +110,7 @@ class Shown:
             await self.pilot.pause(1)
             GOLDENS.mkdir(exist_ok=True)
             stored.write_text(self.text + "\n")
-        await self.until(lambda: self.text + "\n" == stored.read_text(), f"{stored} (RELAY_DRAW=1 draws it anew)")
+        await self.until(lambda: self.text + "\n" == stored.read_text(), f"{stored} (RELAY_DRAW=1 draws it again)")
 
 
 @asynccontextmanager
