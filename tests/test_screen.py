@@ -428,7 +428,7 @@ async def test_a_projects_clone_that_fails_is_edited_and_tried_again(rig: Rig) -
     rig.git.failures["clone_base"] = GitError("Cannot clone the repository", "fatal: not found", "Check the URL.")
     async with shown(rig) as screen:
         project = rig.relay.add_project(NewProject(source="https://host.example/typo.git", name="alpha"))
-        await screen.sees("alpha  The repository")
+        await screen.sees("alpha  Cannot clone")
         screen.main.select(project.id)
         await screen.sees("fatal: not found")
         rig.git.failures.clear()
