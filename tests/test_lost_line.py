@@ -43,7 +43,7 @@ def test_a_shell_ends_when_the_line_is_lost(
         if opened == "screen":
             screen.wait_for("● running +main")
             screen.press("e")
-            screen.wait_for("exit comes back to relay")
+            screen.wait_for("exit returns to relay")
         screen.wait_for("[$#] *$")
         screen.type(ends)
         screen.press("Enter")
