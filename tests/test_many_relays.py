@@ -95,7 +95,7 @@ def test_whoever_is_second_is_told_who_is_first(relay: InstalledRelay, open_scre
         screen.press("j")
         screen.wait_for("─ demo")
         screen.press("D")
-        screen.wait_for("Remove demo")
+        screen.wait_for("Remove project demo")
         screen.press("y")
         screen.wait_for(f"pid {first.pid}: cloning a project")
         [row] = alone.run("project", "list", "--json").rows
