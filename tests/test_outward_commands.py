@@ -234,7 +234,7 @@ def test_an_image_without_git_is_said(world: World) -> None:
     stopped = world.relay.fails(4, "session", "update", "gitless")
     assert (stopped["title"], stopped["hint"]) == (
         "gitless is not running",
-        "Start it first: relay session start gitless.",
+        "Run relay session start gitless to start it first.",
     )
 
 
