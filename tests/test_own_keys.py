@@ -64,7 +64,7 @@ async def test_no_text_names_a_default_key(tmp_path: Path) -> None:
     config = Config(glyphs="unicode", path=FILE, keys=K)
     async with shown(build(tmp_path / "new", config=config), (200, 60)) as screen:
         await screen.sees(f"Press {K['new_project']} to add a repository")
-        await screen.sees(f"{K['help']} shows every key.")
+        await screen.sees(f"Press {K['help']} to see every key.")
         await screen.main.mount(HintsPanel("A sample.", hints(), ascii_only=False), before="#keys")
         await screen.sees(f"{K['back']} hides this")
         await screen.sees(f"{K['shell']} a shell in the session's own clone")
