@@ -609,7 +609,7 @@ async def test_a_check_that_is_looked_at_is_on_its_row_and_closing_ends_it(rig: 
     async with shown(rig, (140, 40)) as screen:
         await screen.press("H")
         await screen.sees("1 running")
-        assert "◌ looking" in screen.row("remote [@click=")
+        assert "◌ checking" in screen.row("remote [@click=")
         await screen.press("q")
         await screen.until(ended.is_set)
         assert screen.app.is_running

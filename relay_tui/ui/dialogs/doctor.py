@@ -26,7 +26,7 @@ from relay_tui.ui.widgets.hanging_indent import HangingIndent
 from relay_tui.ui.widgets.table.table import KeyedTable
 
 COLUMNS = (
-    Column("verdict", "", width=9, priority=90),
+    Column("verdict", "", width=10, priority=90),
     Column("name", "", min_width=8, max_width=24, priority=100),
     Column("found", "", min_width=16, grow=1, priority=80),
 )
