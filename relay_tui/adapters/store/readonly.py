@@ -19,6 +19,9 @@ _Record = TypeVar("_Record", Project, Session)
 _AGE = attrgetter("created_at", "id")
 
 
+_HINT = "Run relay doctor."
+
+
 def read_records(path: Path) -> Records:
     """Return the records in the store file at `path`; none if there is no file.
 
@@ -30,9 +33,9 @@ def read_records(path: Path) -> Records:
     except FileNotFoundError:
         return Records()
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError("Cannot read the store", str(error)) from error
+        raise StoreError("Cannot read the store", str(error), _HINT) from error
     if not isinstance(tables, dict):
-        raise StoreError("Cannot read the store", f"{path} holds no JSON object.")
+        raise StoreError("Cannot read the store", f"{path} holds no JSON object.", _HINT)
     return Records(_decoded(tables.get("projects"), decode_project), _decoded(tables.get("sessions"), decode_session))
 
 
