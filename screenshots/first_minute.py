@@ -1,4 +1,4 @@
-"""The first minute of somebody who has no container engine: the demo, and what the doctor says of the machine."""
+"""Pictures of a new user's first minute without a container engine: the demo and the doctor's report on the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PS1='$ ' exec sh
 
 
 class Stage(Protocol):
-    """What of the photographed world this needs."""
+    """The parts of the photographed world that these pictures use."""
 
     def tmux(self, *arguments: str) -> str:
         """Run a command of tmux."""
@@ -28,7 +28,7 @@ class Stage(Protocol):
         ...
 
     def wait(self, pattern: str, *, gone: bool = False) -> None:
-        """Wait until the screen shows the pattern and stands still."""
+        """Wait until the screen shows the pattern and no longer changes."""
         ...
 
     def shoot(self, name: str, title: str) -> None:

@@ -1,7 +1,7 @@
 """Make the README's pictures from a real run: `python screenshots/make.py`.
 
-Needs root, tmux, git, busybox, a container engine and relay installed in this interpreter's environment. Everything it
-makes lies in a throw-away directory, which vanishes in the end with its containers and images, however the run ends.
+Needs root, tmux, git, busybox, a container engine and relay installed in this interpreter's environment. All files are
+stored in a temporary directory. It is removed at the end with its containers and images, even if the run fails.
 """
 
 from __future__ import annotations
@@ -103,11 +103,14 @@ class World:
         self.tmux("send-keys", "-t", "relay", "-l", text)
 
     def screen(self, *, ink: bool = False) -> str:
-        """What the terminal shows, with `ink` in its colours."""
+        """Return the text of the terminal, with its colours if `ink` is set."""
         return self.tmux("capture-pane", "-p", "-N", *(["-e"] if ink else []), "-t", "relay")
 
     def wait(self, pattern: str, *, gone: bool = False) -> None:
-        """Wait until the screen shows the pattern, or no longer does, and has stood still for a moment."""
+        """Wait until the screen shows the pattern and is stable.
+
+        With `gone`, waits until the pattern has disappeared.
+        """
         deadline = time.monotonic() + DEADLINE
         before = ""
         while True:
@@ -138,7 +141,7 @@ class World:
             self.wait("▌")
 
     def leave(self, pattern: str) -> None:
-        """Close what stands over the panes and shows the pattern."""
+        """Close the overlay that shows the pattern."""
         self.keys("Escape")
         self.wait(pattern, gone=True)
 
@@ -173,7 +176,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def populate(here: World) -> None:
-    """Projects and sessions by the command line: most at work, one stopped, one failed."""
+    """Add projects and sessions by the command line: most are running, one is stopped, one failed."""
     for project, profile, _ in FIRST:
         here.relay("project", "add", f"{HOST}{project}", "--profile", profile)
     for project, name, branch, profile, _ in SESSIONS:
@@ -190,7 +193,7 @@ def _clone(here: World, name: str) -> Path:
 
 
 def _let_age(store: Path) -> None:
-    """Say that the sessions were made at other times than all within this minute."""
+    """Change the creation times of the sessions, which would otherwise all fall within the same minute."""
     ages = {(project, name): hours for project, name, _, _, hours in SESSIONS}
     ages |= {(project, "main"): hours for project, _, hours in FIRST}
     document = json.loads(store.read_text())

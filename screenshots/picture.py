@@ -58,7 +58,7 @@ class Piece:
 
 
 def draw(capture: str, title: str) -> str:
-    """The SVG of what `tmux capture-pane -e` told."""
+    """Return the SVG of a capture made by `tmux capture-pane -e`."""
     lines = list(Text.from_ansi(capture.rstrip("\n")).split("\n", allow_blank=True))
     pieces = [piece for y, line in enumerate(lines) for piece in _pieces(line, y)]
     width = max(line.cell_len for line in lines) * WIDE + 2 * EDGE

@@ -1,4 +1,4 @@
-"""What the sessions on the pictures have done: files before, and files now. Invented, as are the names."""
+"""Work of the sessions on the pictures: files before and after. The files and the names are invented."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ NOW: Mapping[str, str | None] = {
 
 
 def do_work(clone: Path) -> None:
-    """One commit that nobody has pushed, one stash, and files that no commit has."""
+    """Make one unpushed commit, one stash and some uncommitted files."""
     note = clone / "README.md"
     (clone / "TASK.md").write_text("Refunds: model and migration\n\nNever more than was paid.\n")
     _git(clone, "commit", "--quiet", "--all", "--message=Refunds: refuse what is more than was paid")

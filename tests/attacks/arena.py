@@ -48,7 +48,7 @@ class Arena:
 
     @property
     def fired(self) -> Path:
-        """Where a planted program leaves its mark when the host runs it."""
+        """Directory in which a planted program leaves a mark when the host runs it."""
         return self.root / "fired"
 
     @property
@@ -77,7 +77,7 @@ class Arena:
         self.renew()
 
     def renew(self) -> None:
-        """Begin anew with a victim that has just been made."""
+        """Start again with a victim that was just created."""
         session = self.relay.json("session", "show", "victim")
         self._tree, self._container = str(session["work_dir"]), str(session["container_id"])
         self.within(_SET_UP)
@@ -105,7 +105,7 @@ class Arena:
         self.within(f"{RESET}\n{PRELUDE}\n{script}")
 
     def marks(self) -> list[str]:
-        """What the host has run that it should not have."""
+        """Return the names of the planted programs that the host has run."""
         return sorted(path.name for path in self.fired.iterdir())
 
     def forget_marks(self) -> None:
@@ -114,7 +114,10 @@ class Arena:
             path.unlink()
 
     def carelessly(self, *arguments: str) -> list[str]:
-        """What goes off when plain git looks at the clone: proof that the hazard is one."""
+        """Run plain git in the clone and return the marks of the hazards that it triggers.
+
+        Proves that the hazard is real.
+        """
         command = ("timeout", "-k", "1", "5", "git", "-C", self._tree, *arguments)
         env = self.relay.env | {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
         subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -199,7 +202,7 @@ class Arena:
         return seen
 
     def base_holds(self, name: str) -> bool:
-        """Whether the project's base clone has an object."""
+        """Return whether the project's base clone contains an object."""
         base = Path(self._tree).parents[1] / "base.git"
         looked = subprocess.run(("git", f"--git-dir={base}", "cat-file", "-e", name), capture_output=True, check=False)
         return looked.returncode == 0
@@ -210,7 +213,7 @@ class Arena:
         return listed.split()
 
     def close(self) -> None:
-        """End what was begun."""
+        """Close everything that was started."""
         if self._driver is not None:
             self._driver.kill()
             self._driver.wait()

@@ -1,9 +1,9 @@
-"""What a session may plant in its clone so that the host runs, shows, writes or waits for what it should not.
+"""Scripts planted in a clone by a hostile session, to make the host run, show, write or wait for something.
 
 Each is a script for `sh` in the container, in /workspace. It may call `evil NAME`, which makes a program at $E (a path of
-the host) that leaves a mark when the host runs it; $W is the clone as the host knows it, $SECRET a private repository of
-the host, $WORD_FILE a private file, $OUTSIDE a directory that is to stay as it is: attackers who know all that are the
-worst.
+the host) that leaves a mark when the host runs it; $W is the clone's path on the host, $SECRET a private repository of
+the host, $WORD_FILE a private file, $OUTSIDE a directory that must not change. An attacker who knows all these paths
+is the worst case.
 """
 
 from __future__ import annotations

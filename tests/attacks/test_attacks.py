@@ -1,4 +1,4 @@
-"""Whatever a session plants in its clone, the host runs none of it, shows and writes nothing else, and goes on.
+"""Attacks planted in a session's clone: the host runs none of it, shows and writes nothing else, and keeps working.
 
 Hazards are planted from inside the session's container; relay is driven by its commands and on its screen.
 """
@@ -66,7 +66,7 @@ def test_hazard_alone(arena: Arena, name: str) -> None:
 
 
 def _never_clean(name: str, done: Done) -> None:
-    """There is a commit that nobody pushed and a file that no commit has: told, or unknown."""
+    """Assert that the unpushed commit and the uncommitted file are reported, or that the status is unknown."""
     if done.code:
         assert json.loads(done.err)["error"]["kind"] in {"unknown", "file-system"}, (name, done.err)
         return

@@ -62,7 +62,7 @@ class Watched:
         self._ask(f"send-keys -- '{key}'")
 
     def lines(self) -> list[str]:
-        """What is on the screen now."""
+        """Return the current lines of the screen."""
         return self._ask("capture-pane -p")
 
     def until(self, seen: Callable[[list[str]], object], what: str) -> float:
@@ -93,7 +93,7 @@ class Watched:
         return int(self._pid.read_text())
 
     def memory(self) -> float:
-        """What the program holds in memory, in MB."""
+        """Return the program's resident memory in MB."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 

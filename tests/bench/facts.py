@@ -1,4 +1,4 @@
-"""What the facts of sessions cost, against a plain `git status`, and how long twenty sessions take together.
+"""Benchmark of session status against a plain `git status`, and of twenty sessions at once.
 
 python tests/bench/facts.py [--quick]
 """

@@ -1,4 +1,4 @@
-"""How long until the screen shows 200 sessions, against the least that a Textual app can show.
+"""Benchmark of the time until the screen shows 200 sessions, against a minimal Textual app.
 
 Run `python tests/bench/first_content.py`, with --quick for a short run. Both apps get a pseudo-terminal of 160x45 that
 answers nothing; the clock runs from exec until the expected words have arrived.
@@ -69,7 +69,7 @@ def fill(here: Place, projects: int, sessions: int, container_of: Callable[[Sess
 
 
 def never_made(session: Session) -> str:
-    """The id of a container that no engine knows: the session says that it runs until one is asked."""
+    """Return a container id that no engine knows. The session is shown as running until an engine is asked."""
     return session.id.encode().hex().ljust(64, "0")
 
 
