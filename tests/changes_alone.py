@@ -22,7 +22,7 @@ NOWHERE = Path("/nowhere")
 
 
 class Source:
-    """Changes as a fake Look tells them."""
+    """Source of changes backed by a FakeLook."""
 
     def __init__(self, look: FakeLook) -> None:
         self.look = look
@@ -76,7 +76,7 @@ class Alone(App[None]):
 
     @property
     def text(self) -> str:
-        """What is on the terminal."""
+        """Text of the terminal."""
         return "\n".join(textual_screen.lines(self.screen))
 
 

@@ -1,4 +1,4 @@
-"""What several test files share: the engine, and a runtime that leaves nothing in it."""
+"""Shared fixtures: the engine, and a runtime whose containers are removed after the test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def missing(what: str) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where everything has to be there, a test that is skipped all the same has failed."""
+    """Turn a skipped test into a failure on machines that must have everything installed."""
     report = yield
     _refuse_skip(report)
     return report
@@ -66,7 +66,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> docker.DockerClient:
 
 @pytest.fixture(scope="session")
 def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What relay learns of images, kept for all tests."""
+    """Return a directory for relay's cache of image details, shared by all tests."""
     return tmp_path_factory.mktemp("cache")
 
 

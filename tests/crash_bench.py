@@ -74,7 +74,7 @@ class Fuse:
         self.commits = 0
 
     def light(self, tell: Callable[[Fuse], None]) -> None:
-        """Count from now on; `tell` is called before the process is ended."""
+        """Count from now on. `tell` is called before the process is ended."""
         self._tell = tell
         self._lit = True
         if self._inside:
@@ -102,7 +102,7 @@ class Fuse:
 
 
 def _changes_something(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Whether Python is about to change the file system, or to have another program do so."""
+    """Return whether Python is about to change the file system or to start a program that may change it."""
     if event == "open":
         path, _, flags = arguments
         new = not isinstance(path, str) or not path.endswith(".lock") or not Path(path).exists()
@@ -138,7 +138,10 @@ def _fused(port: T, name: str, fuse: Fuse) -> T:
 
 
 class _FusedStore:
-    """The store: a transaction passes a point before it begins, when it has begun, before and after it is written."""
+    """Store with crash points.
+
+    A transaction passes one before and after it begins, and before and after it is written.
+    """
 
     def __init__(self, store: Store, fuse: Fuse) -> None:
         self._store = store
@@ -200,10 +203,10 @@ class _NoLog:
 
 
 class Ended(Protocol):
-    """What the harness asks of what sessions run on."""
+    """Questions of the harness to the runtime of the sessions."""
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """What there is, by id."""
+        """Return the containers or processes by id."""
         ...
 
     def put(self, container_id: str, **changes: object) -> None:
@@ -219,7 +222,7 @@ class Ended(Protocol):
         ...
 
     def wrong(self, records: Records) -> Iterator[str]:
-        """What only this runtime can have wrong."""
+        """Yield the errors that only this runtime can have."""
         ...
 
 
@@ -250,10 +253,10 @@ class FileRuntime:
         self.write(rows)
 
     def revive(self, records: Records) -> None:
-        """It runs: it says so in the file."""
+        """Do nothing: the file already records the container as running."""
 
     def wrong(self, records: Records) -> Iterator[str]:
-        """Nothing more than the rows tell."""
+        """Return no errors, because the rows already contain every state of this runtime."""
         del records
         return iter(())
 
@@ -362,7 +365,7 @@ class Bench:
         return project
 
     def has(self, name: str) -> bool | None:
-        """Whether a project is there with one session that runs; None if it is not there at all."""
+        """Return whether a project exists with one running session; None if there is no such project."""
         for project in self.records.live_projects():
             if project.name == name:
                 states = [s.state for s in self.records.live_sessions(project.id)]
@@ -375,7 +378,7 @@ class Bench:
         return self.sessions.build(self.sessions.register(wanted).id, TaskContext())
 
     def restore(self, sessions: Sequence[Session]) -> None:
-        """What follows a restored record."""
+        """Build the sessions after their records were restored."""
         for session in sessions:
             self.sessions.build(session.id, TaskContext())
 

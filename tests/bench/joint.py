@@ -28,12 +28,12 @@ command = "cd /workspace; while [ ! -e fifty ]; do usleep 9000; done; while :; d
 
 
 def written(container: str) -> int:
-    """How many lines a container has written."""
+    """Return the number of lines that a container has written."""
     return subprocess.run(("docker", "logs", container), stdout=subprocess.PIPE, check=True).stdout.count(b"\n")
 
 
 def age(screen: Watched) -> float | None:
-    """How many seconds ago the lowest line on the screen was written, as its time says."""
+    """Return the age in seconds of the lowest line on the screen, from its timestamp."""
     shown = screen.lines()
     now = datetime.now().astimezone()
     for line in reversed(shown):

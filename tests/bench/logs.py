@@ -112,7 +112,7 @@ def select(screen: Watched, name: str) -> None:
 
 
 class Bursts:
-    """The session that bursts whenever it is told to, and how often it was."""
+    """Trigger for the session's bursts of output, with the number of bursts so far."""
 
     def __init__(self, container: str, clone: Path) -> None:
         self.container = container
@@ -155,7 +155,7 @@ def check_kept(screen: Watched, here: Place) -> int:
 
 
 def missing(screen: Watched, words: str) -> bool:
-    """Whether the words are not there yet."""
+    """Return whether the words are not on the screen yet."""
     return not any(words in line for line in screen.lines())
 
 
@@ -207,7 +207,7 @@ def tailed(container: str) -> float:
 
 
 def print_figures(title: str, rows: Sequence[tuple[str, str, str, bool]]) -> None:
-    """What is no ratio: a figure, its aim, whether it is met."""
+    """Print the figures that are not ratios: the figure, its aim and whether it is met."""
     print(f"\n{title}")
     for what, figure, aim, met in rows:
         print(f"  {what:<52}{figure:>12}   aim {aim:<8} {'met' if met else 'MISSED'}")

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a throw-away place with a base clone and an image, interleaved rounds, a table."""
+"""Shared parts of the benchmarks: a temporary directory with a base clone and an image, interleaved rounds, a table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Everything lies below `root`, which vanishes in the end with every container made for it."""
+    """Temporary directory `root` with all files of a benchmark. It is removed at the end with all its containers."""
 
     root: Path
 
@@ -45,7 +45,10 @@ class Place:
 
     @property
     def raw(self) -> Path:
-        """Where the raw commands put their clones; also the data dir that their containers' labels name."""
+        """Directory for the clones of the raw commands.
+
+        The labels of their containers name it as the data directory.
+        """
         return self.root / "raw"
 
     @property
@@ -123,14 +126,14 @@ def relay_command() -> list[str]:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Run it; when it fails, say what it said and stop."""
+    """Run the command. Exit with its output if it fails."""
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\nfailed: {done.stderr.decode(errors='replace')}")
 
 
 def run_together(commands: Sequence[Sequence[str]], environment: Mapping[str, str] | None = None) -> None:
-    """Run them all at once; when one fails, say what it said and stop."""
+    """Run all commands at once. Exit with the output of the first one that fails."""
     started = [
         subprocess.Popen(c, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for c in commands
@@ -167,7 +170,7 @@ def rounds(
 
 
 def less(seconds: Sequence[float], start: Sequence[float]) -> list[float]:
-    """What is left of each without the interpreter's own start."""
+    """Return each time minus the interpreter's own start-up time."""
     return [taken - median(start) for taken in seconds]
 
 
@@ -198,7 +201,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def quick_wanted(description: str) -> bool:
-    """Whether the command line asks for a short run."""
+    """Return whether the command line asks for a short run."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, a smaller large repository")
     return bool(parser.parse_args().quick)

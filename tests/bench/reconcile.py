@@ -40,7 +40,7 @@ PER_PROJECT = 50
 
 
 def fill(data: Path, count: int, *, clones: bool) -> TinyDBStore:
-    """A store with `count` stopped sessions, fifty a project, and if asked for what stands for their clones."""
+    """Return a store with `count` stopped sessions, fifty a project, and with placeholder clones if `clones` is set."""
     place = DataDir(data)
     place.prepare()
     store = TinyDBStore(place.store)
@@ -139,7 +139,7 @@ def _rows(taken: dict[str, list[float]]) -> list[Row]:
 
 
 def crowding(here: Place, relays: int, each: int) -> None:
-    """Many relays at work on one data dir over the real engine."""
+    """Run many relays on one data directory against the real engine."""
     sys.path.insert(0, str(TESTS))
     import crowd
 

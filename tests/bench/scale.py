@@ -1,8 +1,8 @@
 """relay with 200 projects and 2,000 sessions in the store, 50 of them in running containers.
 
 Run `python tests/bench/scale.py`, with --quick for a short run; it needs an engine. First content and idle memory
-are told against a Textual app of one widget. Then the program is driven by keys in a tmux of 160x45. Work is the CPU
-time that the whole process, and its screen's thread alone, spends from a key or a change until it rests again.
+are compared with a Textual app of one widget. Then the program is driven by keys in a tmux of 160x45. Work is the CPU
+time that the whole process, and its screen's thread alone, spends from a key or a change until it is idle again.
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ def rest(pid: int, longest: float = 10.0) -> None:
 
 @dataclass
 class Work:
-    """What one kind of act took, each time: CPU seconds of all threads, of the screen's, and until it was seen."""
+    """Costs of one kind of action, for each run.
+
+    CPU seconds of all threads, CPU seconds of the screen's thread, and seconds until the change was visible.
+    """
 
     name: str
     every: list[float] = field(default_factory=list)

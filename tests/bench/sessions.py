@@ -1,4 +1,4 @@
-"""How long a session takes, from the command to the running container, against the raw commands that do the same.
+"""Benchmark of session start, from the command to the running container, against equivalent raw commands.
 
 Run `python tests/bench/sessions.py`, with --quick for a short run. It needs git, the docker command and an engine.
 """
@@ -75,7 +75,7 @@ class Bench:
         self.relay.sessions.build(session.id, TaskContext())
 
     def raw(self, name: str) -> None:
-        """What one would type for the same clone and the same container."""
+        """Run the raw commands for the same clone and the same container."""
         run(self.raw_command(name))
 
     def raw_command(self, name: str) -> list[str]:

@@ -180,7 +180,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """Result of a finished command."""
 
     code: int
     out: bytes
@@ -392,13 +392,13 @@ class Scene:
     # --- what runs ---
 
     def state(self, session: Mapping[str, Any]) -> dict[str, Any]:
-        """What the supervisor of a process session wrote about its run; {} if it never ran."""
+        """Return the run state written by a process session's supervisor; {} if the session never ran."""
         path = self.data / "processes" / session["id"] / "state.json"
         state: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         return state
 
     def run_of(self, session: Mapping[str, Any]) -> tuple[str, str]:
-        """What tells one run of a session's command from the next: the pid and start of what keeps it."""
+        """Return the identity of one run of a session's command: pid and start time of the container or supervisor."""
         if self.client is not None:
             found = self.client.api.inspect_container(session["container_id"])
             return str(found["State"]["Pid"]), str(found["State"]["StartedAt"])
@@ -414,7 +414,7 @@ class Scene:
         return labels
 
     def is_alive(self, session: Mapping[str, Any]) -> bool:
-        """Whether the container or the supervisor of a session runs."""
+        """Return whether the container or the supervisor of a session runs."""
         if self.client is not None:
             try:
                 found = self.client.api.inspect_container(session["container_id"])
@@ -445,7 +445,7 @@ def _content(path: Path) -> bytes:
 
 
 def _is_process(pid: int, word: str) -> bool:
-    """Whether a process has `word` in its command line."""
+    """Return whether a process has `word` in its command line."""
     return pid > 0 and word in _command(pid)
 
 
@@ -992,7 +992,7 @@ def find_engine() -> docker.DockerClient | None:
 
 
 def has_bubblewrap() -> bool:
-    """Whether a sandbox can be made here."""
+    """Return whether a sandbox can be created on this machine."""
     return (
         shutil.which("bwrap") is not None
         and not subprocess.run(
