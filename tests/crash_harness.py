@@ -1,9 +1,9 @@
-"""Kills a process at the k-th thing it does, for every k, and looks at what the next one makes of the rest.
+"""Crash test: kill a process at its k-th step, for every k, and check how the next process recovers.
 
-The store, the locks, the files and git are the real ones; the engine is one that keeps its containers in a file, so
+The store, the locks, the files and git are the real ones. The engine is one that keeps its containers in a file, so
 that they outlive the process; or sessions are real processes. Every port is wrapped by a fuse, which ends the process
-(as `kill -9` does) before or after a call; a second kind of point lies before each change that Python makes to the file
-system.
+(as `kill -9` does) before or after a call. A second kind of crash point is before each change that Python makes to the
+file system.
 
 `python crash_harness.py DIRECTORY [OPERATION…]` prints the table.
 """
@@ -32,12 +32,12 @@ from relay_tui.ports.task import TaskContext
 _SEEN_BY_PROCESSES = ("runtime.", "store.commit")
 """Where to kill it when sessions are processes: what lies between is the same for all of them."""
 _STARTING = ("/processes", "subprocess.Popen")
-_SUBREAPER = 36  # prctl: the orphans of a killed child become ours
+_SUBREAPER = 36  # prctl: the orphans of a killed child become children of this process
 
 
 @dataclass
 class Survival:
-    """How an operation fared. `failures` tells, by crash point, what was wrong afterwards."""
+    """Result of one operation. `failures` lists the errors found afterwards by crash point."""
 
     operation: str
     points: int = 0
@@ -47,7 +47,7 @@ class Survival:
 
 
 class Trial:
-    """Does one operation over and over in `root`, which is laid anew from a copy each time."""
+    """Repeated run of one operation in `root`, which is restored from a copy before each run."""
 
     def __init__(self, root: Path, name: str, *, inside: bool, processes: bool) -> None:
         self._root = root
@@ -110,7 +110,7 @@ class Trial:
         return self._forked(operate)
 
     def _recover(self, commits: int) -> dict[str, object]:
-        """What the next relay does, and what is wrong then."""
+        """Run the recovery of the next relay and return its steps and the remaining errors."""
         relay = self._bench()
         taken = relay.reconciler.carry_out_all(TaskContext())
         wrong = [f"{step.act} failed: {error.title} {error.detail}" for step, error in taken if error]
@@ -129,7 +129,10 @@ class Trial:
         return {"wrong": wrong}
 
     def _after_purge(self, relay: Bench) -> list[str]:
-        """What is half deleted can no longer be restored; what can be restored is whole. Then purge again."""
+        """Return the errors after a purge, then purge again.
+
+        A half-deleted entry must not be restorable, and a restorable entry must be complete.
+        """
         wrong = []
         gone = next((s for s in relay.records.sessions.values() if s.name == "gone"), None)
         if gone is not None and any(entry.name == gone.id for entry in relay.files.trash_entries()):
@@ -141,7 +144,7 @@ class Trial:
         return wrong
 
     def _forked(self, call: Callable[[], dict[str, object]]) -> dict[str, object]:
-        """Call it in a process of its own; answer what it tells. Its orphans are waited for."""
+        """Call the function in a child process and return its result. Waits for the child's orphans."""
         reading, self._pipe = os.pipe()
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""What is asked of a relay that is to be killed, in what world, and what must hold whenever it was."""
+"""Operations that are interrupted by a crash, with their preconditions and the conditions that must hold afterwards."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _bring_out(relay: Bench) -> None:
 
 
 def _pushed_at_last(relay: Bench) -> bool:
-    """Whether it can be pushed, again or after all, and nothing that is in the base is broken."""
+    """Return whether the work can be pushed after the crash and the objects of the base clone are intact."""
     _push(relay)
     base, tree = relay.place.base(relay.project("alpha").id), Path(relay.session("idle").work_dir)
     run_git("fsck", "--strict", cwd=base)
@@ -118,7 +118,7 @@ def _pushed_at_last(relay: Bench) -> bool:
 
 
 def _exported_at_last(relay: Bench) -> bool:
-    """Whether there is a whole clone, or nothing, and no trace of an attempt."""
+    """Return whether the export is complete or absent, without any partial files."""
     out = relay.root.parent / "world/out"
     if not out.exists():
         _export(relay)
@@ -132,7 +132,7 @@ Do = Callable[[Bench], object]
 
 @dataclass(frozen=True)
 class Operation:
-    """What a person asks for, in what world, and what is to come of it: `done` once it is on record."""
+    """User operation with its preparation and its expected result. `done` is true once the result is on record."""
 
     prepare: Do
     do: Do
@@ -274,7 +274,10 @@ OF_PROCESSES: dict[str, Operation] = {
 
 
 def broken_promises(relay: Bench, works: Mapping[str, str], purges: frozenset[str]) -> Iterator[str]:
-    """Which invariants of relay's design do not hold. `works` are session ids by name whose work must be there."""
+    """Yield the invariants of relay's design that do not hold.
+
+    `works` are the ids, by name, of the sessions whose work must exist.
+    """
     records, disk, rows = relay.records, relay.files.survey(), relay.engine.rows()
     yield from _of_projects(relay, records)
     for session in records.live_sessions():
@@ -319,7 +322,7 @@ def _of_projects(relay: Bench, records: Records) -> Iterator[str]:
 
 
 def work_of(relay: Bench, session_id: str) -> list[str]:
-    """What is found of a session's work, in place or restorable."""
+    """Return the parts of a session's work that exist, in its clone or restorable."""
     session = relay.records.sessions.get(session_id)
     if session is None:
         return []

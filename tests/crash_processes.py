@@ -27,7 +27,7 @@ _SUPERVISOR = b"adapters/process/__main__.py"
 
 
 def configured(path: Path) -> Config:
-    """Sessions are processes, whose command goes on."""
+    """Return a configuration for process sessions with a command that keeps running."""
     profile = Profile(name="default", command=COMMAND, tty=False)
     return Config(path=path, runtime="process", profiles={"default": profile})
 
@@ -43,7 +43,7 @@ class Processes:
         builder.STARTUP_SECONDS = 0.0  # the command is known to go on
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """What there is, by id."""
+        """Return the processes by id."""
         return {
             seen.container_id: {"session": seen.session_id, "status": seen.status, "image": ""}
             for seen in self.runtime.list_containers()
@@ -67,11 +67,11 @@ class Processes:
                 self.runtime.start(session.container_id)
 
     def wrong(self, records: Records) -> Iterator[str]:
-        """What runs twice, or for nobody, or not though it should."""
+        """Yield the commands and supervisors that run twice, without a session, or not although they should."""
         wanted = sorted(s.id for s in records.live_sessions() if s.state is SessionState.RUNNING)
         for what, found in (("commands", self._running), ("supervisors", self._kept)):
             with suppress(AssertionError):
-                wait_until(lambda found=found: found() == wanted, 3)  # type: ignore[misc]  # one ends when it has said so
+                wait_until(lambda found=found: found() == wanted, 3)  # type: ignore[misc]  # it ends after reporting so
             if found() != wanted:
                 yield f"{what} run for {found()}, where {wanted} are to run"
 

@@ -1,7 +1,7 @@
-"""One of many relays at work on a data dir: `python crowd.py DATA_DIR SOURCE SEED OPERATIONS` does what chance says.
+"""One of many relays on the same data directory: `python crowd.py DATA_DIR SOURCE SEED OPERATIONS` acts at random.
 
-It prints a JSON document: what it did how often, how long the slowest took, what it made and removed. A refusal,
-because another relay is at the same thing or was faster, is no failure; anything else ends it with a traceback.
+Prints a JSON document: how often each operation ran, how long the slowest took, and the ids created and removed. A
+refusal is no failure if another relay does the same or was faster. Any other error ends the program with a traceback.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WEIGHTS = {"project": 4, "create": 20, "stop": 18, "start": 18, "remove": 12, "l
 
 @dataclass
 class Tally:
-    """What one of them did. Ids of sessions are told in the order in which it was done with them."""
+    """Results of one relay. Ids of sessions are listed in the order of the operations on them."""
 
     done: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -123,14 +123,14 @@ class Worker:
 
 @dataclass(frozen=True)
 class Crowd:
-    """What all of them did together."""
+    """Results of all relays together."""
 
     seconds: float
     tallies: Sequence[Tally]
 
     @property
     def operations(self) -> Counter[str]:
-        """How often what was done or refused."""
+        """Count the operations that were done or refused."""
         return sum((tally.done + tally.refused for tally in self.tallies), Counter())
 
     def ids(self, kind: str) -> set[str]:
@@ -158,7 +158,7 @@ def _tally(found: dict[str, Any]) -> Tally:
 
 
 def wrong_with(relay: Relay, crowd: Crowd) -> list[str]:
-    """Which promises do not hold afterwards: nothing lost, nothing twice, all as it is said to be."""
+    """Return the broken promises: nothing is lost or doubled, and every record matches the disk and the engine."""
     wrong = [f"still to do: {step.act} {step.words}" for step in relay.reconciler.plan()]
     records = relay.store.read()
     wrong += [f"project {found} is not on record" for found in crowd.ids("projects") - set(records.projects)]
@@ -186,7 +186,7 @@ def wrong_with(relay: Relay, crowd: Crowd) -> list[str]:
 
 
 def main(data_dir: str, source: str, seed: str, operations: str) -> None:
-    """Work, then tell."""
+    """Run the operations and print the results."""
     log_file.log_to_file()
     worker = Worker(bootstrap.build_relay(Path(data_dir)), source, int(seed))
     worker.work(int(operations))

@@ -1,4 +1,4 @@
-"""A log's stream that says what a test dictates."""
+"""Log stream whose content is dictated by a test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relay_tui.ports import ContainerState, LineStream
 
 
 class Dictated:
-    """A stream that says what it is told to, an exception included; None ends it."""
+    """Stream that yields the batches and exceptions given to it; None ends it."""
 
     def __init__(self) -> None:
         self._says: queue.SimpleQueue[tuple[LogBatch, LogBatch] | Exception | None] = queue.SimpleQueue()

@@ -21,7 +21,7 @@ _GROUP = "root:x:0:\ndaemon:x:1:\n"
 
 @dataclass(frozen=True)
 class Image:
-    """What goes into an image: programs of the host, busybox under other names, text files, and its configuration."""
+    """Content of an image: programs of the host, busybox under other names, text files, and its configuration."""
 
     applets: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)

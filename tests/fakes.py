@@ -89,7 +89,7 @@ class FakeGit(Scripted):
         return self.heads[0]
 
     def origin(self, base: Path) -> str:
-        """Where the fakes come from."""
+        """Return the source of the fake repositories."""
         assert (base / "HEAD").is_file()
         return SOURCE
 
@@ -111,7 +111,7 @@ class FakeGit(Scripted):
     def clone_session(
         self, base: Path, target: Path, *, branch: str, new_branch: str, origin: str, task: TaskContext
     ) -> list[str]:
-        """A directory with a `.git` that says what it was cloned from."""
+        """Create a directory with a `.git` that records its origin."""
         assert not target.exists() or not any(target.iterdir())
         assert (base / "HEAD").is_file()
         task.report("Checking out", 0.5, "100/200")
@@ -159,7 +159,7 @@ class Container:
             self.changed.notify_all()
 
     def observed(self) -> ContainerState:
-        """As the engine tells of it."""
+        """Return the container's state in the form that the engine reports."""
         labels = self.spec.labels
         return ContainerState(
             self.id,
@@ -175,7 +175,7 @@ class Container:
 
 
 class FakeEvents:
-    """An event stream that ends when it is closed, and breaks when the engine goes."""
+    """Event stream that ends when it is closed and breaks when the engine becomes unreachable."""
 
     def __init__(self) -> None:
         self._items: queue.Queue[str | RelayError | None] = queue.Queue()
@@ -211,7 +211,7 @@ class FakeLog:
                 yield LogChunk("stdout", data)
 
     def _more(self) -> list[bytes]:
-        """What was written since, or nothing when it is over."""
+        """Return the output written since the last call, or nothing at the end."""
         with self._container.changed:
             self._container.changed.wait_for(lambda: len(self._container.output) > self._told or self._over())
             return self._container.output[self._told :]
@@ -346,7 +346,7 @@ class FakeRuntime(Scripted):
     # --- the port ---
 
     def begin(self, call: str, task: TaskContext | None = None) -> None:
-        """What every call does first."""
+        """Record the call. Every method calls this first."""
         super().begin(call, task)
         if not self.reachable:
             raise _unreachable()
@@ -388,17 +388,17 @@ class FakeRuntime(Scripted):
         self.containers.pop(container_id, None)
 
     def inspect(self, container_id: str) -> ContainerState:
-        """How it is now."""
+        """Return the current state of the container."""
         self.begin("inspect")
         return self._find(container_id).observed()
 
     def run_history(self, container_id: str, since: str) -> list[RunEnd]:
-        """Nobody remembers."""
+        """Return no runs: this fake keeps no history."""
         del container_id, since
         return []
 
     def wait(self, container_id: str, seconds: float) -> ContainerState:
-        """How it is now: what ends here ends at once."""
+        """Return the current state at once, because a fake container ends immediately."""
         assert seconds > 0
         return self._find(container_id).observed()
 
@@ -409,7 +409,7 @@ class FakeRuntime(Scripted):
         return [container.observed() for container in self.containers.values()]
 
     def events(self) -> FakeEvents:
-        """What tell() pushes."""
+        """Return a stream of the events that tell() pushes."""
         self.begin("events")
         stream = FakeEvents()
         self._streams.append(stream)
@@ -438,18 +438,18 @@ class FakeRuntime(Scripted):
         return stream
 
     def attach(self, container_id: str) -> None:
-        """Note that the terminal was lent."""
+        """Record that the terminal was handed over."""
         self.lent.append(f"attach {container_id}")
 
     def run(self, container_id: str, command: Sequence[str]) -> int:
-        """Note that the terminal was lent."""
+        """Record that the terminal was handed over."""
         self.lent.append(f"run {container_id} {' '.join(command)}".rstrip())
         return 0
 
     def exec_capture(
         self, container_id: str, command: Sequence[str], task: TaskContext, *, given: Path | None = None
     ) -> ExecResult:
-        """What a test put there for the first answer that fits; else success without a word."""
+        """Return the first matching answer set by a test, otherwise success without output."""
         del given
         task.report("Running")
         self.begin("ask", task)
@@ -480,7 +480,7 @@ def _unreachable() -> EngineUnreachableError:
 
 @dataclass(frozen=True)
 class Rig:
-    """A relay, what it stands on, and all that it announced."""
+    """A relay with its fakes and the events that it published."""
 
     relay: Relay
     git: FakeGit
@@ -537,7 +537,7 @@ class Rig:
         return self.relay.sessions.build(self.drafted(project, **wanted).id, TaskContext())
 
     def idle(self) -> None:
-        """Wait until every job that was begun has been announced as ended."""
+        """Wait until every started job has been announced as ended."""
 
         def all_ended() -> bool:
             begun = {event.job.id for event in tuple(self.events) if isinstance(event, JobProgressed)}
@@ -550,7 +550,7 @@ class Rig:
         return [event for event in tuple(self.events) if isinstance(event, JobEnded)]
 
     def statuses(self) -> list[EngineStatus]:
-        """What was said of the engine."""
+        """Return the published statuses of the engine."""
         return [event.status for event in tuple(self.events) if isinstance(event, EngineStatusChanged)]
 
 

@@ -1,4 +1,4 @@
-"""A machine on which all is well, until a test says otherwise."""
+"""Fake machine without any problems, until a test sets one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FakeMachine:
         return f"/usr/bin/{program}" if program in self.programs else ""
 
     def run(self, command: Sequence[str], task: TaskContext) -> CommandResult:
-        """What the command is scripted to say, by its words or its first word."""
+        """Return the scripted result for the whole command or for its first word."""
         task.raise_if_cancelled()
         return self.said.get(tuple(command)) or self.said[command[0]]
 

@@ -35,7 +35,7 @@ def some_facts(branch: str = "main", **others: object) -> CloneStatus:
 
 @dataclass
 class Work:
-    """What one session's clone holds. A patch is kept by its path, '' for all of them together."""
+    """Content of one session's clone. Patches are keyed by path, '' for all files together."""
 
     facts: CloneStatus | None = None
     files: tuple[FileChange, ...] = ()
@@ -53,7 +53,7 @@ class FakeLook(Scripted):
         self.prepared: list[str] = []
 
     def of(self, session_id: str) -> Work:
-        """What a session's clone holds, to be changed by a test."""
+        """Return the content of a session's clone, which a test may change."""
         return self.work.setdefault(session_id, Work())
 
     def confinement(self) -> str:
@@ -76,13 +76,13 @@ class FakeLook(Scripted):
         return self.of(clone.session_id).facts or some_facts(clone.branch)
 
     def changes(self, clone: SessionClone, against: DiffBase) -> ChangeSet:
-        """As a test put them, whatever they are told against."""
+        """Return the changes set by a test, for any `against`."""
         self.begin("changes")
         work = self.of(clone.session_id)
         return ChangeSet(against=against, base=COMMIT.hash, files=work.files, notes=work.notes)
 
     def patch(self, clone: SessionClone, against: DiffBase, path: str = "", *, limit: int = 4 << 20) -> Patch:
-        """One file's, or all of them one after the other, cut where `limit` says."""
+        """Return the patch of one file, or of all files in sequence, cut at `limit`."""
         self.begin("patch")
         del against
         patches = self.of(clone.session_id).patches
@@ -96,7 +96,7 @@ class FakeLook(Scripted):
 
 
 class FakeExit(Scripted):
-    """The Exit port: every call succeeds with what a test put there, or fails as it is told to."""
+    """Fake of the Exit port: every call returns the result or raises the error set by a test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,19 +125,19 @@ class FakeExit(Scripted):
         return {f"refs/relay/{clone.session_id}/{ref}": COMMIT.hash for ref in refs}
 
     def saved_refs(self, base: Path) -> list[SavedRef]:
-        """What a test put here."""
+        """Return the refs set by a test."""
         del base
         self.begin("kept")
         return list(self.kept_before)
 
     def bundle(self, clone: SessionClone, target: Path, task: TaskContext) -> int:
-        """A file that says whose it is."""
+        """Write a bundle file that contains the session id."""
         task.report("Writing the bundle")
         self.begin("bundle", task)
         return target.write_text(clone.session_id)
 
     def fetch(self, base: Path, source: CloneSource, task: TaskContext) -> Sequence[str]:
-        """What a test said was new."""
+        """Return the new refs set by a test."""
         del base
         task.report("Receiving objects", 0.5, "1.0 MiB at 2.0 MiB/s")
         self.begin("fetch", task)
@@ -153,7 +153,7 @@ class FakeExit(Scripted):
         return self.plan
 
     def push(self, clone: SessionClone, source: CloneSource, plan: PushPlan, task: TaskContext) -> PushResult:
-        """The remote says what a test had it say."""
+        """Return the answer of the remote set by a test."""
         del clone, source
         task.report("Writing objects", 0.5)
         self.begin("push", task)
@@ -164,7 +164,7 @@ class FakeExit(Scripted):
     def export(
         self, clone: SessionClone, source: str, target: Path, task: TaskContext, *, name: str = ""
     ) -> ExportResult:
-        """A directory that says whose it is."""
+        """Create a directory with a file that contains the session id."""
         del source
         self.begin("export", task)
         target.mkdir()

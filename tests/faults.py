@@ -1,4 +1,4 @@
-"""Faults of the world for tests to bring about: a small disk, an engine or a server that goes away and comes back."""
+"""Environment faults for tests: a small disk, and an engine or a server that becomes unreachable and returns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fault(value: object) -> dict[str, str]:
 
 
 def no_bug_logged(relay: InstalledRelay) -> None:
-    """relay's own log tells of faults, but of no exception that nobody expected."""
+    """Assert that relay's log contains no traceback. Expected faults may be logged."""
     log = relay.root / "state/relay/relay.log"
     assert not log.exists() or "Traceback" not in log.read_text()
 
@@ -93,11 +93,14 @@ def small_disk(path: Path, size: str) -> Iterator[SmallDisk]:
 
 @contextmanager
 def dead_mount(path: Path) -> Iterator[Path]:
-    """Mount at `path` what never answers, as a network mount whose server is gone; whoever waits is freed after it."""
+    """Mount a file system that never answers at `path`, like a network mount without its server.
+
+    Frees blocked callers.
+    """
     if os.geteuid():
         missing("only root may mount a dead file system")
     try:
-        server = os.open("/dev/fuse", os.O_RDWR)  # from which nobody will ever read
+        server = os.open("/dev/fuse", os.O_RDWR)  # no process will ever read from it
     except OSError as error:
         missing(f"nothing can be mounted here: {error}")
     try:
@@ -119,10 +122,10 @@ def _mount(*arguments: str | Path, pass_fds: tuple[int, ...] = ()) -> None:
 
 
 class Relayed:
-    """Carries bytes between whoever connects and a server, until it is told to go away.
+    """Relay of bytes between clients and a server, which can be stopped and started.
 
-    stop() breaks every connection and takes the address away; start() brings it back. The server never notices more
-    than connections that end.
+    stop() breaks every connection and closes the address; start() opens it again. The server only notices that
+    connections end.
     """
 
     def __init__(self, listen: str | int, upstream: str | tuple[str, int]) -> None:
@@ -135,7 +138,7 @@ class Relayed:
 
     @property
     def port(self) -> int:
-        """Where it listens, if that is a port."""
+        """Port number of the listener, if it listens on a port."""
         assert isinstance(self._listen, int)
         return self._listen
 
@@ -206,7 +209,7 @@ class Relayed:
 
 @contextmanager
 def relayed_engine(path: Path) -> Iterator[Relayed]:
-    """The machine's engine behind the socket `path`: to whoever uses that, it can be stopped and started again."""
+    """Offer the machine's engine at the socket `path`, where a test can stop and start it."""
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if not host.startswith("unix://"):
         missing(f"the engine is no socket of this machine: {host}")
