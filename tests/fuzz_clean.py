@@ -80,7 +80,7 @@ def strings(count: int, seed: int) -> Iterator[str | bytes]:
 
 
 def passed(shown: str) -> list[str]:
-    """What a terminal would obey, or no eye would see, in a text that is to be shown."""
+    """Return the characters of a displayed text that a terminal would interpret or that are invisible."""
     found = [c for c in shown if ord(c) in _FORBIDDEN or unicodedata.category(c) in ("Cc", "Cs")]
     found += [
         c
@@ -97,7 +97,7 @@ _HARMLESS = frozenset(
 
 
 def faults(raw: str | bytes, limit: int) -> list[str]:
-    """What is wrong with the cleaned string: nothing."""
+    """Return the errors in the cleaned string, normally none."""
     shown = sanitize.clean(raw, limit=limit)
     wrong = [f"passed {c!r}" for c in passed(shown)]
     wrong += ["too long"] if len(shown) > limit else []

@@ -47,7 +47,7 @@ def make_repository(
 ) -> Path:
     """Make a repository at `path`. The first branch is the default one and holds `files`.
 
-    Each further branch is one commit newer than the one before it, begun at the first, with a file `branch.txt`
+    Each further branch is one commit newer than the one before it, and starts at the first, with a file `branch.txt`
     that holds its name. Tags point at the first branch's commit. No branches: a repository without commits.
     """
     default = branches[0] if branches else "main"
@@ -107,7 +107,7 @@ def git_daemon(root: Path) -> Iterator[str]:
 
 @contextmanager
 def black_hole() -> Iterator[int]:
-    """A port that takes connections and never says a word; yields its number."""
+    """Open a port that accepts connections and never answers. Yields its number."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -138,7 +138,7 @@ class HttpGit:
         self._go.set()
 
     def paced(self, sent: int, rate: int | None) -> None:
-        """Wait as long as this server is told to before it sends more than `sent` bytes of one answer."""
+        """Delay the answer after `sent` bytes, as configured for this server."""
         if self.hold_after is not None and sent >= self.hold_after:
             self.holding.set()
             self._go.wait(60)
@@ -194,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._backend()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the overridden method's
-        """Say nothing: pytest's output is for tests."""
+        """Log nothing: pytest's output is for tests."""
 
     def _backend(self) -> None:
         state = self.server.state

@@ -1,4 +1,4 @@
-"""What a hostile session command tries: run inside, it notes for each attempt whether it succeeded.
+"""Attempts of a hostile session command, run inside the session: each result records whether the attempt succeeded.
 
 Given a JSON file that says where everything is; writes {attempt: "" or what it got} beside itself.
 """
@@ -30,7 +30,10 @@ def reading(path: str) -> Callable[[], object]:
 
 
 def writing(path: str) -> Callable[[], object]:
-    """What is the machine's own is only opened: a sandbox that does not hold must not cost the machine its settings."""
+    """Return an attempt to open a file for writing. Files of the machine itself are opened but not changed.
+
+    A leaking sandbox must not damage the machine's settings.
+    """
     ours = path.startswith(WORLD["root"])
 
     def attempt() -> object:
@@ -47,7 +50,7 @@ def listing(path: str, *known: str) -> Callable[[], object]:
 
 
 def running(*command: str) -> Callable[[], object]:
-    """Counts as a success when the command says it succeeded."""
+    """Return an attempt that runs a command. It succeeds if the command prints that it did."""
 
     def attempt() -> object:
         done = subprocess.run(
@@ -78,7 +81,7 @@ def environments() -> object:
 
 
 def descriptors() -> object:
-    """Open files that are not ours."""
+    """Find open file descriptors that were inherited from another process."""
     found = []
     for number in range(256):
         try:
@@ -126,7 +129,7 @@ def sending(path: str) -> Callable[[], object]:
 
 
 def keyring() -> object:
-    """A key in the session keyring of whoever started us, by its name and by its number."""
+    """Read a key from the session keyring of the parent process, by its name and by its number."""
     if KEYCTL is None:
         return ""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -138,7 +141,7 @@ def keyring() -> object:
 
 
 def launchers() -> object:
-    """Take the channel from what starts the session's programs: it would do what we say, and believe us."""
+    """Take the channel of the launcher. The launcher would obey its messages and trust them."""
     libc = ctypes.CDLL(None, use_errno=True)
     taken = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -167,7 +170,7 @@ def tracing() -> object:
 
 
 def typing() -> object:
-    """Into a terminal that is not ours."""
+    """Type into a terminal that belongs to another process."""
     typed = []
     for path in [*Path("/dev/pts").glob("[0-9]*"), Path("/dev/console"), Path("/dev/tty1")]:
         try:
@@ -288,7 +291,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
 
 
 def main() -> None:
-    """Try everything, each in a child of its own; what it got is told."""
+    """Run each attempt in a child process and write the results."""
     got = {}
     harmless = [name for name in ATTEMPTS if name in WORLD["harmless"]]
     for name, attempt in ATTEMPTS.items():

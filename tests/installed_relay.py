@@ -18,7 +18,7 @@ IMAGE = "relay-test/busybox"
 
 @dataclass(frozen=True)
 class Done:
-    """How a run of it ended."""
+    """Result of a finished run."""
 
     code: int
     out: str
@@ -51,7 +51,7 @@ class Done:
 
 @dataclass(frozen=True)
 class InstalledRelay:
-    """Runs `relay`; everything that it reads or writes lies below `root`."""
+    """Runner of the installed `relay`. All files that it reads or writes are below `root`."""
 
     root: Path
     more: Mapping[str, str] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class InstalledRelay:
         return done.error
 
     def left(self) -> set[str]:
-        """What lies in the data dir beyond the store and the directories that are always there, by relative name."""
+        """Return the relative names in the data directory, except the store and the permanent directories."""
         always = {"projects", "locks", "tmp", "trash", "cache", "store.json", "store.json.bak", "store.lock"}
         always |= {"processes", "processes/.listeners", "reserve"}
         return {

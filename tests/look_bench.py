@@ -68,7 +68,7 @@ class Bench:
             subprocess.run(("git", f"--git-dir={store}", "unpack-objects", "-q"), input=moved.read_bytes(), check=True)
 
     def fetch(self) -> None:
-        """What the host does to bring the base up to date."""
+        """Fetch into the base clone, as the host does."""
         run_git(self.clone.base, "fetch", "-q", "--prune", "origin")
 
 
@@ -81,7 +81,7 @@ def run_git(tree: Path, *arguments: str) -> str:
 
 
 def bench(root: Path, *, new_branch: str = "", files: dict[str, str | bytes] | None = None) -> Bench:
-    """An upstream with `files` on main, and a session on main or on a branch begun there."""
+    """Create an upstream with `files` on main, and a session on main or on a new branch from it."""
     upstream = make_repository(root / "upstream.git", bare=True, files=files or {"a": "1\n", "b": "2\n", "d/c": "3\n"})
     git = GitAdapter()
     base = root / "base.git"

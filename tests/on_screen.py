@@ -44,17 +44,17 @@ class Shown:
 
     @property
     def lines(self) -> list[str]:
-        """What is on the terminal, line by line."""
+        """Lines of the terminal."""
         return textual_screen.lines(self.app.screen)
 
     @property
     def text(self) -> str:
-        """What is on the terminal."""
+        """Text of the terminal."""
         return "\n".join(self.lines)
 
     @property
     def words(self) -> str:
-        """What is on the terminal without the panes' sides, every gap as one space."""
+        """Text of the terminal without the panes' sides. Every gap is one space."""
         return " ".join(self.text.replace("│", " ").split())
 
     @property

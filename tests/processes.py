@@ -22,7 +22,7 @@ from relay_tui.ports import ContainerSpec, ContainerState
 from relay_tui.ports.task import TaskContext
 
 _USABLE = "import os, sys; sys.exit(sys.version_info < (3, 11) or not os.access(sys.executable, os.X_OK))"
-ORDINARY = 61_235  # a user id that nobody has
+ORDINARY = 61_235  # a user id without an account
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Bench:
         return process_id
 
     def ended(self, process_id: str) -> ContainerState:
-        """How it is once it has ended."""
+        """Return the state of a process after its end."""
         seen = self.runtime.wait(process_id, 20)
         assert seen.status == "exited", seen
         return seen
@@ -73,14 +73,14 @@ class Bench:
         return int(state["pid"])
 
     def output(self, process_id: str, *, tail: int | None = None) -> dict[str, bytes]:
-        """What it said so far, by stream."""
+        """Return the output so far, by stream."""
         said = {"stdout": b"", "stderr": b""}
         for chunk in self.runtime.logs(process_id, follow=False, tail=tail):
             said[chunk.stream] += chunk.data
         return said
 
     def says(self, process_id: str, words: bytes) -> None:
-        """Wait until it has said so."""
+        """Wait until the process has printed the words."""
         wait_until(lambda: words in self.output(process_id)["stdout"], 20, words.decode())
 
     def clear(self) -> None:
@@ -114,7 +114,7 @@ def python_for_all() -> str:
 
 
 def as_ordinary() -> tuple[str, ...]:
-    """What to put before a command so that an ordinary user runs it: nothing if that is who we are."""
+    """Return the command prefix that switches to an ordinary user; empty if the tests already run as one."""
     if os.geteuid():
         return ()
     return ("setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups")

@@ -1,4 +1,4 @@
-"""What every fake port is: it notes its calls, and does as a test told it."""
+"""Base of all fake ports: records its calls and answers as a test scripted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Scripted:
         self.gates: dict[str, threading.Event] = {}
 
     def begin(self, call: str, task: TaskContext | None = None) -> None:
-        """What every call does first."""
+        """Record the call. Every method calls this first."""
         self.calls.append(call)
         gate = self.gates.get(call)
         if gate is not None and task is not None:

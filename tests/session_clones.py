@@ -28,7 +28,7 @@ class Ground:
 
     @property
     def tmp(self) -> Path:
-        """Where relay copies to; empty between two calls."""
+        """Directory for relay's temporary copies. Empty between two calls."""
         return self.root / "data/tmp"
 
     @property
@@ -70,7 +70,7 @@ class Ground:
 
 
 def lay(root: Path, *, branches: Sequence[str] = ("main", "side"), new_branch: str = "topic") -> Ground:
-    """Make one below `root`; the session is on `new_branch`, begun at main ('': on main)."""
+    """Create the repositories below `root`. The session is on `new_branch`, created from main ('': on main)."""
     upstream = make_repository(root / "upstream.git", branches=branches, tags=("v1",), bare=True)
     run_git("clone", "--quiet", str(upstream), str(root / "other"), cwd=root)
     base, tree = root / "data/projects/p/base.git", root / f"data/projects/p/sessions/{SESSION}"

@@ -91,11 +91,11 @@ class TerminalScreen:
         return self._told("cursor_x") + "," + self._told("cursor_y")
 
     def lines(self) -> list[str]:
-        """What is on the screen now."""
+        """Return the current lines of the screen."""
         return self._tmux("capture-pane", "-p").splitlines()
 
     def shows(self, pattern: str) -> bool:
-        """Whether a line of the screen matches `pattern`."""
+        """Return whether a line of the screen matches `pattern`."""
         return any(re.search(pattern, line) for line in self.lines())
 
     def wait_for(self, pattern: str, timeout: float = 20.0) -> str:
@@ -124,7 +124,7 @@ class TerminalScreen:
         return code.exists() and code.read_text().endswith("\n")
 
     def leave(self, timeout: float = 10.0) -> int:
-        """Press q, and y where something is under way, until the program has ended; answer its exit code."""
+        """Press q, and y if relay asks about running jobs, until the program has ended. Returns its exit code."""
 
         def look() -> bool:
             if not self._has_ended() and self.shows("Quit, and interrupt"):
