@@ -48,7 +48,7 @@ class Over(InstalledRelay):
 
     @property
     def runtime(self) -> str:
-        """What is asked for on the command line."""
+        """Name of the runtime given on the command line."""
         return self.kind.partition("-")[0]
 
     def run(self, *arguments: str | Path, given: bytes = b"", cwd: Path | None = None) -> Done:

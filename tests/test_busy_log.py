@@ -88,7 +88,7 @@ def test_the_log_of_a_busy_session_ends(busy: Busy) -> None:
     line = b"0123456789\r\n" if b"\r" in read(2) else b"0123456789\n"
 
     def whole(said: bytes) -> list[bytes]:
-        """Its lines; the last may have been under way."""
+        """Return the complete lines. The last one may be partial."""
         *lines, last = said.splitlines(keepends=True)
         assert set(lines) <= {line}
         assert line.startswith(last)

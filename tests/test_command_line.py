@@ -61,7 +61,7 @@ class World:
         return self.relay.json("project", "add", source, "--image", IMAGE, *options)
 
     def session(self, reference: str) -> dict[str, object]:
-        """A session as `show` tells of it."""
+        """Return a session as `show` prints it."""
         return self.relay.json("session", "show", reference)
 
 

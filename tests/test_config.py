@@ -1,4 +1,4 @@
-"""config.toml: what may stand in it, and how a mistake is told."""
+"""config.toml: the allowed content, and the report of a mistake."""
 
 from __future__ import annotations
 

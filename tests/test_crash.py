@@ -30,7 +30,7 @@ CASES = [
 
 
 def tried(place: Path, operation: str, where: str) -> dict[str, object]:
-    """How the operation fared, crashed at every point of one kind."""
+    """Return the results of the operation, crashed at every point of one kind."""
     root = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else place
     command: list[str | Path] = [sys.executable, HARNESS, *WHERE[where], root, operation]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -55,7 +55,7 @@ def _home(relay: InstalledRelay) -> Path:
 
 
 def _at_work(relay: InstalledRelay) -> list[int]:
-    """The processes whose working directory or command line lies in a demo's stage."""
+    """Return the processes whose working directory or command line is in a demo's directory."""
     place = os.fsencode(_home(relay) / "demo")
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -66,7 +66,7 @@ def _at_work(relay: InstalledRelay) -> list[int]:
 
 
 def _with_one_running(relay: InstalledRelay, line: str = "session main") -> subprocess.Popen[bytes]:
-    """A demo that has come to that line: its first session runs."""
+    """Start a demo and return it once it has printed that line. Its first session runs then."""
     begun = relay.begin("demo", "--headless")
     assert begun.stdout is not None
     for told in begun.stdout:
@@ -342,7 +342,7 @@ def test_killed_while_it_tries_the_image_it_leaves_no_container(
     assert not _containers(engine, relay.root)
 
 
-# --- what is said of it ---
+# --- texts about the demo ---
 
 
 def test_the_readme_has_one_command_that_ends_in_the_demo_and_says_what_an_engine_gives() -> None:

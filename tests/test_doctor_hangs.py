@@ -38,7 +38,7 @@ def _findings(relay: InstalledRelay, timeout: str = "4") -> dict[str, Row]:
 
 
 def _wrong(findings: dict[str, Row]) -> set[str]:
-    """What is broken, but for the engine that is never there."""
+    """Return the names of the broken checks, except the engine, which is never available here."""
     return {name for name, (verdict, *_) in findings.items() if verdict == "broken"} - {"engine"}
 
 

@@ -1,4 +1,4 @@
-"""What is typed comes in at once, and a terminal may go away while the screen is drawn on it."""
+"""Terminal driver: typed input arrives at once, and a terminal may disappear while the screen is drawn on it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_terminal_that_ended_is_not_read_again_and_again(typing: Typing) -> No
 
 
 def test_a_lent_terminal_is_read_again(typing: Typing) -> None:
-    """What else uses it gets every key typed meanwhile."""
+    """Another program that uses the terminal gets every key typed in between."""
     typing.driver.exit_event.set()
     typing.thread.join(10)
     typing.driver.exit_event.clear()

@@ -226,7 +226,7 @@ def cloning(relay: InstalledRelay, open_screen: Open, tmp_path: Path) -> Iterato
 
 
 def _stopped_in_good_order(relay: InstalledRelay) -> None:
-    """No git goes on, nothing of the clone lies about, nothing holds the project, and no bug was logged."""
+    """Assert that no git runs, no files of the clone remain, the project is not locked and no bug was logged."""
     [row] = relay.run("project", "list", "--json").rows
     assert row["sessions"] == 0
     assert relay.left() <= {f"projects/{row['id']}"}

@@ -69,13 +69,13 @@ class Sessions:
         return container_id
 
     def output(self, container_id: str, *command: str) -> str:
-        """What a command in it prints."""
+        """Return the output of a command in the container."""
         code, output = self.client.containers.get(container_id).exec_run(list(command))
         assert code == 0, output
         return str(output.decode())
 
     def shell(self, container_id: str, script: str) -> str:
-        """What a script in it prints."""
+        """Return the output of a script in the container."""
         return self.output(container_id, "sh", "-c", script)
 
 
@@ -490,7 +490,7 @@ def test_relay_of_an_ordinary_user_makes_files_of_that_user(sessions: Sessions, 
 
 
 def _in_process(work: Callable[[], bytes]) -> bytes:
-    """What `work` answers in a process of its own, or the words of what it raised."""
+    """Return the result of `work` in a child process, or the text of the exception that it raised."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -809,7 +809,7 @@ def test_events_name_the_session_and_end_when_closed(sessions: Sessions, tmp_pat
 
 
 class Proxy:
-    """Stands in front of the engine's socket, and can cut every connection through it."""
+    """Proxy before the engine's socket. It can cut every connection."""
 
     def __init__(self, server: socket.socket, target: str, tls: ssl.SSLContext | None = None) -> None:
         self._target = target
@@ -852,7 +852,7 @@ class Proxy:
 
     @staticmethod
     def _copy(near: socket.socket, far: socket.socket) -> None:
-        """Carry bytes until the far side ends; only a near side that says goodbye properly has ended its input."""
+        """Carry bytes until the far side ends. Only a near side that closes properly has ended its input."""
         reading = [near, far]
         while far in reading:
             waiting = isinstance(near, ssl.SSLSocket) and near.pending() > 0
