@@ -1,4 +1,4 @@
-"""Watching the engine: it goes and comes, containers end, vanish and start, and the rows say so."""
+"""Engine monitor: the rows follow an engine that stops and returns, and containers that end, vanish and start."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Clock(threading.Event):
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    """A relay that has not begun to watch."""
+    """Return a relay that does not watch the engine yet."""
     monkeypatch.setattr(runtime_monitor, "BACKOFF", (0.01, 0.02, 0.05))
     rig = build(tmp_path / "data")
     yield rig
@@ -55,7 +55,7 @@ def watch(rig: Rig) -> None:
 
 
 def until_said(rig: Rig, session: Session, state: SessionState, title: str = "") -> Session:
-    """Wait until the session's row says so."""
+    """Wait until the session's row shows that state and title."""
 
     def says() -> bool:
         row = rig.session(session.id)
@@ -210,6 +210,6 @@ def test_a_store_that_cannot_be_written_does_not_end_the_watch(
         wait_until(lambda: rig.relay.engine.status == UP)  # it is not the engine that failed
         assert rig.session(session.id).state is SessionState.RUNNING
         shown = rig.relay.unsaved.over(rig.relay.store.read()).sessions[session.id]
-        assert shown.state is SessionState.ERROR  # the screen tells what is, whether it can be written or not
+        assert shown.state is SessionState.ERROR  # the screen shows the real state even if the store cannot be written
     until_said(rig, session, SessionState.ERROR, "exit code 1")
     wait_until(lambda: rig.relay.unsaved.fault is None)

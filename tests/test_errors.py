@@ -1,4 +1,4 @@
-"""An error that reaches a person says more than that something went wrong."""
+"""User-visible errors: each one names its cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is typed, parted into escapes and the rest, however it comes."""
+"""Typed input, split into escapes and other text, in pieces of any size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PASTE, PASTED = "\x1b[200~", "\x1b[201~"
 
 
 def joined(parts: Sequence[str | None]) -> list[str | None]:
-    """What lies between two escapes in one piece: how it is cut does not matter."""
+    """Join the text between two escapes: the boundaries of the pieces do not matter."""
     found: list[str | None] = []
     for part in parts:
         if part is not None and found and found[-1] is not None:

@@ -377,7 +377,7 @@ def test_the_upstreams_own_branch_of_that_name_comes_first(ground: Ground) -> No
 
 
 def messy(ground: Ground) -> dict[str, object]:
-    """Leave a bit of everything uncommitted in the session; answer what lies in its work tree."""
+    """Leave every kind of uncommitted change in the session. Returns the content of its work tree."""
     tree = ground.clone.work_dir
     (tree / "deep/er").mkdir(parents=True)
     for name in ("gone.txt", "changed.txt", "deep/er/kept.txt", "was-file"):

@@ -153,7 +153,7 @@ def _missing_commit(trap: Trap) -> None:
 
 
 def _lying_object(trap: Trap) -> None:
-    """An object that is not what its name says."""
+    """Plant an object whose content does not match its name."""
     content = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor a <a> 1 +0000\ncommitter a <a> 1 +0000\n\nlie\n"
     file = trap.git / "objects" / trap.commit[:2] / trap.commit[2:]
     file.parent.mkdir(exist_ok=True)

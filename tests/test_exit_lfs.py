@@ -1,4 +1,4 @@
-"""The content of LFS files comes out with the commits that point to it, and goes where they go."""
+"""LFS content: saved and pushed together with the commits that point to it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class CountingLook(FakeLook):
 
 
 class Looked:
-    """SessionFacts over a rig with three sessions, a clock that stands still, and a look that counts."""
+    """SessionFacts over a rig with three sessions, a fixed clock and a look that counts its calls."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
@@ -70,21 +70,21 @@ class Looked:
         return [session.id for session in self.sessions]
 
     def told(self, session: Session) -> int:
-        """How often something new was told of a session."""
+        """Return the number of change events of a session."""
         return self.rig.events.count(FactsChanged(session.id))
 
     def wait_for(self, count: int) -> None:
-        """Until so many looks have been begun and ended."""
+        """Wait until `count` looks have started and ended."""
         wait_until(lambda: len(self.look.seen) == count and self.idle(), what=f"{count} looks, not {self.look.seen}")
 
     def idle(self) -> bool:
-        """Whether every session that was looked at is known as it is now."""
+        """Return whether the status of every session looked at is up to date."""
         return all(self.facts.known(i) is not None for i in self.look.seen) and not self.facts._running
 
 
 @pytest.fixture
 def looked(tmp_path: Path) -> Looked:
-    """Closed in the end, so that no thread goes on."""
+    """Return a SessionFacts bench, closed at the end so that no thread remains."""
     return Looked(build(tmp_path))
 
 

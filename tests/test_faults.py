@@ -1,4 +1,4 @@
-"""Faults of the world, each on the real thing: nothing is lost, what happened is said, and it goes on afterwards."""
+"""Environment faults on the real parts: nothing is lost, the fault is reported, and relay works afterwards."""
 
 from __future__ import annotations
 
@@ -162,5 +162,5 @@ def test_what_no_full_disk_took_can_be_restored_when_there_is_room(
     with pytest.raises(FileSystemError, match="The disk is full"):
         here.sessions.restore(gone)
     disk.make_room()
-    here.sessions.restore(gone)  # the claim of the first try does not stand in the way
+    here.sessions.restore(gone)  # the claim of the first attempt does not block this one
     assert here.sessions.build(gone, TaskContext()).state == "running"

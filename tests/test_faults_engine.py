@@ -1,4 +1,4 @@
-"""The engine, its containers and images, and git's servers going away and coming back while relay is at work."""
+"""Faults of the engine, its containers and images, and git servers: unreachable and back while relay runs."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_the_command_line_tells_what_is_without_a_screen(
     add_demo(relay, make_repository(tmp_path / "demo"))
     container = client.containers.get(str(only_session(relay)["container_id"]))
     container.kill()
-    assert relay.json("session", "retry", "main")["state"] == "running"  # though the row still said so before
+    assert relay.json("session", "retry", "main")["state"] == "running"  # although the row still showed it as running
     client.containers.get(str(only_session(relay)["container_id"])).kill()
     assert only_session(relay)["state"] == "error"
     relay.json("session", "retry", "main")

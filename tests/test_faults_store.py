@@ -149,7 +149,7 @@ def test_store_that_a_newer_relay_took_over_under_the_screen(
 
 
 def _stop_clock(monkeypatch: pytest.MonkeyPatch, at: float) -> None:
-    """Let time stand still at `at` (seconds since 1970) for all of relay in this process."""
+    """Freeze the clock at `at` (seconds since 1970) for all of relay in this process."""
     monkeypatch.setattr("time.time", lambda: at)
     monkeypatch.setattr("time.time_ns", lambda: int(at * 1e9))
     words = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
