@@ -1,4 +1,4 @@
-"""What the first paint is made of: what the store has, and no module or widget that can come after it."""
+"""First paint: it shows the content of the store and imports no module or widget that can be loaded later."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Watched(RelayApp):
     """Counts what there is when the first paint is made, and types before that."""
 
     def on_mount(self) -> None:
-        """Called before the app's own. Keys may come as soon as the terminal is ours."""
+        """Run before the app's own handler. Keys may arrive as soon as relay has set up the terminal."""
         self.widgets: list[str] = []
         self.screens = len(self.screen_stack)
         self.call_after_refresh(self._count)

@@ -37,7 +37,7 @@ def alpha(rig: Rig) -> Project:
 
 
 def mistakes(screen: Shown) -> dict[str, str]:
-    """What stands beside the fields, and at the foot."""
+    """Return the messages beside the fields and at the foot."""
     form = screen.app.screen
     assert isinstance(form, Form)
     told = {str(field.id): str(field.query_one(".mistake", Static).render()) for field in form.fields()}
@@ -46,12 +46,12 @@ def mistakes(screen: Shown) -> dict[str, str]:
 
 
 async def blamed(screen: Shown, field: str, words: str) -> None:
-    """Wait until the words stand beside the field."""
+    """Wait until the words are shown beside the field."""
     await screen.until(lambda: words in mistakes(screen).get(field, ""), f"{field}: {words}")
 
 
 def value(screen: Shown, field: str) -> str:
-    """What stands in a field."""
+    """Return the value of a field."""
     return screen.app.screen.query_one(f"#{field}", Input).value
 
 

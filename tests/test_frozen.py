@@ -558,7 +558,7 @@ def test_a_supervisor_understands_an_earlier_client(world: World) -> None:
 
 @dataclass
 class Tap:
-    """Stands between clients and a supervisor; records each request with the number of descriptors sent along."""
+    """Proxy between clients and a supervisor. It records each request with the number of descriptors sent along."""
 
     place: Path
     requests: list[tuple[bytes, int]] = field(default_factory=list)

@@ -58,7 +58,7 @@ def upstream(tmp_path: Path) -> Path:
 
 @dataclass
 class Told:
-    """What a watch was told."""
+    """Record of the progress reports of a task."""
 
     reports: list[tuple[str, float | None, str]] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""What may be typed as a repository or a branch, and what git's complaints become."""
+"""Accepted input for a repository or a branch, and the errors made from git's messages."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _COMMAND = re.compile(r"(?:relay|git|docker|ssh|sudo) [a-z][^:.;,)]*")
 
 
 def _hints(root: Path) -> Iterator[tuple[str, str]]:
-    """Where a hint is written, and its words, with NAME for what is put in."""
+    """Yield the position and the text of each hint, with NAME for inserted values."""
     for path in sorted(root.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             for found in _of(node):

@@ -15,7 +15,7 @@ from relay_tui.services.jobs import JobRunner
 
 @pytest.fixture
 def heard() -> list[Event]:
-    """What was announced."""
+    """Return the list of published events."""
     return []
 
 
@@ -28,7 +28,7 @@ def jobs(heard: list[Event]) -> JobRunner:
 
 
 def until_stopped(task: TaskContext) -> None:
-    """Work that only ends when it is told to."""
+    """Run until the task is cancelled."""
     stop = threading.Event()
     with task.on_cancel(stop.set):
         assert stop.wait(10)

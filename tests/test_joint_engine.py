@@ -67,12 +67,12 @@ class Together:
 
     @property
     def notices(self) -> list[str]:
-        """What was said of the logs."""
+        """Notices in the log."""
         return [text for text, _, flags in self._told if flags & NOTICE]
 
     @property
     def times(self) -> list[bytes]:
-        """When the lines were written, as they stand."""
+        """Timestamps of the lines, in the order shown."""
         return [time for _, time, flags in self._told if not flags & NOTICE]
 
     @property
@@ -89,12 +89,12 @@ class Together:
                 return
 
     def counted(self, name: str, count: int) -> bool:
-        """Whether a log's lines are all there, once and in order."""
+        """Return whether all lines of a log are present, once and in order."""
         return [line for line in self.lines if line.startswith(name)] == [f"{name} {n}" for n in range(count)]
 
 
 def alternations(lines: Sequence[str]) -> int:
-    """How often another log's line follows."""
+    """Count the lines that follow a line of another log."""
     return sum(one[0] != other[0] for one, other in pairwise(lines))
 
 
@@ -114,7 +114,7 @@ def test_two_containers_interleave_live_and_in_the_past(run: Run, runtime: Docke
     for reader in (live, again):
         assert reader.counted("a", 3_000)
         assert reader.counted("b", 3_000)
-        assert alternations(reader.lines) > 0  # how often, the engine decides: by time, says the next line
+        assert alternations(reader.lines) > 0  # the engine decides how often; lines are ordered by time
     assert again.times == sorted(again.times)
 
 
@@ -139,7 +139,7 @@ def test_an_engine_that_goes_and_comes_doubles_and_loses_nothing(
 
 
 def test_a_process_and_a_container_in_one_log(run: Run, runtime: DockerRuntime, processes: Bench) -> None:
-    """By one clock, each with its end; what starts again goes on."""
+    """Both have the same clock, and each has its end. A restarted session continues."""
     both = RuntimeRouter(docker=runtime, process=processes.runtime)
     script = "i=0; while [ $i -lt 1500 ]; do echo $i; i=$((i+1)); [ $((i % 20)) = 0 ] && sleep 0.005; done; exit 3"
     process = processes.run(script)

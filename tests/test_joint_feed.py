@@ -1,4 +1,4 @@
-"""Several logs as one: their order, their past, what is said of each, and that nothing is doubled or missing."""
+"""Merged log: the order of the lines, their history, the notices, and neither doubled nor missing lines."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_carries_on_a_long_line_stands_behind_it_without_a_name() -> None:
     assert texts(in_order(long, [batch((1, "b"))])) == ["a head", "tail", "b b"]
     torn = with_source(Timeline(1).lines([batch((1, "tail"), flags=STDOUT | CONTINUED)]), {1: b"a "}, before=2)
     assert texts(torn) == ["a tail"]
-    assert not torn.parts(0)[0]  # which is when the line began: what stands between is later
+    assert not torn.parts(0)[0]  # the time at which the line began: lines between have later times
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ class Timed:
 
 
 class TimedLines:
-    """Breaks when the engine goes."""
+    """Stream of lines with times. It breaks when the engine becomes unreachable."""
 
     def __init__(
         self, container: Container, follow: bool, tail: int | None, since: bytes, until: bytes, engine: FakeRuntime
@@ -221,7 +221,7 @@ class TimedLines:
                 return
 
     def begun(self) -> LogBatch:
-        """What stands behind the last newline."""
+        """Return the text after the last newline."""
         return pack_times([self._tail], bytes([STDOUT])) if self._tail else pack_times([], b"")
 
     def _rest(self) -> bytes:
@@ -314,7 +314,7 @@ def test_an_end_is_said_with_its_code_and_a_new_start_goes_on(scene: Scene) -> N
 
 
 def test_what_ran_between_two_looks_is_not_missed(scene: Scene) -> None:
-    """A run so short that its session was never seen to run; where there was none, no second end is told."""
+    """The run was so short that its session was never observed as running. Without a run, no second end is reported."""
     one, two = scene.session("one", (1, "x"), state=SessionState.STOPPED), scene.session("two", (2, "y"))
     feed = scene.open(one, two)
     scene.until("one ── ended ──", "two y")

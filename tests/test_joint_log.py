@@ -57,7 +57,7 @@ async def opened(screen: Shown) -> None:
 
 
 async def test_a_project_s_sessions(scene: Scene) -> None:
-    """With their names, and what comes; esc goes back."""
+    """The log shows the sessions' names and new lines. Escape returns."""
     async with shown(scene.rig) as screen:
         await screen.press("h", "j")
         await opened(screen)
@@ -72,7 +72,7 @@ async def test_a_project_s_sessions(scene: Scene) -> None:
 
 
 async def test_marked_sessions(scene: Scene) -> None:
-    """Of two projects: full names. A mark shows on its row, and goes as it came."""
+    """Sessions of two projects have full names. A mark shows on the row and can be removed by the same key."""
     async with shown(scene.rig) as screen:
         await screen.press(" ")
         assert "◆ one" in screen.row("● running")
@@ -129,7 +129,7 @@ async def test_search_goes_on_and_back_and_esc_forgets_it(scene: Scene) -> None:
 
 
 async def test_filter_applies_to_what_is_there_and_to_what_comes(scene: Scene) -> None:
-    """By a name as by any word; what is no pattern is told where it is typed."""
+    """The name of a session can be matched like any word. An invalid pattern is reported at the input line."""
     async with shown(scene.rig) as screen:
         await screen.press("h")
         await opened(screen)
@@ -252,7 +252,7 @@ async def test_since_and_clear(scene: Scene) -> None:
 
 
 async def test_the_one_table_gives_its_bindings_footer_help_and_palette(scene: Scene) -> None:
-    """Every key that is offered does what the table says; nothing is bound that the table does not have."""
+    """Every offered key does what the table describes. No other key is bound."""
     async with shown(scene.rig, (200, 60)) as screen:
         await opened(screen)
         log = joint(screen)
@@ -401,7 +401,7 @@ async def test_a_terminal_of_ascii_gets_nothing_else(tmp_path: Path) -> None:
         assert screen.lines[0].startswith("+- alpha | 2 logs")
 
 
-# --- what stands before the lines ---
+# --- prefixes of the lines ---
 
 
 def test_a_dozen_sessions_have_a_dozen_colours_and_keep_them() -> None:
