@@ -89,7 +89,7 @@ def test_rows_are_what_fresh_ones_would_be(change: str) -> None:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_rows_that_grew_older_are_what_fresh_ones_would_be(change: str) -> None:
-    """Also those in which other words stand over the age."""
+    """Also rows that show other text above the age."""
     world = CHANGES[change](a_world())
     kept, later = SessionRowCache(formatting.UNICODE, PROFILES), NOW + timedelta(hours=3)
     before = kept.rows(world, None, "", NOW, None, {"s2"})
@@ -99,7 +99,7 @@ def test_rows_that_grew_older_are_what_fresh_ones_would_be(change: str) -> None:
 
 
 def test_only_what_changed_is_built_anew() -> None:
-    """One state of many: every other row is the object it was, also when its record was read anew."""
+    """If one state of many changes, every other row is the same object, even when its record was read again."""
     world = a_world(40)
     rows = SessionRowCache(formatting.UNICODE, PROFILES)
     before = {row.key: row for row in rows.rows(world, None, "", NOW)}
@@ -112,7 +112,7 @@ def test_only_what_changed_is_built_anew() -> None:
 
 
 def test_age_goes_on() -> None:
-    """A row lasts until its age is told in other words, and no longer."""
+    """A row is reused until the text of its age changes, and no longer."""
     world = a_world()
     rows = SessionRowCache(formatting.UNICODE, PROFILES)
     (first, *_) = rows.rows(world, None, "", NOW)
@@ -135,7 +135,7 @@ def test_only_the_rows_whose_age_moves_on_are_told_again() -> None:
 
 
 def test_rows_that_nobody_sees_grow_older_when_they_are_seen() -> None:
-    """What was told of the others is what a whole drawing gives then."""
+    """The texts of the other rows equal those of a complete drawing at that time."""
     world, rows, later = a_world(40), SessionRowCache(formatting.UNICODE, PROFILES), NOW + timedelta(seconds=70)
     shown = rows.rows(world, None, "", NOW)
     seen = rows.aged(shown[:10], later)

@@ -1,4 +1,4 @@
-"""That nothing is done twice, or for nobody: the work of keys and of sitting still, counted."""
+"""Unnecessary work: counts of what keys and idle time cost. No work is done twice or for hidden widgets."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_what_passes_by_is_not_looked_at(tmp_path: Path, monkeypatch: pyte
 
 @contextmanager
 def drawn(screen: Shown) -> Iterator[list[Region]]:
-    """What is drawn meanwhile."""
+    """Record the regions that are drawn meanwhile."""
     found: list[Region] = []
     drawn_by = compositor(screen.main)
     update = drawn_by.render_partial_update
@@ -332,7 +332,7 @@ async def test_ages_move_on_where_they_are_seen(tmp_path: Path, monkeypatch: pyt
         moments[0] += timedelta(hours=3)
         screen.main._update_ages()
         await screen.until(lambda: screen.row("work-00").split("│")[-2].split()[-1] == "4h", "its age later")
-        assert screen.main.sessions.rows[-1].cells[-1].plain == told  # nobody sees it
+        assert screen.main.sessions.rows[-1].cells[-1].plain == told  # the row is outside the visible part
         await screen.press("G")
         await screen.until(lambda: screen.row("work-59"), "the last")
         assert screen.row("work-59").split("│")[-2].split()[-1] == "3h"

@@ -1,4 +1,4 @@
-"""What a log tells around it, and keys that come faster than the screen."""
+"""Log border: its texts, and keys that arrive faster than the screen is drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found in a long line is on the screen, wherever in the line it stands."""
+"""Search matches in long lines: shown on the screen at any position in the line."""
 
 from __future__ import annotations
 

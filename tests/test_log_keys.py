@@ -1,4 +1,4 @@
-"""What keys do to the log that has the focus."""
+"""Keys of the focused log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rig(tmp_path: Path) -> Rig:
 
 @pytest.fixture
 def talking(rig: Rig) -> Rig:
-    """A session that said a hundred lines."""
+    """Return a rig with a session that wrote a hundred lines."""
     output = b"".join(b"%s %d %s\n" % (b"ERROR" if n % 10 == 5 else b"info", n, b"x" * 150) for n in range(100))
     a_session(rig, a_project(rig, "alpha"), "main", output=output)
     return rig

@@ -13,7 +13,7 @@ from relay_tui.services.logs.resume import LogCursor, NewLineFilter, before, new
 
 
 def cut(reader: FramedLines | TerminalLines, data: bytes, sizes: range, seed: int = 3) -> list[LogBatch]:
-    """What a reader makes of data that comes in pieces."""
+    """Return the batches that a reader makes of data in pieces."""
     chance = random.Random(seed)
     found = []
     at = 0
@@ -122,7 +122,7 @@ def batches(lines: list[tuple[bytes, int]], size: int) -> list[LogBatch]:
 @pytest.mark.parametrize("each", [True, False])
 @pytest.mark.parametrize("seed", range(8))
 def test_going_on_after_a_break_neither_doubles_nor_misses_a_line(seed: int, *, each: bool) -> None:
-    """Whether the engine looks at the time of each line, or of none behind the first that is late enough."""
+    """The engine checks either the time of each line, or of no line after the first that is late enough."""
     chance = random.Random(seed)
     lines = life(6_000, chance)
     broken = chance.randint(1, 5_900)

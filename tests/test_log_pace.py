@@ -1,4 +1,4 @@
-"""When a log's new lines are drawn, and who goes first."""
+"""Pace of the log: when new lines are drawn, and which work has priority."""
 
 from __future__ import annotations
 

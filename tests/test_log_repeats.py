@@ -1,4 +1,4 @@
-"""Lines that the engine tells twice as it rotates a log come once; no line that was written is ever left out."""
+"""Lines that the engine repeats while it rotates a log: shown once, and no written line is left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Told = tuple[int, int, str]
 
 
 def sifted(told: list[Told], step: int) -> list[str]:
-    """What is left of lines, each with its moment and its flags, that come in batches."""
+    """Return the lines that remain of batches of lines with their times and flags."""
     repeats, kept = RotationDuplicateFilter(1 << 20), list[LogBatch]()
     for at in range(0, len(told), step):
         lines = [

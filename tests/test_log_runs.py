@@ -31,7 +31,7 @@ printf "run $n "; until [ -e end$n ]; do sleep 0.01; done; echo ends; exit $((n+
 
 
 class Unseeing:
-    """A runtime of which nobody learns how a container is while it is told to be so."""
+    """Runtime that hides the state of its containers while a test asks for it."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -80,7 +80,7 @@ class Crossing:
         return [batch.only([i]) for batch, i in lines if batch.parts(i)[1] == b"run 1 begins"]
 
     def begun(self) -> LogBatch:
-        """What has no end."""
+        """Return the partial line."""
         return self._stream.begun()
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Crossing:
 
 @dataclass
 class Subject:
-    """One that counts its runs, and ends each of them when it is told to."""
+    """Container or process that counts its runs. Each run ends at the test's request."""
 
     runtime: Unseeing
     id: str
@@ -106,14 +106,14 @@ class Subject:
         self.runs += 1
 
     def said(self) -> list[str]:
-        """All that the runs so far have to say, stderr aside: the last of them has not ended."""
+        """Return the lines of all runs so far without stderr. The last run has not ended."""
         lines: list[str] = []
         for run in range(self.runs):
             lines += [f"run {run} begins", f"run {run} ends", f"── ended, exit code {run + 3} ──"]
         return lines[:-2]
 
     def is_told(self, feed: LogFeed | MergedLogFeed) -> bool:
-        """Whether that has come, and nothing else."""
+        """Return whether exactly the lines of all runs so far have arrived."""
         self.batches += feed.drain()
         lines = [text for text, _, _ in told(self.batches)]
         return lines.count("and runs") == self.runs and [line for line in lines if line != "and runs"] == self.said()

@@ -52,9 +52,9 @@ async def test_the_older_lines_are_loaded_first(rig: Rig) -> None:
 async def test_what_is_said_hides_nothing_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
-    """Nor of its border, where it stands how many lines match."""
+    """The notification also leaves the border visible, which shows the number of matching lines."""
     monkeypatch.chdir(tmp_path)
-    rig = build(Path("data"))  # what is said fits into a line
+    rig = build(Path("data"))  # the notification fits into a line
     talk(rig, 50)
     async with shown(rig, size) as screen:
         await screen.sees("line 49")
