@@ -1,4 +1,4 @@
-"""What a log says about itself is true: what is missing, that it ended, how many lines came, and how many went."""
+"""Correctness of a log's status: missing lines, its end, and the numbers of received and dropped lines."""
 
 from __future__ import annotations
 
@@ -91,7 +91,10 @@ def test_lines_that_the_engine_no_longer_has_leave_a_mark(again: LogBatch, told:
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_clock_that_was_set_back_is_no_gap_and_a_gap_is_one_all_the_same(*, gone: bool) -> None:
-    """What was written before it was has later times than what is asked for: it comes again, in batches of its own."""
+    """Lines from before the change of the clock have later times than requested.
+
+    They come again, in their own batches.
+    """
     before = [batch(b"%d" % n, at=600_000 + n) for n in range(3_000)]
     since, after = batch(b"a\nb", at=5_000), batch(b"c\nd", at=6_000)
     again = [after] if gone else [*before, since, after]
@@ -102,7 +105,7 @@ def test_a_clock_that_was_set_back_is_no_gap_and_a_gap_is_one_all_the_same(*, go
 
 
 def test_an_end_that_the_engine_tells_late_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It closes the log of a container, and says a moment later that it is not running: until then nothing waits."""
+    """The engine closes the container's log, then reports it as not running. The feed does not back off in between."""
     monkeypatch.setattr(log_feed, "BACKOFF", (1_000.0,))
     feed = followed(Runs([batch(b"a")], states="running running exited"))
     wait_until(lambda: feed.status.ended, 10, what="the end")
@@ -128,7 +131,7 @@ async def test_the_end_of_a_run_is_told_though_the_next_has_begun(tmp_path: Path
 
 
 async def test_a_run_that_no_row_tells_of_is_seen_in_the_log(tmp_path: Path) -> None:
-    """Its container ended and runs again before anybody looked: the row says all the time that it runs."""
+    """Its container ended and runs again before relay checked it: the row shows it as running all the time."""
     rig = build(tmp_path / "data")
     session = a_session(rig, a_project(rig, "alpha"), "main", output=b"one life\n")
     async with shown(rig) as screen:

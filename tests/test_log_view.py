@@ -21,7 +21,7 @@ from relay_tui.ui.log.view import LogView
 
 
 class LogApp(App[None]):
-    """One log view and what it said."""
+    """App with one log view and the messages that it sent."""
 
     def __init__(self, view: LogView) -> None:
         super().__init__()

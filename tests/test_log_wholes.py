@@ -55,7 +55,7 @@ def test_a_line_of_the_engine_with_another_between_its_pieces_is_saved_and_copie
 
 
 def test_pieces_find_their_line_however_they_come() -> None:
-    """In one batch or many, by both streams, read backwards, of one log or several, begun lines among them."""
+    """Pieces come in one batch or many, by both streams, read backwards, of one log or several, with partial lines."""
     chance = random.Random(5)
     for _ in range(60):
         logs = chance.choice([1, 3])

@@ -1,4 +1,4 @@
-"""What changed in a session is told as what it is, and what would be lost with it is named."""
+"""Changes of a session: each kind is reported correctly, and unsaved work is listed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_rename_is_one_change_and_has_one_patch(here: Bench) -> None:
 
 
 def test_patch_of_all_can_be_applied(here: Bench) -> None:
-    """What was changed, deleted, added and never told of comes out the same elsewhere."""
+    """Changed, deleted, added and untracked files are the same after the patch was applied elsewhere."""
     here.write("a", "1\ntwo\n3\n")
     (here.tree / "b").unlink()
     here.write("new/un tracked", "no end")

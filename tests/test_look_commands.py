@@ -63,7 +63,7 @@ def test_diff_tells_what_changed(relay: InstalledRelay, tree: Path) -> None:
 
 
 def _on_terminal(relay: InstalledRelay, *arguments: str) -> bytes:
-    """What a command writes to a terminal."""
+    """Return the output of a command on a terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         (PROGRAM, *arguments), env=relay.env | {"TERM": "xterm-256color"}, stdin=theirs, stdout=theirs, stderr=theirs

@@ -1,4 +1,4 @@
-"""The facts of a session are git's, and lies about them are not believed."""
+"""Status of a session: it comes from git, and forged repository content is not believed."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_weaker_walls_answer_the_same(here: Bench, walls: sandbox.Sandbox) -> No
 
 
 def test_walls_keep_git_in(here: Bench) -> None:
-    """Within them git can neither read nor write what lies beside the clone."""
+    """Inside the sandbox git can neither read nor write files beside the clone."""
     secret = here.tree.parent / "secret"
     secret.write_text("s3cret")
     walls = sandbox.best_sandbox()

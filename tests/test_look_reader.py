@@ -1,4 +1,4 @@
-"""A session's `.git` is read without being trusted: what was planted is refused, and says why."""
+"""Reading of a session's untrusted `.git`: planted content is refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A terminal that is closed while a shell of a session has it: the shell ends, what the session runs goes on."""
+"""Terminal closed while a shell of a session uses it: the shell ends, the programs of the session keep running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the allocator keeps, seen from another process: what was set stays set."""
+"""Allocator settings, read from another process: they persist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sessions take, on the screen: figures and sparklines of the selected one, columns of all that are to be seen."""
+"""Resource use on the screen: figures and sparklines of the selected session, and columns of all visible sessions."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_line_stays_as_wide() -> None:
 
 
 def test_memory_that_is_nearly_full_is_marked() -> None:
-    """In the table; the figure says it without its colour."""
+    """The table marks it; the figure is also readable without its colour."""
     full = stats.stats_cells([Stats(at=1.0, memory=95, memory_limit=100)])
     assert full[1].spans[0][1] == "bad"
     assert stats.stats_cells([Stats(at=1.0, memory=50, memory_limit=100)])[1].spans[0][1] == ""
@@ -96,7 +96,7 @@ def test_memory_that_is_nearly_full_is_marked() -> None:
 
 
 def stats_line(screen: Shown) -> str:
-    """What stands beside the tabs."""
+    """Return the text beside the tabs."""
     return str(screen.main.query_one(StatsLine).render()).strip()
 
 
