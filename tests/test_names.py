@@ -1,4 +1,4 @@
-"""What a typed reference means, and a session's container in words."""
+"""References typed by the user, and the text for a session's container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where CI is true nothing may be skipped: a gate that runs less than it says is no gate."""
+"""Skipped tests: an error if CI is true, because a gate must run all of its checks."""
 
 from __future__ import annotations
 

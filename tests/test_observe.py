@@ -38,7 +38,7 @@ def seen(status: str, code: int | None = None, *, oom: bool = False, error: str 
     return ContainerState("c1", "s1", "p1", status, code, oom, error)
 
 
-# desired, state on record, what the engine shows -> what the row is to say; None: as it is
+# desired, state on record, what the engine shows -> expected state of the row; None: unchanged
 CASES: list[tuple[Session, ContainerState | None, tuple[SessionState, int | None, str] | None]] = [
     (session(RUN, RUNNING), seen("running"), None),
     (session(RUN, STOPPED), seen("running"), (RUNNING, None, "")),
@@ -58,13 +58,13 @@ CASES: list[tuple[Session, ContainerState | None, tuple[SessionState, int | None
     (session(STOP, RUNNING), seen("exited", 137), (STOPPED, 137, "")),
     (session(STOP, STOPPED), seen("exited", 137), (STOPPED, 137, "")),
     (session(STOP, STOPPED), seen("created"), None),
-    (session(RUN, ERROR, reason=OLD), seen("created"), None),  # its start failed, and the row says how
+    (session(RUN, ERROR, reason=OLD), seen("created"), None),  # its start failed, and the row shows the error
     (session(RUN, RUNNING), None, (ERROR, None, GONE.title)),
     (session(RUN, ERROR, reason=GONE), None, None),
     (session(STOP, RUNNING), None, (STOPPED, None, "")),
     (session(STOP, STOPPED), None, None),
-    (session(RUN, ERROR, container="", reason=OLD), None, None),  # it never got one, and the row says why
-    (session(REMOVE, ERROR, reason=OLD), seen("running"), None),  # its removal failed, and the row says why
+    (session(RUN, ERROR, container="", reason=OLD), None, None),  # it never got one, and the row shows the reason
+    (session(REMOVE, ERROR, reason=OLD), seen("running"), None),  # its removal failed, and the row shows the reason
     (session(REMOVE, ERROR, reason=OLD), None, None),
 ]
 
@@ -77,7 +77,7 @@ def test_what_the_row_is_to_say(
     told = update and (update.state, update.exit_code, update.reason.title if update.reason else "")
     assert told == says
     if update is not None:
-        assert status_update(apply(row, update), container) is None  # once it says so, there is nothing more to say
+        assert status_update(apply(row, update), container) is None  # applying the update a second time changes nothing
 
 
 def test_every_end_that_is_a_failure_says_what_to_do() -> None:
@@ -104,7 +104,7 @@ def test_the_engines_own_words_come_before_the_last_lines() -> None:
         (135, "SIGBUS", "", "The command crashed: SIGBUS", "memory that does not exist"),
         (136, "SIGFPE", "", "The command crashed: SIGFPE", "division by zero"),
         (132, "SIGILL", "", "The command crashed: SIGILL", "instruction"),
-        (139, "", "", "The command crashed: SIGSEGV", "Invalid memory access"),  # its shell or engine tells so
+        (139, "", "", "The command crashed: SIGSEGV", "Invalid memory access"),  # its shell or engine reports it
         (137, "SIGKILL", "", "Stopped by SIGKILL", "Something other than relay may have stopped it"),
         (
             137,

@@ -1,4 +1,4 @@
-"""Bringing work out as a use case: who may, who is told, what is refused, over fakes of git and the engine."""
+"""Saving and pushing as a use case: permissions, notifications and refusals, over fakes of git and the engine."""
 
 from __future__ import annotations
 

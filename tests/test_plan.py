@@ -1,4 +1,4 @@
-"""The plan: what each difference between records, directories and containers comes to."""
+"""The plan: the step for each difference between records, directories and containers."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_what_is_noted_on_the_row() -> None:
         assert step.update.reason is not None
         said[status, oom_killed] = step.update.reason.title
         noted = observation.apply(SESSION, step.update)
-        assert acts(PROJECT, noted, containers=[seen]) == []  # said once is enough
+        assert acts(PROJECT, noted, containers=[seen]) == []  # one report is enough
     assert "SIGKILL" in said["exited", False]
     assert "Paused" in said["paused", False]
     assert "memory" in said["exited", True]
@@ -272,7 +272,7 @@ class World:
     made: int = 0
 
     def plan(self) -> list[Step]:
-        """What is due, and is not only to be asked."""
+        """Return the steps that are due without asking the user."""
         disk = DataDirSurvey(
             frozenset(self.bases), dict(self.clones), tuple(sorted(self.partials)), frozenset(self.trash)
         )
@@ -280,7 +280,7 @@ class World:
         return [step for step in steps if step.act not in ASKS]
 
     def take(self, step: Step) -> None:
-        """What the services do."""
+        """Apply the effect of the services for one step."""
         key = step.subject
         if step.act in {StepKind.FINISH_CLONE, StepKind.FIRST_SESSION}:
             self.bases.add(key)

@@ -1,4 +1,4 @@
-"""Sessions as processes: what keeps them, what is kept of what they say, and what ends with them."""
+"""Process sessions: the supervisor, the stored output, and the processes that end with a session."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_killing_its_supervisor_ends_it_and_is_told(bench: Bench) -> None:
     listening = threading.Thread(target=lambda: heard.extend(events), daemon=True)
     listening.start()
     os.kill(bench.supervisor(process_id), signal.SIGKILL)
-    wait_until(lambda: heard == ["s1"])  # nobody but the kernel can have said so
+    wait_until(lambda: heard == ["s1"])  # only the kernel can have reported it
     seen = bench.runtime.inspect(process_id)
     assert (seen.status, seen.exit_code, seen.lost) == ("exited", None, True)
     wait_until(lambda: not [pid for pid in alive(mark) if _is_sleep(pid)])

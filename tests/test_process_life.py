@@ -1,4 +1,4 @@
-"""What a person meets of sessions that are processes: a terminal, a log that turns, an end, another relay."""
+"""Process sessions from the user's side: terminal, rotated log, end, and a second relay."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_another_relay_finds_what_this_one_started(bench: Bench) -> None:
     other = replace(bench, runtime=ProcessRuntime(DataDir(bench.place.root)))
     (seen,) = other.runtime.list_containers()
     assert (seen.container_id, seen.status, seen.session_id) == (process_id, "running", "s1")
-    other.runtime.start(process_id)  # it runs: nothing is begun a second time
+    other.runtime.start(process_id)  # it runs: no second process is started
     assert other.supervisor(process_id) == pid
     other.says(process_id, b"tick 9\n")
     assert other.output(process_id)["stdout"].count(b"tick 1\n") == 1
@@ -160,7 +160,7 @@ def test_a_tree_that_forks_and_ends_is_counted_as_it_is(bench: Bench) -> None:
     assert list(stream) == []
 
 
-# --- what is told of it ---------------------------------------------------------------------------------------------
+# --- reports about a process session --------------------------------------------------------------------------------
 
 
 @pytest.fixture

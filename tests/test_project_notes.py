@@ -1,4 +1,4 @@
-"""What a project's first session has to do without is said where the project is added."""
+"""Notes on a new project: features missing in its first session are listed where the project is added."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session has goes from its base to the upstream: shown first, exactly that; what the remote says is told."""
+"""Push from a session's base to the upstream: exactly the commits shown before, with the remote's answer reported."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_a_branch_that_is_checked_out(ground: Ground) -> None:
 
 def test_no_permission(ground: Ground) -> None:
     ground.work()
-    with http_server(ground.root) as server:  # without a user nobody may write
+    with http_server(ground.root) as server:  # writing needs a user name
         error = refused(ground, CloneSource(f"{server.url}/upstream.git"))
     assert error.title == "You may not push to this repository"
     assert "403" in error.detail

@@ -28,7 +28,7 @@ HOSTILE = "[ERROR] [/x] [@click=app.quit]y"
 
 
 class TableApp(App[None]):
-    """One table and something else to focus; records what the table says."""
+    """App with one table and another widget that takes the focus. It records the messages of the table."""
 
     CSS = "KeyedTable { height: 1fr; width: 1fr; } Input { dock: bottom; display: none; }"
 
