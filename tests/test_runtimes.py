@@ -1,4 +1,4 @@
-"""Which runtime a session gets, what a person is asked first, and that one runtime's absence hides no other's."""
+"""Choice of a session's runtime, the consent needed first, and the sessions of other runtimes when one is absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hostile command can read, write and reach from its sandbox: nothing but what is its own."""
+"""Sandbox of a process session: a hostile command can read, write and reach only its own files."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class Machine:
         meta = self.home / ".docker/contexts/meta/x/meta.json"
         meta.parent.mkdir(parents=True)
         meta.write_text(json.dumps({"Endpoints": {"docker": {"Host": f"unix://{contexts}/context.sock"}}}))
-        if not self.ordinary:  # nobody but root is told from where another's name counts
+        if not self.ordinary:  # only root can read another process's working directory, to which a relative name refers
             self._stack.callback(os.chdir, Path.cwd())
             os.chdir(mixed)
             self._listen(Path("nearby.sock"))
@@ -238,7 +238,7 @@ class Machine:
         return attempts | {"find the token in any process"}
 
     def close(self) -> None:
-        """Nobody listens any more."""
+        """Stop listening."""
         self._stack.close()
 
 
@@ -270,7 +270,7 @@ def test_nothing_that_a_hostile_command_tries_succeeds(machine: Machine) -> None
 def test_with_the_network_of_the_machine_it_reaches_that_alone(machine: Machine) -> None:
     got = machine.attack("isolated", network="bridge")
     own_tmp = {name for name in got if name.startswith("write /tmp/")} | {"write through a symlink in its clone"}
-    known = set() if landlock.abi() >= 6 else ABSTRACT  # where the kernel cannot, doctor says so
+    known = set() if landlock.abi() >= 6 else ABSTRACT  # the doctor reports kernels that cannot restrict these
     reached = {name for name, what in got.items() if what} - own_tmp
     assert reached == {"reach a service of the machine"} | known
 

@@ -294,7 +294,7 @@ async def test_stop_and_start_from_the_row(rig: Rig) -> None:
 
 async def test_removing_a_session_names_what_goes_and_no_keeps_it(rig: Rig) -> None:
     async with shown(peopled(rig)) as screen:
-        for answer in ("n", "escape", "enter", "q"):  # Enter says No unless one moved to the other button
+        for answer in ("n", "escape", "enter", "q"):  # Enter means No unless the other button was focused
             await screen.press("D")
             await screen.sees("No unsaved work")
             for words in (

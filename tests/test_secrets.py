@@ -35,7 +35,7 @@ class Scene:
 
     @property
     def out(self) -> Path:
-        """Where work is brought out to."""
+        """Directory to which work is saved."""
         return self.root / "out"
 
     @property

@@ -48,7 +48,7 @@ def project(rig: Rig) -> Project:
 
 
 def counted(rig: Rig, call: str) -> int:
-    """How often git or the engine was asked for it."""
+    """Return the number of calls of git or the engine."""
     return (rig.git.calls + rig.engine.calls).count(call)
 
 
@@ -221,7 +221,7 @@ def test_a_command_that_ends_at_once_leaves_its_code_and_last_words(rig: Rig, pr
     rig.engine.on_start = lambda _: None
     made = rig.relay.sessions.retry(session.id, TaskContext())
     assert (made.state, made.exit_code) == (SessionState.RUNNING, None)
-    assert made.container_id != old  # made anew: profile or image may have been mended
+    assert made.container_id != old  # created again: the profile or the image may have been fixed
     assert old not in rig.engine.containers
 
 

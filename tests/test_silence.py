@@ -1,4 +1,4 @@
-"""Why an engine does not answer: a sentence of its own for each cause, and the command that mends that cause."""
+"""Unreachable engine: a separate message for each cause, and the command that fixes it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from relay_tui.services.stats_feed import ALIKE, KEPT, MOST, PATIENCE, StatsFeed
 
 
 def message(second: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """What the engine sends, at 10:00:<second> and half a second."""
+    """Return the engine's message at 10:00:<second> and half a second."""
     sent: dict[str, Any] = {
         "read": f"2026-11-24T10:00:{second:02}.500000123Z",
         "cpu_stats": {"cpu_usage": {"total_usage": second * 750_000_000}, "online_cpus": 8},
@@ -60,13 +60,13 @@ def test_a_message_and_the_one_before() -> None:
     ],
 )
 def test_what_an_engine_leaves_out_is_not_known(changes: dict[str, Any], known: dict[str, Any]) -> None:
-    """No network, no limit, a counter that began anew: never a wrong figure, never an exception."""
+    """A missing network, a missing limit or a restarted counter causes neither a wrong figure nor an exception."""
     found = engine_stats.reading(message(12, **changes), message(10), None)
     assert {name: getattr(found, name) for name in known} == known
 
 
 def test_zeros_of_an_ended_container_are_no_reading() -> None:
-    """The engine goes on sending messages for it."""
+    """The engine keeps sending messages for the container."""
     assert engine_stats.is_reading(message(1))
     assert not engine_stats.is_reading(message(1, read="0001-01-01T00:00:00Z"))
     assert not engine_stats.is_reading(message(1, memory_stats={}))
@@ -77,7 +77,7 @@ def test_zeros_of_an_ended_container_are_no_reading() -> None:
     [({}, None), ({"NanoCpus": 1_500_000_000}, 1.5), ({"CpuQuota": 50_000, "CpuPeriod": 100_000}, 0.5)],
 )
 def test_cpus_allowed(config: dict[str, Any], cpus: float | None) -> None:
-    """Either way to say it."""
+    """Both forms of the limit are accepted."""
     assert engine_stats.cpus_allowed(config) == cpus
 
 
@@ -159,7 +159,7 @@ def test_it_tells_of_readings_at_its_pace_and_of_an_end_at_once(scene: Scene) ->
 
 
 def test_it_does_not_tell_of_what_goes_on_as_it_was(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is woken for a session that sleeps, until it stirs."""
+    """No thread wakes for an idle session until it becomes active."""
     monkeypatch.setattr(stats_feed, "NAP", 0.0)
     scene.want(scene.one)
     scene.read(scene.one, *[0.0] * (ALIKE + 10))
@@ -208,7 +208,7 @@ def test_a_little_memory_given_back_is_no_news_and_a_slow_leak_is(
 
 
 def test_close_ends_a_nap(scene: Scene) -> None:
-    """At once: no thread is left over for what nobody looks at."""
+    """Closing ends it at once: no thread remains for a session that is not displayed."""
     scene.want(scene.one)
     scene.read(scene.one, *[0.0] * (ALIKE + 1))
     (napping,) = (thread for thread in threading.enumerate() if thread.name == f"stats {scene.one.container_id[:12]}")
@@ -251,7 +251,7 @@ def test_what_ended_has_no_figures_and_is_begun_again(scene: Scene) -> None:
 
 
 def test_an_engine_that_is_away_is_trouble_not_a_crash(scene: Scene) -> None:
-    """It says why."""
+    """The reason is reported."""
     scene.rig.engine.go_down()
     scene.want(scene.one)
     wait_until(lambda: scene.feed.error(scene.one.id) is not None)

@@ -425,7 +425,7 @@ def test_a_file_system_without_hard_links_gets_its_backup_too(path: Path, monkey
     assert path.with_name("store.json.bak").read_bytes() == before
 
 
-# --- disks that say no -----------------------------------------------------------------------------------------------
+# --- disk errors -----------------------------------------------------------------------------------------------------
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Clones and containers that no record knows: reported, and adopted or put away only when a person says so."""
+"""Orphaned clones and containers: reported, and adopted or removed only when the user asks for it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def project(rig: Rig) -> Project:
 
 
 def forget(rig: Rig, *ids: str) -> None:
-    """Another store took the place of ours: these are no longer on record."""
+    """Remove the records, as if another store had replaced relay's."""
     with rig.relay.store.transaction() as change:
         for record_id in ids:
             change.drop(record_id)

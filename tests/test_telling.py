@@ -1,4 +1,4 @@
-"""What is told for a moment hides nothing that is read, and nothing that is typed."""
+"""Notifications: they hide neither text being read nor text being typed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def told(screen: Shown) -> Sequence[Region]:
 
 
 def hidden(screen: Shown, *widgets: Widget) -> list[Widget]:
-    """Those of which a line covers something."""
+    """Return the widgets that are partly covered by a notification."""
     return [widget for widget in widgets if any(region.overlaps(widget.content_region) for region in told(screen))]
 
 
@@ -119,7 +119,7 @@ async def test_a_long_message_wraps_on_every_screen(rig: Rig, size: tuple[int, i
 
 
 def edged(screen: Shown) -> bool:
-    """Whether every word of the message is on a line with a coloured edge, in order."""
+    """Return whether every word of the message is on a line with a coloured edge, in order."""
     lines = [line.partition("▌")[2] for line in screen.lines if "▌" in line and "▌ ≡" not in line]
     words = " ".join(lines).replace("│", " ").replace("─", " ").replace("╯", " ").replace("╮", " ").split()
     at = 0
