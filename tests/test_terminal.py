@@ -284,7 +284,7 @@ def test_shell_has_a_terminal_of_our_size_that_follows(box: Box) -> None:
 
 
 def processes(box: Box, container_id: str) -> list[str]:
-    """What runs in the container, but for the program that looks."""
+    """Return the processes in the container, except the one that lists them."""
     said = box.pipe(container_id, "sh", "-c", "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done")
     lines = [line.strip() for line in said.stdout.decode().splitlines()]
     return [line for line in lines if line and "/proc/" not in line and not line.startswith("tr ")]

@@ -1,4 +1,4 @@
-"""What was removed comes back byte for byte until its time is up, and then goes for good, whatever is in it."""
+"""Trash: removed sessions can be restored byte for byte until they expire, and are then deleted with any content."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from relay_tui.paths import DataDir
 from relay_tui.ports.task import TaskContext
 from relay_tui.services.trash import DAY, PurgeResult
 
-STRANGER = 61_234  # a user id that nobody has
+STRANGER = 61_234  # a user id without an account
 LEVELS = 3_000
 
 
@@ -232,7 +232,7 @@ def test_a_tree_of_any_depth_goes(relay: Bench) -> None:
 
 
 def _dig(path: Path) -> None:
-    """Directories within directories, deeper than a path can tell."""
+    """Create nested directories, deeper than the longest possible path."""
     level = os.open(path, os.O_RDONLY)
     for _ in range(LEVELS):
         os.mkdir("d", dir_fd=level)
@@ -300,7 +300,7 @@ def test_what_is_on_its_way_back_is_not_purged(relay: Bench) -> None:
         assert (purged.entries, [remnant.path for remnant in purged.left]) == (0, [str(_entry(relay, fox))])
     killed = bench(relay.root)
     killed.sessions.restore(fox.id)
-    killed.sessions._locks.release(fox.id)  # as the kernel does when it is killed before it goes on
+    killed.sessions._locks.release(fox.id)  # as the kernel does when the process is killed before the next step
     assert relay.trash.purge(0, TaskContext()) == PurgeResult()
     relay.reconciler.carry_out_all(TaskContext())
     assert _picture(Path(fox.work_dir)) == before
@@ -485,7 +485,7 @@ def test_what_cannot_go_is_named_and_never_half_restored(stranger: Unprivileged)
     (stranger.data).rename(root / "data")
     with pytest.raises(NotFoundError):
         bench(root).sessions.restore(fox.id)
-    assert bench(root).trash.purge(1000, TaskContext()).entries == 1  # we are root now: it goes whatever its age is
+    assert bench(root).trash.purge(1000, TaskContext()).entries == 1  # root can remove the remnant, whatever its age
 
 
 # --- a trash that is too full ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a long operation says, and to whom."""
+"""Progress reports of a long-running operation and their receivers."""
 
 from __future__ import annotations
 

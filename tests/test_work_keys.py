@@ -312,7 +312,7 @@ async def test_changes_are_arranged_though_the_log_scrolled_just_then(rig: Rig) 
         screen.main.detail.turn(-1)
         compositor = textual_screen.compositor(screen.main)
         compositor.reflow_visible(screen.main, screen.main.size)  # as a scroll does it
-        assert compositor.full_map  # as whoever asks where a widget is
+        assert compositor.full_map  # as a query for a widget's position does
         await screen.sees("against the last commit")
         changes = screen.main.detail.changes
         await screen.until(lambda: changes.has_class("-stacked"), "the list over the diff")

@@ -1,4 +1,4 @@
-"""What tests read of Textual's private parts, in one place."""
+"""Reads of Textual's private attributes by tests, in one place."""
 
 from __future__ import annotations
 
