@@ -1,6 +1,6 @@
 """Attempts of a hostile session command, run inside the session: each result records whether the attempt succeeded.
 
-Given a JSON file that says where everything is; writes {attempt: "" or what it got} beside itself.
+Given a JSON file with the paths of all targets; writes {attempt: "" or what it got} beside itself.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def listing(path: str, *known: str) -> Callable[[], object]:
 
 
 def running(*command: str) -> Callable[[], object]:
-    """Return an attempt that runs a command. It succeeds if the command prints that it did."""
+    """Return an attempt that runs a command. It succeeds if the command exits with status 0."""
 
     def attempt() -> object:
         done = subprocess.run(
@@ -81,7 +81,7 @@ def environments() -> object:
 
 
 def descriptors() -> object:
-    """Find open file descriptors that were inherited from another process."""
+    """Find open file descriptors that do not belong to the session's command."""
     found = []
     for number in range(256):
         try:

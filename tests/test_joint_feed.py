@@ -64,7 +64,7 @@ def test_what_carries_on_a_long_line_stands_behind_it_without_a_name() -> None:
     assert texts(in_order(long, [batch((1, "b"))])) == ["a head", "tail", "b b"]
     torn = with_source(Timeline(1).lines([batch((1, "tail"), flags=STDOUT | CONTINUED)]), {1: b"a "}, before=2)
     assert texts(torn) == ["a tail"]
-    assert not torn.parts(0)[0]  # the time at which the line began: lines between have later times
+    assert not torn.parts(0)[0]  # its time is that of the line's start, earlier than the lines between
 
 
 @pytest.mark.parametrize(
