@@ -60,14 +60,17 @@ def _silent(
 
 
 MISSING = _silent(UnreachableReason.MISSING, "No container engine is installed", "apt-get install docker.io")
-STOPPED = _silent(UnreachableReason.STOPPED, "Docker is installed and not started", "service docker start")
+STOPPED = _silent(UnreachableReason.STOPPED, "Docker is installed but not running", "service docker start")
 REFUSED = _silent(
     UnreachableReason.FORBIDDEN, "It is for the group docker", "usermod -aG docker", "unix:///x: permission denied"
 )
 MUTE = _silent(
-    UnreachableReason.MUTE, "Something listens there and never answers", "restart it", "unix:///x: no answer in time"
+    UnreachableReason.MUTE,
+    "A program listens at this address but does not answer",
+    "restart it",
+    "unix:///x: no answer in time",
 )
-ASTRAY = _silent(UnreachableReason.ASTRAY, "There is no socket where $DOCKER_HOST says", "unset DOCKER_HOST")
+ASTRAY = _silent(UnreachableReason.ASTRAY, "The socket from $DOCKER_HOST does not exist", "unset DOCKER_HOST")
 HELD = HeldLock("p1", "relay: Cloning, pid 7", 7, 30.0, False)
 ROOT = Path("/srv/relay")
 Change = Callable[[FakeMachine], object]
@@ -144,11 +147,11 @@ def test_all_is_well_on_a_sound_machine(name: str) -> None:
         ("engine", _with(facts=MISSING), "absent", "No container engine is installed: sessions run as processes",
          "docker.io"),
         ("engine, needed", _with(facts=MISSING), "broken", "installed (unix:///x: no such file)", "docker.io"),
-        ("engine", _with(facts=STOPPED), "warning", "not started (unix:///x: no such file)", "service docker start"),
-        ("engine", _with(facts=STOPPED, variables={"DOCKER_HOST": "unix:///x"}), "broken", "not started", "start"),
+        ("engine", _with(facts=STOPPED), "warning", "not running (unix:///x: no such file)", "service docker start"),
+        ("engine", _with(facts=STOPPED, variables={"DOCKER_HOST": "unix:///x"}), "broken", "not running", "start"),
         ("engine", _with(facts=REFUSED), "warning", "for the group docker (unix:///x: permission denied)", "usermod"),
-        ("engine", _with(facts=MUTE), "broken", "never answers (unix:///x: no answer in time)", "restart it"),
-        ("engine", _with(facts=ASTRAY), "broken", "no socket where $DOCKER_HOST says", "unset DOCKER_HOST"),
+        ("engine", _with(facts=MUTE), "broken", "does not answer (unix:///x: no answer in time)", "restart it"),
+        ("engine", _with(facts=ASTRAY), "broken", "socket from $DOCKER_HOST does not exist", "unset DOCKER_HOST"),
         ("engine", _with(facts=replace(ENGINE, local=False)), "broken", "on another machine", "docker context use"),
         ("engine", _with(facts=replace(ENGINE, local=False, origin="$DOCKER_HOST")), "broken", "on another machine",
          "unset DOCKER_HOST"),
@@ -272,14 +275,14 @@ def test_what_new_sessions_run_on_in_each_kind_of_project(
 
 
 def test_an_engine_that_refuses_is_told_by_both() -> None:
-    machine = FakeMachine(facts=EngineError("The engine refused a greeting", "HTTP status 403"))
+    machine = FakeMachine(facts=EngineError("Cannot ping the engine", "HTTP status 403"))
     engine = EngineChecks(machine, PROFILES, needed=False, patience=1)
     with pytest.raises(EngineError):
         engine.check()
     found = engine.check_runtimes(Records(), lambda _project, _records, ask: CONTAINER if ask() is None else SANDBOX)
     assert (found.verdict, found.found) == (
         CheckStatus.WARNING,
-        "New sessions are refused: The engine refused a greeting",
+        "New sessions are refused: Cannot ping the engine",
     )
 
 
@@ -498,7 +501,7 @@ def test_an_engine_that_accepts_and_never_answers_is_one_cause(sick: InstalledRe
     with _silent_server(tmp_path / "mute.sock"):
         mute = replace(sick, more={"DOCKER_HOST": f"unix://{tmp_path}/mute.sock"})
         found = _findings(mute, 1)
-    why = "Something listens there and never answers"
+    why = "A program listens at this address but does not answer"
     assert found["engine"][:2] == ("broken", f"{why} (unix://{tmp_path}/mute.sock: no answer in time)")
     assert found["engine"][2].startswith("unset DOCKER_HOST")
     assert found["orphans"][:2] == ("unknown", "Not checked: the engine does not answer")

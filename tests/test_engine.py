@@ -142,11 +142,11 @@ def test_tls_from_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "environ", "words"),
     [
-        ('{"currentContext": "gone"}', {}, "no docker context named gone"),
-        ("{broken", {}, "configuration cannot be read"),
-        ("[]", {}, "configuration cannot be read"),
-        ("{}", {"DOCKER_HOST": "gopher://x"}, "address cannot be used"),
-        ("{}", {"DOCKER_HOST": "tcp://far:port"}, "address cannot be used"),
+        ('{"currentContext": "gone"}', {}, "The docker context gone is not defined"),
+        ("{broken", {}, "Cannot read docker's configuration"),
+        ("[]", {}, "Cannot read docker's configuration"),
+        ("{}", {"DOCKER_HOST": "gopher://x"}, "Cannot use the engine's address"),
+        ("{}", {"DOCKER_HOST": "tcp://far:port"}, "Cannot use the engine's address"),
     ],
 )
 def test_configuration_that_names_no_engine_is_said(
@@ -170,7 +170,7 @@ def _ping_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> Engi
 def test_missing_socket_is_told_with_what_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = _ping_at(tmp_path, monkeypatch, f"unix://{tmp_path}/no.sock")
     assert error.detail == f"unix://{tmp_path}/no.sock: no such file or directory"
-    assert error.hint == "There is no socket where $DOCKER_HOST says: unset DOCKER_HOST"
+    assert error.hint == "The socket from $DOCKER_HOST does not exist: unset DOCKER_HOST"
 
 
 def test_dead_socket_and_dead_port_and_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

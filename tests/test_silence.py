@@ -70,21 +70,21 @@ def test_it_is_installed_and_not_started(box: Path, monkeypatch: pytest.MonkeyPa
     _install(box, "dockerd")
     told = _told(box, GONE)
     assert told.silence is UnreachableReason.STOPPED
-    assert (told.why, told.fix) == ("Docker is installed and not started", "sudo systemctl start docker")
+    assert (told.why, told.fix) == ("Docker is installed but not running", "sudo systemctl start docker")
     monkeypatch.setattr(unreachable, "_SYSTEMD", box / "none")
     assert _told(box, GONE).fix == "sudo service docker start"
 
 
 def test_it_ended_and_left_its_socket(box: Path) -> None:
     told = _told(box, DEAD)
-    assert told.why == "The engine has ended and left its socket behind"
+    assert told.why == "The engine is not running; its socket still exists"
     assert told.fix == "sudo systemctl restart docker"
 
 
 def test_a_private_socket_that_nobody_made(box: Path) -> None:
     told = _told(box, GONE, DOCKER_HOST="unix:///opt/lab/docker.sock")
     assert (told.silence, told.fix) == (UnreachableReason.ASTRAY, "unset DOCKER_HOST")
-    assert told.why == "There is no socket where $DOCKER_HOST says"
+    assert told.why == "The socket from $DOCKER_HOST does not exist"
 
 
 @pytest.mark.parametrize(("variable", "mend"), [("", "docker context use default"), ("lab", "unset DOCKER_CONTEXT")])
@@ -92,23 +92,23 @@ def test_a_context_that_names_another_path(box: Path, variable: str, mend: str) 
     config = _context(box, "unix:///opt/lab/docker.sock")
     (box / "docker/config.json").write_text('{"currentContext": "lab"}')
     told = _told(box, GONE, DOCKER_CONFIG=config, DOCKER_CONTEXT=variable)
-    assert (told.why, told.fix) == ("There is no socket where the docker context lab says", mend)
+    assert (told.why, told.fix) == ("The socket from the docker context lab does not exist", mend)
 
 
 def test_rootless_docker_that_is_not_started(box: Path) -> None:
     told = _told(box, GONE, DOCKER_HOST="unix://{box}/run/docker.sock")
-    assert told.why == "Rootless docker, which $DOCKER_HOST names, is not started"
+    assert told.why == "Rootless docker, which $DOCKER_HOST names, is not running"
     assert told.fix == "systemctl --user start docker"
     unit = box / "home/.config/systemd/user/docker.service"
     unit.parent.mkdir(parents=True)
     unit.touch()
     told = _told(box, GONE)  # set up, and nothing names it
-    assert (told.why, told.fix) == ("Rootless docker is set up and not started", "systemctl --user start docker")
+    assert (told.why, told.fix) == ("Rootless docker is installed but not running", "systemctl --user start docker")
 
 
 def test_podman_that_is_not_started(box: Path) -> None:
     told = _told(box, DEAD, DOCKER_HOST="unix://{box}/run/podman/podman.sock")
-    assert told.why == "Podman has ended and left its socket behind"
+    assert told.why == "Podman is not running; its socket still exists"
     assert told.fix == "systemctl --user restart podman.socket"
 
 
@@ -122,11 +122,11 @@ def test_an_own_engine_runs_and_nothing_names_it(box: Path) -> None:
 @pytest.mark.parametrize(
     ("group", "to_come", "why", "mend"),
     [
-        ("docker", set(), "The engine's socket is for the group docker, which you are not in",
+        ("docker", set(), "Only members of the group docker may use the engine's socket",
          'sudo usermod -aG docker "$USER"   # then log in again'),
-        ("docker", {"docker"}, "You joined the group docker after this log-in began",
+        ("docker", {"docker"}, "You were added to the group docker after this login",
          "newgrp docker   # or log in again"),
-        ("root", {"docker"}, "The engine's socket is for root alone",
+        ("root", {"docker"}, "Only root may use the engine's socket",
          'sudo groupadd -f docker && sudo usermod -aG docker "$USER" && sudo systemctl restart docker'
          "   # then log in again"),
     ],
@@ -137,7 +137,7 @@ def test_a_socket_without_permission(
     path = box / "docker.sock"
     path.touch()
     monkeypatch.setattr(unreachable, "_group_name", lambda _: group)
-    monkeypatch.setattr(unreachable, "_groups_to_come", lambda: to_come)
+    monkeypatch.setattr(unreachable, "_pending_groups", lambda: to_come)
     told = unreachable.unreachable_error(DENIED, Address(f"unix://{path}", "unix", path=str(path)), _environ(box, {}))
     assert (told.silence, told.why, told.fix) == (UnreachableReason.FORBIDDEN, why, mend)
 
@@ -145,9 +145,9 @@ def test_a_socket_without_permission(
 def test_a_private_socket_without_permission(box: Path) -> None:
     (box / "lab.sock").touch()
     told = _told(box, DENIED, DOCKER_HOST="unix://{box}/lab.sock")
-    assert (told.why, told.fix) == ("The socket that $DOCKER_HOST names is not yours", "unset DOCKER_HOST")
+    assert (told.why, told.fix) == ("You may not use the socket from $DOCKER_HOST", "unset DOCKER_HOST")
     told = _told(box, DENIED, DOCKER_HOST="unix://{box}/secret/lab.sock")
-    assert told.why == f"The directory of {box}/secret/lab.sock is not yours to enter"
+    assert told.why == f"You may not enter the directory of {box}/secret/lab.sock"
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,12 @@ def test_a_private_socket_without_permission(box: Path) -> None:
     [
         ("", "sudo systemctl restart docker"),
         ("unix://{box}/run/docker.sock", "systemctl --user restart docker"),
-        ("unix://{box}/lab.sock", "unset DOCKER_HOST   # sudo ss -xlp | grep {box}/lab.sock says who listens there"),
+        ("unix://{box}/lab.sock", "unset DOCKER_HOST   # sudo ss -xlp | grep {box}/lab.sock shows the listener"),
     ],
 )
 def test_a_mute_engine(box: Path, host: str, mend: str) -> None:
     told = _told(box, TimeoutError(), DOCKER_HOST=host)
-    assert (told.silence, told.why) == (UnreachableReason.MUTE, "Something listens there and never answers")
+    assert (told.silence, told.why) == (UnreachableReason.MUTE, "A program listens at this address but does not answer")
     assert told.fix == mend.format(box=box)
 
 
@@ -169,15 +169,15 @@ def test_a_mute_engine(box: Path, host: str, mend: str) -> None:
 def test_a_remote_engine_is_not_what_relay_needs(box: Path, host: str, cause: Exception) -> None:
     told = _told(box, cause, DOCKER_HOST=host)
     assert (told.silence, told.fix) == (UnreachableReason.REMOTE, "unset DOCKER_HOST")
-    assert told.why == "relay needs an engine on this machine, and $DOCKER_HOST names one on build.example"
+    assert told.why == "relay needs an engine on this machine, but $DOCKER_HOST names one on build.example"
 
 
 @pytest.mark.parametrize(
     ("cause", "why", "mend"),
     [
-        (DEAD, "No engine listens where $DOCKER_HOST says", "unset DOCKER_HOST"),
-        (ssl.SSLError(1, "bad certificate"), "The certificates of $DOCKER_HOST do not fit the engine's", "ls -l"),
-        (BadStatusLine("SSH-2.0"), "No engine listens where $DOCKER_HOST says", "unset DOCKER_HOST"),
+        (DEAD, "No engine listens at the address from $DOCKER_HOST", "unset DOCKER_HOST"),
+        (ssl.SSLError(1, "bad certificate"), "The certificates of $DOCKER_HOST do not match the engine's", "ls -l"),
+        (BadStatusLine("SSH-2.0"), "No engine listens at the address from $DOCKER_HOST", "unset DOCKER_HOST"),
     ],
 )
 def test_a_port_of_this_machine(box: Path, cause: Exception, why: str, mend: str) -> None:
@@ -187,9 +187,10 @@ def test_a_port_of_this_machine(box: Path, cause: Exception, why: str, mend: str
 
 
 def test_what_answers_is_no_engine_or_an_engine_that_ends(box: Path) -> None:
-    stranger = ConnectionResetError("what answers there does not speak HTTP")
-    assert _told(box, stranger, DOCKER_HOST="unix:///x.sock").why == "What answers there is no engine"
-    cut = ConnectionResetError("the connection ended before the answer")
+    stranger = ConnectionResetError("the program at this address does not speak HTTP")
+    told = _told(box, stranger, DOCKER_HOST="unix:///x.sock")
+    assert told.why == "The program at this address is not a container engine"
+    cut = ConnectionResetError("the connection ended before the response")
     assert _told(box, cut).why == "The engine ended before it answered"
 
 
@@ -271,7 +272,7 @@ def test_the_python_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def greet(_: EngineClient) -> NoReturn:
         raise AssertionError
 
-    monkeypatch.setattr(EngineClient, "_api", lambda _: "1.41")
+    monkeypatch.setattr(EngineClient, "_api_version", lambda _: "1.41")
     monkeypatch.setattr(EngineClient, "greet", greet)
     monkeypatch.setitem(sys.modules, "docker", None)
     with pytest.raises(EngineError) as caught, EngineClient().client("x"):

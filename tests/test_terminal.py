@@ -242,7 +242,7 @@ def test_full_disk_is_told_as_such(box: Box) -> None:
             arguments, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, check=False, timeout=20
         )
     assert done.returncode == 99
-    assert b"file-system: The output cannot be written: No space left on device" in done.stderr
+    assert b"file-system: Cannot write the output: No space left on device" in done.stderr
 
 
 @pytest.mark.engine

@@ -1,4 +1,4 @@
-"""The caller's terminal, lent to a container's main process or to a command run in it."""
+"""Terminal sessions: connect the caller's terminal to a container's main process, or to a command in it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from relay_tui.domain.errors import ConflictError, EngineError, FileSystemError,
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _DETACH_KEYS = "ctrl-@,ctrl-^,ctrl-@,ctrl-^"
-"""The engine insists on watching for some keys of its own; its default would delay ctrl-p."""
-_REFUSED = b"OCI runtime exec failed"
-_HELD = 4096
+"""Detach keys that are hardly ever typed. The engine always needs some; its default delays ctrl-p."""
+_EXEC_FAILED = b"OCI runtime exec failed"
+_MESSAGE_LIMIT = 4096
 _CODE_SECONDS = 5.0
 _NOT_EXECUTABLE, _NOT_FOUND, _BROKEN_PIPE = 126, 127, 141
 _LOGIN_SHELL = """
@@ -38,61 +38,64 @@ exec sh -l
 
 
 class _OutputClosedError(Exception):
-    """Nobody reads our output any more."""
+    """The reader of relay's output has closed it."""
 
 
 class TerminalSession:
-    """Attaches to containers and runs commands in them, on descriptors 0, 1 and 2."""
+    """Terminal session on descriptors 0, 1 and 2: attaches to a container, or runs a command in it."""
 
     def __init__(self, engine: EngineClient) -> None:
         self._engine = engine
 
     def attach(self, container: Mapping[str, Any]) -> None:
-        """Fulfil Runtime.attach() for a running container, given as its inspection."""
-        title = "The container cannot be attached to"
+        """Implement Runtime.attach(). `container` is the inspection of a running container."""
+        title = "Cannot attach to the container"
         name, tty = str(container["Name"]).lstrip("/"), bool(container["Config"]["Tty"])
         params = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1", "detachKeys": _DETACH_KEYS}
-        ours = _is_terminal()
+        is_terminal = _is_terminal()
         with ExitStack() as stack:
             path = f"/containers/{container['Id']}/attach"
             stream = stack.enter_context(self._engine.stream(title, "POST", path, params=params, hijack=True))
             output = _Output(tty=tty)
-            conversation = stdio_bridge.StdioBridge(stream, output.take, _STDIN)
-            if ours:
-                _say(f"attached to {name} · ctrl-q leaves it running")
+            bridge = stdio_bridge.StdioBridge(stream, output.write, _STDIN)
+            if is_terminal:
+                _print_dim(f"attached to {name} · ctrl-q leaves it running")
                 stack.callback(output.restore)
                 stack.enter_context(stdio_bridge.raw_terminal(_STDIN) if tty else stdio_bridge.line_terminal(_STDIN))
-                conversation.leave = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C
-            if ours and tty:
+                bridge.leave = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C
+            if is_terminal and tty:
                 resize = self._resize(lambda client, rows, columns: client.resize(container["Id"], rows, columns))
-                conversation.size = stack.enter_context(stdio_bridge.watch_window_size(resize, redraw=True))
+                bridge.size = stack.enter_context(stdio_bridge.watch_window_size(resize, redraw=True))
             with suppress(_OutputClosedError), self._engine.translated(title):
-                conversation.run()
+                bridge.run()
 
     def run(self, container: Mapping[str, Any], command: Sequence[str]) -> int:
-        """Fulfil Runtime.run() for a running container, given as its inspection."""
-        title = "The command cannot be run"
+        """Implement Runtime.run(). `container` is the inspection of a running container."""
+        title = "Cannot run the command"
         tty = _is_terminal()
         stdin = _STDIN if tty or _is_piped(_STDIN) else None
-        mark = exec_cleanup.new_exec_marker() if tty else {}
+        marker = exec_cleanup.new_exec_marker() if tty else {}
         uid = str((container["Config"].get("Labels") or {}).get("relay.user", "")).partition(":")[0]
-        with detach_key_conflicts(), self._engine.client(title) as client:
-            made: dict[str, str] = client.exec_create(
+        with not_running_as_conflict(), self._engine.client(title) as client:
+            created: dict[str, str] = client.exec_create(
                 container["Id"],
                 list(command) or ["sh", "-c", _LOGIN_SHELL, "relay", uid],
                 stdin=stdin is not None,
                 tty=tty,
-                environment={**_terminal_variables(), **mark} if tty else None,
+                environment={**_terminal_variables(), **marker} if tty else None,
                 detach_keys=_DETACH_KEYS,
             )
         output = _Output(tty=tty)
         try:
             if tty:
-                self._lend(
-                    title, made["Id"], output, lambda: exec_cleanup.send_hangup(self._engine, container["Id"], mark)
+                self._connect_terminal(
+                    title,
+                    created["Id"],
+                    output,
+                    lambda: exec_cleanup.send_hangup(self._engine, container["Id"], marker),
                 )
             else:
-                self._converse(title, made["Id"], output, stdin, tty=False)
+                self._exchange(title, created["Id"], output, stdin, tty=False)
         except _OutputClosedError:
             return _BROKEN_PIPE
         except EngineError as error:
@@ -101,47 +104,50 @@ class TerminalSession:
                 raise
             stdio_bridge.write_all(_STDERR, f"{error.detail}\n".encode())
             return code
-        return output.finish(exit_code(self._engine, title, made["Id"]))
+        return output.finish(exit_code(self._engine, title, created["Id"]))
 
-    def _lend(self, title: str, exec_id: str, output: _Output, hang_up: Callable[[], None]) -> None:
-        """Give a command our terminal until it ends, or until the terminal is gone: then we end as we would have."""
+    def _connect_terminal(self, title: str, exec_id: str, output: _Output, hang_up: Callable[[], None]) -> None:
+        """Connect a command to the terminal until it ends.
+
+        If the terminal is lost first, end the command and then end relay by the signal that reports the loss.
+        """
         try:
-            with exec_cleanup.raise_on_signals() as heed_no_more:
+            with exec_cleanup.raise_on_signals() as ignore_signals:
                 try:
                     try:
-                        if self._converse(title, exec_id, output, _STDIN, tty=True):
+                        if self._exchange(title, exec_id, output, _STDIN, tty=True):
                             raise exec_cleanup.Ended(signal.SIGHUP)
                     finally:
-                        heed_no_more()  # the terminal's end and the signal for it come one after the other
+                        ignore_signals()  # the signal for the loss of the terminal can follow its end of file
                 except (exec_cleanup.Ended, FileSystemError, _OutputClosedError):
                     hang_up()
                     raise
-        except exec_cleanup.Ended as told:
-            os.kill(os.getpid(), told.number)
-            raise SystemExit(128 + told.number) from None  # the signal is ignored
+        except exec_cleanup.Ended as ended:
+            os.kill(os.getpid(), ended.number)
+            raise SystemExit(128 + ended.number) from None  # the signal is ignored
 
-    def _converse(self, title: str, exec_id: str, output: _Output, stdin: int | None, *, tty: bool) -> bool:
-        """Start the command and carry its bytes until it ends; True if our terminal has ended first."""
+    def _exchange(self, title: str, exec_id: str, output: _Output, stdin: int | None, *, tty: bool) -> bool:
+        """Start the command and copy its bytes until it ends. Return True if the terminal was lost first."""
         body = {"Detach": False, "Tty": tty}
-        with ExitStack() as stack, detach_key_conflicts():
+        with ExitStack() as stack, not_running_as_conflict():
             stream = self._engine.stream(title, "POST", f"/exec/{exec_id}/start", body=body, hijack=True)
             stack.enter_context(stream)
-            conversation = stdio_bridge.StdioBridge(stream, output.take, stdin)
+            bridge = stdio_bridge.StdioBridge(stream, output.write, stdin)
             if tty:
-                conversation.leave = stdio_bridge.NO_KEY
+                bridge.leave = stdio_bridge.NO_KEY
                 stack.callback(output.restore)
                 stack.enter_context(stdio_bridge.raw_terminal(_STDIN))
                 resize = self._resize(lambda client, rows, columns: client.exec_resize(exec_id, rows, columns))
-                conversation.size = stack.enter_context(stdio_bridge.watch_window_size(resize, redraw=False))
+                bridge.size = stack.enter_context(stdio_bridge.watch_window_size(resize, redraw=False))
             with self._engine.translated(title):
-                return conversation.run()
+                return bridge.run()
 
     def _resize(self, call: Callable[[Any, int, int], None]) -> stdio_bridge.Resize:
         def resize(rows: int, columns: int) -> bool:
             try:
-                with self._engine.client("The terminal cannot be resized") as client:
+                with self._engine.client("Cannot resize the terminal") as client:
                     call(client, rows, columns)
-            except RelayError:  # the program has not started yet, or is gone
+            except RelayError:  # the program has not started yet, or has ended
                 return False
             return True
 
@@ -154,76 +160,76 @@ class _Output:
     def __init__(self, *, tty: bool) -> None:
         self._frames = None if tty else FrameDecoder()
         self._modes = TerminalModes()
-        self._held: bytes | None = None
-        self._begun = False
+        self._message: bytes | None = None
+        self._has_started = False
 
-    def take(self, data: bytes) -> None:
-        """Write bytes as the engine sent them."""
+    def write(self, data: bytes) -> None:
+        """Write bytes in the engine's format: raw with a terminal, else multiplexed."""
         if self._frames is None:
             self._modes.feed(data)
             self._stdout(data)
             return
         for chunk in self._frames.feed(data):
             if chunk.stream == "stderr":
-                _write(_STDERR, chunk.data)
+                _write_all(_STDERR, chunk.data)
             else:
                 self._stdout(chunk.data)
 
     def _stdout(self, data: bytes) -> None:
-        if not self._begun:
-            self._begun = True
-            self._held = b"" if data.startswith(_REFUSED) else None
-        if self._held is not None:
-            self._held += data
-            if len(self._held) < _HELD:
+        if not self._has_started:
+            self._has_started = True
+            self._message = b"" if data.startswith(_EXEC_FAILED) else None
+        if self._message is not None:
+            self._message += data
+            if len(self._message) < _MESSAGE_LIMIT:
                 return
-            data, self._held = self._held, None
-        _write(_STDOUT, data)
+            data, self._message = self._message, None
+        _write_all(_STDOUT, data)
 
     def finish(self, code: int) -> int:
-        """Write what was kept back, to stderr if the command could not be run; answer the code a shell would give."""
-        if self._held is None:
+        """Write the withheld output, to stderr if the command could not start. Return the shell's exit code."""
+        if self._message is None:
             return code
         if code not in (_NOT_EXECUTABLE, _NOT_FOUND):
-            _write(_STDOUT, self._held)
+            _write_all(_STDOUT, self._message)
             return code
-        _write(_STDERR, self._held.replace(b"\r\n", b"\n"))
-        return shell_code(self._held.decode(errors="replace")) or code
+        _write_all(_STDERR, self._message.replace(b"\r\n", b"\n"))
+        return shell_code(self._message.decode(errors="replace")) or code
 
     def restore(self) -> None:
-        """Undo what the program did to the terminal and did not undo itself."""
+        """Reset the terminal modes that the program left set."""
         if undo := self._modes.undo():
             with suppress(OSError):
                 stdio_bridge.write_all(_STDOUT, undo)
 
 
 def exit_code(engine: EngineClient, title: str, exec_id: str) -> int:
-    """A command's exit code; the engine may learn it a little after the output has ended."""
+    """Return a command's exit code. The engine can report it slightly later than the end of the output."""
     deadline = time.monotonic() + _CODE_SECONDS
     while True:
         with engine.client(title) as client:
-            found = client.exec_inspect(exec_id)
-        if not found["Running"] and found["ExitCode"] is not None:
-            return int(found["ExitCode"])
+            state = client.exec_inspect(exec_id)
+        if not state["Running"] and state["ExitCode"] is not None:
+            return int(state["ExitCode"])
         if time.monotonic() > deadline:
-            raise EngineError("The command's exit code is not known", "The engine says that it still runs.")
+            raise EngineError("Cannot read the command's exit code", "The engine reports the command as running.")
         time.sleep(0.01)
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes) -> None:
     try:
         stdio_bridge.write_all(descriptor, data)
     except BrokenPipeError as error:
         raise _OutputClosedError from error
     except OSError as error:
         raise FileSystemError(
-            "The output cannot be written", str(error.strerror), "Look where it goes: a full disk, a closed pipe."
+            "Cannot write the output", str(error.strerror), "Check its destination: the disk may be full."
         ) from error
 
 
 @contextmanager
-def detach_key_conflicts() -> Iterator[None]:
-    """Tell a container that stopped meanwhile from an engine that failed."""
+def not_running_as_conflict() -> Iterator[None]:
+    """Raise ConflictError instead of EngineError in the block if the container has stopped or is paused."""
     try:
         yield
     except NotFoundError:
@@ -234,18 +240,18 @@ def detach_key_conflicts() -> Iterator[None]:
         raise
 
 
-def shell_code(words: str) -> int | None:
-    """The exit code a shell would give for what the engine says of a command, None if it is about something else."""
-    words = words.lower()
-    if "executable file not found" in words or "no such file or directory" in words:
+def shell_code(message: str) -> int | None:
+    """Return the shell's exit code for the engine's error message; None if it is not about the command."""
+    message = message.lower()
+    if "executable file not found" in message or "no such file or directory" in message:
         return _NOT_FOUND
-    return _NOT_EXECUTABLE if "permission denied" in words or "exec format error" in words else None
+    return _NOT_EXECUTABLE if "permission denied" in message or "exec format error" in message else None
 
 
-def _say(words: str) -> None:
-    """A dim line of our own on the terminal."""
+def _print_dim(text: str) -> None:
+    """Print a dim line of relay on the terminal."""
     sys.stdout.flush()
-    encoded = words.encode(sys.stdout.encoding or "ascii", errors="replace").replace(b" ? ", b" - ")
+    encoded = text.encode(sys.stdout.encoding or "ascii", errors="replace").replace(b" ? ", b" - ")
     with suppress(OSError):
         stdio_bridge.write_all(_STDOUT, b"\x1b[2m" + encoded + b"\x1b[0m\r\n")
 

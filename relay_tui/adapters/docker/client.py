@@ -1,4 +1,4 @@
-"""The engine as the adapter's other modules use it: clients to call it with, streams, errors in relay's words."""
+"""Engine client: API clients and streams. Library errors are raised as RelayError."""
 
 from __future__ import annotations
 
@@ -47,33 +47,33 @@ class EngineClient:
                 self._address = find_address()
             return self._address
 
-    def greet(self, patience: float = http_stream.GREETING_SECONDS) -> Greeting:
-        """Ask who it is, and wait that many seconds for an answer. Raises EngineUnreachableError."""
+    def greet(self, timeout: float = http_stream.GREETING_SECONDS) -> Greeting:
+        """Ping the engine, with a timeout in seconds, and return its version. Raises EngineUnreachableError."""
         with (
-            self.translated("The engine refused a greeting"),
-            http_stream.open_stream(self.address, "GET", "/_ping", patience=patience) as answer,
+            self.translated("Cannot ping the engine"),
+            http_stream.open_stream(self.address, "GET", "/_ping", timeout=timeout) as response,
         ):
-            product, _, rest = answer.headers.get("Server", "").partition("/")
-            podman = product == "Libpod" or "Libpod-API-Version" in answer.headers
+            product, _, rest = response.headers.get("Server", "").partition("/")
+            podman = product == "Libpod" or "Libpod-API-Version" in response.headers
             greeting = Greeting(
                 product="Podman" if podman else product or "Docker",
                 version=rest.split(" ")[0].split("+")[0],
-                api=answer.headers.get("Api-Version", "1.41"),
+                api=response.headers.get("Api-Version", "1.41"),
             )
         with self._lock:
             self._greeting = greeting
         return greeting
 
-    def _api(self) -> str:
+    def _api_version(self) -> str:
         with self._lock:
             greeting = self._greeting
         return (greeting or self.greet()).api
 
     @contextmanager
-    def client(self, doing: str) -> Iterator[APIClient]:
-        """Borrow a client. Its errors are raised as RelayError, with the title `doing` if the engine refused."""
-        api = self._api()
-        with self.translated(doing):
+    def client(self, title: str) -> Iterator[APIClient]:
+        """Borrow an API client. Its errors are raised as RelayError; `title` is the title if the engine refuses."""
+        api = self._api_version()
+        with self.translated(title):
             client = self._borrow(api)
             try:
                 yield client
@@ -93,7 +93,7 @@ class EngineClient:
             from relay_tui.adapters.docker.connection.transport import DockerHTTPAdapter
         except ImportError as error:
             fix = f"{sys.executable} -m pip install --force-reinstall docker"
-            raise EngineError("The Python package for the engine is missing", str(error), fix) from error
+            raise EngineError("The Python package 'docker' is not installed", str(error), fix) from error
 
         client = APIClient(base_url="unix:///engine", version=api, timeout=int(http_stream.ANSWER_SECONDS))
         client.mount(client.base_url, DockerHTTPAdapter(self.address))
@@ -101,7 +101,7 @@ class EngineClient:
 
     def stream(
         self,
-        doing: str,
+        title: str,
         method: str,
         path: str,
         *,
@@ -110,22 +110,22 @@ class EngineClient:
         headers: Mapping[str, str] | None = None,
         hijack: bool = False,
     ) -> http_stream.HttpStream:
-        """Open a stream on a connection of its own; errors as with client()."""
-        path = f"/v{self._api()}{path}"
-        with self.translated(doing):
+        """Open a stream on a new connection. Raises the same errors as client()."""
+        path = f"/v{self._api_version()}{path}"
+        with self.translated(title):
             return http_stream.open_stream(
                 self.address, method, path, params=params, body=body, headers=headers, hijack=hijack
             )
 
-    def get_json(self, doing: str, path: str, params: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - any JSON
-        """The JSON that a GET answers; errors as with client(). For looking on: it needs none of docker-py."""
-        with self.stream(doing, "GET", path, params=params) as answer, self.translated(doing):
-            answer.socket.settimeout(http_stream.ANSWER_SECONDS)
-            body = b"".join(iter(answer.recv, b""))
+    def get_json(self, title: str, path: str, params: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - any JSON
+        """Return the JSON response of a GET request, without docker-py. Raises the same errors as client()."""
+        with self.stream(title, "GET", path, params=params) as response, self.translated(title):
+            response.socket.settimeout(http_stream.ANSWER_SECONDS)
+            body = b"".join(iter(response.recv, b""))
             try:
                 return json.loads(body)
             except ValueError as error:
-                raise ConnectionResetError("the connection ended within the answer") from error
+                raise ConnectionResetError("the connection ended within the response") from error
 
     def rootless(self) -> bool:
         """Return whether the engine is rootless. The engine is asked at most once."""
@@ -133,19 +133,19 @@ class EngineClient:
             if http_stream.socket_owner(self.address) == 0:
                 self._rootless = False
             else:
-                with self.client("The engine refused to describe itself") as client:
+                with self.client("Cannot query the engine") as client:
                     self._rootless = any("name=rootless" in option for option in client.info()["SecurityOptions"] or ())
         return self._rootless
 
     @contextmanager
-    def translated(self, doing: str) -> Iterator[None]:
+    def translated(self, title: str) -> Iterator[None]:
         """Convert errors of the engine's libraries in the block to RelayError."""
         try:
             yield
         except http_stream.HttpStatusError as error:
-            raise api_error(error.status, error.words, doing) from error
+            raise api_error(error.status, error.message, title) from error
         except OSError as error:  # requests' exceptions are OSErrors too
-            raise self._from_library(error, doing) from error
+            raise self._from_library(error, title) from error
         except HTTPException as error:
             raise self.unreachable(error) from error
         except RelayError:
@@ -153,22 +153,22 @@ class EngineClient:
         except Exception as error:
             if not _is_docker_error(error):
                 raise
-            raise self._from_library(error, doing) from error
+            raise self._from_library(error, title) from error
 
-    def _from_library(self, error: Exception, doing: str) -> RelayError:
-        """The RelayError for one of docker-py's, requests', urllib3's or the socket's."""
+    def _from_library(self, error: Exception, title: str) -> RelayError:
+        """Return the RelayError for an error of docker-py, requests, urllib3 or the socket."""
         if not _is_docker_error(error):
             return self.unreachable(error)
         from docker.errors import APIError, DockerException
 
         if isinstance(error, APIError) and error.response is not None:
-            return api_error(error.response.status_code, str(error.explanation or error), doing)
+            return api_error(error.response.status_code, str(error.explanation or error), title)
         if isinstance(error, DockerException) and _cause(error) is None:
-            return EngineError(doing, str(error))
+            return EngineError(title, str(error))
         return self.unreachable(error)
 
     def unreachable(self, error: Exception) -> EngineUnreachableError:
-        """Forget what is known of the engine, and say why it does not answer and what to do about it."""
+        """Forget all cached data of the engine; return the error with the cause and its fix."""
         with self._lock:
             address = self._address
             self._address = self._greeting = self._rootless = None
@@ -176,12 +176,12 @@ class EngineClient:
         return unreachable.unreachable_error(_cause(error) or error, address)
 
 
-def api_error(status: int, words: str, doing: str) -> RelayError:
-    """The error for an answer that says no."""
-    words = words.strip() or f"HTTP status {status}"
-    if status == 404 and "no such container" in words.lower():
-        return NotFoundError("The container is gone", words, "Start the session to make a new one.")
-    return EngineError(doing, words)
+def api_error(status: int, message: str, title: str) -> RelayError:
+    """Return the RelayError for an error response of the engine."""
+    message = message.strip() or f"HTTP status {status}"
+    if status == 404 and "no such container" in message.lower():
+        return NotFoundError("The container is gone", message, "Start the session to create a new one.")
+    return EngineError(title, message)
 
 
 def _is_docker_error(error: Exception) -> bool:
@@ -195,7 +195,7 @@ def _is_docker_error(error: Exception) -> bool:
 
 
 def _cause(error: BaseException | None, depth: int = 0) -> OSError | None:
-    """The operating system's error beneath the libraries' wrappings."""
+    """Return the operating system's error that the libraries wrapped; None if there is none."""
     if error is None or depth > 8:
         return None
     if isinstance(error, OSError) and (error.errno is not None or isinstance(error, TimeoutError | ssl.SSLError)):

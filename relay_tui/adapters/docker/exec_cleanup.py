@@ -1,6 +1,6 @@
-"""Hang up programs in a container whose terminal is gone, as the kernel does for local programs.
+"""Hang up a program in a container whose terminal is lost, as the kernel does for local programs.
 
-The engine does not: it goes on holding the program's own terminal, and shells wait there for keys for ever.
+The engine does not do this: it keeps the program's own terminal open, and shells wait there for input for ever.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ for entry in /proc/[0-9]*; do
   fi
 done
 """
-"""Finds the program by what only its environment has: its number in the container is nowhere to be asked.
+"""Shell script that finds the program by the marker in its environment and ends it.
 
-It leads a session of its own, and its parent is outside. Without /proc or sh there it goes on.
+The engine does not report the program's pid in the container. The program is a session leader, and its parent is
+outside of the container (ppid 0). Without /proc or sh in the container the program keeps running.
 """
 
 
 class Ended(BaseException):
-    """We are to end. No error: nothing on the way may take it for one."""
+    """A signal requests that relay ends. No Exception, so that no handler of errors catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -54,40 +55,40 @@ class Ended(BaseException):
 
 
 def new_exec_marker() -> Mapping[str, str]:
-    """The variable that tells a program on this terminal from all others."""
+    """Return the environment variable that identifies a program on this terminal."""
     return {_NAME: secrets.token_hex(8)}
 
 
-def send_hangup(engine: EngineClient, container_id: str, mark: Mapping[str, str]) -> None:
-    """Tell the program that has the mark, and kill it if it stays. The engine sees to it when we are gone."""
-    command = ["sh", "-c", _SCRIPT, "relay", f"{_NAME}={mark[_NAME]}"]
+def send_hangup(engine: EngineClient, container_id: str, marker: Mapping[str, str]) -> None:
+    """Send SIGHUP to the program with the marker, and SIGKILL if it does not end. This continues after relay's end."""
+    command = ["sh", "-c", _SCRIPT, "relay", f"{_NAME}={marker[_NAME]}"]
     with suppress(RelayError), engine.client("Cannot hang up the program") as client:
-        made: dict[str, str] = client.exec_create(container_id, command, stdout=False, stderr=False)
-        client.exec_start(made["Id"], detach=True)
+        created: dict[str, str] = client.exec_create(container_id, command, stdout=False, stderr=False)
+        client.exec_start(created["Id"], detach=True)
 
 
 @contextmanager
 def raise_on_signals() -> Iterator[Callable[[], None]]:
-    """Within the block the signals that end us raise Ended, once; those that are ignored stay so. Main thread only.
+    """Raise Ended once in the block for a signal that ends relay. Ignored signals stay ignored. Main thread only.
 
-    Gives what is to be called when nothing of what follows in the block may be broken off by one.
+    Yields a function that makes the block ignore these signals from then on, so that nothing interrupts its cleanup.
     """
     before: dict[int, Any] = {}
 
-    def heed_no_more() -> None:
+    def ignore_signals() -> None:
         for number in before:
             signal.signal(number, signal.SIG_IGN)
 
-    def end(number: int, _frame: FrameType | None) -> None:
-        heed_no_more()
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        ignore_signals()
         raise Ended(number)
 
     if threading.current_thread() is threading.main_thread():
         before = {n: signal.getsignal(n) for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         for number in before:
-            signal.signal(number, end)
-        yield heed_no_more
+            signal.signal(number, on_signal)
+        yield ignore_signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

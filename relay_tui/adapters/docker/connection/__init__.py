@@ -1,1 +1,5 @@
-"""Connection to the engine: address, TLS, HTTP streams, diagnosis of an unreachable engine."""
+"""Connections to the engine.
+
+relay does not use docker-py's own client for streams. It loses the first bytes of a hijacked stream, its reads cannot
+be closed from another thread, and it ignores a broken docker context without an error.
+"""

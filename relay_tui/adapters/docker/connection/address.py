@@ -22,8 +22,8 @@ from relay_tui.domain.errors import EngineUnreachableError, UnreachableReason
 
 DEFAULT = "unix:///var/run/docker.sock"
 THE_DEFAULT = "the default"
-"""The origin of an address that nothing names."""
-_HERE = {"", "localhost", "127.0.0.1", "::1"}
+"""Origin of the address if neither a variable nor a context sets one."""
+_LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 _SCHEMES = ("unix", "tcp", "http", "https", "ssh")
 
 
@@ -37,7 +37,7 @@ class Tls:
     verify: bool = True
 
     def context(self) -> ssl.SSLContext:
-        """A TLS context with these files. Raises OSError (ssl.SSLError among them) when one cannot be used."""
+        """Return a TLS context with these files. Raises OSError (or its subclass ssl.SSLError) if a file is invalid."""
         context = ssl.create_default_context(cafile=self.ca)
         if not self.verify:
             context.check_hostname = False
@@ -49,7 +49,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One engine's address. `path` is the socket of a unix address, `host` and `port` belong to the others."""
+    """Address of one engine. A unix address has a `path`; all other addresses have a `host` and a `port`."""
 
     url: str
     scheme: str
@@ -59,34 +59,34 @@ class Address:
     user: str = ""
     tls: Tls | None = None
     origin: str = THE_DEFAULT
-    """What named it: '$DOCKER_HOST', 'the docker context x', or nothing."""
+    """Source of the address: '$DOCKER_HOST', 'the docker context x', or `THE_DEFAULT`."""
 
     @property
     def local(self) -> bool:
         """Whether the address is on this machine."""
-        return self.scheme == "unix" or (self.scheme == "tcp" and self.host in _HERE)
+        return self.scheme == "unix" or (self.scheme == "tcp" and self.host in _LOCAL_HOSTS)
 
 
 def find_address(environ: Mapping[str, str] = os.environ) -> Address:
-    """The engine that the docker command would talk to. Raises EngineUnreachableError when that is not clear."""
+    """Return the engine that the docker command uses. Raises EngineUnreachableError for a broken configuration."""
     host = environ.get("DOCKER_HOST", "").strip()
     if host:
-        return parse(host, _tls_from(environ), "$DOCKER_HOST")
+        return parse(host, _tls_from_environment(environ), "$DOCKER_HOST")
     config = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home()) / ".docker")
     variable = environ.get("DOCKER_CONTEXT", "").strip()
-    context = variable or _text(_read(config / "config.json").get("currentContext"))
+    context = variable or _text(_read_json(config / "config.json").get("currentContext"))
     if context in ("", "default"):
         return parse(DEFAULT, None, THE_DEFAULT)
     return _from_context(config, context, from_variable=bool(variable))
 
 
 def sockets(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
-    """Every socket of this machine that docker's configuration leads to: the one in use, and those of all contexts."""
+    """Yield every local socket in docker's configuration: the one in use, and those of all contexts."""
     config = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home()) / ".docker")
     urls = [DEFAULT, environ.get("DOCKER_HOST", "").strip()]
     for file in config.glob("contexts/meta/*/meta.json"):
         with suppress(EngineUnreachableError):
-            endpoint = _mapping(_mapping(_read(file).get("Endpoints")).get("docker"))
+            endpoint = _mapping(_mapping(_read_json(file).get("Endpoints")).get("docker"))
             urls.append(_text(endpoint.get("Host")))
     for url in filter(None, urls):
         with suppress(EngineUnreachableError):
@@ -95,7 +95,7 @@ def sockets(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
 
 
 def parse(url: str, tls: Tls | None, origin: str) -> Address:
-    """Take an address apart; `origin` says in an error where it was written."""
+    """Parse an address. `origin` names its source in an error message."""
     parts = urlsplit(url if "://" in url else f"tcp://{url}")
     try:
         port = parts.port
@@ -106,7 +106,7 @@ def parse(url: str, tls: Tls | None, origin: str) -> Address:
         return Address(url, "unix", path=path if path.startswith("/") else f"/{path}", origin=origin)
     if parts.scheme not in _SCHEMES or not parts.hostname or port == -1:
         raise EngineUnreachableError(
-            "The engine's address cannot be used",
+            "Cannot use the engine's address",
             f"{url} (from {origin})",
             "Write it as unix:///path, tcp://host:port or ssh://user@host.",
             silence=UnreachableReason.ASTRAY,
@@ -122,15 +122,15 @@ def parse(url: str, tls: Tls | None, origin: str) -> Address:
     return Address(url, "tcp", host=parts.hostname, port=port, tls=tls, origin=origin)
 
 
-def _tls_from(environ: Mapping[str, str]) -> Tls | None:
+def _tls_from_environment(environ: Mapping[str, str]) -> Tls | None:
     verify = bool(environ.get("DOCKER_TLS_VERIFY"))
     directory = environ.get("DOCKER_CERT_PATH", "")
     if not verify and not directory:
         return None
-    return _tls_in(Path(directory or Path.home() / ".docker"), verify=verify)
+    return _tls_from_directory(Path(directory or Path.home() / ".docker"), verify=verify)
 
 
-def _tls_in(directory: Path, *, verify: bool) -> Tls:
+def _tls_from_directory(directory: Path, *, verify: bool) -> Tls:
     def present(name: str) -> Path | None:
         path = directory / name
         return path if path.is_file() else None
@@ -143,38 +143,38 @@ def _from_context(config: Path, name: str, *, from_variable: bool) -> Address:
     file = config / "contexts/meta" / key / "meta.json"
     if not file.is_file():
         raise EngineUnreachableError(
-            f"There is no docker context named {name}",
+            f"The docker context {name} is not defined",
             f"no such file: {file}",
             "Choose one with `docker context use`, or set DOCKER_HOST.",
             silence=UnreachableReason.ASTRAY,
             fix="unset DOCKER_CONTEXT" if from_variable else "docker context use default",
         )
-    endpoint = _mapping(_mapping(_read(file).get("Endpoints")).get("docker"))
+    endpoint = _mapping(_mapping(_read_json(file).get("Endpoints")).get("docker"))
     host = _text(endpoint.get("Host")) or DEFAULT
     certificates = config / "contexts/tls" / key / "docker"
     tls = None
     if certificates.is_dir() or host.startswith("https://"):
-        tls = _tls_in(certificates, verify=not endpoint.get("SkipTLSVerify", False))
+        tls = _tls_from_directory(certificates, verify=not endpoint.get("SkipTLSVerify", False))
     return parse(host, tls, f"the docker context {name}")
 
 
-def _read(file: Path) -> Mapping[str, object]:
-    """A JSON object from a file of docker's configuration; {} when there is no such file."""
+def _read_json(file: Path) -> Mapping[str, object]:
+    """Return the JSON object in a file of docker's configuration; {} if the file does not exist."""
     try:
         content = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise _unreadable(file, str(error)) from error
+        raise _config_error(file, str(error)) from error
     if not isinstance(content, dict):
-        raise _unreadable(file, "not a JSON object")
+        raise _config_error(file, "not a JSON object")
     return cast("dict[str, object]", content)
 
 
-def _unreadable(file: Path, why: str) -> EngineUnreachableError:
+def _config_error(file: Path, reason: str) -> EngineUnreachableError:
     return EngineUnreachableError(
-        "docker's configuration cannot be read",
-        f"{file}: {why}",
+        "Cannot read docker's configuration",
+        f"{file}: {reason}",
         "Fix the file, or set DOCKER_HOST.",
         silence=UnreachableReason.ASTRAY,
         fix=f"${{EDITOR:-vi}} {shlex.quote(str(file))}",

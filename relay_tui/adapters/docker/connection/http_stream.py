@@ -1,7 +1,7 @@
-"""Connections to the engine, and answers that are streams.
+"""Connections to the engine, and HTTP responses that are streams.
 
-Streams do not go through docker-py: it reads an answer's head through a buffer and then hands out the socket
-beneath it, so the first bytes of a fast command can be lost, and no other thread can end a read.
+Streams do not use docker-py. It reads the response head through a buffer and then returns the socket below it, so the
+first bytes of a fast command can be lost. Another thread cannot end a read of that socket either.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from relay_tui.adapters.docker.connection.address import Address
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
-GREETING_SECONDS = 10.0  # one that takes longer over its name does not answer at all
+GREETING_SECONDS = 10.0  # an engine that needs longer for a ping counts as unreachable
 _HEAD_LIMIT = 64 * 1024
 _READ = 256 * 1024
 
 
 class HttpStatusError(Exception):
-    """The engine answered with an HTTP error; `words` are its own."""
+    """The engine replied with an HTTP error. `message` is its own text."""
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
-        self.words = words
+        self.message = message
 
 
 class _SshSocket(socket.socket):
-    """Our end of a socket pair whose other end an ssh process copies to the far engine."""
+    """relay's end of a socket pair. An ssh process copies the other end to the remote engine."""
 
     process: subprocess.Popen[bytes]
 
@@ -51,7 +51,7 @@ class _SshSocket(socket.socket):
 
 
 def connect(address: Address) -> socket.socket:
-    """A connected socket, TLS included. Raises OSError."""
+    """Return a connected socket, after the TLS handshake if the address uses TLS. Raises OSError."""
     if address.scheme == "ssh":
         return _connect_ssh(address)
     if address.scheme == "unix":
@@ -76,30 +76,30 @@ def connect(address: Address) -> socket.socket:
 
 
 def _connect_ssh(address: Address) -> socket.socket:
-    ours, theirs = socket.socketpair()
+    near, far = socket.socketpair()
     command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS:.0f}"]
     command += ["-l", address.user] if address.user else []
     command += ["-p", str(address.port)] if address.port else []
     try:
         process = subprocess.Popen(
             [*command, "--", address.host, "docker", "system", "dial-stdio"],
-            stdin=theirs.fileno(),
-            stdout=theirs.fileno(),
+            stdin=far.fileno(),
+            stdout=far.fileno(),
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
     except OSError:
-        ours.close()
+        near.close()
         raise
     finally:
-        theirs.close()
-    wrapped = _SshSocket(fileno=ours.detach())
+        far.close()
+    wrapped = _SshSocket(fileno=near.detach())
     wrapped.process = process
     return wrapped
 
 
 class HttpStream:
-    """An answer whose body has no length: read it until it ends, or until another thread closes it."""
+    """HTTP response whose body has no length. Its reader stops at the end, or when another thread calls close()."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
@@ -121,7 +121,7 @@ class HttpStream:
         return ahead
 
     def recv(self) -> bytes:
-        """Up to 256 KiB, as soon as there is anything; b"" at the end and after close(). Raises OSError."""
+        """Wait for data and return up to 256 KiB; b"" at the end and after close(). Raises OSError."""
         if self._ahead:
             return self.take_ahead()
         with self._lock:
@@ -141,17 +141,17 @@ class HttpStream:
                     self.socket.close()
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """The body's JSON objects, one a line, each as soon as it is whole. Raises OSError when one makes no sense."""
+        """Yield the body's JSON objects, one per line, as soon as each is complete. Raises OSError for invalid JSON."""
         rest = b""
         while data := self.recv():
-            *whole, rest = (rest + data).split(b"\n")
-            for line in filter(bytes.strip, whole):
-                yield _message(line)
+            *lines, rest = (rest + data).split(b"\n")
+            for line in filter(bytes.strip, lines):
+                yield _parse_message(line)
         if rest.strip() and not self.closed:
-            yield _message(rest)
+            yield _parse_message(rest)
 
     def close(self) -> None:
-        """End it, and any read of it in another thread."""
+        """Close the stream. A read in another thread ends too."""
         with self._lock:
             if self.closed:
                 return
@@ -162,38 +162,38 @@ class HttpStream:
                 self.socket.close()
 
     def read_head(self) -> None:
-        """Read status and headers. Raises RefusedError on an error status, OSError when the connection ends."""
+        """Read status and headers. Raises HttpStatusError for an error status, OSError if the connection ends."""
         data = b""
         while b"\r\n\r\n" not in data:
-            piece = self.socket.recv(_READ)
-            if not piece or len(data) > _HEAD_LIMIT:
-                raise ConnectionResetError("the connection ended before the answer")
-            data += piece
+            chunk = self.socket.recv(_READ)
+            if not chunk or len(data) > _HEAD_LIMIT:
+                raise ConnectionResetError("the connection ended before the response")
+            data += chunk
         head, self._ahead = data.split(b"\r\n\r\n", 1)
         status_line, _, rest = head.partition(b"\r\n")
         fields = status_line.split(None, 2)
         if len(fields) < 2 or not fields[0].startswith(b"HTTP/") or not fields[1].isdigit():
-            raise ConnectionResetError("what answers there does not speak HTTP")
+            raise ConnectionResetError("the program at this address does not speak HTTP")
         self.headers = http.client.parse_headers(io.BytesIO(rest + b"\r\n\r\n"))
         status = int(fields[1])
         if status >= 400:
-            raise HttpStatusError(status, self._refusal())
+            raise HttpStatusError(status, self._error_message())
 
-    def _refusal(self) -> str:
-        """The words of an error answer, from its JSON if it is that."""
+    def _error_message(self) -> str:
+        """Return the message of an error response: the field of its JSON, or its whole text."""
         length = int(self.headers.get("Content-Length") or _HEAD_LIMIT)
         body = self.take_ahead()
         self.socket.settimeout(CONNECT_SECONDS)
         with suppress(TimeoutError):
-            while len(body) < length and (piece := self.socket.recv(_READ)):
-                body += piece
+            while len(body) < length and (chunk := self.socket.recv(_READ)):
+                body += chunk
         text = body.decode(errors="replace").strip()
         with suppress(ValueError, TypeError, KeyError):
             return str(json.loads(text)["message"])
         return text
 
 
-def _message(line: bytes) -> dict[str, Any]:
+def _parse_message(line: bytes) -> dict[str, Any]:
     try:
         return cast("dict[str, Any]", json.loads(line))
     except ValueError as error:
@@ -209,12 +209,12 @@ def open_stream(
     body: object = None,
     headers: Mapping[str, str] | None = None,
     hijack: bool = False,
-    patience: float | None = None,
+    timeout: float | None = None,
 ) -> HttpStream:
-    """Send one request on a connection of its own, read the answer's head. Raises OSError, RefusedError.
+    """Send one request on a new connection and read the response head. Raises OSError, HttpStatusError.
 
-    The head has `patience` seconds to come, ANSWER_SECONDS if None. It asks in HTTP/1.0, so the body comes without
-    chunk marks; a hijacked connection needs 1.1 for its upgrade.
+    `timeout` is the time limit for the head in seconds, ANSWER_SECONDS if None. The request uses HTTP/1.0, so that
+    the body has no chunk headers. A hijacked connection needs 1.1 for its upgrade.
     """
     payload = b"" if body is None else json.dumps(body).encode()
     target = f"{path}?{urlencode(params)}" if params else path
@@ -224,7 +224,7 @@ def open_stream(
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     stream = HttpStream(connect(address))
     try:
-        stream.socket.settimeout(ANSWER_SECONDS if patience is None else patience)
+        stream.socket.settimeout(ANSWER_SECONDS if timeout is None else timeout)
         stream.socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + payload)
         stream.read_head()
         stream.socket.settimeout(None)
@@ -235,7 +235,7 @@ def open_stream(
 
 
 def socket_owner(address: Address) -> int | None:
-    """The uid that owns a unix address's socket; None for any other address."""
+    """Return the uid of the socket's owner; None if the address is no unix address or the socket is not accessible."""
     if address.scheme != "unix":
         return None
     try:

@@ -1,7 +1,7 @@
-"""TLS behind a plain socket.
+"""TLS connection that is used through a plain socket.
 
-ssl's own sockets cannot say "no more input" and go on reading, which `run` needs at the end of its stdin: half-closed
-they hand out ciphertext. So a thread does the TLS, and everyone else has a socket like any other.
+The sockets of the ssl module cannot close only the sending side: once half-closed, they return ciphertext. `run` has
+to close only that side at the end of its stdin. So a thread handles TLS, and the callers use a plain socket.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import threading
 from contextlib import suppress
 
 _READ = 64 * 1024
-_ENOUGH = 256 * 1024
+_BUFFER_LIMIT = 256 * 1024
 
 
 def wrap(outer: socket.socket, context: ssl.SSLContext, host: str) -> socket.socket:
-    """Shake hands on a connected socket, which then belongs to the plain one answered. Raises OSError."""
+    """Do the TLS handshake on a connected socket; return a plain socket that now owns it. Raises OSError."""
     link = _Link(outer, context, host)
-    link.shake_hands()
-    ours, link.inner = socket.socketpair()
-    threading.Thread(target=link.carry, name="engine-tls", daemon=True).start()
-    return ours
+    link.handshake()
+    plain, link.inner = socket.socketpair()
+    threading.Thread(target=link.run, name="engine-tls", daemon=True).start()
+    return plain
 
 
 class _Link:
-    """Carries bytes between a plain socket (inner) and an encrypted one (outer)."""
+    """Byte copier between a plain socket (inner) and an encrypted one (outer)."""
 
     inner: socket.socket
 
@@ -37,8 +37,8 @@ class _Link:
         self._outward, self._inward = bytearray(), bytearray()
         self._inner_ended = self._outer_ended = False
 
-    def shake_hands(self) -> None:
-        """Blocks as long as the outer socket's time limit allows."""
+    def handshake(self) -> None:
+        """Perform the handshake. The timeout of the outer socket limits it."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -46,14 +46,14 @@ class _Link:
                 self._outer.sendall(self._to_send.read())
                 data = self._outer.recv(_READ)
                 if not data:
-                    raise ConnectionResetError("the connection ended while shaking hands") from None
+                    raise ConnectionResetError("the connection ended during the TLS handshake") from None
                 self._received.write(data)
             else:
                 self._outer.sendall(self._to_send.read())
                 return
 
-    def carry(self) -> None:
-        """Until either side is done."""
+    def run(self) -> None:
+        """Copy bytes until either side has ended."""
         with self.inner, self._outer, suppress(OSError):
             self.inner.setblocking(False)
             self._outer.setblocking(False)
@@ -62,13 +62,13 @@ class _Link:
                 pass
 
     def _step(self) -> bool:
-        """Wait for something to do and do it; answer whether there will be more."""
+        """Wait until a socket is ready, and copy its bytes. Return False once the connection has ended."""
         poller = select.poll()
         inner, outer = self.inner.fileno(), self._outer.fileno()
-        take = not self._inner_ended and len(self._outward) < _ENOUGH
-        poller.register(inner, (select.POLLIN if take else 0) | (select.POLLOUT if self._inward else 0))
-        take = not self._outer_ended and len(self._inward) < _ENOUGH
-        events = (select.POLLIN if take else 0) | (select.POLLOUT if self._outward else 0)
+        is_open = not self._inner_ended and len(self._outward) < _BUFFER_LIMIT
+        poller.register(inner, (select.POLLIN if is_open else 0) | (select.POLLOUT if self._inward else 0))
+        is_open = not self._outer_ended and len(self._inward) < _BUFFER_LIMIT
+        events = (select.POLLIN if is_open else 0) | (select.POLLOUT if self._outward else 0)
         if events:
             poller.register(outer, events)
         ready = dict(poller.poll())
@@ -76,13 +76,13 @@ class _Link:
             return False
         if ready.get(inner, 0) & select.POLLIN:
             self._encrypt(self.inner.recv(_READ))
-        if take and ready.get(outer):
-            self._take(self._outer)
+        if is_open and ready.get(outer):
+            self._receive(self._outer)
         _send(self._outer, self._outward)
         _send(self.inner, self._inward)
         return not (self._outer_ended and not self._inward)
 
-    def _take(self, outer: socket.socket) -> None:
+    def _receive(self, outer: socket.socket) -> None:
         try:
             data = outer.recv(_READ)
         except BlockingIOError:
@@ -98,7 +98,7 @@ class _Link:
             self._tls.write(data)
         else:
             self._inner_ended = True
-            with suppress(ssl.SSLError):  # it says that the other side has not ended yet
+            with suppress(ssl.SSLError):  # raised because the other side has not ended yet
                 self._tls.unwrap()
         self._outward += self._to_send.read()
 
@@ -115,7 +115,7 @@ class _Link:
 
 
 def _send(connection: socket.socket, data: bytearray) -> None:
-    """Send what goes without waiting."""
+    """Send the bytes that the socket accepts without blocking."""
     if data:
         with suppress(BlockingIOError):
             del data[: connection.send(data)]

@@ -1,4 +1,4 @@
-"""docker-py's way to the engine: over relay's own connections, so that ssh, TLS and time limits are one code."""
+"""HTTP adapter for docker-py over relay's own connections: ssh, TLS and timeouts have one implementation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Connection(HTTPConnection):
         self._engine = address
 
     def connect(self) -> None:
-        """Connect; the time limit for an answer is the request's, which urllib3 sets afterwards."""
+        """Connect. urllib3 sets the request's timeout on the socket afterwards."""
         self.sock = http_stream.connect(self._engine)
 
 
@@ -34,14 +34,14 @@ class _Pool(HTTPConnectionPool):
 
 
 class DockerHTTPAdapter(HTTPAdapter):
-    """Sends every request of a session to one engine."""
+    """Adapter that sends all requests of an HTTP session to one engine."""
 
     def __init__(self, address: Address) -> None:
         super().__init__()
         self._pool = _Pool(address)
 
     def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> HTTPConnectionPool:  # noqa: ANN401
-        """The one pool there is."""
+        """Return the adapter's only pool."""
         return self._pool
 
     def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:

@@ -28,8 +28,8 @@ _USUAL = Path(DEFAULT.removeprefix("unix://"))
 
 @dataclass(frozen=True, slots=True)
 class _Diagnosis:
-    silence: UnreachableReason
-    words: str
+    reason: UnreachableReason
+    text: str
     fix: str
 
 
@@ -38,37 +38,38 @@ def unreachable_error(
 ) -> EngineUnreachableError:
     """Return the error for a failed connection: the system's message, the cause on this machine, and the fix."""
     url = address.url if address else "the engine"
-    why = (
-        _why(cause, address, environ)
+    found = (
+        _diagnose(cause, address, environ)
         if address
-        else _Diagnosis(UnreachableReason.UNKNOWN, "Nobody knows why", "docker info")
+        else _Diagnosis(UnreachableReason.UNKNOWN, "The reason is unknown", "docker info")
     )
     return EngineUnreachableError(
         TITLE,
         f"{url}: {_cause_text(cause)}",
-        f"{why.words}: {why.fix}",
-        silence=why.silence,
-        why=why.words,
-        fix=why.fix,
+        f"{found.text}: {found.fix}",
+        silence=found.reason,
+        why=found.text,
+        fix=found.fix,
     )
 
 
-def _why(cause: Exception, address: Address, environ: Mapping[str, str]) -> _Diagnosis:
+def _diagnose(cause: Exception, address: Address, environ: Mapping[str, str]) -> _Diagnosis:
     here = _LocalEngine(address, environ)
     if isinstance(cause, ssl.SSLError):
-        look = 'ls -l "${DOCKER_CERT_PATH:-$HOME/.docker}"   # ca.pem, cert.pem, key.pem'
+        fix = 'ls -l "${DOCKER_CERT_PATH:-$HOME/.docker}"   # ca.pem, cert.pem, key.pem'
         return _Diagnosis(
-            UnreachableReason.ASTRAY, f"The certificates of {address.origin} do not fit the engine's", look
+            UnreachableReason.ASTRAY, f"The certificates of {address.origin} do not match the engine's", fix
         )
     if not address.local:
-        words = f"relay needs an engine on this machine, and {address.origin} names one on {address.host}"
-        return _Diagnosis(UnreachableReason.REMOTE, words, here.undo)
+        text = f"relay needs an engine on this machine, but {address.origin} names one on {address.host}"
+        return _Diagnosis(UnreachableReason.REMOTE, text, here.undo)
     if isinstance(cause, socket.gaierror):
         return _Diagnosis(UnreachableReason.ASTRAY, f"{address.origin} names an unknown host", here.undo)
     if isinstance(cause, TimeoutError):
-        return _Diagnosis(UnreachableReason.MUTE, "Something listens there and never answers", here.restart)
+        return _Diagnosis(UnreachableReason.MUTE, "A program listens at this address but does not answer", here.restart)
     if address.scheme != "unix" and not isinstance(cause, ConnectionResetError):
-        return _Diagnosis(UnreachableReason.ASTRAY, f"No engine listens where {address.origin} says", here.undo)
+        text = f"No engine listens at the address from {address.origin}"
+        return _Diagnosis(UnreachableReason.ASTRAY, text, here.undo)
     number = cause.errno if isinstance(cause, OSError) else None
     if number in (errno.EACCES, errno.EPERM):
         return _forbidden(here)
@@ -76,51 +77,52 @@ def _why(cause: Exception, address: Address, environ: Mapping[str, str]) -> _Dia
         return _missing(here)
     if number == errno.ECONNREFUSED:
         return _Diagnosis(
-            UnreachableReason.STOPPED, f"{here.engine} has ended and left its socket behind", here.restart
+            UnreachableReason.STOPPED, f"{here.engine} is not running; its socket still exists", here.restart
         )
     if isinstance(cause, HTTPException) or "HTTP" in str(cause):
-        return _Diagnosis(UnreachableReason.ASTRAY, "What answers there is no engine", here.undo)
+        return _Diagnosis(UnreachableReason.ASTRAY, "The program at this address is not a container engine", here.undo)
     return _Diagnosis(UnreachableReason.STOPPED, f"{here.engine} ended before it answered", here.restart)
 
 
 def _missing(here: _LocalEngine) -> _Diagnosis:
-    """There is no such socket."""
+    """Diagnose a socket that does not exist."""
     other = next((path for path in here.own_sockets if path.is_socket()), None)
     if here.is_usual:
         if other is not None:
-            words, fix = "Your own engine runs, and nothing says to use it", f"export DOCKER_HOST=unix://{other}"
-            return _Diagnosis(UnreachableReason.ASTRAY, words, fix)
-        if here.rootless_is_set_up:
-            return _Diagnosis(UnreachableReason.STOPPED, "Rootless docker is set up and not started", here.start_own)
+            text, fix = (
+                "Your own engine is running, but docker is not configured to use it",
+                f"export DOCKER_HOST=unix://{other}",
+            )
+            return _Diagnosis(UnreachableReason.ASTRAY, text, fix)
+        if here.has_rootless:
+            return _Diagnosis(UnreachableReason.STOPPED, "Rootless docker is installed but not running", here.start_own)
         if here.has("dockerd"):
-            return _Diagnosis(UnreachableReason.STOPPED, "Docker is installed and not started", here.start)
+            return _Diagnosis(UnreachableReason.STOPPED, "Docker is installed but not running", here.start)
         return _Diagnosis(UnreachableReason.MISSING, "No container engine is installed", INSTALL)
     if here.is_own:
-        words = f"{here.engine}, which {here.origin} names, is not started"
-        return _Diagnosis(UnreachableReason.STOPPED, words, here.start_own)
-    return _Diagnosis(UnreachableReason.ASTRAY, f"There is no socket where {here.origin} says", here.undo)
+        text = f"{here.engine}, which {here.origin} names, is not running"
+        return _Diagnosis(UnreachableReason.STOPPED, text, here.start_own)
+    return _Diagnosis(UnreachableReason.ASTRAY, f"The socket from {here.origin} does not exist", here.undo)
 
 
 def _forbidden(here: _LocalEngine) -> _Diagnosis:
-    """There is a socket, and it is not for this user."""
+    """Diagnose a socket that this user may not use."""
     path = Path(here.address.path)
     try:
         group = path.stat().st_gid
     except OSError:  # inaccessible: the socket is in another user's private directory
-        return _Diagnosis(UnreachableReason.FORBIDDEN, f"The directory of {path} is not yours to enter", here.undo)
+        return _Diagnosis(UnreachableReason.FORBIDDEN, f"You may not enter the directory of {path}", here.undo)
     if not here.is_usual and not here.is_system:
-        return _Diagnosis(UnreachableReason.FORBIDDEN, f"The socket that {here.origin} names is not yours", here.undo)
+        return _Diagnosis(UnreachableReason.FORBIDDEN, f"You may not use the socket from {here.origin}", here.undo)
     name = _group_name(group)
     if name in {"", "root"}:
         fix = f'sudo groupadd -f docker && sudo usermod -aG docker "$USER" && {here.restart}   # then log in again'
-        return _Diagnosis(UnreachableReason.FORBIDDEN, "The engine's socket is for root alone", fix)
-    if name in _groups_to_come():
-        words = f"You joined the group {name} after this log-in began"
-        return _Diagnosis(UnreachableReason.FORBIDDEN, words, f"newgrp {name}   # or log in again")
+        return _Diagnosis(UnreachableReason.FORBIDDEN, "Only root may use the engine's socket", fix)
+    if name in _pending_groups():
+        text = f"You were added to the group {name} after this login"
+        return _Diagnosis(UnreachableReason.FORBIDDEN, text, f"newgrp {name}   # or log in again")
     fix = f'sudo usermod -aG {name} "$USER"   # then log in again'
-    return _Diagnosis(
-        UnreachableReason.FORBIDDEN, f"The engine's socket is for the group {name}, which you are not in", fix
-    )
+    return _Diagnosis(UnreachableReason.FORBIDDEN, f"Only members of the group {name} may use the engine's socket", fix)
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ class _LocalEngine:
 
     @property
     def is_own(self) -> bool:
+        """Whether the address is a socket of this user's rootless engine."""
         return Path(self.address.path) in self.own_sockets
 
     @property
@@ -163,12 +166,14 @@ class _LocalEngine:
 
     @property
     def engine(self) -> str:
+        """Name of the engine for messages."""
         if not self.is_own:
             return "The engine"
         return "Podman" if self._podman else "Rootless docker"
 
     @property
-    def rootless_is_set_up(self) -> bool:
+    def has_rootless(self) -> bool:
+        """Whether this user has a systemd service for a rootless engine."""
         config = Path(self.environ.get("XDG_CONFIG_HOME") or Path(self.environ.get("HOME") or "/") / ".config")
         return (config / "systemd/user/docker.service").is_file()
 
@@ -178,7 +183,7 @@ class _LocalEngine:
 
     @property
     def undo(self) -> str:
-        """Names no other engine any more."""
+        """Command that removes the setting that names the engine."""
         if self.origin == "$DOCKER_HOST":
             return "unset DOCKER_HOST"
         if self.origin == THE_DEFAULT:
@@ -187,10 +192,12 @@ class _LocalEngine:
 
     @property
     def start(self) -> str:
+        """Command that starts the system's engine."""
         return "sudo systemctl start docker" if _SYSTEMD.is_dir() else "sudo service docker start"
 
     @property
     def start_own(self) -> str:
+        """Command that starts this user's rootless engine."""
         unit = "podman.socket" if self._podman else "docker"
         if _SYSTEMD.is_dir():
             return f"systemctl --user start {unit}"
@@ -203,7 +210,7 @@ class _LocalEngine:
             return self.start_own.replace(" start ", " restart ")
         if self.is_usual or self.is_system:
             return self.start.replace(" start", " restart")
-        return f"{self.undo}   # sudo ss -xlp | grep {shlex.quote(self.address.path)} says who listens there"
+        return f"{self.undo}   # sudo ss -xlp | grep {shlex.quote(self.address.path)} shows the listener"
 
 
 def _group_name(number: int) -> str:
@@ -212,7 +219,7 @@ def _group_name(number: int) -> str:
     return ""
 
 
-def _groups_to_come() -> set[str]:
+def _pending_groups() -> set[str]:
     """Return groups that the account database gives this user, but that this process does not have yet."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
