@@ -123,7 +123,7 @@ def test_without_a_screen_every_step_is_told_and_nothing_is_left(alone: Installe
     assert [step["failed"] for step in steps] == [False] * len(STEPS)
     assert all(step["seconds"] >= 0 for step in steps)
     assert document["runtime"] == "process"
-    assert document["why"] == "there is no socket where $DOCKER_HOST says"
+    assert document["why"] == "the socket from $DOCKER_HOST does not exist"
     assert not list(_home(alone).glob("*"))
     assert not alone.data.exists()
     assert not _at_work(alone)
@@ -254,7 +254,7 @@ def test_it_needs_neither_a_home_nor_room_for_scratch(alone: InstalledRelay, tmp
 def test_a_state_directory_that_cannot_be_written_is_named(alone: InstalledRelay) -> None:
     error = replace(alone, more={**alone.more, "XDG_STATE_HOME": "/proc"}).run("demo", "--headless")
     assert error.code == 1
-    assert "The demo's directory cannot be made" in error.out
+    assert "Cannot create the demo's directory" in error.out
     assert "$XDG_STATE_HOME" in error.err
 
 

@@ -247,7 +247,7 @@ def test_idling_works_in_any_image_with_sleep_or_a_shell_and_ends_at_once(sessio
 def test_image_that_cannot_idle_is_refused_and_leaves_nothing(sessions: Sessions) -> None:
     with pytest.raises(EngineError) as caught:
         sessions.runtime.create(sessions.spec(image="relay-test/nothing"), TaskContext())
-    assert caught.value.title == "The image has neither a shell nor sleep"
+    assert caught.value.title == "Cannot keep the container running"
     assert "command" in caught.value.hint
     assert sessions.runtime.list_containers() == []
 
@@ -541,7 +541,7 @@ def test_names_of_images_are_checked_before_the_engine_is_asked() -> None:
 
 def test_pull_progress_is_summed_and_never_goes_back() -> None:
     progress = PullProgress()
-    assert not progress.take({"status": "Pulling from library/x", "id": "latest"})
+    assert not progress.update({"status": "Pulling from library/x", "id": "latest"})
     seen = []
     for status, key, current, total in (
         ("Already exists", "c", 0, 0),
@@ -554,7 +554,7 @@ def test_pull_progress_is_summed_and_never_goes_back() -> None:
         ("Pull complete", "a", 0, 0),
         ("Pull complete", "b", 0, 0),
     ):
-        progress.take({"status": status, "id": key, "progressDetail": {"current": current, "total": total}})
+        progress.update({"status": status, "id": key, "progressDetail": {"current": current, "total": total}})
         fraction = progress.fraction
         seen.append((None if fraction is None else round(fraction, 3), progress.detail))
     assert seen[0] == (None, "1 of 1 layers")
@@ -672,7 +672,7 @@ def test_failed_pull_tells_the_engine_words_and_what_to_do(
     image = name.format(registry=registry)
     with pytest.raises(EngineError) as caught:
         sessions.runtime.create(sessions.spec(image=image), TaskContext())
-    assert caught.value.title == f"The image {image} cannot be pulled"
+    assert caught.value.title == f"Cannot pull the image {image}"
     assert caught.value.detail
     assert hint in caught.value.hint
 

@@ -164,7 +164,7 @@ def test_image_deleted_under_a_session(relay: InstalledRelay, client: docker.Doc
     relay.run("reconcile")
     error = relay.fails(1, "session", "retry", "second")
     assert error["kind"] == "engine"
-    assert f"The image {name} cannot be pulled" in error["title"]
+    assert f"Cannot pull the image {name}" in error["title"]
     assert error["hint"]
     assert relay.json("session", "show", "second")["state"] == "error"
     assert work.read_text() == "unsaved"

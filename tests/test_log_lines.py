@@ -7,7 +7,7 @@ import random
 import pytest
 from log_batches import batch, frame, moment, texts, told
 
-from relay_tui.adapters.runtime_common.log_lines import PART, FramedLines, TerminalLines, unfinished
+from relay_tui.adapters.runtime_common.log_lines import PART, FramedLines, TerminalLines, incomplete_suffix
 from relay_tui.domain.log_batch import CONTINUED, STDERR, STDOUT, TIMELESS, LogBatch, pack_times
 from relay_tui.services.logs.resume import LogCursor, NewLineFilter, before, newest_edge, oldest_edge
 
@@ -78,7 +78,7 @@ def test_characters_and_colours_at_the_seam_of_two_parts_stay_whole() -> None:
     data = frame(1, b"x" * 20 + b"\xe4\xb8") + frame(1, b"\x96 \x1b[3") + frame(1, b"1mred\n")
     assert texts([reader.feed(data)]) == ["x" * 20, "世 ", "\x1b[31mred"]
     endings = (b"", b"abc", b"\xc3", b"\xf0\x9f\x91", b"\xc3\xa9", b"\x1b", b"a\x1b[3;")
-    assert [unfinished(text) for text in endings] == [0, 0, 1, 3, 0, 1, 4]
+    assert [incomplete_suffix(text) for text in endings] == [0, 0, 1, 3, 0, 1, 4]
 
 
 def test_what_had_no_newline_is_not_carried_on_by_a_later_life() -> None:

@@ -455,5 +455,5 @@ def test_attach_without_a_terminal_in_the_container(box: Box) -> None:
 def test_there_is_nothing_to_attach_to_in_an_idle_session(box: Box) -> None:
     with pytest.raises(ConflictError) as caught:
         box.runtime.attach(box.start())
-    assert "nothing to attach to" in caught.value.title
+    assert "no command of its own" in caught.value.title
     assert "shell" in caught.value.hint

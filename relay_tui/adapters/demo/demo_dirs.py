@@ -1,4 +1,4 @@
-"""Throw-away directories of demos, each locked while its demo lives, so that the next one knows which are dead."""
+"""Temporary directories of demos. A running demo holds a lock, so that the next one can delete stale directories."""
 
 from __future__ import annotations
 
@@ -16,63 +16,63 @@ from relay_tui.paths import DataDir
 
 log = logging.getLogger(__name__)
 
-Clear = Callable[[Path], None]
+EndSessions = Callable[[Path], None]
 """Callback that ends the sessions of a demo directory. Raises RelayError if a session may still run."""
 
 
 class DemoDirectories:
-    """One directory of `home` for each demo. Its lock is taken before it is made, and outlives it."""
+    """Directories of demos below `home`. Each has a lock, held from before its creation until its deletion."""
 
-    def __init__(self, home: Path, clear: Clear) -> None:
+    def __init__(self, home: Path, end_sessions: EndSessions) -> None:
         self._home = home
         self._locks = FileLocks(home)
-        self._clear = clear
+        self._end_sessions = end_sessions
 
     @contextmanager
     def open(self) -> Iterator[Path]:
-        """A fresh stage, which is cleared and gone when the block ends, however it ends."""
+        """Yield a new directory. When the block ends, end its sessions and delete it, also after an error."""
         name = new_id()
-        self._make(self._home)
+        self._create(self._home)
         try:
             with self._locks.hold(name, "relay demo"):
-                stage = self._home / name
-                self._make(stage)
+                directory = self._home / name
+                self._create(directory)
                 try:
-                    yield stage
+                    yield directory
                 finally:
-                    self._take_down(stage)
+                    self._delete(directory)
         finally:
-            self._leave()
+            self._remove_home()
 
     @staticmethod
-    def _make(directory: Path) -> None:
+    def _create(directory: Path) -> None:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            hint = "$XDG_STATE_HOME names a directory where demos may play."
-            raise filesystem_error(error, "The demo's directory cannot be made", directory, hint) from error
+            hint = "Set $XDG_STATE_HOME to a directory that relay can write."
+            raise filesystem_error(error, "Cannot create the demo's directory", directory, hint) from error
 
     def remove_stale(self) -> int:
-        """Take down what killed demos left; answers how many there were."""
-        swept = 0
+        """Delete the directories of killed demos. Return their number."""
+        count = 0
         found = [path for path in self._home.glob("*") if not path.is_symlink()]
         names = {path.name for path in found if path.is_dir()} | {path.stem for path in found if path.suffix == ".lock"}
         for name in sorted(names):
-            with suppress(ConflictError), self._locks.hold(name, "relay demo: clearing up"):
-                stage = self._home / name  # may be gone, its lock left behind
-                swept += stage.is_dir() and self._take_down(stage)
-        return swept
+            with suppress(ConflictError), self._locks.hold(name, "relay demo: cleanup"):
+                directory = self._home / name  # may not exist although its lock file does
+                count += directory.is_dir() and self._delete(directory)
+        return count
 
-    def _take_down(self, stage: Path) -> bool:
-        """Clear it, then delete it; what cannot be cleared now stays for the next demo to try again."""
+    def _delete(self, directory: Path) -> bool:
+        """End its sessions, then delete it. Return False if that failed; the next demo tries again."""
         try:
-            self._clear(stage)
-            return DataFiles(DataDir(self._home)).delete(stage)
+            self._end_sessions(directory)
+            return DataFiles(DataDir(self._home)).delete(directory)
         except RelayError as error:
-            log.warning("%s is not cleared up: %s: %s", stage, error.title, error.detail)
+            log.warning("cannot delete the demo directory %s: %s: %s", directory, error.title, error.detail)
             return False
 
-    def _leave(self) -> None:
-        """Remove the home of stages unless another demo is there, or left something."""
+    def _remove_home(self) -> None:
+        """Remove the parent directory if it is empty: another demo can still use it."""
         with suppress(OSError):
             self._home.rmdir()

@@ -10,13 +10,14 @@ from relay_tui.adapters.docker.container_builder import DATA_DIR, SESSION
 from relay_tui.domain.errors import EngineError
 
 _SECONDS = 10
-_PROOF = ("python3", "-c", "import http.server, unittest")
+_TEST_COMMAND = ("python3", "-c", "import http.server, unittest")
 
 
 def runnable_image(candidates: Sequence[str], data_dir: Path) -> str:
-    """The first of the images that is there and has Python; '' if none does. Raises EngineUnreachableError.
+    """Return the first image that exists locally and has Python; '' if there is none. Raises EngineUnreachableError.
 
-    What tries them carries the label of `data_dir`, so that it goes with it should this process be killed.
+    The temporary containers have the label of `data_dir`, so that the cleanup of that directory removes them if this
+    process is killed.
     """
     engine = EngineClient()
     engine.greet()
@@ -27,26 +28,26 @@ def _runs(engine: EngineClient, image: str, data_dir: Path) -> bool:
     """Return whether Python runs in a temporary container of the image."""
     from docker.errors import NotFound
 
-    with engine.client("The engine cannot try the image") as client:
+    with engine.client("Cannot test the image") as client:
         try:
             client.inspect_image(image)
         except NotFound:
             return False
         config = {
             "Image": image,
-            "Entrypoint": list(_PROOF),
+            "Entrypoint": list(_TEST_COMMAND),
             "Cmd": [],
             "Labels": {DATA_DIR: str(data_dir), SESSION: "demo"},
             "NetworkDisabled": True,
             "HostConfig": {"NetworkMode": "none", "CapDrop": ["ALL"], "ReadonlyRootfs": True},
         }
-        made = client.create_container_from_config(config)["Id"]
+        container_id = client.create_container_from_config(config)["Id"]
     try:
-        with engine.client("The image does not run") as client:
-            client.start(made)
-            return int(client.wait(made, timeout=_SECONDS)["StatusCode"]) == 0
+        with engine.client("Cannot run the image") as client:
+            client.start(container_id)
+            return int(client.wait(container_id, timeout=_SECONDS)["StatusCode"]) == 0
     except EngineError:
         return False
     finally:
-        with engine.client("The throw-away container cannot be removed") as client:
-            client.remove_container(made, force=True, v=True)
+        with engine.client("Cannot remove the temporary container") as client:
+            client.remove_container(container_id, force=True, v=True)

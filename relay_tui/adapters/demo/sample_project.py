@@ -1,4 +1,4 @@
-"""The sample project: a small tide forecast, with the history, the branches and the mistake that a demo needs."""
+"""Sample project of the demo: a small tide forecast with a history, branches and a deliberate error."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from relay_tui.adapters.git import process
 from relay_tui.adapters.git.errors import git_error
 
 ADA = "Ada Norheim <ada@tidewatch.example>"
-
-
 JON = "Jon Barrow <jon@tidewatch.example>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleCommit:
-    """One commit: what it puts into files; `after` is the branch it begins at, where that is not its own."""
+    """Commit of the sample history. `files` has the new content by path, `after` the parent of a new branch."""
 
     branch: str
     message: str
@@ -39,7 +37,7 @@ Water levels for a handful of harbours, from their harmonic constituents.
 """
 
 
-HARMONICS = '''"""A water level is a sum of cosines, one for each pull of moon and sun."""
+HARMONICS = '''"""A water level is a sum of cosines, one for each tidal constituent."""
 
 import math
 
@@ -74,7 +72,7 @@ def day(mean, constituents, start, step=0.25):
 )
 
 
-STATIONS = '''"""The harbours that are known."""
+STATIONS = '''"""Known harbours."""
 
 STATIONS = {
     "bergen": (0.90, {"M2": (0.44, 299), "S2": (0.16, 337), "N2": (0.09, 277)}),
@@ -120,8 +118,8 @@ class Forecast(BaseHTTPRequestHandler):
         pass
 
 
-def look(url):
-    """A client that is always there, so that there is something to see."""
+def poll(url):
+    """Request a forecast every 1.5 seconds, so that the log has lines."""
     for name in itertools.cycle(STATIONS):
         time.sleep(1.5)
         urllib.request.urlopen(f"{url}/tide/{name}", timeout=5).read()
@@ -131,7 +129,7 @@ def main():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Forecast)
     url = f"http://127.0.0.1:{server.server_port}"
     print(f"tidewatch: serving {len(STATIONS)} harbours at {url}/tide/bergen", flush=True)
-    threading.Thread(target=look, args=(url,), daemon=True).start()
+    threading.Thread(target=poll, args=(url,), daemon=True).start()
     server.serve_forever()
 
 
@@ -202,7 +200,7 @@ class BadRow(Exception):
 
 
 def read(lines):
-    """Each station of the file. Raises BadRow, which names the line."""
+    """Yield each station of the file. Raises BadRow with the line number."""
     for number, row in enumerate(csv.reader(lines), 1):
         try:
             name, mean, amplitude, phase = row
@@ -236,14 +234,12 @@ heligoland,2.46,1.09,309
 
 API = """# The forecast over HTTP
 
-`GET /tide/NAME` answers `NAME LEVEL m`, the level now in metres above chart datum; 404 for a harbour nobody knows.
+`GET /tide/NAME` answers `NAME LEVEL m`, the level now in metres above chart datum; 404 for an unknown harbour.
 """
 
 
 HISTORY: tuple[SampleCommit, ...] = (
-    SampleCommit(
-        branch="main", message="Say what this is going to be", author=ADA, days_ago=21.3, files={"README.md": README}
-    ),
+    SampleCommit(branch="main", message="Describe the project", author=ADA, days_ago=21.3, files={"README.md": README}),
     SampleCommit(
         branch="main",
         message="Sum the constituents of a tide",
@@ -253,7 +249,7 @@ HISTORY: tuple[SampleCommit, ...] = (
     ),
     SampleCommit(
         branch="main",
-        message="Know three harbours",
+        message="Add three harbours",
         author=JON,
         days_ago=17.8,
         files={"tidewatch/stations.py": STATIONS, ".gitignore": "__pycache__/\n"},
@@ -310,11 +306,11 @@ HISTORY: tuple[SampleCommit, ...] = (
 
 
 def make_repository(path: Path) -> str:
-    """Make it at `path`, bare; answer what is in it, in words. Raises GitError."""
-    made = process.run_git_capture("init", "--quiet", "--bare", "--initial-branch=main", str(path))
-    if made.code:
-        raise git_error(made, "The sample repository cannot be made")
-    done = subprocess.run(
+    """Create the bare repository at `path`. Return a text with the number of commits and branches. Raises GitError."""
+    created = process.run_git_capture("init", "--quiet", "--bare", "--initial-branch=main", str(path))
+    if created.code:
+        raise git_error(created, "Cannot create the sample repository")
+    imported = subprocess.run(
         ("git", f"--git-dir={path}", "fast-import", "--quiet"),
         cwd="/",
         env=process.environment("file"),
@@ -322,21 +318,21 @@ def make_repository(path: Path) -> str:
         capture_output=True,
         check=False,
     )
-    if done.returncode:
-        lines = tuple(done.stderr.decode(errors="replace").splitlines())
-        raise git_error(process.Outcome(done.returncode, b"", lines), "The sample history cannot be made")
-    return f"{len(HISTORY)} commits on {len({change.branch for change in HISTORY})} branches"
+    if imported.returncode:
+        lines = tuple(imported.stderr.decode(errors="replace").splitlines())
+        raise git_error(process.Outcome(imported.returncode, b"", lines), "Cannot create the sample history")
+    return f"{len(HISTORY)} commits on {len({commit.branch for commit in HISTORY})} branches"
 
 
 def _stream(history: Sequence[SampleCommit], moment: float) -> Iterator[bytes]:
-    """The history in fast-import's words."""
-    for change in history:
-        message = change.message.encode()
-        yield f"commit refs/heads/{change.branch}\n".encode()
-        yield f"committer {change.author} {int(moment - change.days_ago * 86_400)} +0000\n".encode()
+    """Yield the history in the format of git fast-import."""
+    for commit in history:
+        message = commit.message.encode()
+        yield f"commit refs/heads/{commit.branch}\n".encode()
+        yield f"committer {commit.author} {int(moment - commit.days_ago * 86_400)} +0000\n".encode()
         yield b"data %d\n%s\n" % (len(message), message)
-        if change.after:
-            yield f"from refs/heads/{change.after}\n".encode()
-        for name, words in change.files.items():
-            content = words.encode()
+        if commit.after:
+            yield f"from refs/heads/{commit.after}\n".encode()
+        for name, text in commit.files.items():
+            content = text.encode()
             yield b"M 100644 inline %s\ndata %d\n%s\n" % (name.encode(), len(content), content)

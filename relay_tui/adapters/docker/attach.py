@@ -62,7 +62,7 @@ class TerminalSession:
                 _print_dim(f"attached to {name} · ctrl-q leaves it running")
                 stack.callback(output.restore)
                 stack.enter_context(stdio_bridge.raw_terminal(_STDIN) if tty else stdio_bridge.line_terminal(_STDIN))
-                bridge.leave = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C
+                bridge.detach_key = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C
             if is_terminal and tty:
                 resize = self._resize(lambda client, rows, columns: client.resize(container["Id"], rows, columns))
                 bridge.size = stack.enter_context(stdio_bridge.watch_window_size(resize, redraw=True))
@@ -134,7 +134,7 @@ class TerminalSession:
             stack.enter_context(stream)
             bridge = stdio_bridge.StdioBridge(stream, output.write, stdin)
             if tty:
-                bridge.leave = stdio_bridge.NO_KEY
+                bridge.detach_key = stdio_bridge.NO_KEY
                 stack.callback(output.restore)
                 stack.enter_context(stdio_bridge.raw_terminal(_STDIN))
                 resize = self._resize(lambda client, rows, columns: client.exec_resize(exec_id, rows, columns))

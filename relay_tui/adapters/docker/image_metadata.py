@@ -1,4 +1,4 @@
-"""Metadata read from an image's files: accounts, idle programs, homes. Cached by the image's id."""
+"""Metadata from an image's files: accounts, idle command, homes. Cached by the image's id."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _IDLE_SCRIPT = "while read -r _; do :; done; exec tail -f /dev/null"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A home directory in an image. `path` has its last link followed; `mode` is None when it is not there."""
+    """Home directory in an image. `path` has its last link resolved; `mode` is None if the directory does not exist."""
 
     path: str
     mode: int | None
     missing: tuple[str, ...]
-    """Directories above it that are not there either, the topmost first."""
+    """Parent directories that do not exist either, topmost first."""
     git_config: str
 
 
@@ -46,14 +46,14 @@ class ImageMetadata:
 
     accounts: Accounts
     idle: tuple[str, ...]
-    """A command that does nothing for ever; () when the image has neither sleep nor a shell."""
+    """Command that waits for ever; () if the image has neither sleep nor a shell."""
     has_etc: bool
     has_profile_d: bool
     homes: Mapping[str, Home] = field(default_factory=dict)
 
 
 class ImageMetadataCache:
-    """Facts by image id, one JSON file each. What cannot be read or written is merely found out again."""
+    """Metadata by image id, one JSON file for each image. If a file cannot be used, the image is read again."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "images"
@@ -64,43 +64,45 @@ class ImageMetadataCache:
     def get(self, image: Image) -> ImageMetadata | None:
         """Return the cached metadata of the image, or None."""
         try:
-            kept = json.loads(self._file(image).read_text())
-            if kept.pop("format") != _FORMAT:
+            record = json.loads(self._file(image).read_text())
+            if record.pop("format") != _FORMAT:
                 return None
-            homes = {path: Home(**{**home, "missing": tuple(home["missing"])}) for path, home in kept["homes"].items()}
-            kept |= {"accounts": Accounts(**kept["accounts"]), "idle": tuple(kept["idle"]), "homes": homes}
-            return ImageMetadata(**kept)
+            homes = {
+                path: Home(**{**home, "missing": tuple(home["missing"])}) for path, home in record["homes"].items()
+            }
+            record |= {"accounts": Accounts(**record["accounts"]), "idle": tuple(record["idle"]), "homes": homes}
+            return ImageMetadata(**record)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def put(self, image: Image, facts: ImageMetadata) -> None:
-        """Keep it for the next time."""
+    def put(self, image: Image, metadata: ImageMetadata) -> None:
+        """Write the metadata to the cache. An error is only logged."""
         file = self._file(image)
         scratch = file.with_suffix(f".{os.getpid()}.tmp")
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            scratch.write_text(json.dumps({"format": _FORMAT, **asdict(facts)}))
+            scratch.write_text(json.dumps({"format": _FORMAT, **asdict(metadata)}))
             scratch.replace(file)
         except OSError as error:
-            log.warning("what was learnt about %s cannot be kept: %s", image.id, error)
+            log.warning("cannot cache the metadata of %s: %s", image.id, error)
 
 
 class ContainerFiles:
-    """Reads files of a container that need not run."""
+    """Reader for files of a container, which does not have to run."""
 
     def __init__(self, engine: EngineClient, container_id: str) -> None:
         self._engine = engine
         self._id = container_id
 
-    def facts(self, image: Image) -> ImageMetadata:
-        """Everything but homes."""
+    def metadata(self, image: Image) -> ImageMetadata:
+        """Return the metadata without homes."""
         accounts = Accounts(self.text("/etc/passwd"), self.text("/etc/group"), self.text("/etc/shells"))
         return ImageMetadata(
             accounts, self._idle(image), self._stat("/etc") is not None, self._stat("/etc/profile.d") is not None
         )
 
-    def with_home(self, facts: ImageMetadata, path: str) -> ImageMetadata:
-        """The facts with what there is to know of one more home."""
+    def with_home(self, metadata: ImageMetadata, path: str) -> ImageMetadata:
+        """Return the metadata with one more home."""
         above = [str(parent) for parent in PurePosixPath(path).parents][-2::-1]
         missing = tuple(parent for parent in above if self._stat(parent) is None)
         stat = self._stat(path) if not missing else None
@@ -108,16 +110,16 @@ class ContainerFiles:
         target = self._stat(real) if stat else None
         mode = int(target["mode"]) & 0o777 if target and target["mode"] & _GO_DIRECTORY else None
         git_config = self.text(f"{real}/.gitconfig") if mode is not None else ""
-        return replace(facts, homes={**facts.homes, path: Home(real, mode, missing, git_config)})
+        return replace(metadata, homes={**metadata.homes, path: Home(real, mode, missing, git_config)})
 
     def text(self, path: str) -> str:
-        """A file's text, links followed; '' when there is none, or one too large to be what it should be."""
+        """Return a file's text, links resolved; '' if it does not exist or is implausibly large."""
         stat = self._stat(path)
         if stat is None or stat["size"] > _TEXT_LIMIT:
             return ""
-        with self._engine.client(f"{path} of the image cannot be read") as client:
-            pieces, _ = client.get_archive(self._id, stat["linkTarget"] or path)
-            archive = io.BytesIO(b"".join(pieces))
+        with self._engine.client(f"Cannot read {path} of the image") as client:
+            chunks, _ = client.get_archive(self._id, stat["linkTarget"] or path)
+            archive = io.BytesIO(b"".join(chunks))
         with suppress(tarfile.TarError), tarfile.open(fileobj=archive) as tar:
             for member in tar:
                 if member.isreg() and (content := tar.extractfile(member)) is not None:
@@ -144,12 +146,12 @@ class ContainerFiles:
         return stat is not None and not stat["mode"] & _GO_DIRECTORY and bool(stat["mode"] & 0o111)
 
     def _stat(self, path: str) -> dict[str, Any] | None:
-        """The engine's stat of a path (Go's mode bits), None when there is no such file."""
-        with self._engine.client(f"{path} of the image cannot be read") as client:
+        """Return the engine's stat of a path, with Go's mode bits; None if the path does not exist."""
+        with self._engine.client(f"Cannot read {path} of the image") as client:
             url = f"{client.base_url}/v{client.api_version}/containers/{self._id}/archive"
-            answer = client.head(url, params={"path": path}, timeout=client.timeout)
-        header = answer.headers.get("X-Docker-Container-Path-Stat", "")
-        if answer.status_code >= 400 or not header:
+            response = client.head(url, params={"path": path}, timeout=client.timeout)
+        header = response.headers.get("X-Docker-Container-Path-Stat", "")
+        if response.status_code >= 400 or not header:
             return None
         stat: dict[str, Any] = json.loads(base64.b64decode(header))
         return stat

@@ -1,4 +1,4 @@
-"""Images: the name as written, the configuration the engine knows, and the pull of a missing one."""
+"""Images of the engine: validate a name, read the configuration, pull a missing image."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HINTS = (
         "Check the image's name; for a private one log in with `docker login`, then retry.",
     ),
     (r"not found|manifest unknown|no matching manifest", "Check the image's name and tag, then retry."),
-    (r"no space left", "Make room on the engine's disk (docker system prune), then retry."),
+    (r"no space left", "Free space on the engine's disk (docker system prune), then retry."),
 )
 
 
@@ -45,7 +45,7 @@ class Image:
 
 
 def ensure_image(engine: EngineClient, reference: str, task: TaskContext) -> Image:
-    """The image, pulled if it is missing. Raises EngineError, or CancelledError when the watch says so."""
+    """Return the image; pull it if it is missing. Raises EngineError; CancelledError if the task is cancelled."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise EngineError(
@@ -56,14 +56,14 @@ def ensure_image(engine: EngineClient, reference: str, task: TaskContext) -> Ima
         _pull(engine, reference, match["name"], match["digest"] or match["tag"] or "latest", task)
         image = _find(engine, reference)
     if image is None:
-        raise EngineError(f"The image {reference} cannot be pulled", "The engine ended the pull without a word.")
+        raise EngineError(f"Cannot pull the image {reference}", "The engine ended the pull without an error message.")
     return image
 
 
 def _find(engine: EngineClient, reference: str) -> Image | None:
     from docker.errors import ImageNotFound, NotFound
 
-    with engine.client(f"The image {reference} cannot be used") as client:
+    with engine.client(f"Cannot use the image {reference}") as client:
         try:
             found = client.inspect_image(reference)
         except (ImageNotFound, NotFound):
@@ -74,7 +74,7 @@ def _find(engine: EngineClient, reference: str) -> Image | None:
 
 
 def _pull(engine: EngineClient, reference: str, name: str, tag: str, task: TaskContext) -> None:
-    title = f"The image {reference} cannot be pulled"
+    title = f"Cannot pull the image {reference}"
     task.raise_if_cancelled()
     task.report("Pulling image", None, reference)
     progress = PullProgress()
@@ -86,14 +86,14 @@ def _pull(engine: EngineClient, reference: str, name: str, tag: str, task: TaskC
                 "/images/create",
                 params={"fromImage": name, "tag": tag},
                 headers=_credentials(engine, title, name),
-            ) as answer,
-            task.on_cancel(answer.close),
+            ) as response,
+            task.on_cancel(response.close),
             engine.translated(title),
         ):
-            for event in answer.messages():
+            for event in response.messages():
                 if "error" in event:
                     raise EngineError(title, str(event["error"]).strip())
-                if progress.take(event):
+                if progress.update(event):
                     task.report("Pulling image", progress.fraction, progress.detail)
     except EngineError as error:
         task.raise_if_cancelled()
@@ -104,11 +104,11 @@ def _pull(engine: EngineClient, reference: str, name: str, tag: str, task: TaskC
 
 
 def _credentials(engine: EngineClient, title: str, name: str) -> dict[str, str]:
-    """The header with what `docker login` kept for the image's registry, found as docker-py finds it."""
+    """Return the header with the credentials that `docker login` saved for the image's registry."""
     from docker import auth
 
     with engine.client(title) as client:
-        client.reload_config()  # somebody may have logged in since
+        client.reload_config()  # the user may have logged in since the client was created
         registry, _ = auth.resolve_repository_name(name)
         header = auth.get_config_header(client, registry)
     if header is None:
@@ -116,29 +116,29 @@ def _credentials(engine: EngineClient, title: str, name: str) -> dict[str, str]:
     return {"X-Registry-Auth": header.decode() if isinstance(header, bytes) else str(header)}
 
 
-def _hint(words: str) -> str:
-    found = (hint for pattern, hint in _HINTS if re.search(pattern, words, re.IGNORECASE))
+def _hint(message: str) -> str:
+    found = (hint for pattern, hint in _HINTS if re.search(pattern, message, re.IGNORECASE))
     return next(found, "Check the image's name, then retry.")
 
 
 @dataclass(slots=True)
 class _Layer:
-    have: int = 0
+    received: int = 0
     size: int = 0
     share: float = 0.0
     done: bool = False
-    was_there: bool = False
+    was_present: bool = False
 
 
 @dataclass(slots=True)
 class PullProgress:
-    """Sums up the engine's messages about single layers. Its fraction never goes back."""
+    """Progress of a pull, from the engine's messages about single layers. Its fraction never decreases."""
 
     layers: dict[str, _Layer] = field(default_factory=dict)
     fraction: float | None = None
 
-    def take(self, event: Mapping[str, object]) -> bool:
-        """Take one message in; answer whether it was about a layer."""
+    def update(self, event: Mapping[str, object]) -> bool:
+        """Apply one message. Return whether it was about a layer."""
         status, key = str(event.get("status", "")), str(event.get("id", ""))
         if not key or status.startswith("Pulling from"):
             return False
@@ -147,29 +147,29 @@ class PullProgress:
         numbers = detail if isinstance(detail, dict) else {}
         current, total = int(numbers.get("current") or 0), int(numbers.get("total") or 0)
         if status == "Downloading" and total > 0:
-            layer.have, layer.size = current, total
+            layer.received, layer.size = current, total
             layer.share = _DOWNLOAD_SHARE * min(1.0, current / total)
         elif status in ("Verifying Checksum", "Download complete"):
-            layer.have, layer.share = layer.size, max(layer.share, _DOWNLOAD_SHARE)
+            layer.received, layer.share = layer.size, max(layer.share, _DOWNLOAD_SHARE)
         elif status == "Extracting" and total > 0:
             layer.share = _DOWNLOAD_SHARE + (1 - _DOWNLOAD_SHARE) * min(1.0, current / total)
         elif status in ("Pull complete", "Already exists"):
-            layer.have, layer.share, layer.done = layer.size, 1.0, True
-            layer.was_there = status == "Already exists"
-        shares = [layer.share for layer in self.layers.values() if not layer.was_there]
+            layer.received, layer.share, layer.done = layer.size, 1.0, True
+            layer.was_present = status == "Already exists"
+        shares = [layer.share for layer in self.layers.values() if not layer.was_present]
         if shares:
             self.fraction = max(self.fraction or 0.0, sum(shares) / len(shares))
         return True
 
     @property
     def detail(self) -> str:
-        """Layers done and bytes downloaded, in words."""
+        """Text with the numbers of complete layers and downloaded bytes."""
         done = sum(layer.done for layer in self.layers.values())
-        words = f"{done} of {len(self.layers)} layers"
+        text = f"{done} of {len(self.layers)} layers"
         size = sum(layer.size for layer in self.layers.values())
         if size:
-            words += f", {_megabytes(sum(layer.have for layer in self.layers.values()))} of {_megabytes(size)}"
-        return words
+            text += f", {_megabytes(sum(layer.received for layer in self.layers.values()))} of {_megabytes(size)}"
+        return text
 
 
 def _megabytes(count: int) -> str:

@@ -11,68 +11,59 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from relay_tui.adapters.docker import info as docker_info
 from relay_tui.adapters.docker.client import EngineClient
 from relay_tui.adapters.docker.connection import unreachable
 from relay_tui.adapters.docker.container_builder import SESSION
 from relay_tui.domain.errors import EngineError, EngineUnreachableError
 from relay_tui.ports.host import EngineFacts
 
+MEMORY, CPUS, PROCESSES = "memory", "cpus", "processes"
+_CONTROLLERS = {MEMORY: "memory", CPUS: "cpu", PROCESSES: "pids"}
+_WARNINGS = {MEMORY: "no memory limit support", CPUS: "no cpu cfs quota support", PROCESSES: "no pids limit support"}
+_FILES = {
+    # files of a container's cgroup: name in version 2, name in version 1
+    MEMORY: ("memory.max", "memory.limit_in_bytes"),
+    CPUS: ("cpu.max", "cpu.cfs_quota_us"),
+    PROCESSES: ("pids.max", "pids.max"),
+}
+_ROOT = Path("/sys/fs/cgroup")
 
-def describe(patience: float) -> EngineFacts:
-    """Ask the engine that relay would use, which has `patience` seconds. Raises EngineUnreachableError, EngineError."""
+
+def describe(timeout: float) -> EngineFacts:
+    """Query the configured engine, with a timeout in seconds. Raises EngineUnreachableError, EngineError."""
     engine = EngineClient()
     try:
-        greeting = engine.greet(patience)
+        greeting = engine.greet(timeout)
     except EngineError as error:
         if isinstance(error, EngineUnreachableError) or engine.address.local:
             raise
-        raise unreachable.unreachable_error(error, engine.address) from error  # elsewhere it would be of no use either
-    info: Mapping[str, Any] = engine.get_json("The engine refused to describe itself", "/info")
+        raise unreachable.unreachable_error(error, engine.address) from error  # relay cannot use a remote engine anyway
+    info: Mapping[str, Any] = engine.get_json("Cannot query the engine", "/info")
     address = engine.address
     options = [str(option) for option in info.get("SecurityOptions") or ()]
-    # A port can be another machine's, and another machine's name this one's network name: the host's own name tells.
-    here = address.scheme == "unix" or (address.scheme == "tcp" and info.get("Name") == socket.gethostname())
+    # A local port can be forwarded to another machine, and this machine's network name can belong to another one.
+    # Only the host name that the engine reports identifies its machine.
+    is_local = address.scheme == "unix" or (address.scheme == "tcp" and info.get("Name") == socket.gethostname())
     return EngineFacts(
         product=greeting.product,
         version=greeting.version or str(info.get("ServerVersion", "")),
         address=address.url,
         origin=address.origin,
-        local=here or address.local,
+        local=is_local or address.local,
         rootless=any("name=rootless" in option for option in options),
         cgroups=f"v{info.get('CgroupVersion') or 1}, {info.get('CgroupDriver') or 'none'}",
-        limits=MappingProxyType(docker_info.enforced_limits(info, _running(engine), here=here)),
+        limits=MappingProxyType(enforced_limits(info, _find_running(engine), here=is_local)),
     )
 
 
-def _running(engine: EngineClient) -> Mapping[str, Any] | None:
-    """The inspection of a session's container that runs, if there is one."""
+def _find_running(engine: EngineClient) -> Mapping[str, Any] | None:
+    """Return the inspection of any running session container; None if there is none."""
     with suppress(EngineError, LookupError, TypeError):
-        wanted = {"filters": json.dumps({"label": [SESSION], "status": ["running"]}), "limit": "1"}
-        listed = engine.get_json("The engine refused to list containers", "/containers/json", wanted)
+        params = {"filters": json.dumps({"label": [SESSION], "status": ["running"]}), "limit": "1"}
+        listed = engine.get_json("Cannot list the containers", "/containers/json", params)
         container: Mapping[str, Any] = engine.get_json("The container is gone", f"/containers/{listed[0]['Id']}/json")
         return container
     return None
-
-
-MEMORY, CPUS, PROCESSES = "memory", "cpus", "processes"
-
-
-_CONTROLLERS = {MEMORY: "memory", CPUS: "cpu", PROCESSES: "pids"}
-
-
-_WARNINGS = {MEMORY: "no memory limit support", CPUS: "no cpu cfs quota support", PROCESSES: "no pids limit support"}
-
-
-_FILES = {
-    # of a container's cgroup, in version 2 and in version 1
-    MEMORY: ("memory.max", "memory.limit_in_bytes"),
-    CPUS: ("cpu.max", "cpu.cfs_quota_us"),
-    PROCESSES: ("pids.max", "pids.max"),
-}
-
-
-_ROOT = Path("/sys/fs/cgroup")
 
 
 def enforced_limits(
@@ -83,29 +74,32 @@ def enforced_limits(
     root: Path = _ROOT,
     proc: Path = Path("/proc"),
 ) -> dict[str, bool]:
-    """Memory, cpus and processes, each held or not.
+    """Return for each limit (memory, cpus, processes) whether it is enforced.
 
-    `info` is the engine's own description, `running` the inspection of a session's container that runs, if one does,
-    `here` whether the engine is on this machine: only then its kernel is ours to look at.
+    `info` is the engine's own description, `running` the inspection of a running session container, if there is one.
+    `here` is true if the engine is on this machine, so that its cgroups can be read.
     """
     claimed = _claimed(info)
-    had = _controllers(info, root, proc) if here else None
-    found = {name: held and (had is None or _CONTROLLERS[name] in had) for name, held in claimed.items()}
+    available = _controllers(info, root, proc) if here else None
+    found = {
+        name: is_claimed and (available is None or _CONTROLLERS[name] in available)
+        for name, is_claimed in claimed.items()
+    }
     if here and running is not None:
-        found |= {name: False for name, got in _measured(running, root, proc).items() if not got}
+        found |= {name: False for name, limited in _measure(running, root, proc).items() if not limited}
     return found
 
 
 def _claimed(info: Mapping[str, Any]) -> dict[str, bool]:
     """Return the limits that the engine claims to enforce. A rootless engine without delegation ignores limits."""
-    driven = info.get("CgroupDriver") != "none"
-    said = {
+    has_driver = info.get("CgroupDriver") != "none"
+    claimed = {
         MEMORY: bool(info.get("MemoryLimit")),
         CPUS: bool(info.get("CpuCfsQuota")) and bool(info.get("CpuCfsPeriod", True)),
         PROCESSES: bool(info.get("PidsLimit")),
     }
-    warned = " ".join(str(words).lower() for words in info.get("Warnings") or ())
-    return {name: driven and holds and _WARNINGS[name] not in warned for name, holds in said.items()}
+    warnings = " ".join(str(warning).lower() for warning in info.get("Warnings") or ())
+    return {name: has_driver and value and _WARNINGS[name] not in warnings for name, value in claimed.items()}
 
 
 def _controllers(info: Mapping[str, Any], root: Path, proc: Path) -> set[str] | None:
@@ -113,35 +107,35 @@ def _controllers(info: Mapping[str, Any], root: Path, proc: Path) -> set[str] | 
     with suppress(OSError):
         if str(info.get("CgroupVersion")) == "2":
             user = os.getuid()
-            part = Path()
+            slice_path = Path()
             if any("name=rootless" in str(option) for option in info.get("SecurityOptions") or ()):
-                part = Path(f"user.slice/user-{user}.slice/user@{user}.service")
-            return set((root / part / "cgroup.controllers").read_text().split())
+                slice_path = Path(f"user.slice/user-{user}.slice/user@{user}.service")
+            return set((root / slice_path / "cgroup.controllers").read_text().split())
         lines = (proc / "cgroups").read_text().splitlines()
         return {line.split()[0] for line in lines if not line.startswith("#") and line.split()[3:] == ["1"]}
     return None
 
 
-def _measured(running: Mapping[str, Any], root: Path, proc: Path) -> dict[str, bool]:
+def _measure(running: Mapping[str, Any], root: Path, proc: Path) -> dict[str, bool]:
     """Compare a running container's cgroup with its requested limits. Limits that were not requested are left out."""
-    asked = running.get("HostConfig") or {}
-    wanted = {
-        MEMORY: int(asked.get("Memory") or 0),
-        CPUS: int(asked.get("NanoCpus") or 0),
-        PROCESSES: max(0, int(asked.get("PidsLimit") or 0)),
+    host_config = running.get("HostConfig") or {}
+    requested = {
+        MEMORY: int(host_config.get("Memory") or 0),
+        CPUS: int(host_config.get("NanoCpus") or 0),
+        PROCESSES: max(0, int(host_config.get("PidsLimit") or 0)),
     }
     pid = int((running.get("State") or {}).get("Pid") or 0)
-    places = _cgroups(proc / str(pid) / "cgroup", str(running.get("Id")))
+    cgroups = _cgroups(proc / str(pid) / "cgroup", str(running.get("Id")))
     found = {}
-    for name, value in wanted.items():
-        place = places.get(_CONTROLLERS[name]) or places.get("")
-        if value and place is not None:
-            found[name] = _is_limited(root, place, name)
+    for name, value in requested.items():
+        cgroup = cgroups.get(_CONTROLLERS[name]) or cgroups.get("")
+        if value and cgroup is not None:
+            found[name] = _is_limited(root, cgroup, name)
     return {name: limited for name, limited in found.items() if limited is not None}
 
 
 def _cgroups(file: Path, container: str) -> dict[str, str]:
-    """The cgroup of a process by controller, '' for version 2; {} when the process is not the container's."""
+    """Return a process's cgroup by controller ('' in version 2); {} if the process is not in the container."""
     try:
         lines = file.read_text().splitlines()
     except OSError:
@@ -150,10 +144,10 @@ def _cgroups(file: Path, container: str) -> dict[str, str]:
     return {name: path for _, names, path in fields if container in path for name in names.split(",")}
 
 
-def _is_limited(root: Path, place: str, name: str) -> bool | None:
+def _is_limited(root: Path, cgroup: str, name: str) -> bool | None:
     """Return whether the cgroup has a limit; None if it cannot be read."""
-    second, first = _FILES[name]
-    for file in (root / place.lstrip("/") / second, root / _CONTROLLERS[name] / place.lstrip("/") / first):
+    file_v2, file_v1 = _FILES[name]
+    for file in (root / cgroup.lstrip("/") / file_v2, root / _CONTROLLERS[name] / cgroup.lstrip("/") / file_v1):
         with suppress(OSError):
             value = file.read_text().split()[0]
             return value not in {"max", "-1"} and int(value) < 1 << 62

@@ -1,4 +1,4 @@
-"""The engine's readings of a container, and the rates that lie between two of them."""
+"""Resource usage of a container: the engine's readings, and rates from two consecutive readings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from relay_tui.adapters.docker.connection.http_stream import HttpStream
 from relay_tui.ports.runtime import Stats
 
 Message = Mapping[str, Any]
-_NEVER = "0001-"  # what Go writes for a time that never was
-_UNLIMITED = 1 << 60  # bytes: cgroups write an absurd number where there is no limit
-_FREE_FIRST = ("inactive_file", "total_inactive_file")  # page cache, of cgroup 2 and of cgroup 1
+_ZERO_TIME = "0001-"  # start of Go's zero time
+_UNLIMITED = 1 << 60  # bytes; a cgroup without a limit reports a larger number
+_PAGE_CACHE = ("inactive_file", "total_inactive_file")  # reclaimable page cache in cgroup v2 and v1
 
 
 class EngineStats:
-    """A container's readings; fulfils StatsStream."""
+    """Stream of a container's readings. Implements StatsStream."""
 
     def __init__(self, engine: EngineClient, stream: HttpStream, cpus: float | None) -> None:
         self._engine = engine
@@ -26,20 +26,20 @@ class EngineStats:
 
     def __iter__(self) -> Iterator[Stats]:
         before: Message | None = None
-        with self._stream, self._engine.translated("The readings of the container cannot be had"):
+        with self._stream, self._engine.translated("Cannot read the container's resource usage"):
             for message in self._stream.messages():
                 if not is_reading(message):
-                    return  # the engine goes on sending zeros for a container that has ended
+                    return  # the engine sends zeros for a container that has ended
                 yield reading(message, before, self._cpus)
                 before = message
 
     def close(self) -> None:
-        """End it, and an iteration that waits in another thread."""
+        """Close the stream. An iteration in another thread ends too."""
         self._stream.close()
 
 
 def cpus_allowed(host_config: Message) -> float | None:
-    """The CPUs that a container's configuration allows it; None: all."""
+    """Return the number of CPUs that a container may use; None if there is no limit."""
     if nano := host_config.get("NanoCpus"):
         return float(nano) / 1e9
     quota, period = host_config.get("CpuQuota") or 0, host_config.get("CpuPeriod") or 100_000
@@ -48,13 +48,13 @@ def cpus_allowed(host_config: Message) -> float | None:
 
 def is_reading(message: Message) -> bool:
     """Return whether the reading is of a running container."""
-    return not str(message.get("read", _NEVER)).startswith(_NEVER) and bool(message.get("memory_stats"))
+    return not str(message.get("read", _ZERO_TIME)).startswith(_ZERO_TIME) and bool(message.get("memory_stats"))
 
 
 def reading(message: Message, before: Message | None, cpus: float | None) -> Stats:
-    """One of the engine's messages as Stats; rates are since the message before it."""
-    at = _moment(message)
-    seconds = at - _moment(before) if before is not None else 0.0
+    """Return an engine message as Stats. Rates refer to the time since the previous message, `before`."""
+    at = _timestamp(message)
+    seconds = at - _timestamp(before) if before is not None else 0.0
     memory, pids = message.get("memory_stats") or {}, message.get("pids_stats") or {}
     return Stats(
         at=at,
@@ -69,8 +69,8 @@ def reading(message: Message, before: Message | None, cpus: float | None) -> Sta
     )
 
 
-def _moment(message: Message) -> float:
-    """Its time in seconds since 1970; the engine writes nanoseconds, which datetime does not read."""
+def _timestamp(message: Message) -> float:
+    """Return the message's time in seconds since 1970. The engine writes nanoseconds, which datetime cannot parse."""
     head, _, fraction = str(message["read"]).rstrip("Z").partition(".")
     return datetime.fromisoformat(f"{head}+00:00").timestamp() + float(f"0.{fraction or 0}")
 
@@ -82,7 +82,7 @@ def _rate(now: float | None, before: float | None, over: float) -> float | None:
 
 
 def _cpu(message: Message | None) -> float | None:
-    """Nanoseconds of CPU time so far."""
+    """Return the total CPU time in nanoseconds."""
     used = ((message or {}).get("cpu_stats") or {}).get("cpu_usage") or {}
     total: float | None = used.get("total_usage")
     return total
@@ -93,8 +93,8 @@ def _used(memory: Message) -> int | None:
     if usage is None:
         return None
     detail = memory.get("stats") or {}
-    free = next((detail[name] for name in _FREE_FIRST if name in detail), 0)
-    return max(0, usage - free)
+    cache = next((detail[name] for name in _PAGE_CACHE if name in detail), 0)
+    return max(0, usage - cache)
 
 
 def _limit(limit: int | None) -> int | None:

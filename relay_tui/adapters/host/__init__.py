@@ -1,4 +1,4 @@
-"""The machine that relay runs on."""
+"""Host port: properties of the machine that relay runs on."""
 
 from __future__ import annotations
 

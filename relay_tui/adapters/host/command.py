@@ -1,4 +1,4 @@
-"""Short commands that only look: run without a terminal, their output bounded, killed with all they started."""
+"""Short read-only commands: no terminal, bounded output. They are killed with all their child processes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from relay_tui.domain.errors import FileSystemError
 from relay_tui.ports.host import CommandResult
 from relay_tui.ports.task import TaskContext
 
-_KEPT = 64 << 10  # bytes of each stream; a server can send any amount of them
+_OUTPUT_LIMIT = 64 << 10  # bytes of each stream; a server can send an unlimited amount
 _ENGLISH = {"LC_ALL": "C.UTF-8", "LANGUAGE": ""}
 
 
 def run_command(
     command: Sequence[str], task: TaskContext, *, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
 ) -> CommandResult:
-    """Run it to its end. Raises CancelledError once the whole process group is dead, FileSystemError."""
+    """Run a command to its end. A cancel kills its process group and raises CancelledError; also FileSystemError."""
     task.raise_if_cancelled()
     try:
         process = subprocess.Popen(
@@ -35,10 +35,8 @@ def run_command(
             pass_fds=tuple(pass_fds),
         )
     except OSError as error:
-        words = error.strerror or str(error)
-        raise FileSystemError(
-            f"{command[0]} cannot be started", words, "Install it, or fix its permissions."
-        ) from error
+        reason = error.strerror or str(error)
+        raise FileSystemError(f"Cannot start {command[0]}", reason, "Install it, or fix its permissions.") from error
     with process:
         try:
             with task.on_cancel(lambda: _kill(process)):
@@ -51,14 +49,14 @@ def run_command(
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End all of the group; what only looks leaves nothing half done."""
-    if process.returncode is None:  # reaped, its number may be somebody else's
+    """Kill the process group. This is safe because the command only reads."""
+    if process.returncode is None:  # after the reap its pid can belong to another process
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-    """The beginning of both streams; the rest is read and dropped."""
+    """Return the beginning of both streams. The rest is read and discarded."""
     kept: dict[IO[bytes], bytearray] = {}
     with selectors.DefaultSelector() as selector:
         for stream in (process.stdout, process.stderr):
@@ -70,6 +68,6 @@ def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
                 chunk = os.read(key.fd, 65536)
                 if not chunk:
                     selector.unregister(key.fileobj)
-                kept[key.data] += chunk[: _KEPT - len(kept[key.data])]
+                kept[key.data] += chunk[: _OUTPUT_LIMIT - len(kept[key.data])]
     out, err = kept.values()
     return bytes(out), bytes(err)

@@ -1,4 +1,4 @@
-"""The Machine port: this host, its programs, its engine, its network, one data dir on it."""
+"""Host port for the local machine: its programs, engine, network, and one data directory."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from relay_tui.ports.task import TaskContext
 
 
 class LocalHost:
-    """Nothing is cached, so that fixes in the meantime are visible."""
+    """Local machine. Nothing is cached, so that the user's fixes take effect at the next check."""
 
-    def __init__(self, place: DataDir) -> None:
-        self._place = place
+    def __init__(self, data_dir: DataDir) -> None:
+        self._data_dir = data_dir
 
     def find(self, program: str) -> str:
-        """The path of a program, '' when it is not there."""
+        """Return the path of a program; '' if it is not installed."""
         return shutil.which(program) or ""
 
     def run(self, command: Sequence[str], task: TaskContext) -> CommandResult:
@@ -36,25 +36,24 @@ class LocalHost:
         return host_command.run_command(command, task)
 
     def isolation(self, task: TaskContext) -> Isolation:
-        """Run something in a sandbox as sessions of this data dir get it."""
+        """Run a test program in a sandbox like that of this data directory's sessions."""
         from relay_tui.adapters.process import sandbox
 
-        found = sandbox.probe(self._place.root, lambda command: host_command.run_command(command, task))
+        found = sandbox.probe(self._data_dir.root, lambda command: host_command.run_command(command, task))
         return Isolation(found.works, found.words, found.hint, gap=found.gap)
 
     def variable(self, name: str) -> str:
-        """A variable of the environment, '' when it is not set."""
+        """Return an environment variable; '' if it is not set."""
         return os.environ.get(name, "")
 
     def engine(self, patience: float) -> EngineFacts:
-        """Ask the engine about itself."""
+        """Query the engine's properties."""
         from relay_tui.adapters.docker.info import describe
 
         return describe(patience)
 
     def remote(self, url: str, task: TaskContext) -> None:
-        """Ask a project's remote for its HEAD."""
-
+        """Query the HEAD of a project's remote."""
         check_remote(url, task)
 
     def filesystem_info(self, path: Path) -> FilesystemInfo:
@@ -66,21 +65,21 @@ class LocalHost:
         filesystem_info.check_writable(directory)
 
     def held(self) -> list[HeldLock]:
-        """The locks of the data dir that somebody holds, the longest held first."""
+        """Return the locks of the data directory that are held, the longest held first."""
         found = []
-        for path in self._place.locks.glob("*.lock"):
+        for path in self._data_dir.locks.glob("*.lock"):
             holder = file_locks.read_holder(path)
             if holder is not None:
                 try:
                     seconds = max(0.0, time.time() - path.stat().st_mtime)
                 except FileNotFoundError:
                     continue
-                words = f"{holder.purpose}, pid {holder.pid}"
-                found.append(HeldLock(path.stem, words, holder.pid, seconds, _stopped(holder.pid)))
+                description = f"{holder.purpose}, pid {holder.pid}"
+                found.append(HeldLock(path.stem, description, holder.pid, seconds, _is_stopped(holder.pid)))
         return sorted(found, key=lambda held: -held.seconds)
 
 
-def _stopped(pid: int) -> bool:
+def _is_stopped(pid: int) -> bool:
     """Return whether a process is stopped, for example by a debugger or ctrl+z."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
@@ -90,14 +89,14 @@ def _stopped(pid: int) -> bool:
 
 
 def check_remote(url: str, task: TaskContext) -> None:
-    """Ask for its HEAD. Raises GitError in git's own words, InvalidInputError, CancelledError."""
+    """Query the HEAD of a remote. Raises GitError with git's message, InvalidInputError, CancelledError."""
     source = parse_source(url)
     over_http = source.url.startswith(("http://", "https://"))
     extra = {} if over_http or is_local(source.url) else process.ssh_command()
     env = process.environment("https:http:ssh:git:file", extra)
-    with provide_credentials(source) as loan:
-        command = ("git", *loan.options, "-c", "core.hooksPath=/dev/null", "ls-remote", "--", source.url, "HEAD")
-        said = host_command.run_command(command, task, env=env, pass_fds=loan.descriptors)
-    if said.code:
-        outcome = process.Outcome(said.code, b"", tuple(said.err.splitlines()))
-        raise git_error(outcome, "The remote cannot be read", spellings(source))
+    with provide_credentials(source) as credentials:
+        command = ("git", *credentials.options, "-c", "core.hooksPath=/dev/null", "ls-remote", "--", source.url, "HEAD")
+        result = host_command.run_command(command, task, env=env, pass_fds=credentials.descriptors)
+    if result.code:
+        outcome = process.Outcome(result.code, b"", tuple(result.err.splitlines()))
+        raise git_error(outcome, "Cannot read the remote", spellings(source))

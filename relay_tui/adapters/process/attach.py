@@ -55,7 +55,7 @@ def attach(place: SessionDir, name: str, *, tty: bool) -> None:
             _say(f"attached to {name} · ctrl-q leaves it running")
             stack.callback(_restore, modes)
             stack.enter_context(stdio_bridge.raw_terminal(_STDIN) if tty else stdio_bridge.line_terminal(_STDIN))
-            talk.leave = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C
+            talk.detach_key = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C
             if tty:
                 resize = stdio_bridge.watch_window_size(
                     lambda rows, columns: control_client.resize(place, rows, columns), redraw=True

@@ -88,7 +88,7 @@ class ProcessLineReader:
         for stream, (moment, text) in self._open.items():
             if self._since <= self._parted.get(stream, moment) <= self._until:
                 whose = log_batch.STDERR if stream == STDERR else log_batch.STDOUT
-                carries_on = self._frames.carries_on(whose)
+                carries_on = self._frames.has_partial_line(whose)
                 lines.append(text if carries_on else self._stamp(moment) + b" " + text)
                 flags.append(whose | log_batch.CONTINUED | log_batch.TIMELESS if carries_on else whose)
         return log_batch.pack_times(lines, bytes(flags))

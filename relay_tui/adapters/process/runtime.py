@@ -298,7 +298,9 @@ class ProcessRuntime:
         """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
         place, spec = self._running(process_id)
         if not spec["argv"]:
-            raise ConflictError("There is nothing to attach to: the session idles", "", "{shell} opens a shell in it.")
+            raise ConflictError(
+                "Cannot attach: the session has no command of its own", "", "{Press|Run} {shell} to open a shell in it."
+            )
         attach.attach(place, str(spec["name"]), tty=bool(spec["tty"]))
 
     def run(self, process_id: str, command: Sequence[str]) -> int:

@@ -1,7 +1,8 @@
-"""Finds the lines in what the engine sends of a log, each with its time before it, without copying them.
+"""Line splitter for the engine's logs. Each line starts with its time; the bytes of a line are not copied.
 
-A container without a terminal has its streams multiplexed: a stream number, three zeros, a length, the bytes. A line of
-more than 16 KiB comes in parts, the same time before each; so does one of a terminal, which has no marks but that.
+A container without a terminal has multiplexed streams: a stream number, three zeros, a length, the bytes. The engine
+sends a line of more than 16 KiB in parts, each with the same time. A terminal's log has no headers: only that time
+marks the parts of a line.
 """
 
 from __future__ import annotations
@@ -15,105 +16,96 @@ from struct import Struct
 from relay_tui.domain.errors import InvalidInputError
 from relay_tui.domain.log_batch import CONTINUED, EMPTY_BATCH, STDERR, STDOUT, TIMELESS, LogBatch, pack_times
 
-PART = 16 * 1024  # the engine's own; longer lines of other engines are cut there too
-
-
-_TIME_LENGTH = 40  # the longest time with its space
-
-
-_SEAM = 32  # the most that is taken over from one part to the next
-
-
-_HUGE = 1 << 20
-
-
-_RETURN = 13  # a terminal ends its lines with it too
-
-
+PART = 16 * 1024  # Docker's size of a part; longer lines of other engines are cut at this size too
+_TIME_LENGTH = 40  # longest time, with its space
+_CARRY_LIMIT = 32  # most bytes that are moved from the end of one part to the next part
+_HUGE = 1 << 20  # bytes; a longer message is processed before it is complete
+_CARRIAGE_RETURN = 13  # a terminal ends its lines with it and a newline
 _STREAMS = (STDOUT, STDOUT, STDERR, STDERR)
-
-
 _LENGTH = Struct(">I").unpack_from
 
 
 class _BatchBuilder:
-    """The lines found in one piece of data. What does not lie there in one is put behind it."""
+    """Builder for the lines of one block of data. Lines that are not contiguous in it are appended after the data."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.starts = array("I")
         self.ends = array("I")
         self.flags = bytearray()
-        self._behind = bytearray()
+        self._appended = bytearray()
 
     def add(self, line: bytes, flags: int) -> None:
-        """A line put together from several places."""
-        start = len(self.data) + len(self._behind)
-        self._behind += line
+        """Add a line that was assembled from several parts."""
+        start = len(self.data) + len(self._appended)
+        self._appended += line
         self.starts.append(start)
         self.ends.append(start + len(line))
         self.flags.append(flags)
 
-    def batch(self) -> LogBatch:
-        """All of it."""
-        if len(self._behind) > len(self.data) // 8:  # what was put together would weigh twice
-            whole = self.data + self._behind
-            lines = [whole[start:end] for start, end in zip(self.starts, self.ends, strict=True)]
+    def build(self) -> LogBatch:
+        """Return the lines as a batch."""
+        if len(self._appended) > len(self.data) // 8:  # the batch would hold the assembled lines twice
+            data = self.data + self._appended
+            lines = [data[start:end] for start, end in zip(self.starts, self.ends, strict=True)]
             return pack_times(lines, bytes(self.flags))
-        data = self.data + self._behind if self._behind else self.data
+        data = self.data + self._appended if self._appended else self.data
         return LogBatch(data, self.starts, self.ends, bytes(self.flags))
 
 
 class ChunkBuilder:
-    """Lines of one stream that come in parts: each part becomes a line that carries on the one before."""
+    """Builder for lines of one stream that arrive in parts. A part becomes a continuation of the previous one."""
 
     def __init__(self, stream: int) -> None:
         self._stream = stream
-        self._open = False
+        self._is_open = False
         self._time = b""
-        self._kept = b""
+        self._carried = b""
 
     @property
-    def open(self) -> bool:
-        """Whether a line is unfinished."""
-        return self._open
+    def is_open(self) -> bool:
+        """Whether the last line is incomplete."""
+        return self._is_open
 
-    def take(self, found: _BatchBuilder, time: bytes, text: bytes) -> None:
-        """A message: `time` with its space, or b"" if it only goes on; `text` may hold any number of lines."""
-        carries_on = self._open and time in (b"", self._time)
-        if self._open and not carries_on:
-            self.finish(found)
-        flags = self._stream | (CONTINUED if carries_on else 0)
-        began, text, self._kept = time, self._kept + text, b""
-        *whole, rest = text.split(b"\n")
-        for line in whole:
-            self._put(found, time, line, flags)
+    def feed(self, batch: _BatchBuilder, time: bytes, text: bytes) -> None:
+        """Add the lines of a message to the batch.
+
+        `time` includes its space, and is b"" for the rest of a message. `text` can have any number of lines.
+        """
+        continues = self._is_open and time in (b"", self._time)
+        if self._is_open and not continues:
+            self.finish(batch)
+        flags = self._stream | (CONTINUED if continues else 0)
+        first_time, text, self._carried = time, self._carried + text, b""
+        *lines, rest = text.split(b"\n")
+        for line in lines:
+            self._add(batch, time, line, flags)
             time, flags = b"", self._stream
-        self._open = bool(rest) or (not whole and carries_on)
+        self._is_open = bool(rest) or (not lines and continues)
         if rest:
-            self._time = began or self._time
-            keep = unfinished(rest)
-            self._kept = rest[len(rest) - keep :] if keep else b""
-            self._put(found, time, rest[: len(rest) - keep], flags)
+            self._time = first_time or self._time
+            carry = incomplete_suffix(rest)
+            self._carried = rest[len(rest) - carry :] if carry else b""
+            self._add(batch, time, rest[: len(rest) - carry], flags)
 
-    def _put(self, found: _BatchBuilder, time: bytes, line: bytes, flags: int) -> None:
+    def _add(self, batch: _BatchBuilder, time: bytes, line: bytes, flags: int) -> None:
         if flags & CONTINUED and not line:
             return
-        step = PART if len(line) > PART + _SEAM else PART + _SEAM
+        step = PART if len(line) > PART + _CARRY_LIMIT else PART + _CARRY_LIMIT
         for at in range(0, len(line) or 1, step):
-            found.add(time + line[at : at + step], flags | (0 if time else TIMELESS))
+            batch.add(time + line[at : at + step], flags | (0 if time else TIMELESS))
             time, flags = b"", flags | CONTINUED
 
-    def finish(self, found: _BatchBuilder) -> None:
-        """Nothing will complete what is unfinished."""
-        if self._kept:
-            found.add(self._kept, self._stream | CONTINUED | TIMELESS)
-        self._open, self._time, self._kept = False, b"", b""
+    def finish(self, batch: _BatchBuilder) -> None:
+        """End the incomplete line at the end of the stream."""
+        if self._carried:
+            batch.add(self._carried, self._stream | CONTINUED | TIMELESS)
+        self._is_open, self._time, self._carried = False, b"", b""
 
 
-def unfinished(text: bytes) -> int:
-    """Return the number of bytes at the end that begin a character or a short escape sequence."""
-    escape = text.rfind(b"\x1b", -_SEAM)
+def incomplete_suffix(text: bytes) -> int:
+    """Return the number of bytes at the end that are the start of a character or of a short escape sequence."""
+    escape = text.rfind(b"\x1b", -_CARRY_LIMIT)
     if escape >= 0 and all(byte in b"\x1b[0123456789;:" for byte in text[escape:]):
         return len(text) - escape
     for back in range(1, min(4, len(text) + 1)):
@@ -126,84 +118,85 @@ def unfinished(text: bytes) -> int:
 
 
 class FramedLines:
-    """Lines of a multiplexed log."""
+    """Line splitter for a multiplexed log."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._left = 0  # of a message too long to be waited for
-        self._parts = (ChunkBuilder(STDOUT), ChunkBuilder(STDERR))
-        self._present = self._parts[0]
+        self._remaining = 0  # bytes that follow of a huge message
+        self._builders = (ChunkBuilder(STDOUT), ChunkBuilder(STDERR))
+        self._current = self._builders[0]
 
     def feed(self, data: bytes) -> LogBatch:
-        """The lines the bytes complete; the rest waits for more."""
+        """Return the lines that are complete now. The rest is kept for the next call."""
         data = self._rest + data if self._rest else data
-        found = _BatchBuilder(data)
-        at, end = self._go_on(found), len(data)
-        starts, ends, flags, find, parts = found.starts, found.ends, found.flags, data.find, self._parts
+        batch = _BatchBuilder(data)
+        at, end = self._continue_huge(batch), len(data)
+        starts, ends, flags, find, builders = batch.starts, batch.ends, batch.flags, data.find, self._builders
         while end - at >= 8:
             start = at + 8
             stop = start + _LENGTH(data, at + 4)[0]
             if stop > end:
                 if stop - at > _HUGE and end - start > _TIME_LENGTH:
-                    self._begin_huge(found, at, stop)
+                    self._start_huge(batch, at, stop)
                     at = end
                 break
             stream = _STREAMS[data[at] & 3]
             newline = find(b"\n", start, stop)
-            if newline == stop - 1 and newline - start < PART and not parts[stream].open:
+            if newline == stop - 1 and newline - start < PART and not builders[stream].is_open:
                 starts.append(start)
                 ends.append(newline)
                 flags.append(stream)
             else:
                 space = find(b" ", start, start + _TIME_LENGTH) + 1
-                parts[stream].take(found, data[start:space], data[max(space, start) : stop])
+                builders[stream].feed(batch, data[start:space], data[max(space, start) : stop])
             at = stop
         self._rest = data[at:]
-        return found.batch()
+        return batch.build()
 
     def begun(self) -> LogBatch:
         """Return nothing: text without a newline is passed on at once, as a line that the next one continues."""
         return EMPTY_BATCH
 
-    def carries_on(self, stream: int) -> bool:
+    def has_partial_line(self, stream: int) -> bool:
         """Return whether the next data of the stream continues a partial line."""
-        return self._parts[stream].open
+        return self._builders[stream].is_open
 
-    def _begin_huge(self, found: _BatchBuilder, at: int, stop: int) -> None:
-        self._present = self._parts[_STREAMS[found.data[at] & 3]]
-        self._left = stop - len(found.data)
-        space = found.data.find(b" ", at + 8, at + 8 + _TIME_LENGTH) + 1
-        self._present.take(found, found.data[at + 8 : space], found.data[max(space, at + 8) :])
+    def _start_huge(self, batch: _BatchBuilder, at: int, stop: int) -> None:
+        """Pass on the beginning of a huge message, which ends at `stop`."""
+        self._current = self._builders[_STREAMS[batch.data[at] & 3]]
+        self._remaining = stop - len(batch.data)
+        space = batch.data.find(b" ", at + 8, at + 8 + _TIME_LENGTH) + 1
+        self._current.feed(batch, batch.data[at + 8 : space], batch.data[max(space, at + 8) :])
 
-    def _go_on(self, found: _BatchBuilder) -> int:
-        """Take what belongs to a huge message; answer where the next begins."""
-        taken = min(self._left, len(found.data))
-        if taken:
-            self._left -= taken
-            self._present.take(found, b"", found.data[:taken])
-        return taken
+    def _continue_huge(self, batch: _BatchBuilder) -> int:
+        """Pass on the rest of a huge message; return the offset of the next message."""
+        count = min(self._remaining, len(batch.data))
+        if count:
+            self._remaining -= count
+            self._current.feed(batch, b"", batch.data[:count])
+        return count
 
     def finish(self) -> LogBatch:
         """Return the incomplete rest at the end of the stream."""
-        found = _BatchBuilder(b"")
-        for parts in self._parts:
-            parts.finish(found)
-        self._rest, self._left = b"", 0
-        return found.batch()
+        batch = _BatchBuilder(b"")
+        for builder in self._builders:
+            builder.finish(batch)
+        self._rest, self._remaining = b"", 0
+        return batch.build()
 
 
 class TerminalLines:
-    """Lines of a terminal's log, which is one stream."""
+    """Line splitter for a terminal's log, which is a single stream."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._parts = ChunkBuilder(STDOUT)
-        self._time = b""  # of the line that is coming in parts
+        self._builder = ChunkBuilder(STDOUT)
+        self._time = b""  # time of the line that arrives in parts
 
     def feed(self, data: bytes) -> LogBatch:
-        """The lines the bytes complete; the rest waits for more."""
+        """Return the lines that are complete now. The rest is kept for the next call."""
         data = self._rest + data if self._rest else data
-        found = _BatchBuilder(data)
+        batch = _BatchBuilder(data)
         at, end, find = 0, len(data), data.find
         while at < end:
             if self._time:
@@ -214,22 +207,22 @@ class TerminalLines:
                 text = find(b" ", at, at + _TIME_LENGTH) + 1 or at
             newline = find(b"\n", text, text + PART)
             if newline >= 0 and not self._time:
-                found.starts.append(at)
-                found.ends.append(newline - (data[newline - 1] == _RETURN))
-                found.flags.append(STDOUT)
+                batch.starts.append(at)
+                batch.ends.append(newline - (data[newline - 1] == _CARRIAGE_RETURN))
+                batch.flags.append(STDOUT)
                 at = newline + 1
             elif newline >= 0 or end - text >= PART:
                 stop = newline + 1 or text + PART
                 self._time = b"" if newline >= 0 else self._time or data[at:text]
-                self._parts.take(found, data[at:text], data[text:stop])
+                self._builder.feed(batch, data[at:text], data[text:stop])
                 at = stop
             else:
                 break
         self._rest = data[at:]
-        return found.batch()
+        return batch.build()
 
     def begun(self) -> LogBatch:
-        """The line whose end has not come, from engines that tell of it: Docker keeps it back."""
+        """Return the partial line. Docker does not send partial lines; other engines do."""
         rest = self._rest
         if not rest:
             return EMPTY_BATCH
@@ -240,28 +233,28 @@ class TerminalLines:
     def finish(self) -> LogBatch:
         """Return the incomplete rest at the end of the stream."""
         rest, self._rest = self._rest, b""
-        found = _BatchBuilder(b"")
+        batch = _BatchBuilder(b"")
         if rest:
             text = (
                 len(self._time) if self._time and rest.startswith(self._time) else rest.find(b" ", 0, _TIME_LENGTH) + 1
             )
-            self._parts.take(found, rest[:text], rest[text:])
-        self._parts.finish(found)
+            self._builder.feed(batch, rest[:text], rest[text:])
+        self._builder.finish(batch)
         self._time = b""
-        return found.batch()
+        return batch.build()
 
 
 _TIME_PATTERN = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:?\d\d)?")
 
 
-def _stamp(moment: int) -> str:
-    """RFC 3339 of nanoseconds since 1970."""
+def format_time(moment: int) -> str:
+    """Return nanoseconds since 1970 as an RFC 3339 time."""
     second = datetime.fromtimestamp(moment // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{second}.{moment % 10**9:09}Z"
 
 
 def engine_time(text: str) -> str:
-    """An RFC 3339 time (UTC if it names no zone) as the engine takes it: seconds and nanoseconds since 1970."""
+    """Return an RFC 3339 time (UTC if it has no zone) in the engine's format: seconds.nanoseconds since 1970."""
     match = _TIME_PATTERN.fullmatch(text.strip())
     try:
         if match is None:
@@ -276,9 +269,9 @@ def engine_time(text: str) -> str:
 
 
 def just_before(text: str) -> str:
-    """A tenth of a second before the engine says that a container started: by then it may have written lines."""
+    """Return the time 0.1 s earlier. A container can write lines before the start time that the engine reports."""
     seconds, fraction = engine_time(text).split(".")
-    return _stamp(int(seconds) * 10**9 + int(fraction) - 10**8)
+    return format_time(int(seconds) * 10**9 + int(fraction) - 10**8)
 
 
 def a_moment_ago() -> str:

@@ -1,4 +1,4 @@
-"""Carries bytes between this process's standard streams and a connection, both ways at once."""
+"""Bridge between this process's standard streams and a connection, in both directions at the same time."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from typing import Any, Protocol
 
 _READ = 64 * 1024
 CTRL_Q = re.compile(rb"\x11|\x1b\[113(?::\d*)*;(\d+)(?::1)?u|\x1b\[27;5;113~")
-"""ctrl-q, as a control character or as enhanced keyboards tell it."""
+"""ctrl-q, as a control character or in the encodings of enhanced keyboard protocols."""
 CTRL_Q_OR_C = re.compile(rb"[\x11\x03]()")
-"""What leaves where the far side has no terminal that would make anything of ctrl-c."""
+"""Keys that detach from a program without a terminal: it would not get a signal for ctrl-c."""
 NO_KEY = re.compile(rb"(?!)")
-"""What every key passes: only the end of the terminal leaves."""
+"""Pattern without a match: no key detaches, only the end of the terminal."""
 _CTRL = 4
 _LOCKS = 64 | 128
 
 Resize = Callable[[int, int], bool]
-"""Takes rows and columns; answers whether the engine took them."""
+"""Callback with rows and columns. Returns whether the engine applied them."""
 
 
 class Connection(Protocol):
@@ -44,7 +44,7 @@ class Connection(Protocol):
 
 
 class StdioBridge:
-    """One conversation. `write` gets what comes; `stdin` is the descriptor to send from, None for nothing at all."""
+    """Bridge for one connection. `write` gets the received bytes; `stdin` is the descriptor to send from."""
 
     def __init__(self, stream: Connection, write: Callable[[bytes], None], stdin: int | None) -> None:
         self._stream = stream
@@ -52,14 +52,14 @@ class StdioBridge:
         self._write = write
         self._stdin = stdin
         self._outgoing = memoryview(b"")
-        self.leave: re.Pattern[bytes] | None = None
-        """The key that leaves, as the end of stdin does then; None: that end is handed on."""
+        self.detach_key: re.Pattern[bytes] | None = None
+        """Key that detaches. If set, the end of stdin detaches too; if None, the end is forwarded to the connection."""
         self.size: WindowSizeSync | None = None
 
     def run(self) -> bool:
-        """Pump until the connection ends (False), or until the key that leaves is pressed or stdin ends (True).
+        """Copy bytes until the connection ends (False), or until the detach key or the end of stdin (True).
 
-        Raises OSError when it breaks.
+        Raises OSError if the connection fails.
         """
         if ahead := self._stream.take_ahead():
             self._write(ahead)
@@ -87,7 +87,7 @@ class StdioBridge:
         return {descriptor for descriptor, _ in poller.poll(timeout)}
 
     def _receive(self) -> bool:
-        """Take in what is there; answer whether more may come."""
+        """Receive available bytes. Return False at the end of the connection."""
         try:
             data = self._socket.recv(_READ)
         except BlockingIOError:
@@ -107,24 +107,24 @@ class StdioBridge:
         self._outgoing = self._outgoing[sent:]
 
     def _read_stdin(self, descriptor: int) -> bool:
-        """Read what was typed or piped; answer whether it asks to leave."""
+        """Read from stdin. Return whether the user detaches."""
         try:
             data = os.read(descriptor, _READ)
-        except OSError:  # the terminal is gone
+        except OSError:  # the terminal is lost
             data = b""
         if not data:
-            if self.leave is not None:
+            if self.detach_key is not None:
                 return True
             self._stdin = None
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_WR)
             return False
-        leave = False
-        if self.leave is not None and (found := find_key(self.leave, data)) is not None:
-            data, leave = data[:found], True
+        detaches = False
+        if self.detach_key is not None and (found := find_key(self.detach_key, data)) is not None:
+            data, detaches = data[:found], True
         self._outgoing = memoryview(data)
         self._send()
-        return leave
+        return detaches
 
 
 def find_key(key: re.Pattern[bytes], data: bytes) -> int | None:
@@ -142,53 +142,53 @@ class WindowSizeSync:
     def __init__(self, resize: Resize, *, redraw: bool) -> None:
         self._resize = resize
         self._redraw = redraw
-        self._again: float | None = 0.0
-        self._tries = 0
+        self._next_attempt: float | None = 0.0
+        self._attempts = 0
         self.changed, self._signal = os.pipe()
         os.set_blocking(self._signal, False)
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Close the pipe."""
         os.close(self.changed)
         os.close(self._signal)
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        """SIGWINCH: note it, the pump does the rest."""
+        """Handle SIGWINCH: wake the bridge, which applies the new size."""
         with suppress(BlockingIOError):
             os.write(self._signal, b"\0")
 
     def wait(self) -> float | None:
-        """Milliseconds until something is due by itself."""
-        return None if self._again is None else max(0.0, self._again - time.monotonic()) * 1000
+        """Return the milliseconds until the next resize attempt; None if there is none."""
+        return None if self._next_attempt is None else max(0.0, self._next_attempt - time.monotonic()) * 1000
 
     def due(self, ready: set[int]) -> bool:
         """Return whether the remote terminal needs the current size."""
         if self.changed in ready:
             os.read(self.changed, 1024)
-            self._tries = 0
+            self._attempts = 0
             return True
-        return self._again is not None and time.monotonic() >= self._again
+        return self._next_attempt is not None and time.monotonic() >= self._next_attempt
 
     def apply(self) -> None:
-        """Tell it; a redraw first tells it another size, for a program ignores a size that it has already."""
-        self._again = None
+        """Send the current size. For a redraw send another size first, because a program ignores an unchanged size."""
+        self._next_attempt = None
         try:
             columns, rows = os.get_terminal_size(1)
-        except OSError:  # the terminal is gone
+        except OSError:  # the terminal is lost
             return
         columns, rows = columns or 80, rows or 24
         if self._redraw:
             self._redraw = False
             self._resize(rows, max(1, columns - 1))
-            self._again = time.monotonic() + 0.1
-        elif not self._resize(rows, columns) and self._tries < 20:
-            self._tries += 1
-            self._again = time.monotonic() + 0.05
+            self._next_attempt = time.monotonic() + 0.1
+        elif not self._resize(rows, columns) and self._attempts < 20:
+            self._attempts += 1
+            self._next_attempt = time.monotonic() + 0.05
 
 
 @contextmanager
 def watch_window_size(resize: Resize, *, redraw: bool) -> Iterator[WindowSizeSync]:
-    """Watch our terminal's size, in the main thread at every change, elsewhere once."""
+    """Watch the size of relay's terminal: every change in the main thread, only the first size in other threads."""
     size = WindowSizeSync(resize, redraw=redraw)
     main = threading.current_thread() is threading.main_thread()
     before: Any = signal.signal(signal.SIGWINCH, size.on_signal) if main else None
@@ -208,7 +208,7 @@ def raw_terminal(descriptor: int) -> Iterator[None]:
         tty.setraw(descriptor, termios.TCSADRAIN)
         yield
     finally:
-        with suppress(termios.error):  # it is gone
+        with suppress(termios.error):  # the terminal is lost
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
@@ -228,7 +228,7 @@ def line_terminal(descriptor: int) -> Iterator[None]:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write the whole of it, also where the descriptor does not block. Raises OSError."""
+    """Write all of the data, even if the descriptor is non-blocking. Raises OSError."""
     rest = memoryview(data)
     while rest:
         try:

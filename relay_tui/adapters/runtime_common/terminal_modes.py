@@ -1,4 +1,4 @@
-"""Terminal modes that a program set, so that they can be undone after it."""
+"""Terminal modes that a program sets, recorded so that they can be reset after it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _UNFINISHED = re.compile(rb"\x1b(?:\[[?>=<0-9;]{0,30})?$")
 
 _CURSOR = 25
 _ALTERNATE = (47, 1047, 1049)
-_UNDONE = frozenset({1, 9, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 2004, 2026, *_ALTERNATE})
+_RESETTABLE = frozenset({1, 9, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 2004, 2026, *_ALTERNATE})
 
 
 class TerminalModes:
-    """Watches a program's output for the modes that outlive it."""
+    """Recorder of the terminal modes that a program's output leaves set."""
 
     def __init__(self) -> None:
         self._on: set[int] = set()
@@ -24,12 +24,12 @@ class TerminalModes:
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Take output in; sequences may be cut anywhere."""
+        """Scan output. A sequence can be split between two calls."""
         if b"\x1b" not in data and not self._rest:
             return
         data = self._rest + data
         for parameters, action in _PRIVATE.findall(data):
-            for mode in (int(word) for word in parameters.split(b";") if word):
+            for mode in (int(number) for number in parameters.split(b";") if number):
                 self._set(mode, on=action == b"h")
         for action, modify, level in _KEYBOARD.findall(data):
             if modify:
@@ -42,7 +42,7 @@ class TerminalModes:
     def _set(self, mode: int, *, on: bool) -> None:
         if mode == _CURSOR:
             self._cursor_hidden = not on
-        elif mode in _UNDONE:
+        elif mode in _RESETTABLE:
             (self._on.add if on else self._on.discard)(mode)
 
     def undo(self) -> bytes:
