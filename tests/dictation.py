@@ -32,7 +32,7 @@ class Dictated:
             whole, self._begun = said
             yield whole
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         return self._begun
 
     def close(self) -> None:

@@ -276,7 +276,7 @@ class FakeLines(FakeLog):
                 if wanted:
                     yield pack_times(wanted, bytes(len(wanted)))
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """Every line is whole."""
         return pack_times([], b"")
 

@@ -220,7 +220,7 @@ class TimedLines:
             if not fresh and self._over():
                 return
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """Return the text after the last newline."""
         return pack_times([self._tail], bytes([STDOUT])) if self._tail else pack_times([], b"")
 

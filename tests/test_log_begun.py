@@ -33,13 +33,13 @@ def test_a_process_s_begun_lines_are_told_a_stream_each_and_once_more_when_whole
     lines = ProcessLineReader(tty=False)
     said = texts([lines.feed(iter([Entry(OUT, START, b"one\n> "), Entry(ERR, START + 5, b"10%\r20%")]))])
     assert said == ["one"]
-    assert [(text, flags) for text, _, flags in told([lines.begun()])] == [("> ", STDOUT), ("10%\r20%", STDERR)]
+    assert [(text, flags) for text, _, flags in told([lines.partial_lines()])] == [("> ", STDOUT), ("10%\r20%", STDERR)]
     said = texts([lines.feed(iter([Entry(OUT, START + 9, b"ls\n"), Entry(ERR, START + 10, b"\r30%")]))])
     assert said == ["> ls"]
-    assert texts([lines.begun()]) == ["10%\r20%\r30%"]
-    begun = told([lines.begun()])[0][1]
+    assert texts([lines.partial_lines()]) == ["10%\r20%\r30%"]
+    begun = told([lines.partial_lines()])[0][1]
     assert [(text, time) for text, time, _ in told([lines.finish()])] == [("10%\r20%\r30%", begun)]
-    assert not lines.begun()
+    assert not lines.partial_lines()
 
 
 def test_a_line_has_the_time_of_its_end_and_a_long_one_that_of_its_first_part() -> None:
@@ -83,13 +83,13 @@ def test_what_a_run_left_without_an_end_is_not_carried_on_by_the_next(tmp_path: 
 def test_what_is_begun_outside_of_the_time_asked_for_is_not_told() -> None:
     lines = ProcessLineReader(tty=False, until=START)
     lines.feed(iter([Entry(OUT, START + 1, b"> ")]))
-    assert not lines.begun()
+    assert not lines.partial_lines()
 
 
 def test_the_rest_of_a_very_long_line_carries_it_on() -> None:
     lines = ProcessLineReader(tty=False)
     first = told([lines.feed(iter([Entry(OUT, START, b"x" * 20_000)]))])
-    (rest,) = told([lines.begun()])
+    (rest,) = told([lines.partial_lines()])
     assert rest[2] == STDOUT | CONTINUED | TIMELESS
     assert "".join(text for text, _, _ in first) + rest[0] == "x" * 20_000
 
@@ -97,9 +97,9 @@ def test_the_rest_of_a_very_long_line_carries_it_on() -> None:
 def test_a_terminal_s_begun_line_is_told_where_the_engine_sends_it() -> None:
     lines = TerminalLines()
     assert texts([lines.feed(moment(1) + b" one\r\n" + moment(2) + b" > ")]) == ["one"]
-    assert texts([lines.begun()]) == ["> "]
+    assert texts([lines.partial_lines()]) == ["> "]
     assert texts([lines.feed(b"ls\r\n" + moment(3)[:9])]) == ["> ls"]
-    assert not lines.begun()  # not even its time is whole
+    assert not lines.partial_lines()  # not even its time is whole
 
 
 def test_what_is_begun_comes_with_the_drain_and_a_break_neither_doubles_nor_loses_it(

@@ -79,9 +79,9 @@ class Crossing:
         lines = [(batch, i) for batch in batches for i in range(len(batch))]
         return [batch.only([i]) for batch, i in lines if batch.parts(i)[1] == b"run 1 begins"]
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """Return the partial line."""
-        return self._stream.begun()
+        return self._stream.partial_lines()
 
     def close(self) -> None:
         """End it."""

@@ -41,7 +41,7 @@ class Given:
     def __iter__(self) -> Iterator[LogBatch]:
         return iter(self._batches)
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         return EMPTY_BATCH
 
     def close(self) -> None:

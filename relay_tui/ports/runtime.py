@@ -23,7 +23,7 @@ class LineStream(Protocol):
 
     def __iter__(self) -> Iterator[LogBatch]: ...
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """Return the partial lines, at most one for each stream. Each is delivered again when it is complete."""
         ...
 

@@ -92,14 +92,14 @@ class EngineLines:
         with self._stream, self._engine.translated("Cannot read the log"):
             while data := self._stream.recv():
                 batch = self._lines.feed(data)
-                if batch or self._lines.begun():
+                if batch or self._lines.partial_lines():
                     yield batch
             if not self._stream.closed and (batch := self._lines.finish()):
                 yield batch
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """Return the partial lines."""
-        return self._lines.begun()
+        return self._lines.partial_lines()
 
     def close(self) -> None:
         """Close the stream. An iteration in another thread ends too."""

@@ -82,7 +82,7 @@ class ProcessLineReader:
         self._put(said, stream, moment, text + b"\n")
         self._parted.pop(stream, None)
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """The lines whose ends have not come."""
         lines, flags = [], bytearray()
         for stream, (moment, text) in self._open.items():

@@ -106,14 +106,14 @@ class ProcessLines(ProcessLog):
         for entries in self._told():
             for some in _in_portions(entries):
                 batch = self._lines.feed(iter(some))
-                if batch or self._lines.begun():
+                if batch or self._lines.partial_lines():
                     yield batch
         if not self._closed.is_set() and (batch := self._lines.finish()):
             yield batch
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """The lines whose ends have not come."""
-        return self._lines.begun()
+        return self._lines.partial_lines()
 
 
 def _in_portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:

@@ -153,7 +153,7 @@ class FramedLines:
         self._rest = data[at:]
         return batch.build()
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """Return nothing: text without a newline is passed on at once, as a line that the next one continues."""
         return EMPTY_BATCH
 
@@ -221,7 +221,7 @@ class TerminalLines:
         self._rest = data[at:]
         return batch.build()
 
-    def begun(self) -> LogBatch:
+    def partial_lines(self) -> LogBatch:
         """Return the partial line. Docker does not send partial lines; other engines do."""
         rest = self._rest
         if not rest:

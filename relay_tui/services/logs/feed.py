@@ -233,7 +233,7 @@ class LogFeed:
                 if not self._enqueue(_MISSING_NOTICE, EMPTY_BATCH):
                     break
             came = came or bool(fresh)
-            begun = stream.begun()
+            begun = stream.partial_lines()
             if (fresh or begun or self._begun) and not self._enqueue(fresh, begun):
                 break
         self._runs.came = self._runs.came or came
