@@ -149,7 +149,7 @@ async def test_branches_are_searched_as_one_types(rig: Rig, alpha: Project) -> N
 async def test_a_new_branch_its_preview_and_its_session(rig: Rig) -> None:
     async with shown(rig, WIDE) as screen:
         await screen.press("n")
-        await screen.sees("What will be made")
+        await screen.sees("Preview")
         assert screen.app.screen.query_one("#name", Input).placeholder == "main-2"
         await screen.type("search", "dev")
         await screen.type("new_branch", "topic/one")
@@ -174,7 +174,7 @@ async def test_a_sessions_mistakes_are_told_while_one_types_and_on_submitting(ri
     cases = {"new_branch": ("dev", "already"), "name": ("a b", "letters, digits")}
     async with shown(rig, WIDE) as screen:
         await screen.press("n")
-        await screen.sees("What will be made")
+        await screen.sees("Preview")
         for field, (typed, words) in cases.items():
             await screen.type(field, typed)
             await blamed(screen, field, words)

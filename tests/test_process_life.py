@@ -70,7 +70,7 @@ def test_attached_on_a_terminal_it_is_typed_to_resized_and_left_running(
     relay.json("project", "add", source, "--profile", "echo", "--runtime", "process")
     try:
         first = open_screen("session", "attach", "main", width=91, height=27)
-        first.wait_for("attached to .*main.* ctrl-q leaves it running")
+        first.wait_for("attached to .*main.* ctrl.q leaves it running")
         first.wait_for("size 91x27")
         first.type("hello\r")
         first.wait_for("got hello")

@@ -132,7 +132,7 @@ async def test_the_form_asks_once_before_it_makes_one_without_a_sandbox(rig: Rig
         await screen.press("ctrl+s")
         await screen.sees("No engine answers, and the project's other session is a container")
         await screen.press("n")
-        await screen.sees("What will be made")
+        await screen.sees("Preview")
         assert len(rig.live()) == 1
         await screen.press("ctrl+s")
         await screen.sees("No engine answers")
@@ -154,7 +154,7 @@ async def test_a_low_form_says_beside_the_runtime_that_a_process_is_not_isolated
     async with shown(rig, (80, 24)) as screen:
         await screen.press("n")
         await screen.sees("a process, not isolated from your files")
-        assert "What will be made" not in screen.words  # one would have to scroll to it
+        assert "Preview" not in screen.words  # one would have to scroll to it
 
 
 def test_an_image_that_was_asked_for_is_not_left_out_unasked(tmp_path: Path) -> None:

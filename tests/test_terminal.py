@@ -402,7 +402,7 @@ def test_attach_types_into_the_program_and_ctrl_q_leaves_it_running(box: Box, ke
     container_id = box.start("bash", "-c", _ECHO)
     screen = box.screen("attach", container_id)
     before = screen.modes()
-    screen.wait_for(b"ctrl-q leaves it running")
+    screen.wait_for(b"ctrl+q leaves it running")
     assert b"\x1b[2mattached to relay-test-terminal" in screen.read()
     wait_until(lambda: screen.modes() != before)
     screen.type(b"hello\r")

@@ -78,7 +78,7 @@ def _utf8(stream: object) -> bool:
 
 @contextmanager
 def progress() -> Iterator[TaskContext]:
-    """A watch that draws its progress on stderr if that is a terminal, and is cancelled by ctrl-c or a hang-up."""
+    """A watch that draws its progress on stderr if that is a terminal, and is cancelled by ctrl+c or a hang-up."""
     bar = _Bar() if sys.stderr.isatty() else None
     task = TaskContext(bar.draw if bar else None)
 

@@ -264,7 +264,7 @@ def shell(desk: CommandContext, reference: str, arguments: tuple[str, ...]) -> i
 @click.argument("reference", metavar="SESSION")
 @command
 def attach(desk: CommandContext, reference: str) -> None:
-    """Attach this terminal to a session's main process; ctrl-q leaves it running."""
+    """Attach this terminal to a session's main process; ctrl+q leaves it running."""
     found = naming.find_session(desk.relay.store.read(), reference)
     _require_container(desk, found)
     desk.relay.runtime.attach(found.container_id)

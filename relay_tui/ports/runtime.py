@@ -233,7 +233,7 @@ class Runtime(Protocol):
         ...
 
     def attach(self, container_id: str) -> None:
-        """Attach the caller's terminal to the main process until it ends or the user presses ctrl-q."""
+        """Attach the caller's terminal to the main process until it ends or the user presses ctrl+q."""
         ...
 
     def run(self, container_id: str, command: Sequence[str]) -> int:

@@ -59,7 +59,7 @@ class TerminalSession:
             output = _Output(tty=tty)
             bridge = stdio_bridge.StdioBridge(stream, output.write, _STDIN)
             if is_terminal:
-                _print_dim(f"attached to {name} · ctrl-q leaves it running")
+                _print_dim(f"attached to {name} · ctrl+q leaves it running")
                 stack.callback(output.restore)
                 stack.enter_context(stdio_bridge.raw_terminal(_STDIN) if tty else stdio_bridge.line_terminal(_STDIN))
                 bridge.detach_key = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C

@@ -218,7 +218,7 @@ class DockerRuntime:
             self.remove(container_id)
 
     def attach(self, container_id: str) -> None:
-        """Attach the caller's terminal to the main process, until it ends or the user presses ctrl-q."""
+        """Attach the caller's terminal to the main process, until it ends or the user presses ctrl+q."""
         container = self._running(container_id)
         if (container["Config"].get("Labels") or {}).get(IDLE):
             raise ConflictError(

@@ -38,7 +38,7 @@ class _Raw:
 
 
 def attach(place: SessionDir, name: str, *, tty: bool) -> None:
-    """Show what the command says, and let it have what is typed if it has a terminal; ctrl-q leaves."""
+    """Show what the command says, and let it have what is typed if it has a terminal; ctrl+q leaves."""
     line = control_client.call(place, {"do": "attach"})
     if line is None:
         raise control_client.not_running_error()
@@ -52,7 +52,7 @@ def attach(place: SessionDir, name: str, *, tty: bool) -> None:
         stack.enter_context(line)
         talk = stdio_bridge.StdioBridge(_Raw(line), show, _STDIN)
         if _is_terminal():
-            _say(f"attached to {name} · ctrl-q leaves it running")
+            _say(f"attached to {name} · ctrl+q leaves it running")
             stack.callback(_restore, modes)
             stack.enter_context(stdio_bridge.raw_terminal(_STDIN) if tty else stdio_bridge.line_terminal(_STDIN))
             talk.detach_key = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C

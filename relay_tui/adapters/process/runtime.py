@@ -295,7 +295,7 @@ class ProcessRuntime:
         """Nothing to do: a process gives nothing away, for it may not change owners."""
 
     def attach(self, process_id: str) -> None:
-        """Give the caller's terminal to its main process until that ends or the user presses ctrl-q."""
+        """Give the caller's terminal to its main process until that ends or the user presses ctrl+q."""
         place, spec = self._running(process_id)
         if not spec["argv"]:
             raise ConflictError(

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 
 _READ = 64 * 1024
 CTRL_Q = re.compile(rb"\x11|\x1b\[113(?::\d*)*;(\d+)(?::1)?u|\x1b\[27;5;113~")
-"""ctrl-q, as a control character or in the encodings of enhanced keyboard protocols."""
+"""ctrl+q, as a control character or in the encodings of enhanced keyboard protocols."""
 CTRL_Q_OR_C = re.compile(rb"[\x11\x03]()")
-"""Keys that detach from a program without a terminal: it would not get a signal for ctrl-c."""
+"""Keys that detach from a program without a terminal: it would not get a signal for ctrl+c."""
 NO_KEY = re.compile(rb"(?!)")
 """Pattern without a match: no key detaches, only the end of the terminal."""
 _CTRL = 4
@@ -214,7 +214,7 @@ def raw_terminal(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def line_terminal(descriptor: int) -> Iterator[None]:
-    """Leave line editing and echo to the terminal, but let ctrl-q and ctrl-c through at once."""
+    """Leave line editing and echo to the terminal, but let ctrl+q and ctrl+c through at once."""
     before = termios.tcgetattr(descriptor)
     changed = termios.tcgetattr(descriptor)
     changed[0] &= ~termios.IXON

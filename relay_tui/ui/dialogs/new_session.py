@@ -212,7 +212,7 @@ class NewSessionDialog(Form):
         loud |= {HARDENING} if relaxed_hardening(profile) else set()
         loud -= {"runtime"} if spec.isolated else set()
         lines = [
-            Content.styled("What will be made", "bold $foreground-muted"),
+            Content.styled("Preview", "bold $foreground-muted"),
             *(
                 Content.assemble(
                     (f"{label:<14}", "$foreground-muted"),

@@ -53,7 +53,7 @@ CHOICES = "log_since"
 
 ACTIONS: tuple[Action, ...] = (
     Action("new_session", "n", "new session", "Create a session on any branch", "Sessions", P | S | D, 90),
-    Action("attach", "a", "attach", "Attach to the main process; ctrl-q leaves it running", "Sessions", S | D, 80),
+    Action("attach", "a", "attach", "Attach to the main process; ctrl+q leaves it running", "Sessions", S | D, 80),
     Action("shell", "e", "shell", "Open a shell in the container", "Sessions", S | D, 85),
     Action("stop_start", "S", "stop/start", "Stop or start the session", "Sessions", S | D, 50),
     Action("restart", "r", "restart", "Restart the session's container", "Sessions", S | D, 45),
