@@ -91,7 +91,7 @@ def shared(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
 def test_without_a_terminal_it_says_so_and_shows_its_help(relay: InstalledRelay) -> None:
     done = relay.run()
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("relay's screen needs a terminal, and there is none here.\n\nUsage: relay ")
+    assert done.err.startswith("relay's screen needs a terminal.\n\nUsage: relay ")
     assert not relay.data.exists()
 
 

@@ -222,7 +222,7 @@ def test_what_cannot_be_seen_is_said(away: Away, tmp_path: Path) -> None:
     away.engine.stop()
     _, words = following.communicate(timeout=20)
     assert following.returncode == 5  # an end that is none
-    assert b"The log broke off" in words
+    assert b"The log was interrupted" in words
     assert b"--since 20" in words
     for arguments in (("reconcile",), ("reconcile", "--dry-run")):
         done = relay.run(*arguments)

@@ -79,7 +79,7 @@ def test_a_push_shows_first_what_goes(world: World) -> None:
         f"    {made[:10]} Write a.txt  (Ada)",
     ]
     error = world.relay.fails(4, "session", "push", "shown")
-    assert (error["title"], error["detail"]) == ("Pushing shown needs a yes", dry.out.strip())
+    assert (error["title"], error["detail"]) == ("Pushing shown requires confirmation", dry.out.strip())
     assert run_git("branch", "--list", "shown", cwd=world.upstream) == ""
     document = world.relay.json("session", "push", "shown", "--yes")
     assert (document["pushed"], document["commit"], document["count"]) == (True, made, 1)
@@ -98,9 +98,9 @@ def test_a_push_that_would_be_rejected_is_not_tried(world: World) -> None:
     assert world.relay.json("session", "push", "diverged", "--dry-run")["diverged"] is True
     error = world.relay.fails(4, "session", "push", "diverged", "--yes")
     assert error["title"] == "The upstream's diverged has commits that the session lacks"
-    assert error["hint"].startswith("Bring them in first: relay session update diverged,")
+    assert error["hint"].startswith("Merge them first: relay session update diverged,")
     error = world.relay.fails(4, "session", "push", "diverged", "--branch", "diverged", "--yes")
-    assert error["hint"].startswith("Bring them in first: git switch diverged in its shell, then relay session update")
+    assert error["hint"].startswith("Merge them first: git switch diverged in its shell, then relay session update")
 
 
 def test_a_project_is_fetched(world: World) -> None:
@@ -323,7 +323,7 @@ def test_what_landed_by_a_squash_goes_and_it_is_said_why(world: World, as_json: 
 def test_a_project_says_what_goes_with_it(world: World) -> None:
     (world.session("doomed", IMAGE) / "precious.txt").write_text("x")
     error = world.relay.fails(4, "project", "remove", "alpha")
-    assert "\nOnly there, and gone with it:\n" in error["detail"]
+    assert "\nSaved work that exists only there and will be deleted:\n" in error["detail"]
     assert "  doomed: 1 untracked file: precious.txt" in error["detail"].splitlines()
 
 

@@ -1,4 +1,4 @@
-"""The command line: the same services, for scripts, cron and rescue."""
+"""Command line over the same services as the screen, for scripts, cron and repairs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and answer the exit code. Only this imports it: the screen, below here, does without."""
+    """Run the command line and return the exit code. The screen does not import the commands."""
     gc.disable()
     from relay_tui.cli import completion, main
 

@@ -22,69 +22,69 @@ def config() -> None:
 
 @config.command()
 @command
-def path(desk: CommandContext) -> None:
-    """Print where the configuration file is, or would be."""
-    if desk.output.as_json:
-        desk.output.document({"path": str(desk.relay.config.path), "exists": desk.relay.config.path.exists()})
-    desk.output.say(str(desk.relay.config.path))
+def path(ctx: CommandContext) -> None:
+    """Print the path of the configuration file, even if it does not exist."""
+    if ctx.output.as_json:
+        ctx.output.document({"path": str(ctx.relay.config.path), "exists": ctx.relay.config.path.exists()})
+    ctx.output.say(str(ctx.relay.config.path))
 
 
 @config.command()
 @command
-def show(desk: CommandContext) -> None:
-    """Print the configuration in effect."""
-    found = desk.relay.config
+def show(ctx: CommandContext) -> None:
+    """Print the effective configuration."""
+    found = ctx.relay.config
     values = {
         "path": str(found.path),
         "image": found.image,
         "profile": found.profile,
         "glyphs": found.glyphs,
         "theme": found.theme,
-        "data_dir": str(desk.relay.data_dir.root),
+        "data_dir": str(ctx.relay.data_dir.root),
     }
-    if desk.output.as_json:
-        desk.output.document(
+    if ctx.output.as_json:
+        ctx.output.document(
             values | {"profiles": {name: _document(p) for name, p in found.profiles.items()}, "keys": dict(found.keys)}
         )
     own = ", ".join(f"{name} = {keys}" for name, keys in found.keys.items())
-    desk.output.say(listing(values | {"profiles": ", ".join(found.profiles)} | ({"keys": own} if own else {})))
+    ctx.output.say(listing(values | {"profiles": ", ".join(found.profiles)} | ({"keys": own} if own else {})))
 
 
 @click.group()
 def profile() -> None:
-    """Named recipes for containers, from config.toml."""
+    """Show profiles: named settings for containers in config.toml."""
 
 
 @profile.command("list")
 @command
-def list_(desk: CommandContext) -> None:
+def list_(ctx: CommandContext) -> None:
     """List the profiles."""
     from relay_tui.services.sessions.container_spec import relaxed_hardening
 
-    profiles = [desk.relay.config.find_profile(name) for name in desk.relay.drafts.profile_names()]
-    if desk.output.as_json:
-        desk.output.document([_document(p) for p in profiles])
+    profiles = [ctx.relay.config.find_profile(name) for name in ctx.relay.drafts.profile_names()]
+    if ctx.output.as_json:
+        ctx.output.document([_document(p) for p in profiles])
         return
     rows = [
         (p.name, p.image or "-", " ".join(p.command) or "idle", "; ".join(relaxed_hardening(p)) or "hardened")
         for p in profiles
     ]
-    desk.output.say(table(("NAME", "IMAGE", "COMMAND", "HARDENING"), rows))
+    ctx.output.say(table(("NAME", "IMAGE", "COMMAND", "HARDENING"), rows))
 
 
 @profile.command("show")
 @click.argument("name", metavar="PROFILE")
 @command
-def show_profile(desk: CommandContext, name: str) -> None:
-    """Show a profile as it takes effect."""
+def show_profile(ctx: CommandContext, name: str) -> None:
+    """Show the effective settings of a profile."""
     from relay_tui.services.sessions.container_spec import relaxed_hardening
 
-    found = desk.relay.config.find_profile(name)
-    if desk.output.as_json:
-        desk.output.document(_document(found))
+    found = ctx.relay.config.find_profile(name)
+    if ctx.output.as_json:
+        ctx.output.document(_document(found))
         return
     values = {key: format_value(key, value) for key, value in _document(found).items()}
-    desk.output.say(listing(values | {"loosened": "; ".join(relaxed_hardening(found))}))
+    ctx.output.say(listing(values | {"loosened": "; ".join(relaxed_hardening(found))}))
 
 
 def _document(found: Profile) -> dict[str, object]:

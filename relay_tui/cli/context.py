@@ -32,28 +32,28 @@ class CommandContext:
     output: Output
 
     def note(self, notes: Sequence[str]) -> None:
-        """Say on stderr what a session has to do without; a document has it in a field."""
+        """Print the notes of a session to stderr. A JSON document has them in a field."""
         if not self.output.as_json:
             for note in notes:
                 click.echo(f"note: {sanitize.clean(note)}", err=True)
 
     def refresh_states(self) -> Collection[str]:
-        """Bring the rows up to date with what runs; answer, and say on stderr, what runtimes could not be seen."""
+        """Update the rows with observed states. Return the runtimes that did not answer; report them on stderr."""
         try:
             self.relay.reconciler.note()
         except RelayError as error:  # the rows are as they were last seen
             log.warning("not looked at: %s: %s", error.title, error.detail)
         unseen = self.relay.reconciler.unreachable
         if unseen and not self.output.as_json:
-            click.echo("relay: the engine does not answer: what its sessions do is unknown", err=True)
+            click.echo("relay: the engine does not answer: session states are unknown", err=True)
         return unseen
 
 
 def command(function: Callable[Concatenate[CommandContext, P], int | None]) -> Callable[..., int | None]:
-    """Give a command `--json` and `--data-dir`, and relay over that data dir as its first argument."""
+    """Add `--json` and `--data-dir` to a command, and pass its CommandContext as the first argument."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-    @click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything.")
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory.")
     @click.pass_context
     @wraps(function)
     def wrapper(

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from relay_tui.services.demo import StepResult
 
 
-@click.command(short_help="A sample project, thrown away afterwards.")
-@click.option("--headless", is_flag=True, help="Do the same without a screen; print each step and its time.")
+@click.command(short_help="Show relay with a temporary sample project.")
+@click.option("--headless", is_flag=True, help="Run without a screen; print each step and its time.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; implies --headless.")
 def demo(headless: bool, as_json: bool) -> int:
-    """Show relay on a sample project that is thrown away afterwards: nothing of yours is touched.
+    """Show relay with a temporary sample project. Your own data stays untouched.
 
-    Three sessions of it run: one serves, one tests in a loop, one fails. Without a terminal it is --headless.
+    The project has three sessions: a server, a test loop, and one that fails. Without a terminal, --headless is used.
     """
     from relay_tui.bootstrap.demo import demo_environment  # imports every adapter: help and completion do without
 
@@ -51,7 +51,7 @@ def _on_screen(stage: DemoEnvironment) -> int:
 
     use_custom_keys(keymap.keys if keymap is not None else {})
 
-    leaving = f"all of it is thrown away when you leave with {key_of('quit')}"
+    leaving = f"it is deleted when you quit with {key_of('quit')}"
     words = f"A sample project; {leaving}. Sessions are {_runs(stage)}."
     return run_demo(stage.relay, stage.demo, words, keymap)
 
@@ -63,7 +63,7 @@ def _runs(stage: DemoEnvironment) -> str:
 
 
 def _headless(output: Output) -> int:
-    """Every step in the foreground; 1 if any of them failed, the taking down included."""
+    """Run every step in the foreground. Return 1 if a step or the clean-up failed."""
     from relay_tui.bootstrap.demo import demo_environment
     from relay_tui.services.demo import StepResult, format_error
 
@@ -99,13 +99,13 @@ def _headless(output: Output) -> int:
     seconds = time.monotonic() - begun
     if output.as_json:
         output.document({"ok": not failed, **choice, "seconds": seconds, "steps": [asdict(done) for done in steps]})
-    output.say(f"{seconds:6.2f}s {'FAILED: ' + ', '.join(failed) if failed else 'all of it worked'}")
+    output.say(f"{seconds:6.2f}s {'FAILED: ' + ', '.join(failed) if failed else 'all steps succeeded'}")
     return 1 if failed else 0
 
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Within the block a signal to end, or a lost line, ends it as an exception does: what was begun is taken down."""
+    """Turn signals that end the process into an exception within the block, so that the demo is cleaned up."""
     from relay_tui.ui.signals import ENDINGS
 
     def leave(number: int, _frame: FrameType | None) -> NoReturn:

@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from relay_tui.services.doctor import Check, CheckResult
 
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
-"""By status. The others are dim: bright black is the background of many a terminal."""
+"""Colours by status. Other lines are dim, because bright black is the background of some terminals."""
 _WIDTH = 9
-"""Of the column with the verdict."""
+"""Width of the status column."""
 
 
 @click.command(short_help="Check this machine and show how to fix problems.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),
     default=60.0,
-    help="The most seconds that all of it may take [60]; each look has 5 to 14 of its own.",
+    help="Time limit in seconds for all checks [60]. Each check has its own limit of 5 to 14.",
 )
 @click.pass_context
 def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout: float) -> int:
     """Check everything that relay needs on this machine and show the command that fixes each problem.
 
-    Changes nothing. Always in the same order; what leans on something that does not answer is "unknown". Ends with 1
-    if anything is broken, and in any case within the timeout.
+    Nothing is changed. A check that depends on something that does not answer is "unknown". The exit code is 1 if
+    anything is broken. The command ends within the timeout.
     """
     from relay_tui.bootstrap import container
     from relay_tui.services.doctor.results import CheckStatus, format_counts
@@ -66,7 +66,7 @@ def doctor(context: click.Context, as_json: bool, data_dir: Path | None, timeout
 
 
 class _Progress:
-    """Says on a terminal what is still looked at; the findings come in the end, in their own order."""
+    """Progress on a terminal: the checks that still run. The results follow at the end, in their own order."""
 
     def __init__(self, checks: Sequence[Check], task: TaskContext) -> None:
         self._left = [check.name for check in checks]

@@ -1,4 +1,4 @@
-"""The command `relay` and its groups, and what becomes of their errors."""
+"""The command `relay`, its groups and their errors."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found; 4 conflict; 5 engine u
     epilog=EPILOG,
 )
 @click.version_option(__version__, prog_name="relay")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where relay keeps everything [$RELAY_DATA_DIR].")
-@click.option("--debug", is_flag=True, help="Log more, and say where relay's own log is.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory [$RELAY_DATA_DIR].")
+@click.option("--debug", is_flag=True, help="Log more, and print the path of relay's own log.")
 @click.pass_context
 def relay(context: click.Context, data_dir: Path | None, debug: bool) -> None:
     """Run many coding sessions side by side, each in its own git clone and its own container.
 
-    Where there is no container engine, sessions are processes. First time here: relay demo, and relay doctor.
+    Without a container engine, sessions are processes. New to relay? Try relay demo and relay doctor.
 
     Without a command, relay opens its screen.
     """
@@ -51,7 +51,7 @@ def relay(context: click.Context, data_dir: Path | None, debug: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        click.echo("relay's screen needs a terminal, and there is none here.\n", err=True)
+        click.echo("relay's screen needs a terminal.\n", err=True)
         click.echo(context.get_help(), err=True)
         context.exit(2)
     from relay_tui.cli.tui import run_tui
@@ -75,7 +75,7 @@ relay.add_command(completion)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and answer the exit code; errors are printed, as JSON where --json was given."""
+    """Run the command line and return the exit code. Errors are printed, with --json as JSON."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     output = Output(as_json="--json" in own)
     try:
@@ -97,9 +97,9 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except Exception as error:  # the last line of defence: nobody is shown a traceback
+    except Exception as error:  # a traceback must not reach the user
         log.exception("relay itself failed")
         words = f"{type(error).__name__}: {error}"
-        fail(output, Fault("internal", "relay itself failed", words, f"Its log says where: {log_file()}"))
+        fail(output, Fault("internal", "relay itself failed", words, f"See the log: {log_file()}"))
         return 1
     return result if isinstance(result, int) else 0

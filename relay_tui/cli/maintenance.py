@@ -22,30 +22,28 @@ if TYPE_CHECKING:
     from relay_tui.services.reconcile.reconciler import Reconciler
 
 
-@click.command(short_help="Finish what a killed relay began; settle what no record knows.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--adopt-unknown", is_flag=True, help="Put clones that no record knows on record, with their containers.")
-@click.option(
-    "--trash-unknown", is_flag=True, help="Move clones that no record knows to the trash; remove such containers."
-)
+@click.command(short_help="Complete interrupted work; handle orphans.")
+@click.option("--dry-run", is_flag=True, help="Only print the steps.")
+@click.option("--adopt-unknown", is_flag=True, help="Adopt orphaned clones with their containers.")
+@click.option("--trash-unknown", is_flag=True, help="Move orphaned clones to the trash and remove orphaned containers.")
 @command
-def reconcile(desk: CommandContext, dry_run: bool, adopt_unknown: bool, trash_unknown: bool) -> int:
-    """Make records, clones and containers agree: finish what a killed relay began, note what other tools did.
+def reconcile(ctx: CommandContext, dry_run: bool, adopt_unknown: bool, trash_unknown: bool) -> int:
+    """Compare records, clones and containers. Complete interrupted work and record what other tools did.
 
-    What no record knows is only reported, unless you ask for it to be adopted or to go.
+    Orphaned clones and containers are only reported, unless you use one of the options.
     """
     if adopt_unknown and trash_unknown:
         raise InvalidInputError("adopt-unknown", "--adopt-unknown and --trash-unknown exclude each other")
-    reconciler = desk.relay.reconciler
+    reconciler = ctx.relay.reconciler
     if dry_run:
-        _print_plan(desk, reconciler)
-        return _exit_code(desk, reconciler, failed=False)
-    result = _carry_out(desk, adopt=adopt_unknown, trash=trash_unknown)
-    if desk.output.as_json:
-        desk.output.document(_result_document(result) | {"unseen": sorted(reconciler.unreachable)})
+        _print_plan(ctx, reconciler)
+        return _exit_code(ctx, reconciler, failed=False)
+    result = _carry_out(ctx, adopt=adopt_unknown, trash=trash_unknown)
+    if ctx.output.as_json:
+        ctx.output.document(_result_document(result) | {"unseen": sorted(reconciler.unreachable)})
     else:
-        _print_result(desk, reconciler, result)
-    return _exit_code(desk, reconciler, failed=result.has_failures)
+        _print_result(ctx, reconciler, result)
+    return _exit_code(ctx, reconciler, failed=result.has_failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +66,11 @@ class _Result:
         return any(error for _, error in self.done) or any(one.error for one in self.settled)
 
 
-def _carry_out(desk: CommandContext, *, adopt: bool, trash: bool) -> _Result:
+def _carry_out(ctx: CommandContext, *, adopt: bool, trash: bool) -> _Result:
     """Carry out all steps, then adopt or trash the orphans on request."""
     from relay_tui.services.reconcile.planner import ASKS
 
-    reconciler, strays = desk.relay.reconciler, desk.relay.strays
+    reconciler, strays = ctx.relay.reconciler, ctx.relay.strays
     with progress() as task:
         done = reconciler.carry_out_all(task)
         orphans = [step for step in reconciler.plan() if step.act in ASKS]
@@ -82,12 +80,12 @@ def _carry_out(desk: CommandContext, *, adopt: bool, trash: bool) -> _Result:
     return _Result(done, orphans, settled, "adopted" if adopt else "trashed")
 
 
-def _print_plan(desk: CommandContext, reconciler: Reconciler) -> None:
+def _print_plan(ctx: CommandContext, reconciler: Reconciler) -> None:
     """Print the steps of a dry run."""
     steps = reconciler.plan()
-    if desk.output.as_json:
-        desk.output.document({"steps": [_document(step) for step in steps], "unseen": sorted(reconciler.unreachable)})
-    desk.output.say("\n".join(format_step(step) for step in steps) or _nothing(reconciler))
+    if ctx.output.as_json:
+        ctx.output.document({"steps": [_document(step) for step in steps], "unseen": sorted(reconciler.unreachable)})
+    ctx.output.say("\n".join(format_step(step) for step in steps) or _nothing(reconciler))
 
 
 def _result_document(result: _Result) -> dict[str, object]:
@@ -99,46 +97,46 @@ def _result_document(result: _Result) -> dict[str, object]:
     return document
 
 
-def _print_result(desk: CommandContext, reconciler: Reconciler, result: _Result) -> None:
+def _print_result(ctx: CommandContext, reconciler: Reconciler, result: _Result) -> None:
     """Print a line for each step of a run."""
     outcomes = [("done", step, error) for step, error in result.done]
     outcomes += [(result.verb, one.step, one.error) for one in result.settled]
     for verb, step, error in outcomes:
-        desk.output.say(f"{'failed' if error else verb:<7} {sanitize.clean(step.words)}{_because(error)}")
+        ctx.output.say(f"{'failed' if error else verb:<7} {sanitize.clean(step.words)}{_because(error)}")
     for step in result.open_orphans:
-        desk.output.say(f"unknown {sanitize.clean(step.words)}")
+        ctx.output.say(f"unknown {sanitize.clean(step.words)}")
     if result.open_orphans:
-        desk.output.say("Orphans are left alone; use --adopt-unknown or --trash-unknown.")
+        ctx.output.say("Orphans are left alone; use --adopt-unknown or --trash-unknown.")
     if not result.done and not result.orphans:
-        desk.output.say(_nothing(reconciler))
+        ctx.output.say(_nothing(reconciler))
 
 
 def _nothing(reconciler: Reconciler) -> str:
     return "Nothing to do (some runtimes could not be checked)." if reconciler.unreachable else "Nothing to do."
 
 
-def _exit_code(desk: CommandContext, reconciler: Reconciler, *, failed: bool) -> int:
+def _exit_code(ctx: CommandContext, reconciler: Reconciler, *, failed: bool) -> int:
     """Return the exit code: 1 after a failure, else 5 if a runtime could not be checked. Warn about the latter."""
     code = 1 if failed else 0
     if not reconciler.unreachable:
         return code
-    if not desk.output.as_json:
-        click.echo("relay: the engine does not answer: its sessions were not looked at", err=True)
+    if not ctx.output.as_json:
+        click.echo("relay: the engine does not answer: its sessions were not checked", err=True)
     return code or EngineUnreachableError.exit_code
 
 
-@click.command(short_help="Empty the trash of what is past its time.")
-@click.option("--older-than", default="", help="An age like 12h or 7d; 0 purges all [what is configured].")
+@click.command(short_help="Delete expired entries from the trash.")
+@click.option("--older-than", default="", help="Minimum age like 12h or 7d; 0 purges all [trash_days].")
 @command
-def purge(desk: CommandContext, older_than: str) -> int:
-    """Delete for good what lies in the trash and whose time is up, and say how much space that freed."""
+def purge(ctx: CommandContext, older_than: str) -> int:
+    """Delete expired entries from the trash and print the freed space."""
     days = _days(older_than) if older_than else None
     with progress() as task:
-        purged = desk.relay.trash.purge(days, task)
-    if desk.output.as_json:
-        desk.output.document(asdict(purged))
-    desk.output.say(f"Purged {purged.entries} from the trash; {format_size(purged.freed)} freed.")
-    for remnant in purged.left if not desk.output.as_json else ():
+        purged = ctx.relay.trash.purge(days, task)
+    if ctx.output.as_json:
+        ctx.output.document(asdict(purged))
+    ctx.output.say(f"Purged {purged.entries} from the trash; {format_size(purged.freed)} freed.")
+    for remnant in purged.left if not ctx.output.as_json else ():
         click.echo(f"relay: could not delete all of {sanitize.clean(remnant.path)}", err=True)
         click.echo(f"  {sanitize.clean(remnant.why)}\n  The next purge tries again.", err=True)
     return 1 if purged.left else 0
@@ -147,7 +145,7 @@ def purge(desk: CommandContext, older_than: str) -> int:
 def _days(age: str) -> float:
     found = re.fullmatch(r"(\d+)([smhdw]?)", age.strip())
     if found is None:
-        raise InvalidInputError("older-than", f"'{age}' is not an age", hint="Like 12h, 7d or 0.")
+        raise InvalidInputError("older-than", f"'{age}' is not an age", hint="Use a form like 12h, 7d or 0.")
     return int(found[1]) * {"s": 1 / 86_400, "m": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7, "": 1}[found[2]]
 
 

@@ -30,7 +30,7 @@ _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def _as_json(character: str) -> str:
-    """A character that is neither shown nor sent as it is: a terminal would obey it, or no encoding has it."""
+    """Characters that are replaced: terminal controls and characters without an encoding."""
     return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
@@ -46,18 +46,18 @@ class Output:
         click.echo(_NOT_ASCII.sub(lambda found: _as_json(found[0]), words))
 
     def say(self, words: str) -> None:
-        """Print a line for a person; nothing with --json."""
+        """Print a line of text; nothing with --json."""
         if not self.as_json:
             click.echo(words)
 
 
 def describe(fault: Fault, about: str = "") -> Fault:
-    """A fault as the command line tells it: what to do are commands, of the session or project that it is about."""
+    """Return a fault with its hint as commands for its session or project."""
     return replace(fault, hint=render_for_cli(fault.hint, about))
 
 
 def fail(output: Output, fault: Fault, about: str = "") -> None:
-    """Print an error: what happened, the words of git or the engine, what to do next."""
+    """Print an error: title, detail from git or the engine, hint."""
     fault = describe(fault, about)
     if output.as_json:
         document = {key: sanitize.redact(value) for key, value in asdict(fault).items()}
@@ -78,7 +78,7 @@ def _utf8(stream: object) -> bool:
 
 @contextmanager
 def progress() -> Iterator[TaskContext]:
-    """A watch that draws its progress on stderr if that is a terminal, and is cancelled by ctrl+c or a hang-up."""
+    """Yield a task context that draws progress on a terminal and is cancelled by ctrl+c or a hang-up."""
     bar = _Bar() if sys.stderr.isatty() else None
     task = TaskContext(bar.draw if bar else None)
 
@@ -97,7 +97,7 @@ def progress() -> Iterator[TaskContext]:
 
 
 class _Bar:
-    """One line of progress, redrawn in place, at most ten times a second."""
+    """Progress line, redrawn in place at most ten times a second."""
 
     def __init__(self) -> None:
         self._stage = ""
@@ -118,19 +118,19 @@ class _Bar:
 
 
 def warn_of_trash(relay: Relay) -> None:
-    """Say on stderr when the trash takes more of the disk than it may."""
+    """Print a warning to stderr if the trash uses too much of the disk."""
     if warning := relay.trash.too_full():
         click.echo(f"relay: {warning}", err=True)
 
 
 def project_document(project: Project, records: Records) -> dict[str, object]:
-    """A project as JSON: the data model's fields, and how many sessions it has."""
+    """Return a project as JSON: the fields of the data model and its number of sessions."""
     error = asdict(describe(project.clone_error, project.name)) if project.clone_error else None
     return asdict(project) | {"clone_error": error, "sessions": len(records.live_sessions(project.id))}
 
 
 def session_document(session: Session, records: Records) -> dict[str, object]:
-    """A session as JSON: the data model's fields, and its project's name."""
+    """Return a session as JSON: the fields of the data model and its project's name."""
     project = records.projects.get(session.project_id)
     error = asdict(describe(session.error_reason, full_name(records, session))) if session.error_reason else None
     more = {"error_reason": error, "project": project.name if project else "", "notes": list(session.notes)}
@@ -161,7 +161,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def listing(pairs: Mapping[str, str]) -> str:
-    """Labels and values, one a line; a value's own further lines are indented, empty values left out."""
+    """Return labels and values, one per line. Further lines of a value are indented, empty values left out."""
     shown = {label: sanitize.clean_block(value) for label, value in pairs.items() if value}
     width = max(map(len, shown), default=0)
     return "\n".join(
@@ -170,6 +170,6 @@ def listing(pairs: Mapping[str, str]) -> str:
 
 
 def format_fault(fault: Fault | None, about: str) -> str:
-    """An error in the lines a listing shows, with commands for the session or project that it is about."""
+    """Return the lines of an error in a listing, with commands for its session or project."""
     lines = () if fault is None else (fault.title, fault.detail, render_for_cli(fault.hint, about))
     return "\n".join(filter(None, lines))

@@ -20,19 +20,19 @@ from relay_tui.text.format import plural
 
 @click.group()
 def project() -> None:
-    """Repositories that relay knows, each with a bare base clone."""
+    """Manage projects: repositories with a base clone each."""
 
 
 @project.command("add")
 @click.argument("source")
-@click.option("--name", default="", help="What to call it [the source's last part].")
-@click.option("--branch", default="", help="The default branch [the one upstream says].")
-@click.option("--image", default="", help="The image of its sessions.")
-@click.option("--profile", default="", help="The profile of its sessions.")
+@click.option("--name", default="", help="Name of the project [last part of the source].")
+@click.option("--branch", default="", help="Default branch [the upstream's].")
+@click.option("--image", default="", help="Image of its sessions.")
+@click.option("--profile", default="", help="Profile of its sessions.")
 @on_runtime
 @command
 def add(
-    desk: CommandContext,
+    ctx: CommandContext,
     source: str,
     name: str,
     branch: str,
@@ -41,24 +41,24 @@ def add(
     runtime: str,
     not_isolated: bool,
 ) -> None:
-    """Clone SOURCE, a URL or a local path, and start a first session on its default branch."""
+    """Clone SOURCE, a URL or a local path, and start a first session on the default branch."""
     from relay_tui.services.projects import NewProject  # with drafts, half of the time that help and completion take
     from relay_tui.services.sessions.drafts import NewSession
 
     first = NewSession(project="", profile=profile, runtime=runtime, agreed=agreed(not_isolated))
-    choice = desk.relay.drafts.choose_runtime(first)
+    choice = ctx.relay.drafts.choose_runtime(first)
     if choice.asks is not None:
-        first = replace(first, agreed=f"{first.agreed} {ask_for_consent(desk, choice.asks)}")
-    print_runtime_choice(desk, choice)
+        first = replace(first, agreed=f"{first.agreed} {ask_for_consent(ctx, choice.asks)}")
+    print_runtime_choice(ctx, choice)
     wanted = NewProject(
         source=source, name=name, branch=branch, image=image, profile=profile, runtime=runtime, agreed=first.agreed
     )
     with progress() as task:
-        added = desk.relay.projects.register(wanted)
-        made = desk.relay.projects.clone(added.id, task)
-        made = desk.relay.sessions.build(made.id, task)
+        added = ctx.relay.projects.register(wanted)
+        made = ctx.relay.projects.clone(added.id, task)
+        made = ctx.relay.sessions.build(made.id, task)
     _tell(
-        desk,
+        ctx,
         added.id,
         f"Added {added.name}; its first session {made.name} {print_result(made, 'is running')}.",
         made.notes,
@@ -67,40 +67,40 @@ def add(
 
 @project.command("list")
 @command
-def list_(desk: CommandContext) -> None:
+def list_(ctx: CommandContext) -> None:
     """List the projects."""
-    records = desk.relay.store.read()
+    records = ctx.relay.store.read()
     projects = records.live_projects()
-    if desk.output.as_json:
-        desk.output.document([project_document(p, records) for p in projects])
+    if ctx.output.as_json:
+        ctx.output.document([project_document(p, records) for p in projects])
     elif not projects:
-        desk.output.say("No projects yet. Add one: relay project add SOURCE")
+        ctx.output.say("No projects yet. Add one: relay project add SOURCE")
     else:
         rows = [(p.id, p.name, p.clone_state, str(len(records.live_sessions(p.id))), p.source) for p in projects]
-        desk.output.say(table(("ID", "NAME", "CLONE", "SESSIONS", "SOURCE"), rows))
+        ctx.output.say(table(("ID", "NAME", "CLONE", "SESSIONS", "SOURCE"), rows))
 
 
 @project.command()
 @click.argument("reference", metavar="PROJECT")
 @command
-def show(desk: CommandContext, reference: str) -> None:
+def show(ctx: CommandContext, reference: str) -> None:
     """Show everything about a project."""
-    _tell(desk, naming.find_project(desk.relay.store.read(), reference).id)
+    _tell(ctx, naming.find_project(ctx.relay.store.read(), reference).id)
 
 
 @project.command()
 @click.argument("reference", metavar="PROJECT")
-@click.option("--source", default="", help="Clone from here instead.")
+@click.option("--source", default="", help="New source to clone from.")
 @command
-def retry(desk: CommandContext, reference: str, source: str) -> None:
-    """Clone again a project whose clone failed."""
-    found = naming.find_project(desk.relay.store.read(), reference)
+def retry(ctx: CommandContext, reference: str, source: str) -> None:
+    """Retry the failed clone of a project."""
+    found = naming.find_project(ctx.relay.store.read(), reference)
     with progress() as task:
-        desk.relay.projects.retry(found.id, source)
-        first = desk.relay.projects.clone(found.id, task)
-        first = desk.relay.sessions.build(first.id, task)
+        ctx.relay.projects.retry(found.id, source)
+        first = ctx.relay.projects.clone(found.id, task)
+        first = ctx.relay.sessions.build(first.id, task)
     _tell(
-        desk,
+        ctx,
         found.id,
         f"Cloned {found.name}; its first session {first.name} {print_result(first, 'is running')}.",
         first.notes,
@@ -109,45 +109,45 @@ def retry(desk: CommandContext, reference: str, source: str) -> None:
 
 @project.command()
 @click.argument("reference", metavar="PROJECT")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @command
-def remove(desk: CommandContext, reference: str, yes: bool) -> None:
+def remove(ctx: CommandContext, reference: str, yes: bool) -> None:
     """Remove a project with all its sessions, their containers and their clones."""
     from relay_tui.services.removal import describe
 
-    found = naming.find_project(desk.relay.store.read(), reference)
-    sessions = desk.relay.projects.sessions_of(found.id)
+    found = naming.find_project(ctx.relay.store.read(), reference)
+    sessions = ctx.relay.projects.sessions_of(found.id)
     goes = format_removal(found, [session.name for session in sessions])
     if not yes:
-        guarded = desk.relay.removal.guard_project(found.id)
+        guarded = ctx.relay.removal.guard_project(found.id)
         if guarded.risks:
-            goes += "\nOnly there, and gone with it:"
+            goes += "\nSaved work that exists only there and will be deleted:"
             goes += "".join(f"\n  {sanitize.clean(line)}" for line in describe(guarded))
         goes += f"\n{guarded.trash}" if guarded.trash else ""
-        if desk.output.as_json or not sys.stdin.isatty():
-            raise ConflictError(f"Removing {found.name} needs a yes", goes, "Add --yes.")
+        if ctx.output.as_json or not sys.stdin.isatty():
+            raise ConflictError(f"Removing {found.name} requires confirmation", goes, "Add --yes.")
         click.confirm(f"{goes}\nRemove it?", abort=True, err=True)
     with progress() as task:
-        desk.relay.projects.remove(found.id, task)
-    warn_of_trash(desk.relay)
-    if desk.output.as_json:
-        desk.output.document({"removed": found.id, "sessions": [session.id for session in sessions]})
-    desk.output.say(
-        f"Removed {found.name} and {plural(len(sessions), 'session')}. The clones lie in {desk.relay.data_dir.trash}."
+        ctx.relay.projects.remove(found.id, task)
+    warn_of_trash(ctx.relay)
+    if ctx.output.as_json:
+        ctx.output.document({"removed": found.id, "sessions": [session.id for session in sessions]})
+    ctx.output.say(
+        f"Removed {found.name} and {plural(len(sessions), 'session')}. The clones are in {ctx.relay.data_dir.trash}."
     )
 
 
 @project.command()
 @click.argument("reference", metavar="PROJECT")
 @command
-def restore(desk: CommandContext, reference: str) -> None:
-    """Bring a removed project back, with the sessions that went with it."""
-    found = naming.find_removed_project(desk.relay.store.read(), reference)
+def restore(ctx: CommandContext, reference: str) -> None:
+    """Restore a removed project with its sessions."""
+    found = naming.find_removed_project(ctx.relay.store.read(), reference)
     with progress() as task:
-        back = desk.relay.projects.restore(found.id)
+        back = ctx.relay.projects.restore(found.id)
         for gone in back:
-            desk.relay.sessions.build(gone.id, task)
-    _tell(desk, found.id, f"{found.name} is back, with {plural(len(back), 'session')}.")
+            ctx.relay.sessions.build(gone.id, task)
+    _tell(ctx, found.id, f"{found.name} is restored, with {plural(len(back), 'session')}.")
 
 
 def format_removal(found: Project, sessions: list[str]) -> str:
@@ -159,16 +159,16 @@ def format_removal(found: Project, sessions: list[str]) -> str:
     return f"Project {found.name} goes with {count}{named}."
 
 
-def _tell(desk: CommandContext, project_id: str, words: str = "", notes: Sequence[str] | None = None) -> None:
-    """Tell of a project; `notes` are those of the session that was made with it."""
-    records = desk.relay.store.read()
+def _tell(ctx: CommandContext, project_id: str, words: str = "", notes: Sequence[str] | None = None) -> None:
+    """Print a project. `notes` are those of its first session."""
+    records = ctx.relay.store.read()
     found = records.projects[project_id]
-    desk.note(notes or ())
-    if desk.output.as_json:
+    ctx.note(notes or ())
+    if ctx.output.as_json:
         more = {} if notes is None else {"notes": list(notes)}
-        desk.output.document(project_document(found, records) | more)
+        ctx.output.document(project_document(found, records) | more)
     elif words:
-        desk.output.say(words)
+        ctx.output.say(words)
     else:
         shown = {
             "id": found.id,
@@ -180,7 +180,7 @@ def _tell(desk: CommandContext, project_id: str, words: str = "", notes: Sequenc
             "default image": found.default_image,
             "default profile": found.default_profile,
             "sessions": "\n".join(f"{s.name}  {s.state}  {s.branch}" for s in records.live_sessions(found.id)),
-            "base clone": str(desk.relay.data_dir.base(found.id)),
+            "base clone": str(ctx.relay.data_dir.base(found.id)),
             "created": found.created_at,
         }
-        desk.output.say(listing(shown))
+        ctx.output.say(listing(shown))

@@ -17,15 +17,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def on_runtime(function: F) -> F:
-    """The two options that say what sessions run on."""
+    """Add the options for the runtime."""
     runtime = click.option(
         "--runtime",
         type=click.Choice(KINDS),
         default=None,
         callback=lambda _context, _option, value: value or "",
-        help="What it runs on; auto is the engine when it answers, else a process [the profile's].",
+        help="Runtime; auto is the engine if it answers, else a process [the profile's].",
     )
-    bare = click.option("--not-isolated", is_flag=True, help="Agree that a process runs without a sandbox.")
+    bare = click.option("--not-isolated", is_flag=True, help="Allow a process without a sandbox.")
     return runtime(bare(function))
 
 
@@ -34,17 +34,17 @@ def agreed(not_isolated: bool) -> str:
     return NOT_ISOLATED if not_isolated else ""
 
 
-def ask_for_consent(desk: CommandContext, question: NeedsConsentError) -> str:
-    """Ask at the terminal; answer what was agreed to. Without a terminal, raise the question."""
-    if desk.output.as_json or not sys.stdin.isatty():
+def ask_for_consent(ctx: CommandContext, question: NeedsConsentError) -> str:
+    """Ask at the terminal and return the consent. Without a terminal, raise the error."""
+    if ctx.output.as_json or not sys.stdin.isatty():
         raise question
     words = f"{sanitize.clean(question.title)}.\n{sanitize.clean_block(question.detail)}"
     click.confirm(f"{words}\nCreate it anyway?", abort=True, err=True)
     return question.consent
 
 
-def print_runtime_choice(desk: CommandContext, choice: RuntimeChoice) -> None:
-    """Say on stderr what was chosen, where it was not asked for."""
-    if choice.runtime == PROCESS and choice.why and not desk.output.as_json:
+def print_runtime_choice(ctx: CommandContext, choice: RuntimeChoice) -> None:
+    """Print the runtime to stderr if relay chose it."""
+    if choice.runtime == PROCESS and choice.why and not ctx.output.as_json:
         kind = "in a sandbox" if choice.isolated else "not isolated"
         click.echo(f"note: it runs as a process, {kind}: {sanitize.clean(choice.why)}", err=True)

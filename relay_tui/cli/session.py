@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from relay_tui.ports.task import TaskContext
 
 
-@click.group(short_help="Branches being worked on, each in its own clone.")
+@click.group(short_help="Manage sessions: branches in their own clones.")
 def session() -> None:
-    """Branches being worked on, each in its own clone and its own container."""
+    """Manage sessions: branches, each in its own clone and container."""
 
 
 @session.command()
 @click.argument("project")
-@click.option("--name", default="", help="What to call it [its branch].")
-@click.option("--branch", default="", help="An existing branch to work on [the project's default].")
-@click.option("--new-branch", default="", help="A new branch to begin.")
-@click.option("--from", "from_branch", default="", help="Where the new branch begins [the project's default].")
-@click.option("--image", default="", help="The container's image.")
-@click.option("--profile", default="", help="The container's profile.")
+@click.option("--name", default="", help="Name of the session [its branch].")
+@click.option("--branch", default="", help="Existing branch to work on [the project's default].")
+@click.option("--new-branch", default="", help="New branch to create.")
+@click.option("--from", "from_branch", default="", help="Branch that the new one starts from [the project's default].")
+@click.option("--image", default="", help="Image of the container.")
+@click.option("--profile", default="", help="Profile of the container.")
 @on_runtime
 @command
 def create(
-    desk: CommandContext,
+    ctx: CommandContext,
     project: str,
     name: str,
     branch: str,
@@ -51,7 +51,7 @@ def create(
     runtime: str,
     not_isolated: bool,
 ) -> None:
-    """Clone PROJECT's branch into a new session and start its container."""
+    """Create a session on a branch of PROJECT and start its container."""
     from relay_tui.services.sessions.drafts import NewSession  # imports the services below it
 
     if branch and new_branch:
@@ -60,7 +60,7 @@ def create(
         )
     if from_branch and not new_branch:
         raise InvalidInputError("from", "--from goes with --new-branch")
-    found = naming.find_project(desk.relay.store.read(), project)
+    found = naming.find_project(ctx.relay.store.read(), project)
     wanted = NewSession(
         project=found.id,
         name=name,
@@ -71,36 +71,36 @@ def create(
         runtime=runtime,
         agreed=agreed(not_isolated),
     )
-    choice = desk.relay.drafts.choose_runtime(wanted)
+    choice = ctx.relay.drafts.choose_runtime(wanted)
     if choice.asks is not None:
-        wanted = replace(wanted, agreed=f"{wanted.agreed} {ask_for_consent(desk, choice.asks)}")
-    print_runtime_choice(desk, choice)
+        wanted = replace(wanted, agreed=f"{wanted.agreed} {ask_for_consent(ctx, choice.asks)}")
+    print_runtime_choice(ctx, choice)
     with progress() as task:
-        made = desk.relay.sessions.register(wanted)
-        made = desk.relay.sessions.build(made.id, task)
+        made = ctx.relay.sessions.register(wanted)
+        made = ctx.relay.sessions.build(made.id, task)
     for note in made.notes:
         click.echo(f"note: {sanitize.clean(note)}", err=True)
-    _tell(desk, made.id, f"is running on {made.branch}")
+    _tell(ctx, made.id, f"is running on {made.branch}")
 
 
 @session.command("list")
-@click.option("--project", default="", help="Only this project's.")
-@click.option("--all", "everything", is_flag=True, help="Removed ones too.")
+@click.option("--project", default="", help="Only sessions of this project.")
+@click.option("--all", "everything", is_flag=True, help="Include removed sessions.")
 @command
-def list_(desk: CommandContext, project: str, everything: bool) -> None:
+def list_(ctx: CommandContext, project: str, everything: bool) -> None:
     """List the sessions."""
     from relay_tui.services.sessions.container_spec import runs_on
 
-    unseen = desk.refresh_states()
-    records = desk.relay.store.read()
+    unseen = ctx.refresh_states()
+    records = ctx.relay.store.read()
     only = naming.find_project(records, project).id if project else None
     rows = records.live_sessions(only)
     if everything:
         rows = [s for s in records.sessions.values() if only in {None, s.project_id}]
-    if desk.output.as_json:
-        desk.output.document([session_document(s, records) for s in rows])
+    if ctx.output.as_json:
+        ctx.output.document([session_document(s, records) for s in rows])
     elif not rows:
-        desk.output.say("No sessions yet. Add a project, which brings its first: relay project add SOURCE")
+        ctx.output.say("No sessions yet. Add a project to get one: relay project add SOURCE")
     else:
         cells = [
             (
@@ -113,7 +113,7 @@ def list_(desk: CommandContext, project: str, everything: bool) -> None:
             )
             for s in rows
         ]
-        desk.output.say(table(("ID", "SESSION", "STATE", "BRANCH", "RUNS ON", ""), cells))
+        ctx.output.say(table(("ID", "SESSION", "STATE", "BRANCH", "RUNS ON", ""), cells))
 
 
 def _word(shown: Session) -> str:
@@ -127,77 +127,77 @@ def _trouble(shown: Session) -> str:
 @session.command()
 @click.argument("reference", metavar="SESSION")
 @command
-def show(desk: CommandContext, reference: str) -> None:
+def show(ctx: CommandContext, reference: str) -> None:
     """Show everything about a session."""
-    desk.refresh_states()
-    _tell(desk, naming.find_session(desk.relay.store.read(), reference).id)
+    ctx.refresh_states()
+    _tell(ctx, naming.find_session(ctx.relay.store.read(), reference).id)
 
 
 def _verb(name: str, done: str, words: str, act: Callable[[CommandContext, Session, TaskContext], object]) -> None:
-    """A command that does one thing to one session and shows it afterwards."""
+    """Add a command that changes one session and prints it."""
 
     @session.command(name, help=words)
     @click.argument("reference", metavar="SESSION")
     @command
-    def verb(desk: CommandContext, reference: str) -> None:
-        found = naming.find_session(desk.relay.store.read(), reference)
+    def verb(ctx: CommandContext, reference: str) -> None:
+        found = naming.find_session(ctx.relay.store.read(), reference)
         with progress() as task:
-            act(desk, found, task)
-        _tell(desk, found.id, done)
+            act(ctx, found, task)
+        _tell(ctx, found.id, done)
 
 
-_verb("start", "is running", "Start a session.", lambda desk, s, task: desk.relay.sessions.start(s.id, task))
+_verb("start", "is running", "Start a session.", lambda ctx, s, task: ctx.relay.sessions.start(s.id, task))
 
 
-_verb("stop", "is stopped", "Stop a session's container.", lambda desk, s, task: desk.relay.sessions.stop(s.id, task))
+_verb("stop", "is stopped", "Stop a session's container.", lambda ctx, s, task: ctx.relay.sessions.stop(s.id, task))
 
 
-_verb("restart", "is running", "Stop and start it.", lambda desk, s, task: desk.relay.sessions.restart(s.id, task))
+_verb("restart", "is running", "Restart a session.", lambda ctx, s, task: ctx.relay.sessions.restart(s.id, task))
 
 
 @session.command()
 @click.argument("reference", metavar="SESSION")
-@click.option("--image", default="", help="With this image from now on.")
+@click.option("--image", default="", help="New image of the session.")
 @command
-def retry(desk: CommandContext, reference: str, image: str) -> None:
-    """Go on from the step that failed."""
-    found = naming.find_session(desk.relay.store.read(), reference)
+def retry(ctx: CommandContext, reference: str, image: str) -> None:
+    """Retry the failed step of a session."""
+    found = naming.find_session(ctx.relay.store.read(), reference)
     with progress() as task:
-        desk.relay.sessions.retry(found.id, task, image=image)
-    _tell(desk, found.id, "is removed" if found.desired is DesiredState.REMOVED else "is running")
+        ctx.relay.sessions.retry(found.id, task, image=image)
+    _tell(ctx, found.id, "is removed" if found.desired is DesiredState.REMOVED else "is running")
 
 
 @session.command()
 @click.argument("reference", metavar="SESSION")
 @command
-def restore(desk: CommandContext, reference: str) -> None:
-    """Bring a removed session back: its clone from the trash, with a new container."""
-    found = naming.find_trashed_session(desk.relay.store.read(), reference)
+def restore(ctx: CommandContext, reference: str) -> None:
+    """Restore a removed session: its clone from the trash and a new container."""
+    found = naming.find_trashed_session(ctx.relay.store.read(), reference)
     with progress() as task:
-        back = desk.relay.sessions.restore(found.id)
-        desk.relay.sessions.build(back.id, task)
-    _tell(desk, found.id, "is back and running")
+        back = ctx.relay.sessions.restore(found.id)
+        ctx.relay.sessions.build(back.id, task)
+    _tell(ctx, found.id, "is restored and running")
 
 
 @session.command()
 @click.argument("reference", metavar="SESSION")
-@click.option("-f", "--follow", is_flag=True, help="Go on as more comes.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last N lines.")
-@click.option("--timestamps", is_flag=True, help="Put the time before each line.")
-@click.option("--since", default="", help="Only what came since a time (RFC 3339) or an age like 10m, 2h, 1d.")
+@click.option("--timestamps", is_flag=True, help="Print the time before each line.")
+@click.option("--since", default="", help="Only lines since a time (RFC 3339) or an age like 10m, 2h, 1d.")
 @command
-def logs(desk: CommandContext, reference: str, follow: bool, tail: int | None, timestamps: bool, since: str) -> None:
-    """Print a session's log. Into a pipe it goes byte for byte; on a terminal only its colours are kept."""
-    found = naming.find_session(desk.relay.store.read(), reference)
-    if follow and desk.output.as_json:
+def logs(ctx: CommandContext, reference: str, follow: bool, tail: int | None, timestamps: bool, since: str) -> None:
+    """Print a session's log. A pipe gets it byte for byte; on a terminal only colours are kept."""
+    found = naming.find_session(ctx.relay.store.read(), reference)
+    if follow and ctx.output.as_json:
         raise InvalidInputError("follow", "--follow and --json exclude each other")
-    _require_container(desk, found)
-    stream = desk.relay.runtime.logs(
+    _require_container(ctx, found)
+    stream = ctx.relay.runtime.logs(
         found.container_id, follow=follow, tail=tail, since=_moment(since), timestamps=timestamps
     )
-    if desk.output.as_json:
+    if ctx.output.as_json:
         words = b"".join(chunk.data for chunk in stream).decode(errors="replace")
-        desk.output.document({"session": found.id, "log": words})
+        ctx.output.document({"session": found.id, "log": words})
         return
     try:
         for chunk in stream:
@@ -209,14 +209,14 @@ def logs(desk: CommandContext, reference: str, follow: bool, tail: int | None, t
         stream.close()
         return
     if follow:
-        _say_if_broken_off(desk, found)
+        _say_if_broken_off(ctx, found)
 
 
-def _say_if_broken_off(desk: CommandContext, found: Session) -> None:
-    """A stream that ends while its container may go on is no end. Raises EngineUnreachableError."""
+def _say_if_broken_off(ctx: CommandContext, found: Session) -> None:
+    """Raise EngineUnreachableError if the stream ended while the container may still run."""
     broke_off = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
-        status = desk.relay.runtime.inspect(found.container_id).status
+        status = ctx.relay.runtime.inspect(found.container_id).status
     except NotFoundError:
         return
     except EngineUnreachableError as error:
@@ -224,13 +224,13 @@ def _say_if_broken_off(desk: CommandContext, found: Session) -> None:
     else:
         if status not in {"running", "restarting"}:
             return
-        words = "The engine closed the connection while the session went on."
-    hint = f"Go on with: relay session logs {found.name} -f --since {broke_off}"
-    raise EngineUnreachableError("The log broke off", words, hint)
+        words = "The engine closed the connection while the session was running."
+    hint = f"Continue with: relay session logs {found.name} -f --since {broke_off}"
+    raise EngineUnreachableError("The log was interrupted", words, hint)
 
 
 def _moment(since: str) -> str:
-    """RFC 3339 of a time or of an age. Raises InvalidInputError."""
+    """Return a time or an age as RFC 3339. Raises InvalidInputError."""
     if not since:
         return ""
     if age := re.fullmatch(r"(\d+)([smhd])", since):
@@ -243,7 +243,7 @@ def _moment(since: str) -> str:
         moment = datetime.fromisoformat(since)
     except ValueError as error:
         raise InvalidInputError(
-            "since", f"'{since}' is neither a time nor an age", hint="Like 10m, 2h or 2026-01-31T12:00:00Z."
+            "since", f"'{since}' is neither a time nor an age", hint="Use a form like 10m, 2h or 2026-01-31T12:00:00Z."
         ) from error
     return (moment if moment.tzinfo else moment.astimezone()).isoformat()
 
@@ -252,44 +252,44 @@ def _moment(since: str) -> str:
 @click.argument("reference", metavar="SESSION")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD...]")
 @command
-def shell(desk: CommandContext, reference: str, arguments: tuple[str, ...]) -> int:
-    """Open a shell in a session, or run CMD in it; its output and exit code pass through."""
-    found = naming.find_session(desk.relay.store.read(), reference)
-    _require_container(desk, found)
+def shell(ctx: CommandContext, reference: str, arguments: tuple[str, ...]) -> int:
+    """Open a shell in a session, or run CMD in it with its output and exit code."""
+    found = naming.find_session(ctx.relay.store.read(), reference)
+    _require_container(ctx, found)
     words = arguments[1:] if arguments[:1] == ("--",) else arguments
-    return desk.relay.runtime.run(found.container_id, words)
+    return ctx.relay.runtime.run(found.container_id, words)
 
 
 @session.command()
 @click.argument("reference", metavar="SESSION")
 @command
-def attach(desk: CommandContext, reference: str) -> None:
+def attach(ctx: CommandContext, reference: str) -> None:
     """Attach this terminal to a session's main process; ctrl+q leaves it running."""
-    found = naming.find_session(desk.relay.store.read(), reference)
-    _require_container(desk, found)
-    desk.relay.runtime.attach(found.container_id)
+    found = naming.find_session(ctx.relay.store.read(), reference)
+    _require_container(ctx, found)
+    ctx.relay.runtime.attach(found.container_id)
 
 
-def _require_container(desk: CommandContext, found: Session) -> None:
+def _require_container(ctx: CommandContext, found: Session) -> None:
     if not found.container_id:
-        about = naming.full_name(desk.relay.store.read(), found)
+        about = naming.full_name(ctx.relay.store.read(), found)
         why = format_fault(found.error_reason, about)
         raise ConflictError(f"{found.name} has no container", why, f"Start it first: {{start {about}}}.")
 
 
-def _tell(desk: CommandContext, session_id: str, words: str = "") -> None:
-    """The session as JSON; else `words` behind its name, or what it came to instead; without any, all about it."""
-    records = desk.relay.store.read()
+def _tell(ctx: CommandContext, session_id: str, words: str = "") -> None:
+    """Print the session as JSON, or its name with `words` or its result; without `words` print all its fields."""
+    records = ctx.relay.store.read()
     found = records.sessions[session_id]
-    if desk.output.as_json:
-        desk.output.document(session_document(found, records))
+    if ctx.output.as_json:
+        ctx.output.document(session_document(found, records))
         return
     if words:
-        desk.output.say(sanitize.clean(f"{naming.full_name(records, found)} {print_result(found, words)}."))
+        ctx.output.say(sanitize.clean(f"{naming.full_name(records, found)} {print_result(found, words)}."))
         return
     from relay_tui.services.sessions.container_spec import relaxed_hardening
 
-    profile = desk.relay.drafts.profile(found)
+    profile = ctx.relay.drafts.profile(found)
     shown = {
         "id": found.id,
         "name": naming.full_name(records, found),
@@ -307,20 +307,20 @@ def _tell(desk: CommandContext, session_id: str, words: str = "") -> None:
         "container": found.container_id,
         "created": found.created_at,
     }
-    desk.output.say(listing(shown))
+    ctx.output.say(listing(shown))
 
 
 @click.command()
 @click.argument("reference", metavar="SESSION")
-@click.option("--force", is_flag=True, help="Neither ask nor look for unsaved work; it goes to the trash.")
-@click.option("--push", "push", is_flag=True, help="Push its branch first.")
-@click.option("--keep", is_flag=True, help="Keep its branches and stashes in the project's base clone first.")
+@click.option("--force", is_flag=True, help="Do not ask and do not check for unsaved work.")
+@click.option("--push", "push", is_flag=True, help="Push the branch first.")
+@click.option("--keep", is_flag=True, help="Save branches and stashes in the base clone first.")
 @click.option("--bundle", type=click.Path(path_type=Path), metavar="FILE", help="Save them as a git bundle first.")
 @command
-def remove(desk: CommandContext, reference: str, force: bool, push: bool, keep: bool, bundle: Path | None) -> None:
-    """Remove a session: its container goes, its clone moves to the trash.
+def remove(ctx: CommandContext, reference: str, force: bool, push: bool, keep: bool, bundle: Path | None) -> None:
+    """Remove a session: delete its container and move its clone to the trash.
 
-    Refused, with exit code 4, while it holds work that is nowhere else.
+    A session with unsaved work is refused with exit code 4.
     """
     from relay_tui.domain.unsaved_work import SaveMethod
 
@@ -328,23 +328,23 @@ def remove(desk: CommandContext, reference: str, force: bool, push: bool, keep: 
     rescues = [rescue for wanted, rescue in chosen if wanted]
     if len(rescues) > 1:
         raise InvalidInputError("rescue", "--push, --keep and --bundle exclude each other", hint="Choose one.")
-    records = desk.relay.store.read()
+    records = ctx.relay.store.read()
     found = naming.find_session(records, reference)
     told: tuple[str, ...] = ()
-    if not force and not rescues and sys.stdin.isatty() and not desk.output.as_json:
-        told = desk.relay.removal.check(found.id).safe
-        goes = f"{naming.full_name(records, found)} goes with its container; its clone moves to the trash."
+    if not force and not rescues and sys.stdin.isatty() and not ctx.output.as_json:
+        told = ctx.relay.removal.check(found.id).safe
+        goes = f"{naming.full_name(records, found)} and its container will be removed; its clone moves to the trash."
         lines = [sanitize.clean(line) for line in (*told, goes)]
         click.confirm("\n".join([*lines, "Remove it?"]), abort=True, err=True)
     with progress() as task:
-        removed = desk.relay.removal.remove(
+        removed = ctx.relay.removal.remove(
             found.id, task, force=force, rescue=rescues[0] if rescues else None, bundle=bundle
         )
-    warn_of_trash(desk.relay)
-    if desk.output.as_json:
-        document = session_document(desk.relay.store.read().sessions[found.id], records)
-        desk.output.document(document | {"safe": list(removed.safe)})
+    warn_of_trash(ctx.relay)
+    if ctx.output.as_json:
+        document = session_document(ctx.relay.store.read().sessions[found.id], records)
+        ctx.output.document(document | {"safe": list(removed.safe)})
     for line in (*removed.safe, removed.rescued):
         if line and line not in told:
-            desk.output.say(sanitize.clean(line))
-    desk.output.say(f"Removed {found.name}. Its clone lies in {desk.relay.data_dir.trash}.")
+            ctx.output.say(sanitize.clean(line))
+    ctx.output.say(f"Removed {found.name}. Its clone is in {ctx.relay.data_dir.trash}.")

@@ -1,4 +1,4 @@
-"""`relay session status` and `relay session diff`: what is in a session's clone, as the host sees it."""
+"""`relay session status` and `relay session diff`: state and changes of a session's clone."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _HEADS = ("diff ", "index ", "--- ", "+++ ", "new ", "old ", "deleted ", "rename
 @click.command()
 @click.argument("reference", metavar="SESSION")
 @command
-def status(desk: CommandContext, reference: str) -> None:
-    """Tell what is in a session's clone: branch, changes, stashes, what is not pushed. Runs nothing of the session."""
-    records = desk.relay.store.read()
+def status(ctx: CommandContext, reference: str) -> None:
+    """Show the state of a session's clone: branch, changes, stashes, unpushed commits. Runs nothing of the session."""
+    records = ctx.relay.store.read()
     found = naming.find_session(records, reference)
-    facts = desk.relay.facts.read_status(found.id)
-    if desk.output.as_json:
-        desk.output.document({"session": found.id, **asdict(facts), "dirty": facts.dirty})
+    facts = ctx.relay.facts.read_status(found.id)
+    if ctx.output.as_json:
+        ctx.output.document({"session": found.id, **asdict(facts), "dirty": facts.dirty})
         return
-    desk.output.say(listing({"session": naming.full_name(records, found), **format_status(facts)}))
+    ctx.output.say(listing({"session": naming.full_name(records, found), **format_status(facts)}))
 
 
 def format_status(facts: CloneStatus) -> dict[str, str]:
-    """Facts as labels and values; '' for what need not be said."""
+    """Return a clone's status as labels and values; '' for values that are not shown."""
     last = facts.last
     return {
         "branch": facts.branch or f"detached at {facts.head[:10]}",
@@ -60,7 +60,7 @@ def _against_upstream(facts: CloneStatus) -> str:
     if not facts.upstream:
         return "none"
     told = [f"{count} {words}" for count, words in ((facts.ahead, "ahead"), (facts.behind, "behind")) if count]
-    return f"{facts.upstream}, {', '.join(told) if told else 'level with it'}"
+    return f"{facts.upstream}, {', '.join(told) if told else 'up to date'}"
 
 
 def _commits(count: int | None) -> str:
@@ -74,26 +74,26 @@ def _commits(count: int | None) -> str:
 
 @click.command()
 @click.argument("reference", metavar="SESSION")
-@click.option("--stat", is_flag=True, help="Only the files and how many lines changed in each.")
+@click.option("--stat", is_flag=True, help="Only files and numbers of changed lines.")
 @click.option(
     "--against",
     type=click.Choice([str(against) for against in DiffBase]),
     default=str(DiffBase.HEAD),
     show_default=True,
-    help="Its own commit, where its branch began, or what the upstream has.",
+    help="Base of the comparison: last commit, branch point or upstream.",
 )
-@click.option("--raw", is_flag=True, help="Byte for byte, for git apply; never do that on a terminal.")
+@click.option("--raw", is_flag=True, help="Unmodified output for git apply. Do not print it to a terminal.")
 @command
-def diff(desk: CommandContext, reference: str, stat: bool, against: str, raw: bool) -> None:
-    """Show what a session changed, files that git was never told of included. Runs nothing of the session."""
-    found = naming.find_session(desk.relay.store.read(), reference)
-    changes = desk.relay.facts.changes(found.id, DiffBase(against))
-    patch = Patch(path="", text=b"") if stat else desk.relay.facts.patch(found.id, DiffBase(against), limit=1 << 26)
-    if desk.output.as_json:
+def diff(ctx: CommandContext, reference: str, stat: bool, against: str, raw: bool) -> None:
+    """Show what a session changed, untracked files included. Runs nothing of the session."""
+    found = naming.find_session(ctx.relay.store.read(), reference)
+    changes = ctx.relay.facts.changes(found.id, DiffBase(against))
+    patch = Patch(path="", text=b"") if stat else ctx.relay.facts.patch(found.id, DiffBase(against), limit=1 << 26)
+    if ctx.output.as_json:
         document = {"session": found.id, **asdict(changes)}
         if not stat:
             document |= {"patch": patch.text.decode("utf-8", "surrogateescape"), "cut": patch.cut}
-        desk.output.document(document)
+        ctx.output.document(document)
         return
     if raw and not stat:
         sys.stdout.buffer.write(patch.text)
@@ -101,12 +101,12 @@ def diff(desk: CommandContext, reference: str, stat: bool, against: str, raw: bo
     else:
         for line in format_diffstat(changes) if stat else _patch_lines(patch, _colours()):
             click.echo(line)
-    for note in (*changes.notes, *(["The diff is longer than this."] if patch.cut else [])):
+    for note in (*changes.notes, *(["The diff is truncated."] if patch.cut else [])):
         click.echo(f"note: {sanitize.clean(note)}", err=True)
 
 
 def format_diffstat(changes: ChangeSet) -> list[str]:
-    """The files, what became of each, and how many lines; a sum below."""
+    """Return the changed files with their kind and line counts, and a total."""
     if not changes.files:
         return ["Nothing changed."]
     rows = [(_lines(file), _became(file), _where(file)) for file in changes.files]
@@ -136,7 +136,7 @@ def _colours() -> bool:
 
 
 def _patch_lines(patch: Patch, colours: bool) -> Iterator[str]:
-    """A diff's lines, safe to show; the colours are ours."""
+    """Yield the lines of a diff, safe to show and coloured."""
     for raw in patch.text.removesuffix(b"\n").split(b"\n") if patch.text else ():
         line = sanitize.clean(raw, limit=_WIDEST)
         if not colours:

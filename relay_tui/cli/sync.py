@@ -28,27 +28,27 @@ _LISTED = 20  # commits that are shown before a push
 
 @click.command()
 @click.argument("reference", metavar="SESSION")
-@click.option("--branch", default="", help="Which of its branches [the one that it is on].")
-@click.option("--dry-run", is_flag=True, help="Only show what would go.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--branch", default="", help="Branch to push [the current one].")
+@click.option("--dry-run", is_flag=True, help="Only list the commits.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @command
-def push(desk: CommandContext, reference: str, branch: str, dry_run: bool, yes: bool) -> None:
-    """Push a session's commits to the upstream, with this host's credentials. Shows first what goes."""
-    found = naming.find_session(desk.relay.store.read(), reference)
+def push(ctx: CommandContext, reference: str, branch: str, dry_run: bool, yes: bool) -> None:
+    """Push a session's commits to the upstream with this host's credentials. Lists them first."""
+    found = naming.find_session(ctx.relay.store.read(), reference)
     with progress() as task:
-        plan = desk.relay.outward.plan_push(found.id, task, branch=branch)
+        plan = ctx.relay.outward.plan_push(found.id, task, branch=branch)
     shown = format_push_plan(plan)
     if dry_run or nothing_to_push(plan):
-        _tell_push(desk, found, plan, None, shown if dry_run else f"{plan.remote} has all of {plan.branch} already.")
+        _tell_push(ctx, found, plan, None, shown if dry_run else f"{plan.remote} has all of {plan.branch} already.")
         return
     _refuse_diverged(plan, found, branch)
     if not yes:
-        if desk.output.as_json or not sys.stdin.isatty():
-            raise ConflictError(f"Pushing {plan.branch} needs a yes", shown, "Add --yes, or --dry-run.")
+        if ctx.output.as_json or not sys.stdin.isatty():
+            raise ConflictError(f"Pushing {plan.branch} requires confirmation", shown, "Add --yes, or --dry-run.")
         click.confirm(f"{shown}\nPush it?", abort=True, err=True)
     with progress() as task:
-        pushed = desk.relay.outward.push(found.id, plan, task)
-    _tell_push(desk, found, plan, pushed, "\n".join([*_clean(pushed.said), f"Pushed {plan.branch} to {plan.remote}."]))
+        pushed = ctx.relay.outward.push(found.id, plan, task)
+    _tell_push(ctx, found, plan, pushed, "\n".join([*_clean(pushed.said), f"Pushed {plan.branch} to {plan.remote}."]))
 
 
 def format_push_plan(plan: PushPlan) -> str:
@@ -62,7 +62,7 @@ def format_push_plan(plan: PushPlan) -> str:
     if plan.lfs_files:
         lines.append(f"  and the content of {plan.lfs_files} LFS {'file' if plan.lfs_files == 1 else 'files'}")
     if plan.diverged:
-        lines.append("  The upstream has commits that the session lacks: it would be rejected.")
+        lines.append("  The upstream has commits that the session lacks: the push would be rejected.")
     return "\n".join(_clean(lines))
 
 
@@ -77,7 +77,7 @@ def _refuse_diverged(plan: PushPlan, found: Session, asked: str) -> None:
         raise ConflictError(
             f"The upstream's {plan.branch} has commits that the session lacks",
             format_push_plan(plan),
-            f"Bring them in first: {switch}relay session update {found.name}, or git pull in its shell.",
+            f"Merge them first: {switch}relay session update {found.name}, or git pull in its shell.",
         )
 
 
@@ -85,11 +85,11 @@ def _clean(lines: list[str] | tuple[str, ...]) -> list[str]:
     return [sanitize.clean(sanitize.redact(line)) for line in lines]
 
 
-def _tell_push(desk: CommandContext, found: Session, plan: PushPlan, pushed: PushResult | None, words: str) -> None:
-    if desk.output.as_json:
+def _tell_push(ctx: CommandContext, found: Session, plan: PushPlan, pushed: PushResult | None, words: str) -> None:
+    if ctx.output.as_json:
         told = {"said": list(pushed.said), "links": list(pushed.links)} if pushed else {"said": [], "links": []}
-        desk.output.document({"session": found.id, **asdict(plan), "pushed": pushed is not None, **told})
-    desk.output.say(words)
+        ctx.output.document({"session": found.id, **asdict(plan), "pushed": pushed is not None, **told})
+    ctx.output.say(words)
 
 
 # --- fetch, update ---------------------------------------------------------------------------------------------------
@@ -98,37 +98,37 @@ def _tell_push(desk: CommandContext, found: Session, plan: PushPlan, pushed: Pus
 @click.command()
 @click.argument("reference", metavar="PROJECT")
 @command
-def fetch(desk: CommandContext, reference: str) -> None:
-    """Bring a project's base clone up to date with its upstream. Its sessions stay as they are."""
-    found = naming.find_project(desk.relay.store.read(), reference)
+def fetch(ctx: CommandContext, reference: str) -> None:
+    """Fetch upstream changes into a project's base clone. Sessions are not changed."""
+    found = naming.find_project(ctx.relay.store.read(), reference)
     with progress() as task:
-        changed = desk.relay.outward.fetch_project(found.id, task)
-    if desk.output.as_json:
-        desk.output.document({"project": found.id, "changed": list(changed)})
-    desk.output.say("\n".join(_clean(changed)) or f"{found.name} is up to date.")
+        changed = ctx.relay.outward.fetch_project(found.id, task)
+    if ctx.output.as_json:
+        ctx.output.document({"project": found.id, "changed": list(changed)})
+    ctx.output.say("\n".join(_clean(changed)) or f"{found.name} is up to date.")
 
 
 @click.command()
 @click.argument("reference", metavar="SESSION")
 @click.option("--rebase", is_flag=True, help="Rebase the session's branch instead of merging into it.")
 @command
-def update(desk: CommandContext, reference: str, rebase: bool) -> None:
-    """Bring what is new upstream into a session: fetched here, merged in its container.
+def update(ctx: CommandContext, reference: str, rebase: bool) -> None:
+    """Merge upstream changes into a session: fetch on the host, merge in the container.
 
-    That is what others pushed to the branch that it is on; if there is nothing, what is new on its base branch.
+    The session's upstream branch is merged; if it has nothing new, the base branch.
     """
-    found = naming.find_session(desk.relay.store.read(), reference)
+    found = naming.find_session(ctx.relay.store.read(), reference)
     with progress() as task:
-        updated = desk.relay.outward.update(found.id, task, rebase=rebase)
-    if desk.output.as_json:
-        desk.output.document({"session": found.id, **asdict(updated)})
+        updated = ctx.relay.outward.update(found.id, task, rebase=rebase)
+    if ctx.output.as_json:
+        ctx.output.document({"session": found.id, **asdict(updated)})
     if not updated.count:
-        desk.output.say(f"{found.name} has all of {updated.branch} already.")
+        ctx.output.say(f"{found.name} has all of {updated.branch} already.")
         return
     commits = f"{updated.count} {'commit' if updated.count == 1 else 'commits'}"
     done = "is rebased onto" if rebase else "has"
-    desk.output.say("\n".join(_clean(updated.said)))
-    desk.output.say(
+    ctx.output.say("\n".join(_clean(updated.said)))
+    ctx.output.say(
         sanitize.clean(f"{found.name} {done} the upstream's {updated.branch} up to {updated.commit[:10]}: {commits}.")
     )
 
@@ -138,36 +138,36 @@ def update(desk: CommandContext, reference: str, rebase: bool) -> None:
 
 @click.command()
 @click.argument("reference", metavar="SESSION")
-@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="A new directory, or your clone.")
-@click.option("--as", "name", default="", help="What to call the branch there [what it is called].")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="New directory, or your clone.")
+@click.option("--as", "name", default="", help="Name of the branch in the target [its own name].")
 @command
-def export(desk: CommandContext, reference: str, target: Path, name: str) -> None:
-    """Make an ordinary clone of a session's work, or a branch of it in a repository of yours.
+def export(ctx: CommandContext, reference: str, target: Path, name: str) -> None:
+    """Export a session's work as an ordinary clone, or as a branch of your own repository.
 
-    Works for a removed session too: its id is in `relay project kept` and `relay session list --all`.
+    Removed sessions can be exported too: `relay project kept` and `relay session list --all` list their ids.
     """
     with progress() as task:
-        exported = _export(desk, reference, target, name, task)
-    if desk.output.as_json:
-        desk.output.document({"session": reference, "to": str(target), **asdict(exported)})
-    desk.output.say(format_export_result(target, exported))
+        exported = _export(ctx, reference, target, name, task)
+    if ctx.output.as_json:
+        ctx.output.document({"session": reference, "to": str(target), **asdict(exported)})
+    ctx.output.say(format_export_result(target, exported))
 
 
 def format_export_result(target: Path, exported: ExportResult) -> str:
     """Return the text for an export: what the target has now, and what it lacks."""
     brought = ", ".join(exported.brought)
     if not exported.left:
-        return sanitize.clean(f"{target} has the work, on branch {exported.branch}. Brought: {brought}.")
+        return sanitize.clean(f"{target} has the work, on branch {exported.branch}. Exported: {brought}.")
     lines = [
-        f"{target} has the branch {exported.branch}. Brought: {brought}.",
-        f"Not brought: {', '.join(exported.left)}. --to a new directory brings all of it.",
+        f"{target} has the branch {exported.branch}. Exported: {brought}.",
+        f"Not exported: {', '.join(exported.left)}. Use --to with a new directory to export everything.",
     ]
     return "\n".join(_clean(lines))
 
 
-def _export(desk: CommandContext, reference: str, target: Path, name: str, task: TaskContext) -> ExportResult:
-    records = desk.relay.store.read()
-    outward = desk.relay.outward
+def _export(ctx: CommandContext, reference: str, target: Path, name: str, task: TaskContext) -> ExportResult:
+    records = ctx.relay.store.read()
+    outward = ctx.relay.outward
     try:
         found = _session(records, reference)
     except NotFoundError as error:
@@ -183,7 +183,7 @@ def _export(desk: CommandContext, reference: str, target: Path, name: str, task:
 
 
 def _kept(kept: list[tuple[Project, SavedRef]], reference: str, missing: NotFoundError) -> tuple[Project, SavedRef]:
-    """Of a session on record no more, by its id, or by its name if only one was called so. Raises NotFoundError."""
+    """Find saved work of a session without a record, by id or unique name. Raises NotFoundError."""
     by_id = [entry for entry in kept if entry[1].session_id == reference]
     by_name = [entry for entry in kept if entry[1].name and entry[1].name == reference]
     if by_id or len({row.session_id for _, row in by_name}) == 1:
@@ -191,12 +191,12 @@ def _kept(kept: list[tuple[Project, SavedRef]], reference: str, missing: NotFoun
     if kept:
         projects = dict.fromkeys(project.name for project, _ in (by_name or kept))
         places = " or ".join(f"relay project kept {name}" for name in projects)
-        missing.hint = f"If it was removed: {places} lists by id what was kept of such sessions."
+        missing.hint = f"If it was removed: {places} lists the saved work by session id."
     raise missing
 
 
 def _session(records: Records, reference: str) -> Session:
-    """A live session, or else a removed one."""
+    """Find a live session, or else a removed one."""
     try:
         return naming.find_session(records, reference)
     except NotFoundError as error:
@@ -209,15 +209,15 @@ def _session(records: Records, reference: str) -> Session:
 @click.command()
 @click.argument("reference", metavar="PROJECT")
 @command
-def kept(desk: CommandContext, reference: str) -> None:
-    """List what a project's base clone holds of its sessions, removed ones too, and the upstream does not have."""
-    records = desk.relay.store.read()
+def kept(ctx: CommandContext, reference: str) -> None:
+    """List work of sessions that is saved in the base clone and that the upstream lacks."""
+    records = ctx.relay.store.read()
     found = naming.find_project(records, reference)
-    rows = desk.relay.outward.saved_refs(found.id)
-    if desk.output.as_json:
-        desk.output.document([{**asdict(row), "name": _name(records, row)} for row in rows])
+    rows = ctx.relay.outward.saved_refs(found.id)
+    if ctx.output.as_json:
+        ctx.output.document([{**asdict(row), "name": _name(records, row)} for row in rows])
     elif not rows:
-        desk.output.say(f"Nothing is kept in {found.name} that the upstream does not have.")
+        ctx.output.say(f"Nothing is saved in {found.name} that the upstream does not have.")
     else:
         cells = [
             (
@@ -229,8 +229,8 @@ def kept(desk: CommandContext, reference: str) -> None:
             )
             for row in rows
         ]
-        desk.output.say(table(("SESSION", "NAME", "WHAT", "COMMITS", "NEWEST"), cells))
-        desk.output.say("relay session export SESSION --to DIR brings it out.")
+        ctx.output.say(table(("SESSION", "NAME", "WHAT", "COMMITS", "NEWEST"), cells))
+        ctx.output.say("Export it with: relay session export SESSION --to DIR")
 
 
 def _name(records: Records, row: SavedRef) -> str:

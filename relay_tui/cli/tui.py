@@ -1,4 +1,4 @@
-"""From the command line into the screen."""
+"""Start the screen from the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load_keymap(config: Config) -> Keymap | None:
 
 
 def run_tui(data_dir: Path | None, *, debug: bool = False) -> int:
-    """Run the TUI over `data_dir`; answer the exit code."""
+    """Run the TUI on `data_dir`; return the exit code."""
     gc.disable()
     try:
         relay = container.build_relay(data_dir)
