@@ -23,7 +23,7 @@ from relay_tui.services.sessions import builder
 
 _MARK = "86399"
 COMMAND = ("sleep", _MARK)
-_SUPERVISOR = b"adapters/process/__main__.py"
+_SUPERVISOR = b"adapters/process/supervisor/__main__.py"
 
 
 def configured(path: Path) -> Config:
