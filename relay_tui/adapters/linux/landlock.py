@@ -1,8 +1,8 @@
-"""Landlock, by system calls: what a thread, and every program it starts, may still open. No library is needed.
+"""Landlock by system calls: restrict which files a thread and the programs it starts may open.
 
-The kernel's own description is Documentation/userspace-api/landlock.rst. A rule set holds for the thread that
-restricts itself and for what it starts, for ever, and for nobody else. It stands alone, for sandboxes show it nothing
-else of relay.
+The kernel documents it in Documentation/userspace-api/landlock.rst. A rule set applies permanently to the thread that
+restricts itself and to programs it starts. This file imports nothing of relay, because sandboxes contain nothing else
+of it.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def abi() -> int:
-    """The version of Landlock that the kernel has; 0 where it has none, or it is switched off."""
+    """Return the kernel's Landlock version; 0 if it is missing or disabled."""
     if sys.platform != "linux":
         return 0
     return max(0, int(_libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))))
 
 
 def rules(allowed: Mapping[Path, int], version: int) -> int:
-    """A rule set that lets nothing through but `allowed`: path → rights below it; the caller closes it.
+    """Create a rule set that allows only `allowed`: path → rights below it. The caller closes it.
 
-    A path that is not there is left out. No network by TCP, no signal and no abstract socket to the outside.
+    Missing paths are left out. TCP, signals and abstract sockets to the outside are denied.
     """
     handled = _FIRST_ABI
     for since, right in _LATER.items():
@@ -72,14 +72,14 @@ def rules(allowed: Mapping[Path, int], version: int) -> int:
 
 
 def restrict_thread(descriptor: int) -> None:
-    """Bind the calling thread to a rule set, for good."""
+    """Restrict the calling thread by a rule set permanently."""
     if _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
     _call(_RESTRICT, ctypes.c_int(descriptor), ctypes.c_uint32(0))
 
 
 def scope_abstract_sockets() -> bool:
-    """Keep the calling thread and what it starts from abstract unix sockets of all others; whether the kernel can."""
+    """Block abstract unix sockets of other processes for the calling thread; return whether the kernel supports it."""
     if abi() < _SCOPES_SINCE:
         return False
     attributes = _RuleSet(0, 0, _ABSTRACT)

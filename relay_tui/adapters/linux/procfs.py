@@ -14,7 +14,7 @@ MARK = "RELAY_RUN"
 
 
 def boot() -> str:
-    """This boot of the machine: start times are counted from it."""
+    """Return the boot id. Start times are relative to the boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -37,7 +37,7 @@ def is_alive(pid: object, start: object, booted: object) -> bool:
 
 
 def descendants(root: int) -> list[int]:
-    """Every process below `root`, by the parents that the kernel tells of; zombies too."""
+    """Return every descendant of `root`, zombies included."""
     children: dict[int, list[int]] = {}
     for pid, parent in _parents():
         children.setdefault(parent, []).append(pid)
@@ -62,7 +62,7 @@ def _pids() -> list[int]:
 
 
 def marked(token: str) -> list[int]:
-    """Our own user's processes that carry a run's mark in the environment they began with."""
+    """Return this user's processes with a run's marker in their initial environment."""
     wanted = f"{MARK}={token}".encode()
     found = []
     for pid in _pids():
@@ -90,7 +90,7 @@ def _is_argument(words: bytes) -> bool:
 
 
 def terminate_marked(token: str, grace: float) -> None:
-    """Ask what is left of a run to end, then kill it."""
+    """Terminate the remaining processes of a run, then kill them."""
     for pid in marked(token):
         with suppress(OSError):
             os.kill(pid, signal.SIGTERM)
@@ -102,7 +102,7 @@ def terminate_marked(token: str, grace: float) -> None:
 
 
 def kill_marked(token: str) -> None:
-    """Kill what is left of a run whose supervisor is gone. What wiped its environment is not found."""
+    """Kill the remaining processes of a run. A process that cleared its environment is not found."""
     for _ in range(50):  # what forks while we look is found by the next look
         left = [pid for pid in marked(token) if start_time(pid) is not None]
         if not left:

@@ -1,4 +1,4 @@
-"""The process runtime behind the Runtime port: a session's command as a process group of this machine.
+"""Runtime port for processes: a session's command is a process group of this machine.
 
-Nothing is imported here: a session's supervisor is started from these modules and has to be quick and small.
+Nothing is imported here, because a session's supervisor uses these modules and must start fast and stay small.
 """

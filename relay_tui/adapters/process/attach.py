@@ -1,4 +1,4 @@
-"""The caller's terminal, lent to a session's command or to a program run beside it."""
+"""Connect the caller's terminal to a session's command or to a program beside it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _KILLED, _BROKEN_PIPE = 137, 141
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
-    """A connection on which nothing was read ahead."""
+    """Connection without buffered input."""
 
     socket: socket.socket
 
     def take_ahead(self) -> bytes:
-        """Nothing."""
+        """Return no bytes: nothing is buffered."""
         return b""
 
 
 def attach(place: SessionDir, name: str, *, tty: bool) -> None:
-    """Show what the command says, and let it have what is typed if it has a terminal; ctrl+q leaves."""
+    """Show the command's output and send it input if it has a terminal; ctrl+q detaches."""
     line = control_client.call(place, {"do": "attach"})
     if line is None:
         raise control_client.not_running_error()
@@ -66,7 +66,7 @@ def attach(place: SessionDir, name: str, *, tty: bool) -> None:
 
 
 def run(place: SessionDir, command: Sequence[str]) -> int:
-    """Run a program where the session's command runs; answer its exit code as a shell would."""
+    """Run a program beside the session's command; return its exit code as a shell does."""
     modes = TerminalModes()
     with ExitStack() as stack:
         talk = _Terminal(modes) if _is_terminal() else _Pipes(_STDIN if _is_piped(_STDIN) else None)
@@ -94,7 +94,7 @@ def run(place: SessionDir, command: Sequence[str]) -> int:
 
 
 def exec_capture(place: SessionDir, command: Sequence[str], task: TaskContext, given: Path | None) -> ExecResult:
-    """Run a program to its end with a file for its stdin; answer its code and the last of what it wrote."""
+    """Run a program to its end with a file as stdin; return its exit code and the end of its output."""
     with ExitStack() as stack:
         source = None if given is None else os.open(given, os.O_RDONLY | os.O_CLOEXEC)
         if source is not None:
@@ -141,21 +141,21 @@ class _StdioEndpoints:
         return {}
 
     def resize(self, rows: int, columns: int) -> bool:
-        """Nothing has a size here."""
+        """Do nothing: pipes have no size."""
         return bool(rows and columns)
 
     def complain(self, words: str) -> None:
-        """Say why there is no program, where it would have complained itself."""
+        """Write the reason for a missing program to its error output."""
         stdio_bridge.write_all(_STDERR, f"{words}\n".encode() if words else b"")
 
     def close_theirs(self) -> None:
-        """Once they are sent: a copy kept open would keep their end from being seen."""
+        """Close the program's ends after they were sent: an open copy would hide the end of the stream."""
         for descriptor in self.theirs:
             os.close(descriptor)
         self.theirs = []
 
     def take(self, descriptor: int) -> bool:
-        """Show what the program said; False if there is nothing more for now."""
+        """Show the program's output; return False if there is no more for now."""
         try:
             data = os.read(descriptor, _READ)
         except BlockingIOError:
@@ -171,7 +171,7 @@ class _StdioEndpoints:
         return False
 
     def read(self) -> None:
-        """Take in what was typed or piped."""
+        """Read typed or piped input."""
         try:
             self.typed = os.read(self._source, _READ)
         except OSError:
@@ -183,7 +183,7 @@ class _StdioEndpoints:
         self.end_of_input()
 
     def give(self) -> None:
-        """Hand on as much of it as the program takes."""
+        """Send as much input as the program accepts."""
         if self.feed is None:
             return
         try:
@@ -194,13 +194,13 @@ class _StdioEndpoints:
             self.typed, self.stdin = b"", None
 
     def end_of_input(self) -> None:
-        """There is no more to hand on."""
+        """Mark the end of the input."""
         if self.feed is not None and self.feed not in self.outputs:
             os.close(self.feed)
             self.feed = None
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close all descriptors."""
         self.close_theirs()
         for descriptor in {*self.outputs, *([] if self.feed is None else [self.feed])}:
             os.close(descriptor)
@@ -218,7 +218,7 @@ class _Terminal(_StdioEndpoints):
         self._master = -1
 
     def lend(self, descriptors: list[int]) -> None:
-        """Take the terminal that was made for the program."""
+        """Use the terminal that was created for the program."""
 
         def show(data: bytes) -> None:
             self._modes.feed(data)
@@ -261,7 +261,7 @@ class _Pipes(_StdioEndpoints):
 
 
 class _Kept(_Pipes):
-    """Pipes whose last bytes are kept instead of shown."""
+    """Pipes that keep the last bytes instead of showing them."""
 
     def __init__(self, source: int | None) -> None:
         self.out = bytearray()
@@ -269,20 +269,20 @@ class _Kept(_Pipes):
         super().__init__(source)
 
     def hear_out(self, data: bytes) -> None:
-        """Keep the last of it."""
+        """Keep the last bytes."""
         self.out = (self.out + data)[-_MOST_KEPT:]
 
     def hear_err(self, data: bytes) -> None:
-        """Keep the last of it."""
+        """Keep the last bytes."""
         self.err = (self.err + data)[-_MOST_KEPT:]
 
     def complain(self, words: str) -> None:
-        """As its own complaints."""
+        """Write the text to the captured error output."""
         self.hear_err(words.encode())
 
 
 def _converse(line: socket.socket, answers: control_client.ReplyReader, talk: _StdioEndpoints) -> int:
-    """Carry bytes until the program has ended and everything it said is shown."""
+    """Copy bytes until the program has ended and all its output is shown."""
     while True:
         ready = _poll(line, talk, wait=not answers.waiting)
         if talk.size is not None and talk.size.due(set(ready)):

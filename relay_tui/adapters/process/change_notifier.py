@@ -31,7 +31,7 @@ def notify(root: Path, session_id: str) -> None:
 
 
 def listen(root: Path, name: str) -> socket.socket:
-    """A socket that hears announcements from now on; `name` is no other listener's. Raises OSError."""
+    """Open a socket that receives notifications. `name` must be unique. Raises OSError."""
     directory = root / LISTENERS
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""relay's side of a conversation with a supervisor."""
+"""Client for the control server of a supervisor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READ = 1 << 16
 
 
 def connect(place: SessionDir) -> socket.socket | None:
-    """A connection to the session's supervisor; None if there is none: then the command has ended, or never began."""
+    """Connect to the session's supervisor. Return None if there is none: the command ended or never started."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     line.settimeout(_CONNECT_SECONDS)
     try:
@@ -38,7 +38,7 @@ def connect(place: SessionDir) -> socket.socket | None:
 
 
 def call(place: SessionDir, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> socket.socket | None:
-    """A connection on which `request` has been made; None as connect() says."""
+    """Connect and send `request`. Return None like connect()."""
     line = connect(place)
     if line is None:
         return None
@@ -70,7 +70,7 @@ def not_running_error() -> ConflictError:
 
 
 class ReplyReader:
-    """The JSON lines that come on a connection."""
+    """Reader for the JSON lines of a connection."""
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
@@ -84,7 +84,7 @@ class ReplyReader:
         return b"\n" in self._heard
 
     def first(self) -> dict[str, Any] | None:
-        """The next one, due at once; None when the connection ends. Raises EngineError when it does not come."""
+        """Return the first reply, None at the end of the connection. Raises EngineError after a timeout."""
         deadline = time.monotonic() + _ANSWER_SECONDS
         while not self.waiting:
             self._line.settimeout(max(0.001, deadline - time.monotonic()))
@@ -98,7 +98,7 @@ class ReplyReader:
         return self.next()
 
     def next(self) -> dict[str, Any] | None:
-        """The next one; None when the connection ends."""
+        """Return the next reply; None at the end of the connection."""
         while not self.waiting:
             if not self._read():
                 return None
@@ -107,7 +107,7 @@ class ReplyReader:
         return said if isinstance(said, dict) else {}
 
     def _read(self) -> bool:
-        """Read more; False when the connection ends. Raises TimeoutError."""
+        """Read more data; return False at the end of the connection. Raises TimeoutError."""
         try:
             data, lent = receive(self._line, _READ)
         except TimeoutError:
@@ -129,11 +129,11 @@ def resize(place: SessionDir, rows: int, columns: int) -> bool:
 
 
 def close_connection(line: socket.socket) -> None:
-    """End a connection, also for a thread that waits on it."""
+    """Close a connection and wake a thread that waits on it."""
     with suppress(OSError):
         line.shutdown(socket.SHUT_RDWR)
 
 
 def place_of(root: Path, process_id: str) -> SessionDir:
-    """The directory of the process that services know by that id."""
+    """Return the directory of the process with this id."""
     return SessionDir(root / process_id.partition("-")[2])

@@ -25,7 +25,7 @@ def environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def user_account() -> tuple[str, str, str]:
-    """Our user's name, home and shell; a uid may have no entry in the machine's accounts."""
+    """Return the user's name, home and shell. A uid may have no entry in the account database."""
     try:
         entry = pwd.getpwuid(os.getuid())
     except KeyError:
@@ -34,7 +34,7 @@ def user_account() -> tuple[str, str, str]:
 
 
 def login_shell() -> list[str]:
-    """The user's own shell, else bash, else sh, as a login shell."""
+    """Return the command for a login shell: the user's shell, else bash, else sh."""
     candidates = [user_account()[2], "/bin/bash", "/bin/sh"]
     usable = [s for s in candidates if os.access(s, os.X_OK) and Path(s).name not in {"nologin", "false"}]
     return [usable[0] if usable else "/bin/sh", "-l"]

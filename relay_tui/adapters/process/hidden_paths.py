@@ -24,7 +24,7 @@ _FILES_DEEP = 2
 
 @dataclass(frozen=True, slots=True)
 class HiddenPaths:
-    """Real paths, none within another: directories that an empty one takes the place of, files that are empty."""
+    """Hidden real paths, none inside another: directories and files that are covered by empty ones."""
 
     directories: tuple[Path, ...]
     files: tuple[Path, ...]
@@ -67,7 +67,7 @@ def find_hidden_paths(data_dir: Path, own: Sequence[Path]) -> HiddenPaths:
 
 
 def private(root: str, depth: int) -> Iterator[Path]:
-    """Files and directories below a directory that others than their owner and its group may not read."""
+    """Yield files and directories below a directory that only their owner and group may read."""
     try:
         entries = os.scandir(root)
     except OSError:
@@ -86,9 +86,9 @@ def private(root: str, depth: int) -> Iterator[Path]:
 
 
 def _sockets(own: Sequence[Path]) -> Iterator[Path]:
-    """The engine's, and every one that something listens on; its directory, if there is nothing but sockets in it.
+    """Yield the engine's socket and every listening socket; the directory if it contains only sockets.
 
-    A directory stays closed also to a socket that is made in it later.
+    A hidden directory also hides sockets that are created in it later.
     """
     from relay_tui.adapters.docker.connection import address
 
@@ -100,7 +100,7 @@ def _sockets(own: Sequence[Path]) -> Iterator[Path]:
 
 
 def listening() -> Iterator[Path]:
-    """The paths of all sockets that the kernel tells of, as far as they are known."""
+    """Return the known paths of all sockets that the kernel lists."""
     nearby: dict[str, str] = {}
     for line in _lines():
         inode, name = (*line.split(None, 7)[6:], "", "")[:2]

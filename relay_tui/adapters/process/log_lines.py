@@ -1,4 +1,4 @@
-"""A process's output as lines, each with its time before it: put as an engine puts it, then taken apart like that."""
+"""Log lines of a process, with a time before each line in the engine's format."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _HEADER = struct.Struct(">BxxxI").pack
 
 
 class Timestamper:
-    """Writes times as engines do; most lines of a busy log share their second."""
+    """Format times as engines do. The second is cached, because most lines of a busy log share it."""
 
     def __init__(self) -> None:
         self._second = -1
         self._words = b""
 
     def __call__(self, moment: int) -> bytes:
-        """RFC 3339 with nine digits of a time in ns since 1970."""
+        """Return a time in ns since 1970 as RFC 3339 with nine digits."""
         second, rest = divmod(moment, 10**9)
         if second != self._second:
             self._second = second
@@ -31,10 +31,10 @@ class Timestamper:
 
 
 class ProcessLineReader:
-    """From entries to lines. A line's time is when it ended, as an engine has it: by that its log is in order.
+    """Convert journal entries to lines. A line's time is the time of its end, as with an engine, so logs are in order.
 
-    What is too long to come whole has the time at which its first part was full. The lines of one entry are a
-    nanosecond apart, so that no two of a log share a time.
+    A line in pieces has the time at which its first piece was full. The lines of one entry are a nanosecond apart, so
+    that all times in a log differ.
     """
 
     def __init__(self, *, tty: bool, since: int = 0, until: int = 0) -> None:
@@ -47,7 +47,7 @@ class ProcessLineReader:
         self._frames = FramedLines()
 
     def feed(self, entries: Iterator[Entry]) -> LogBatch:
-        """The lines that the entries complete."""
+        """Return the lines that the entries complete."""
         said = bytearray()
         for entry in entries:
             if entry.begins and entry.stream in self._open:
@@ -62,7 +62,7 @@ class ProcessLineReader:
         return self._frames.feed(bytes(said))
 
     def _begin(self, said: bytearray, stream: int, moment: int, more: bytes) -> None:
-        """The stream's unfinished line grows."""
+        """Extend the stream's partial line."""
         text = self._open.pop(stream, (0, b""))[1] + more
         while len(text) > PART:
             self._parted.setdefault(stream, moment)
@@ -77,13 +77,13 @@ class ProcessLineReader:
             said += _HEADER(2 if stream == STDERR else 1, len(line)) + line
 
     def _close(self, said: bytearray, stream: int) -> None:
-        """The stream's unfinished line goes no further."""
+        """End the stream's partial line."""
         moment, text = self._open.pop(stream)
         self._put(said, stream, moment, text + b"\n")
         self._parted.pop(stream, None)
 
     def partial_lines(self) -> LogBatch:
-        """The lines whose ends have not come."""
+        """Return the partial lines."""
         lines, flags = [], bytearray()
         for stream, (moment, text) in self._open.items():
             if self._since <= self._parted.get(stream, moment) <= self._until:

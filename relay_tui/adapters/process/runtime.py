@@ -1,4 +1,4 @@
-"""The Runtime port over processes of this machine, in a sandbox where bubblewrap works."""
+"""Runtime port for processes of this machine, sandboxed if bubblewrap works."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _NOT_STARTED = "The command did not start"
 
 
 class ProcessRuntime:
-    """Runs the sessions of one data dir as processes; fulfils Runtime."""
+    """Run the sessions of one data directory as processes. Implements Runtime."""
 
     def __init__(self, place: DataDir) -> None:
         self._data_dir = place
@@ -65,7 +65,7 @@ class ProcessRuntime:
         self._sandbox: sandbox.Sandbox | None = None
 
     def ping(self) -> str:
-        """Answer 'processes in bubblewrap 0.8.0', or 'processes, not isolated'."""
+        """Return 'processes in bubblewrap 0.8.0', or 'processes, not isolated'."""
         return f"processes in {self.sandbox.words}" if self.sandbox.works else "processes, not isolated"
 
     def isolation(self) -> Isolation:
@@ -74,7 +74,7 @@ class ProcessRuntime:
         return Isolation(found.works, found.words, found.hint, self._data_dir.not_isolated.exists(), found.gap)
 
     def agree(self) -> None:
-        """Remember that somebody agreed to run sessions of this data dir without a sandbox."""
+        """Store the consent to run sessions of this data directory without a sandbox."""
         try:
             self._data_dir.not_isolated.touch(mode=0o600)
         except OSError as error:
@@ -91,7 +91,7 @@ class ProcessRuntime:
             return self._sandbox
 
     def create(self, spec: ContainerSpec, task: TaskContext) -> str:
-        """Put on disk what is to run; answer its id. Nothing runs yet. The log and home of an earlier one go."""
+        """Write the specification to disk and return the id, without starting it. An earlier log and home are deleted."""
         task.report("Preparing")
         session_id = spec.labels["relay.session"]
         process_id = PREFIX + session_id
@@ -122,7 +122,7 @@ class ProcessRuntime:
         }
 
     def start(self, process_id: str) -> None:
-        """Start it; fine if it runs already."""
+        """Start the process. Do nothing if it runs already."""
         place, spec = self._known(process_id)
         with _one_at_a_time(place.root):
             state = read(place.state) or {}
@@ -142,7 +142,7 @@ class ProcessRuntime:
                     raise self._refusal(place, said)
 
     def _wrap(self, place: SessionDir, spec: Mapping[str, Any], kept_closed: HiddenPaths) -> list[str] | None:
-        """The sandbox's command; None if the session was made without one. Never less isolated than it was made."""
+        """Return the sandbox's command; None if the session was created without one. Isolation never decreases."""
         if not spec["isolated"]:
             return None
         if not self.sandbox.works:
@@ -167,7 +167,7 @@ class ProcessRuntime:
         )
 
     def _spawn(self, place: SessionDir, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a supervisor and hear whether its command started."""
+        """Start a supervisor and return its report on the command's start."""
         main = Path(__file__).parent / "supervisor" / "__main__.py"
         command = (sys.executable, "-I", "-S", str(main), str(place.root.resolve()))
         try:
@@ -193,7 +193,7 @@ class ProcessRuntime:
         return EngineError(_NOT_STARTED, words, hint or "{retry} tries again.")
 
     def stop(self, process_id: str) -> None:
-        """Ask it to end, kill it after ten seconds; fine if it is not running."""
+        """Terminate the process, and kill it after ten seconds. Do nothing if it is not running."""
         place, _ = self._known(process_id)
         self._stop(place, GRACE)
 
@@ -216,7 +216,7 @@ class ProcessRuntime:
             procfs.terminate_marked(str(state["token"]), grace)
 
     def remove(self, process_id: str) -> None:
-        """Kill it, and delete its log and home; fine if it is gone."""
+        """Kill the process and delete its log and home. Do nothing if it does not exist."""
         place = place_of(self._root, process_id)
         if not place.root.exists():
             return
@@ -251,7 +251,7 @@ class ProcessRuntime:
         return self.inspect(process_id)
 
     def list_containers(self) -> list[ContainerState]:
-        """Every process of this data dir's sessions."""
+        """Return every process of this data directory's sessions."""
         found = []
         for directory in directories(self._root):
             place = SessionDir(directory)
@@ -261,20 +261,20 @@ class ProcessRuntime:
         return found
 
     def events(self) -> EventStream:
-        """Begin to listen for changes of this data dir's processes. Connected when it returns."""
+        """Return a connected stream of changes of this data directory's processes."""
         return ProcessEvents(self._root)
 
     def logs(
         self, process_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
     ) -> LogStream:
-        """Its output: the last `tail` lines (all if None), `since` a time (RFC 3339), then what comes if `follow`."""
+        """Return the last `tail` lines (all if None) since a time (RFC 3339), then new output if `follow`."""
         place, _ = self._known(process_id)
         return ProcessLog(place, follow=follow, tail=tail, since=_moment(since), timestamps=timestamps)
 
     def log_lines(
         self, process_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
     ) -> LineStream:
-        """Its output as lines with their times: of the last `tail` those from `since` to `until`, both included."""
+        """Return timed lines of the output: of the last `tail` those from `since` to `until`, both included."""
         place, spec = self._known(process_id)
         lines = ProcessLineReader(tty=bool(spec["tty"]), since=_moment(since), until=_moment(until))
         return ProcessLines(place, lines, follow=follow, tail=tail, since=_moment(since))
@@ -287,15 +287,15 @@ class ProcessRuntime:
         return ProcessStats(int((read(place.state) or {}).get("pid", 0)))
 
     def delete_tree(self, path: Path, image: str) -> None:
-        """Delete a directory: what a process made is its user's own, so this can do no more than relay itself."""
+        """Delete a directory. Its files belong to relay's user, so no other rights are needed."""
         del image
         shutil.rmtree(path, ignore_errors=True)
 
     def reclaim_ownership(self, path: Path, image: str) -> None:
-        """Nothing to do: a process gives nothing away, for it may not change owners."""
+        """Do nothing: a process cannot change the owner of files."""
 
     def attach(self, process_id: str) -> None:
-        """Give the caller's terminal to its main process until that ends or the user presses ctrl+q."""
+        """Attach the caller's terminal to the main process until it ends or the user presses ctrl+q."""
         place, spec = self._running(process_id)
         if not spec["argv"]:
             raise ConflictError(
@@ -304,14 +304,14 @@ class ProcessRuntime:
         attach.attach(place, str(spec["name"]), tty=bool(spec["tty"]))
 
     def run(self, process_id: str, command: Sequence[str]) -> int:
-        """Run `command` beside it with the caller's standard streams (() is a login shell); answer the exit code."""
+        """Run `command` with the caller's standard streams (() is a login shell); return the exit code."""
         place, _ = self._running(process_id)
         return attach.run(place, list(command) or environment.login_shell())
 
     def exec_capture(
         self, process_id: str, command: Sequence[str], task: TaskContext, *, given: Path | None = None
     ) -> ExecResult:
-        """Run `command` beside it to its end; `given` is a file for its stdin. Cancelled, the command is killed."""
+        """Run `command` to its end; `given` is a file for its stdin. Cancelling kills the command."""
         place, _ = self._running(process_id)
         return attach.exec_capture(place, command, task, given)
 
@@ -352,7 +352,7 @@ def _runs(state: Mapping[str, Any]) -> bool:
 
 
 def _observed(place: SessionDir, spec: Mapping[str, Any], state: Mapping[str, Any] | None) -> ContainerState:
-    """A supervisor that is gone without a word was killed, or the machine went down."""
+    """Return the state. A supervisor that left no exit state was killed, or the machine was shut down."""
     status, code, lost = "created", None, False
     if state is not None:
         status, code = str(state.get("status")), state.get("exit_code")

@@ -1,7 +1,7 @@
-"""bubblewrap around a session's processes: what they may see and write, and whether it works here at all.
+"""Sandbox of process sessions with bubblewrap: visible and writable paths, and a probe whether it works here.
 
-The whole file system is there to be read, but for what is closed: every home directory, relay's data dir, /run with its
-sockets, /tmp, and what closed.py finds. Of these only the session's own clone, home and tmp come back, writable.
+The file system is readable except for hidden paths: every home directory, relay's data directory, /run with its
+sockets, /tmp, and the paths of hidden_paths. The session's own clone, home and /tmp are visible and writable.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _run(command: Sequence[str]) -> CommandResult:
 
 
 def probe(data_dir: Path, run: Run = _run) -> Sandbox:
-    """Really run something in a sandbox as sessions get it: that bubblewrap is installed says nothing."""
+    """Probe the sandbox by running a program in it. An installed bubblewrap may not work."""
     program = shutil.which("bwrap")
     if program is None:
         return Sandbox(False, "bubblewrap is not installed", INSTALL)
@@ -96,7 +96,7 @@ def probe(data_dir: Path, run: Run = _run) -> Sandbox:
 
 
 def _prove(sandbox: Sandbox, data_dir: Path, run: Run) -> CommandResult:
-    """Run the launcher, and nothing else, in a sandbox with everything closed that is for sessions."""
+    """Run only the launcher in a sandbox with all hidden paths."""
     with tempfile.TemporaryDirectory(prefix="relay-") as scratch:
         own = Path(scratch).resolve()
         for left in reversed(range(TRIES)):
@@ -113,7 +113,7 @@ def _version(program: str, run: Run) -> str:
 
 
 def _frame(sandbox: Sandbox, *, network: bool) -> list[str]:
-    """Own namespaces, no capability, everything read-only, devices that are none of the machine's."""
+    """Return options for own namespaces, no capabilities, a read-only file system and minimal devices."""
     options = [*_NAMESPACES, *(() if network else ("--unshare-net",))]
     options += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", *(_NEWER if sandbox.newer else ())]
     for path in map(Path, _KERNEL_READ_ONLY):
@@ -134,7 +134,7 @@ def wrap(
     network: bool,
     readable: Sequence[Path] = (),
 ) -> list[str]:
-    """The program of the sandbox, then its arguments; it starts the launcher, whose channel is at descriptor 3."""
+    """Return the sandbox's program and arguments. It starts the launcher with its channel at descriptor 3."""
     python = Path(sys.executable).resolve()
     prefix = Path(sys.base_prefix).resolve()
     shown = [path for path in (prefix, python) if closed.holds(path)]

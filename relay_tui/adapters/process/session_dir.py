@@ -26,7 +26,7 @@ LISTENERS = ".listeners"
 
 @dataclass(frozen=True, slots=True)
 class SessionDir:
-    """The directory of one session's process; it lives as long as a container would: its log and home go with it."""
+    """Directory of one process session. Like a container, it is deleted with its log and home."""
 
     root: Path
 
@@ -42,22 +42,22 @@ class SessionDir:
 
     @property
     def log(self) -> Path:
-        """The directory of the log's segments."""
+        """Directory of the log's segments."""
         return self.root / "log"
 
     @property
     def home(self) -> Path:
-        """The command's own HOME."""
+        """HOME of the command."""
         return self.root / "home"
 
     @property
     def tmp(self) -> Path:
-        """The command's own /tmp, where it is isolated."""
+        """/tmp of a sandboxed command."""
         return self.root / "tmp"
 
     @property
     def lock(self) -> Path:
-        """Held by its supervisor as long as that lives."""
+        """Lock file that the supervisor holds while it runs."""
         return self.root / "lock"
 
     @property
@@ -67,12 +67,12 @@ class SessionDir:
 
     @property
     def socket_name(self) -> str:
-        """The supervisor's socket, to be reached through near(): its path may be too long for an address."""
+        """Name of the supervisor's socket. Use SocketDir for the address, because the path may be too long."""
         return "sock"
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None if there is no such file, or nothing whole in it."""
+    """Return the JSON object in a file; None if the file is missing or incomplete."""
     try:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -81,8 +81,8 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def write(path: Path, values: dict[str, Any], *, kept: bool = False) -> None:
-    """Make `values` the content of a file (0600), whole or not at all; on a full disk in the room that was `kept` for
-    them by keep_room(). Raises OSError.
+    """Replace a file (0600) by `values` atomically. A full disk uses the blocks that reserve_space() `kept`. Raises
+    OSError.
     """
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     data = json.dumps(values).encode()
@@ -101,7 +101,7 @@ def write(path: Path, values: dict[str, Any], *, kept: bool = False) -> None:
 
 
 def reserve_space(path: Path) -> None:
-    """Take the blocks from the disk already that write() may need when it is full. Raises OSError."""
+    """Reserve the disk blocks that write() may need on a full disk. Raises OSError."""
     descriptor = os.open(_spare(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(descriptor, 0, _ROOM)
@@ -120,7 +120,7 @@ def _fill(path: Path, data: bytes, flags: int) -> None:
 
 
 class SocketDir:
-    """Addresses of sockets in a directory, however long its path: an address has room for 107 bytes only."""
+    """Socket addresses in a directory with a path of any length. An address can have at most 107 bytes."""
 
     def __init__(self, directory: Path) -> None:
         self._descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -132,7 +132,7 @@ class SocketDir:
         os.close(self._descriptor)
 
     def __call__(self, name: str) -> str:
-        """The address of the socket called `name`."""
+        """Return the address of the socket `name`."""
         return f"/proc/self/fd/{self._descriptor}/{name}"
 
 
@@ -141,7 +141,7 @@ KEPT = 8
 
 
 def carry_over_history(state: Mapping[str, Any] | None, by: str = "") -> list[dict[str, Any]]:
-    """The ends that the record of a new run takes over. `by`: when a run must have ended that left no word."""
+    """Return the run ends that the record of a new run keeps. `by`: latest end of a run without an exit state."""
     if state is None:
         return []
     before = [end for end in state.get("before") or [] if isinstance(end, dict)]

@@ -18,10 +18,10 @@ _CHILDREN_KEPT = Path("/proc/thread-self/children").exists()
 
 
 class ProcessStats:
-    """A reading a second until the supervisor ends or it is closed; fulfils StatsStream.
+    """One reading per second until the supervisor ends or the stream is closed. Implements StatsStream.
 
-    The processes are those below the supervisor, which is not counted itself. What they send and receive nobody counts
-    for a process, and no limit holds: what they may use is all that the machine has.
+    All processes below the supervisor count, but not the supervisor. Network traffic is not measured for processes, and
+    there are no limits, so the maximum is the machine's.
     """
 
     def __init__(self, supervisor: int) -> None:
@@ -63,12 +63,12 @@ class ProcessStats:
         )
 
     def close(self) -> None:
-        """End it, and an iteration that waits in another thread."""
+        """Close the stream and end an iteration that waits in another thread."""
         self._closed.set()
 
 
 def _below(root: psutil.Process) -> list[psutil.Process]:
-    """Its children, theirs, and so on: as the kernel keeps them, or, where it does not, by a look at every process."""
+    """Return all descendants: from the kernel's lists of children if available, else by reading every process."""
     found: list[psutil.Process] = []
     if not _CHILDREN_KEPT:
         found += root.children(recursive=True)
@@ -84,7 +84,7 @@ def _below(root: psutil.Process) -> list[psutil.Process]:
 
 
 def _memory(process: psutil.Process) -> int:
-    """Its share of what it has in memory: what several have in common counts once among them."""
+    """Return the proportional memory of a process. Shared pages are divided among their users."""
     try:
         return int(process.memory_full_info().pss)
     except psutil.AccessDenied:

@@ -24,7 +24,7 @@ _READ = 1 << 16
 
 
 class ProcessLog:
-    """A command's output; fulfils LogStream."""
+    """Output of a command. Implements LogStream."""
 
     def __init__(self, place: SessionDir, *, follow: bool, tail: int | None, since: int, timestamps: bool) -> None:
         self._place = place
@@ -74,7 +74,7 @@ class ProcessLog:
         return bool(ended) and self._stamp(entry.time).decode() > ended[0].at
 
     def _with_times(self, entry: Entry, within: set[int]) -> bytes:
-        """Each line that begins in it with its time in front, as engines write it."""
+        """Return the lines with the time before each, as engines write it."""
         lines = _lines(entry.data)
         stamped = [
             line if not number and entry.stream in within else self._stamp(entry.time + number) + b" " + line
@@ -87,14 +87,14 @@ class ProcessLog:
         return b"".join(stamped)
 
     def close(self) -> None:
-        """End it, and an iteration that waits in another thread."""
+        """Close the stream and end an iteration that waits in another thread."""
         self._closed.set()
         if self._line is not None:
             control_client.close_connection(self._line)
 
 
 class ProcessLines(ProcessLog):
-    """The same as lines; fulfils LineStream."""
+    """Output of a command as lines. Implements LineStream."""
 
     def __init__(
         self, place: SessionDir, lines: ProcessLineReader, *, follow: bool, tail: int | None, since: int
@@ -112,7 +112,7 @@ class ProcessLines(ProcessLog):
             yield batch
 
     def partial_lines(self) -> LogBatch:
-        """The lines whose ends have not come."""
+        """Return the partial lines."""
         return self._lines.partial_lines()
 
 
@@ -130,17 +130,17 @@ def _in_portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """Split behind each newline and nowhere else."""
+    """Split after each newline and nowhere else."""
     lines = [piece + b"\n" for piece in data.split(b"\n")]
     lines[-1] = lines[-1][:-1]
     return [line for line in lines if line]
 
 
 class ProcessEvents:
-    """Ids of sessions whose process changed; fulfils EventStream.
+    """Ids of sessions whose process changed. Implements EventStream.
 
-    What others do is announced to our socket. That a supervisor was killed nobody announces: the kernel tells, for a
-    descriptor of each one that runs is watched too.
+    Relays and supervisors send notifications to the socket. A killed supervisor sends none, so a pidfd of each running
+    one is watched too.
     """
 
     def __init__(self, root: Path) -> None:
@@ -188,7 +188,7 @@ class ProcessEvents:
             self._end()
 
     def _heard(self) -> Iterator[str]:
-        """Every announcement that waits."""
+        """Return all waiting notifications."""
         while True:
             try:
                 yield self._ear.recv(256, socket.MSG_DONTWAIT).decode(errors="replace")
@@ -208,7 +208,7 @@ class ProcessEvents:
                 (self._root / LISTENERS / self._name).unlink()
 
     def close(self) -> None:
-        """End it, and an iteration that waits in another thread."""
+        """Close the stream and end an iteration that waits in another thread."""
         with self._lock:
             if self._close >= 0:
                 os.write(self._close, b"\0")

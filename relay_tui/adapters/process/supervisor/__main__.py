@@ -1,4 +1,4 @@
-"""Started by its path: `python -I -S …/supervisor/__main__.py DIRECTORY`, with its order on stdin."""
+"""Entry point, started by path: `python -I -S …/supervisor/__main__.py DIRECTORY`, with its order on stdin."""
 
 from __future__ import annotations
 

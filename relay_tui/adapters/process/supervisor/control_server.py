@@ -36,7 +36,7 @@ class ControlHandler(Protocol):
         ...
 
     def stop(self, grace: float) -> None:
-        """End everything."""
+        """End all programs."""
         ...
 
     def type(self, data: bytes) -> None:
@@ -49,7 +49,7 @@ class ControlHandler(Protocol):
 
 
 class ClientConnection:
-    """One connection. `kind` is '' until its request has come."""
+    """Connection of one client. `kind` is '' until its request arrived."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -61,7 +61,7 @@ class ClientConnection:
         self.gone = False
 
     def tell(self, data: bytes) -> None:
-        """Send as much as goes now, keep the rest."""
+        """Send as much as possible now and keep the rest."""
         self.unsent += data
         try:
             while self.unsent:
@@ -74,7 +74,7 @@ class ClientConnection:
             self.gone = True
 
     def poke(self) -> None:
-        """There is more to read; one unread poke says that as well as many."""
+        """Notify the client of new log entries. One unread notification is enough."""
         try:
             self.connection.send(b".")
         except BlockingIOError:
@@ -84,7 +84,7 @@ class ClientConnection:
 
 
 class ControlServer:
-    """Everybody who is connected, and the socket where more come in."""
+    """Server socket and all client connections."""
 
     def __init__(self, place: SessionDir, keeper: ControlHandler) -> None:
         self._place = place
@@ -100,13 +100,13 @@ class ControlServer:
         self._door.setblocking(False)
 
     def register(self, poller: select.poll) -> None:
-        """Say what is waited for."""
+        """Register all sockets with the poller."""
         poller.register(self._door, select.POLLIN)
         for descriptor, guest in self._guests.items():
             poller.register(descriptor, select.POLLIN | (select.POLLOUT if guest.unsent else 0))
 
     def serve(self, ready: dict[int, int]) -> None:
-        """Do what those who are ready ask for."""
+        """Handle the requests of ready clients."""
         if self._door.fileno() in ready:
             self._admit()
         for descriptor in [d for d in ready if d in self._guests]:
@@ -189,7 +189,7 @@ class ControlServer:
                 self.answer({"failed": guest.number, "words": str(error), "code": 126}, [])
 
     def show(self, data: bytes) -> None:
-        """The command said something: those who are attached see it, those who follow the log are woken."""
+        """Send output to attached clients and notify clients that follow the log."""
         for guest in self._guests.values():
             if guest.kind == "attach":
                 guest.tell(data)
@@ -210,7 +210,7 @@ class ControlServer:
                     guest.kind = "done"
 
     def close(self) -> None:
-        """Everybody out: the command has ended, and that is on record."""
+        """Close all connections after the exit state was written."""
         with suppress(OSError):
             (self._place.root / self._place.socket_name).unlink()
         self._door.close()

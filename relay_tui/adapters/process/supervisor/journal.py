@@ -1,8 +1,7 @@
-"""A process's output on disk: what came on which stream and when, in segments of bounded size.
+"""Journal of a process's output on disk: stream, time and bytes, in segments of bounded size.
 
-A segment is a row of records: stream, what begins there, length and time, then the bytes, then the length
-once more, so that the last lines are found from the end. Segments are numbered; the oldest are deleted when there are
-too many.
+A segment is a sequence of records: stream, start flag, length and time, then the bytes, then the length again, so that
+the last lines can be found from the end. Segments are numbered. The oldest ones are deleted if there are too many.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _LINE, _REST, _RUN = 1, 2, 3  # what begins with a record
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Bytes that came on a stream at a time (ns since 1970); each newline in them counts one ns more."""
+    """Bytes of a stream with a time (ns since 1970). Each newline in them adds one ns."""
 
     stream: int
     time: int
@@ -45,7 +44,7 @@ class Entry:
 
     @property
     def last(self) -> int:
-        """The time behind its last newline."""
+        """Time after the last newline."""
         return self.time + self.data.count(b"\n")
 
     def rest(self) -> Entry | None:
@@ -61,9 +60,9 @@ def _entry(head: tuple[int, int, int, int], data: bytes) -> Entry:
 
 
 class Writer:
-    """Appends to a log directory; begins a new segment each time it is made, and each time one is full.
+    """Append to a log directory. Each writer starts a new segment, and another one when a segment is full.
 
-    Near the floor it gives up its own oldest segments, then drops what comes, and tells in the log how much that was.
+    If the disk is nearly full, the writer deletes its oldest segments, then drops new output and logs the amount.
     """
 
     def __init__(self, directory: Path, *, segment: int = 0, kept: int = KEPT) -> None:
@@ -85,7 +84,7 @@ class Writer:
         self._turn()
 
     def write(self, stream: int, data: bytes) -> None:
-        """Append what came, or count it where there is no room for it."""
+        """Append bytes, or count them if there is no room."""
         if not self._room(len(data)) or (self._dropped and not self._tell()):
             self._drop(stream, data)
             return
@@ -121,7 +120,7 @@ class Writer:
             self._torn.add(stream)
 
     def _tell(self) -> bool:
-        """Say how many lines are missing here, on a line of its own."""
+        """Write a line with the number of missing lines."""
         for stream in sorted(self._unfinished):
             if not self._append(stream, b"\n"):
                 return False
@@ -163,7 +162,7 @@ class Writer:
         self._trim()
 
     def _trim(self) -> None:
-        """Delete what is more than is kept, the oldest first: short runs leave short segments, silent ones none."""
+        """Delete the oldest segments above the limit. Short runs leave short segments, silent runs none."""
         room = (self._kept - 1) * self._segment
         older = sorted((number for number in segments(self._directory) if number != self._number), reverse=True)
         for newer, number in enumerate(older, 1):
@@ -182,9 +181,9 @@ class Writer:
 
 
 class Reader:
-    """Reads a log from its beginning or its last lines, and goes on from there each time it is asked.
+    """Read a log from its beginning or its last lines, and continue from there at each call.
 
-    `follow=False`: only as far as it goes now. A command that writes without end would keep its reader for ever.
+    `follow=False` stops at the current end. Otherwise a command that writes without end would never release its reader.
     """
 
     def __init__(self, directory: Path, *, tail: int | None = None, since: int = 0, follow: bool = True) -> None:
@@ -233,7 +232,7 @@ class Reader:
             at = end
 
     def _leave_out(self, entry: Entry) -> None:
-        """It is older than what is asked for; the line that it is in may end later."""
+        """Skip an entry that is too old. Its line may end in a later entry."""
         rest = entry.rest()
         if rest is None or rest.begins:
             self._begun.pop(entry.stream, None)
@@ -241,7 +240,7 @@ class Reader:
             self._begun.setdefault(entry.stream, []).append(rest)
 
     def _open_next(self) -> None:
-        """Open the segment after the present one; one that was deleted meanwhile is passed over."""
+        """Open the next segment. Segments that were deleted meanwhile are skipped."""
         for number in sorted(n for n in segments(self._directory) if self._number < n <= self._limit[0]):
             self._number = number
             try:
@@ -255,7 +254,7 @@ class Reader:
             self._number = self._limit[0]
 
     def _from_end(self, lines: int) -> list[Entry]:
-        """The last `lines` lines, and stand behind them. Of the segments before only those are read that are needed."""
+        """Return the last `lines` lines and move to the end. Only the needed earlier segments are read."""
         found: list[Entry] = []
         numbers = sorted(segments(self._directory), reverse=True)
         wanted = lines
@@ -276,7 +275,7 @@ class Reader:
         return found
 
     def _collect(self, content: bytes, wanted: int, found: list[Entry]) -> int:
-        """Put the records that hold the last `wanted` lines on `found`, the last first; answer how many are wanting."""
+        """Append the records with the last `wanted` lines to `found`, last first; return how many lines are missing."""
         at = len(content)
         while at > 0 and (wanted > 0 or self._torn):
             (length,) = _FOOT.unpack_from(content, at - _FOOT.size)
@@ -292,7 +291,7 @@ class Reader:
         return wanted
 
     def _take(self, entry: Entry, wanted: int, found: list[Entry]) -> int:
-        """Put as much of a record on `found` as holds the last lines; answer how many are wanting."""
+        """Append the end of a record with the last lines to `found`; return how many lines are missing."""
         data, ends = entry.data, entry.data.endswith(b"\n") and not found
         breaks = data.count(b"\n") - ends
         if breaks >= wanted:
@@ -309,7 +308,7 @@ class Reader:
         (self._torn.add if entry.begins is False else self._torn.discard)(entry.stream)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -327,7 +326,7 @@ def _whole(content: bytes) -> int:
 
 
 def _end(directory: Path) -> tuple[int, int]:
-    """The newest segment, and how long it is by now."""
+    """Return the newest segment and its current length."""
     number = max(segments(directory), default=0)
     try:
         return number, (directory / _name(number)).stat().st_size
@@ -336,7 +335,7 @@ def _end(directory: Path) -> tuple[int, int]:
 
 
 def segments(directory: Path) -> list[int]:
-    """The numbers of the segments that are there."""
+    """Return the numbers of the existing segments."""
     try:
         return [int(path.name) for path in directory.iterdir() if path.name.isdigit()]
     except FileNotFoundError:

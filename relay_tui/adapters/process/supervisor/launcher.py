@@ -1,9 +1,9 @@
-"""Starts programs where a session's command runs: inside its sandbox if it has one.
+"""Launcher: starts programs beside a session's command, inside the sandbox if there is one.
 
-It stands alone, for the sandbox shows it nothing else of relay. It is told what to start over a socket at descriptor
-3, each time with the descriptors of the program's own standard streams, or makes it a terminal, and tells what became
-of it. Whatever runs in the sandbox may do to it what it likes: it knows nothing, and only the session's own programs
-depend on it.
+This file imports nothing of relay, because the sandbox contains nothing else of it. Requests arrive over a socket at
+descriptor 3, with the descriptors of the program's standard streams, or the launcher creates a terminal. It reports the
+result of each program. Programs in the sandbox can tamper with the launcher: it knows no secrets, and only the
+session's own programs depend on it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 class Launcher:
-    """Children by the number they were asked for under, until they end."""
+    """Running children by the number of their request."""
 
     def __init__(self, channel: socket.socket) -> None:
         channel.set_inheritable(False)  # no program that we start may speak for us, or keep our end from being seen
@@ -39,7 +39,7 @@ class Launcher:
         self._running: dict[int, int] = {}
 
     def serve(self) -> None:
-        """Until the supervisor closes the channel."""
+        """Serve requests until the supervisor closes the channel."""
         child, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(child, False)
@@ -58,7 +58,7 @@ class Launcher:
                 return
 
     def _hear(self) -> bool:
-        """Do what the supervisor says next; False when it is gone."""
+        """Handle the supervisor's next request; return False if it is gone."""
         try:
             message, streams = receive(self._channel, MOST)
         except OSError:
@@ -73,7 +73,7 @@ class Launcher:
         return True
 
     def _signal(self, number: int, which: int) -> None:
-        """To a program's whole group; 0 means all of them."""
+        """Send a signal to a program's process group; 0 means all groups."""
         for pid, known in self._running.items():
             if number in (-1, known):
                 with suppress(OSError):
@@ -125,7 +125,7 @@ class Launcher:
 
 
 def _become(order: dict[str, Any], streams: list[int], say: int) -> None:
-    """In the child: become the program; say why not, and end, if that fails."""
+    """Become the program in the child. Report the reason and exit if that fails."""
     try:
         os.setsid()
         streams = [fcntl.fcntl(stream, fcntl.F_DUPFD_CLOEXEC, 10) for stream in streams]
@@ -148,7 +148,7 @@ def _become(order: dict[str, Any], streams: list[int], say: int) -> None:
 
 
 def receive(connection: socket.socket, most: int) -> tuple[bytes, list[int]]:
-    """The next bytes on a connection, and the descriptors that came with them. Raises OSError."""
+    """Return the next bytes of a connection and the descriptors sent with them. Raises OSError."""
     descriptors = array.array("i")
     room = socket.CMSG_SPACE(3 * descriptors.itemsize)
     data, extra, _, _ = connection.recvmsg(most, room, socket.MSG_CMSG_CLOEXEC)
@@ -177,7 +177,7 @@ def scope_sockets() -> bool:
 
 
 def main() -> None:
-    """In a sandbox: the channel is open already. With --prove it only says what holds."""
+    """Run in a sandbox with an open channel. With --prove only report what the sandbox enforces."""
     import ctypes
 
     os.umask(0o022)

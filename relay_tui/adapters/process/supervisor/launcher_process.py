@@ -1,4 +1,4 @@
-"""The supervisor's other half: the launcher, in its sandbox if there is one, and the conversation with it."""
+"""Launcher process of a supervisor: start it, in its sandbox if there is one, and exchange messages with it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEND_SECONDS = 2.0
 
 
 class NotStartedError(Exception):
-    """The command did not start; `words` say why, `code` is what a shell would answer."""
+    """The command did not start. `words` has the reason, `code` the exit code that a shell would return."""
 
     def __init__(self, words: str, code: int) -> None:
         super().__init__(words)
@@ -52,11 +52,11 @@ class LauncherProcess:
         self._channel.settimeout(_SEND_SECONDS)  # it may be stopped, and take no more
 
     def fileno(self) -> int:
-        """Ready when it says something."""
+        """Return the descriptor that is readable when a message arrives."""
         return self._channel.fileno()
 
     def await_ready(self) -> None:
-        """Until it can start programs. Raises NotStartedError with what the sandbox complained of."""
+        """Wait until the launcher can start programs. Raises NotStartedError with the sandbox's error output."""
         if "ready" not in self._answer():
             self.kill_all()
             words = b""
@@ -66,7 +66,7 @@ class LauncherProcess:
         os.close(self._words)
 
     def await_started(self) -> None:
-        """Until the program asked for runs. Raises NotStartedError."""
+        """Wait until the requested program runs. Raises NotStartedError."""
         said = self._answer()
         if "started" not in said:
             raise NotStartedError(str(said.get("words") or "the sandbox ended"), int(said.get("code", 126)))
@@ -106,7 +106,7 @@ class LauncherProcess:
         return any(events & select.POLLHUP for _, events in poller.poll(0))
 
     def start(self, number: int, order: dict[str, Any], streams: list[int]) -> None:
-        """Have it start a program; the descriptors are the program's own from then on. Raises OSError."""
+        """Request the start of a program, which takes over the descriptors. Raises OSError."""
         order = {"do": "exec", "id": number, **order, "env": {**order["env"], procfs.MARK: self._token}}
         try:
             socket.send_fds(self._channel, [json.dumps(order).encode()], streams)
@@ -115,12 +115,12 @@ class LauncherProcess:
                 os.close(descriptor)
 
     def signal(self, number: int, which: int) -> None:
-        """To the whole group of a program; -1 is all of them."""
+        """Send a signal to a program's process group; -1 means all groups."""
         with suppress(OSError):
             self._channel.send(json.dumps({"do": "signal", "id": number, "signal": which}).encode())
 
     def kill_all(self) -> None:
-        """The sandbox dies with its first process; without one, everything below us is looked for and killed."""
+        """Kill all programs. A sandbox ends with its first process; without one, all descendants are killed."""
         if not self._wrap:
             self._channel.close()
             _kill_below(os.getpid())
@@ -151,7 +151,7 @@ class LauncherProcess:
 
 
 def _become_sandbox(wrap: list[str], channel: int, words: int) -> None:
-    """In the child: the channel at its place, what the sandbox complains of to us, nothing else."""
+    """Become the sandbox in the child, with the channel and an error pipe as the only descriptors."""
     try:
         os.dup2(words, 2)
         if channel == launcher.CHANNEL:
@@ -170,7 +170,7 @@ def _become_sandbox(wrap: list[str], channel: int, words: int) -> None:
 
 
 def _be_launcher(channel: int) -> None:
-    """In the child: start programs without a sandbox; what was left running goes when our supervisor goes."""
+    """Become a launcher without a sandbox in the child. It ends with its supervisor."""
     try:
         os.dup2(channel, launcher.CHANNEL)
         os.closerange(launcher.CHANNEL + 1, os.sysconf("SC_OPEN_MAX"))  # the lock, the log, the report
@@ -192,7 +192,7 @@ def _reap_strays() -> None:
 
 
 def _kill_below(root: int) -> None:
-    """Kill everything below a process, and what that begins meanwhile."""
+    """Kill all descendants of a process, including new ones."""
     for _ in range(100):
         left = [pid for pid in procfs.descendants(root) if procfs.start_time(pid) is not None]
         if not left:

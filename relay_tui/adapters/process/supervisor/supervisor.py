@@ -1,7 +1,7 @@
-"""The process that keeps one session's command: starts it, writes its log, lends its terminal, records its end.
+"""Supervisor of one session's command: start it, write its log, connect its terminal, record its end.
 
-It outlives relay and the line it was started over. relay speaks to it over a socket in the session's directory.
-Started by __main__ with little more than the standard library; see launch.py for the other half, inside the sandbox.
+The supervisor outlives relay and the SSH connection. relay talks to it over a socket in the session's directory. It is
+started by __main__ with little more than the standard library; launcher.py is the part inside the sandbox.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _MOST_TYPED = 1 << 20
 
 
 class Supervisor:
-    """One run of one session's command, from its start to its end."""
+    """One run of a session's command, from start to end."""
 
     def __init__(self, place: SessionDir, spec: dict[str, Any], order: dict[str, Any]) -> None:
         self._place = place
@@ -110,7 +110,7 @@ class Supervisor:
     # --- what guests ask for ---
 
     def run_helper(self, number: int, argv: list[str], env: dict[str, str], *, tty: bool, streams: list[int]) -> None:
-        """Have the launcher start a program; the descriptors are its own from then on. Raises OSError."""
+        """Request the start of a program, which takes over the descriptors. Raises OSError."""
         order = {"argv": argv, "env": env, "cwd": self._spec["cwd"], "tty": tty}
         self._inside.start(number, order, streams)
 
@@ -124,7 +124,7 @@ class Supervisor:
         self._hang_ups[number] = time.monotonic() + _HANG_UP_SECONDS
 
     def stop(self, grace: float) -> None:
-        """Ask everything to end, then make it."""
+        """Terminate all programs, then kill them."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + grace
             if not self._spec["argv"]:
@@ -133,21 +133,21 @@ class Supervisor:
             self._inside.signal(-1, signal.SIGCONT)
 
     def type(self, data: bytes) -> None:
-        """Put bytes into the command's terminal; what it does not take yet waits, within reason."""
+        """Send bytes to the command's terminal. A bounded amount waits until the terminal accepts it."""
         self._typed = (self._typed + data)[:_MOST_TYPED] if self._terminal >= 0 else b""
         with suppress(OSError):
             while self._typed:
                 self._typed = self._typed[os.write(self._terminal, self._typed) :]
 
     def resize(self, rows: int, columns: int) -> None:
-        """The command's terminal is that large from now on."""
+        """Set the size of the command's terminal."""
         if self._terminal >= 0:
             set_size(self._terminal, rows, columns)
 
     # --- the run ---
 
     def serve(self) -> None:
-        """Until the command has ended."""
+        """Serve until the command has ended."""
         stirred, stir = os.pipe()
         os.set_blocking(stir, False)
         signal.signal(signal.SIGTERM, lambda *_: self.stop(10.0))
@@ -174,12 +174,12 @@ class Supervisor:
             self._make_end()
 
     def _patience(self) -> float:
-        """Milliseconds until something is due by itself."""
+        """Return the milliseconds until the next timeout."""
         due = [moment for moment in (self._look_at, self._kill_at, *self._hang_ups.values()) if moment is not None]
         return max(0.0, min(due) - time.monotonic()) * 1000
 
     def _make_end(self) -> None:
-        """Kill what did not end in its time."""
+        """Kill programs that did not end in time."""
         moment = time.monotonic()
         if self._look_at <= moment:
             self._look_at = moment + _LOOK_SECONDS
@@ -192,7 +192,7 @@ class Supervisor:
             self._end = -signal.SIGKILL
 
     def _take(self, descriptor: int) -> None:
-        """Write what the command said into the log, and show it to who is attached."""
+        """Write the command's output to the log and send it to attached clients."""
         try:
             data = os.read(descriptor, _READ)
         except BlockingIOError:
@@ -226,7 +226,7 @@ class Supervisor:
     # --- the end ---
 
     def finish(self) -> None:
-        """Kill what is left, take in what it said last, record how it ended."""
+        """Kill remaining programs, read the last output and record the exit state."""
         self._inside.kill_all()
         deadline = time.monotonic() + _DRAIN_SECONDS
         while self._outputs and (left := deadline - time.monotonic()) > 0:
@@ -267,13 +267,13 @@ def _stamp(moment: int) -> str:
 
 
 def set_size(terminal: int, rows: int, columns: int) -> None:
-    """Make a terminal that large."""
+    """Set the size of a terminal."""
     with suppress(OSError):
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 def main(directory: str) -> None:
-    """Keep the session in `directory`: report on stdout whether its command started, then go on alone."""
+    """Supervise the session in `directory`: report the command's start on stdout, then run detached."""
     order = json.loads(sys.stdin.buffer.read())
     place = SessionDir(Path(directory))
     if os.fork():
@@ -306,7 +306,7 @@ def main(directory: str) -> None:
 
 
 def _redirect(place: SessionDir) -> None:
-    """Nothing of where we were started from stays: no terminal, no directory, no stream but one for complaints."""
+    """Detach from the starting process: no terminal, no working directory, only a stream for errors."""
     os.chdir("/")
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -325,7 +325,7 @@ _JOIN_SESSION_KEYRING = 1
 
 
 def join_new_session_keyring() -> bool:
-    """Join a session keyring that is new and empty; whether the kernel did. Everything started from now on is in it."""
+    """Join a new, empty session keyring; return whether that worked. Processes started later inherit it."""
     number = _KEYCTL.get(platform.machine())
     if number is None:
         return False
