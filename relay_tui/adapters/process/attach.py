@@ -37,9 +37,9 @@ class _Raw:
         return b""
 
 
-def attach(place: SessionDir, name: str, *, tty: bool) -> None:
+def attach(session_dir: SessionDir, name: str, *, tty: bool) -> None:
     """Show the command's output and send it input if it has a terminal; ctrl+q detaches."""
-    line = control_client.call(place, {"do": "attach"})
+    line = control_client.call(session_dir, {"do": "attach"})
     if line is None:
         raise control_client.not_running_error()
     modes = TerminalModes()
@@ -58,30 +58,30 @@ def attach(place: SessionDir, name: str, *, tty: bool) -> None:
             talk.detach_key = stdio_bridge.CTRL_Q if tty else stdio_bridge.CTRL_Q_OR_C
             if tty:
                 resize = stdio_bridge.watch_window_size(
-                    lambda rows, columns: control_client.resize(place, rows, columns), redraw=True
+                    lambda rows, columns: control_client.resize(session_dir, rows, columns), redraw=True
                 )
                 talk.size = stack.enter_context(resize)
         with suppress(BrokenPipeError, ConnectionResetError):
             talk.run()
 
 
-def run(place: SessionDir, command: Sequence[str]) -> int:
+def run(session_dir: SessionDir, command: Sequence[str]) -> int:
     """Run a program beside the session's command; return its exit code as a shell does."""
     modes = TerminalModes()
     with ExitStack() as stack:
         talk = _Terminal(modes) if _is_terminal() else _Pipes(_STDIN if _is_piped(_STDIN) else None)
         stack.callback(talk.close)
         request = {"do": "exec", "argv": list(command), "tty": talk.tty, "env": talk.variables()}
-        line = control_client.call(place, request, talk.theirs)
+        line = control_client.call(session_dir, request, talk.theirs)
         talk.close_theirs()
         if line is None:
             raise control_client.not_running_error()
         stack.enter_context(line)
         answers = control_client.ReplyReader(line)
-        said = answers.first()
-        if said is None or "started" not in said:
-            talk.complain(str((said or {}).get("words", "")))
-            return _code(said)
+        reply = answers.first()
+        if reply is None or "started" not in reply:
+            talk.complain(str((reply or {}).get("words", "")))
+            return _code(reply)
         if isinstance(talk, _Terminal):
             talk.lend(answers.lent)
             stack.callback(_restore, modes)
@@ -93,7 +93,7 @@ def run(place: SessionDir, command: Sequence[str]) -> int:
             return _BROKEN_PIPE
 
 
-def exec_capture(place: SessionDir, command: Sequence[str], task: TaskContext, given: Path | None) -> ExecResult:
+def exec_capture(session_dir: SessionDir, command: Sequence[str], task: TaskContext, given: Path | None) -> ExecResult:
     """Run a program to its end with a file as stdin; return its exit code and the end of its output."""
     with ExitStack() as stack:
         source = None if given is None else os.open(given, os.O_RDONLY | os.O_CLOEXEC)
@@ -101,17 +101,19 @@ def exec_capture(place: SessionDir, command: Sequence[str], task: TaskContext, g
             stack.callback(os.close, source)
         talk = _Kept(source)
         stack.callback(talk.close)
-        line = control_client.call(place, {"do": "exec", "argv": list(command), "tty": False, "env": {}}, talk.theirs)
+        line = control_client.call(
+            session_dir, {"do": "exec", "argv": list(command), "tty": False, "env": {}}, talk.theirs
+        )
         talk.close_theirs()
         if line is None:
             raise control_client.not_running_error()
         stack.enter_context(line)
         with task.on_cancel(lambda: control_client.close_connection(line)):
             answers = control_client.ReplyReader(line)
-            said = answers.first()
-            if said is None or "started" not in said:
-                talk.complain(str((said or {}).get("words", "")))
-                code = _code(said)
+            reply = answers.first()
+            if reply is None or "started" not in reply:
+                talk.complain(str((reply or {}).get("words", "")))
+                code = _code(reply)
             else:
                 code = _converse(line, answers, talk)
         task.raise_if_cancelled()
@@ -294,14 +296,14 @@ def _converse(line: socket.socket, answers: control_client.ReplyReader, talk: _S
         elif talk.stdin is not None and talk.stdin in ready:
             talk.read()
         if answers.waiting or line.fileno() in ready:
-            said = answers.next()
-            if said is None or "started" not in said:
-                if said is not None and "failed" in said:
-                    talk.complain(str(said.get("words", "")))
+            reply = answers.next()
+            if reply is None or "started" not in reply:
+                if reply is not None and "failed" in reply:
+                    talk.complain(str(reply.get("words", "")))
                 for descriptor in list(talk.outputs):
                     while talk.take(descriptor):
                         pass
-                return _code(said)
+                return _code(reply)
 
 
 def _poll(line: socket.socket, talk: _StdioEndpoints, *, wait: bool) -> dict[int, int]:
@@ -320,10 +322,10 @@ def _poll(line: socket.socket, talk: _StdioEndpoints, *, wait: bool) -> dict[int
     return dict(poller.poll(timeout if wait else 0))
 
 
-def _code(said: dict[str, Any] | None) -> int:
-    if said is None:  # the session ended, and the program with it
+def _code(reply: dict[str, Any] | None) -> int:
+    if reply is None:  # the session ended, and the program with it
         return _KILLED
-    code = said.get("code")
+    code = reply.get("code")
     if not isinstance(code, int):
         return 1
     return 128 - code if code < 0 else code

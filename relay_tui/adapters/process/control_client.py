@@ -21,13 +21,13 @@ _CONNECT_SECONDS = 5.0
 _READ = 1 << 16
 
 
-def connect(place: SessionDir) -> socket.socket | None:
+def connect(session_dir: SessionDir) -> socket.socket | None:
     """Connect to the session's supervisor. Return None if there is none: the command ended or never started."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     line.settimeout(_CONNECT_SECONDS)
     try:
-        with SocketDir(place.root) as near:
-            line.connect(near(place.socket_name))
+        with SocketDir(session_dir.root) as near:
+            line.connect(near(session_dir.socket_name))
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
         line.close()
         return None
@@ -37,22 +37,23 @@ def connect(place: SessionDir) -> socket.socket | None:
     return line
 
 
-def call(place: SessionDir, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> socket.socket | None:
+def call(session_dir: SessionDir, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> socket.socket | None:
     """Connect and send `request`. Return None like connect()."""
-    line = connect(place)
+    line = connect(session_dir)
     if line is None:
         return None
     data = json.dumps(request).encode() + b"\n"
     if len(data) > MOST_ORDER:
         line.close()
-        raise EngineError("The command is too long", f"{len(data)} bytes with its environment.", "Put it in a file.")
+        detail = f"{len(data)} bytes with its environment."
+        raise EngineError("Cannot run the command: it is too long", detail, "Put it in a file.")
     try:
         sent = socket.send_fds(line, [data], list(descriptors)) if descriptors else line.send(data)
         line.sendall(data[sent:])
         line.settimeout(None)
     except TimeoutError as error:
         line.close()
-        raise no_reply_error("It takes no request.") from error
+        raise no_reply_error("The supervisor accepts no request.") from error
     except OSError:  # it ended this very moment
         line.close()
         return None
@@ -92,7 +93,7 @@ class ReplyReader:
                 if not self._read():
                     return None
             except TimeoutError as error:
-                raise no_reply_error(f"Nothing came for {_ANSWER_SECONDS:.0f} seconds.") from error
+                raise no_reply_error(f"No reply within {_ANSWER_SECONDS:.0f} seconds.") from error
             finally:
                 self._line.settimeout(None)
         return self.next()
@@ -119,9 +120,9 @@ class ReplyReader:
         return bool(data)
 
 
-def resize(place: SessionDir, rows: int, columns: int) -> bool:
+def resize(session_dir: SessionDir, rows: int, columns: int) -> bool:
     """Send the terminal size to the command; return False if it is gone."""
-    line = call(place, {"do": "resize", "rows": rows, "columns": columns})
+    line = call(session_dir, {"do": "resize", "rows": rows, "columns": columns})
     if line is None:
         return False
     with line:
@@ -134,6 +135,6 @@ def close_connection(line: socket.socket) -> None:
         line.shutdown(socket.SHUT_RDWR)
 
 
-def place_of(root: Path, process_id: str) -> SessionDir:
+def session_dir_of(root: Path, process_id: str) -> SessionDir:
     """Return the directory of the process with this id."""
     return SessionDir(root / process_id.partition("-")[2])

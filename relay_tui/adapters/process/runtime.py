@@ -21,12 +21,12 @@ from relay_tui.adapters.filesystem import atomic
 from relay_tui.adapters.filesystem.data_files import DataFiles
 from relay_tui.adapters.linux import procfs
 from relay_tui.adapters.linux.oom import kill_reason
-from relay_tui.adapters.process import attach, control_client, environment, hidden_paths, sandbox, session_dir
+from relay_tui.adapters.process import attach, control_client, environment, hidden_paths, sandbox
 from relay_tui.adapters.process.change_notifier import notify
-from relay_tui.adapters.process.control_client import place_of
+from relay_tui.adapters.process.control_client import session_dir_of
 from relay_tui.adapters.process.hidden_paths import HiddenPaths
 from relay_tui.adapters.process.log_lines import ProcessLineReader, Timestamper
-from relay_tui.adapters.process.session_dir import PREFIX, SessionDir, read, write
+from relay_tui.adapters.process.session_dir import PREFIX, SessionDir, read, runs_since, write
 from relay_tui.adapters.process.streams import ProcessEvents, ProcessLines, ProcessLog, directories
 from relay_tui.adapters.runtime_common.log_lines import engine_time
 from relay_tui.domain.errors import ConflictError, EngineError, NotFoundError
@@ -57,10 +57,10 @@ _NOT_STARTED = "The command did not start"
 class ProcessRuntime:
     """Run the sessions of one data directory as processes. Implements Runtime."""
 
-    def __init__(self, place: DataDir) -> None:
-        self._data_dir = place
-        self._root = place.processes
-        self._files = DataFiles(place)
+    def __init__(self, session_dir: DataDir) -> None:
+        self._data_dir = session_dir
+        self._root = session_dir.processes
+        self._files = DataFiles(session_dir)
         self._probing = threading.Lock()
         self._sandbox: sandbox.Sandbox | None = None
 
@@ -78,9 +78,7 @@ class ProcessRuntime:
         try:
             self._data_dir.not_isolated.touch(mode=0o600)
         except OSError as error:
-            raise atomic.filesystem_error(
-                error, "That you agreed cannot be kept", self._data_dir.not_isolated
-            ) from error
+            raise atomic.filesystem_error(error, "Cannot save your consent", self._data_dir.not_isolated) from error
 
     @property
     def sandbox(self) -> sandbox.Sandbox:
@@ -91,30 +89,30 @@ class ProcessRuntime:
             return self._sandbox
 
     def create(self, spec: ContainerSpec, task: TaskContext) -> str:
-        """Write the specification to disk and return the id, without starting it. An earlier log and home are deleted."""
+        """Write the specification to disk and return the id, without a start. Delete an earlier log and home."""
         task.report("Preparing")
         session_id = spec.labels["relay.session"]
         process_id = PREFIX + session_id
         self.remove(process_id)
-        place = SessionDir(self._root / session_id)
+        session_dir = SessionDir(self._root / session_id)
         try:
-            for directory in (self._root, place.root, place.log, place.home):
+            for directory in (self._root, session_dir.root, session_dir.log, session_dir.home):
                 directory.mkdir(mode=0o700, exist_ok=True)
-            (place.home / ".gitconfig").write_text(git_config(spec.identity, ""))
-            write(place.spec, self._order(spec, place))
+            (session_dir.home / ".gitconfig").write_text(git_config(spec.identity, ""))
+            write(session_dir.spec, self._order(spec, session_dir))
         except OSError as error:
-            raise atomic.filesystem_error(error, "The process cannot be prepared", place.root) from error
+            raise atomic.filesystem_error(error, "Cannot prepare the process", session_dir.root) from error
         notify(self._root, session_id)
         return process_id
 
-    def _order(self, spec: ContainerSpec, place: SessionDir) -> dict[str, Any]:
+    def _order(self, spec: ContainerSpec, session_dir: SessionDir) -> dict[str, Any]:
         return {
             "session_id": spec.labels["relay.session"],
             "project_id": spec.labels["relay.project"],
             "name": spec.name,
             "argv": list(spec.command),
             "tty": spec.tty and bool(spec.command),
-            "env": environment.environment(place.home, spec.env),
+            "env": environment.environment(session_dir.home, spec.env),
             "cwd": str(spec.workspace.resolve()),
             "isolated": spec.isolated,
             "network": spec.network != "none",
@@ -123,90 +121,92 @@ class ProcessRuntime:
 
     def start(self, process_id: str) -> None:
         """Start the process. Do nothing if it runs already."""
-        place, spec = self._known(process_id)
-        with _one_at_a_time(place.root):
-            state = read(place.state) or {}
+        session_dir, spec = self._known(process_id)
+        with _one_at_a_time(session_dir.root):
+            state = read(session_dir.state) or {}
             if _runs(state):
                 return
             if state.get("token"):
                 procfs.kill_marked(str(state["token"]))
             for left in reversed(range(sandbox.TRIES)):
                 kept_closed = hidden_paths.find_hidden_paths(
-                    self._data_dir.root, (place.root.resolve(), Path(spec["cwd"]))
+                    self._data_dir.root, (session_dir.root.resolve(), Path(spec["cwd"]))
                 )
-                order = {"wrap": self._wrap(place, spec, kept_closed), "token": secrets.token_hex(16)}
-                said = self._spawn(place, order)
-                if said.keys() & {"started", "already"}:
+                order = {"wrap": self._wrap(session_dir, spec, kept_closed), "token": secrets.token_hex(16)}
+                reply = self._spawn(session_dir, order)
+                if reply.keys() & {"started", "already"}:
                     return
                 if not left or not order["wrap"] or kept_closed.is_there():
-                    raise self._refusal(place, said)
+                    raise self._refusal(session_dir, reply)
 
-    def _wrap(self, place: SessionDir, spec: Mapping[str, Any], kept_closed: HiddenPaths) -> list[str] | None:
+    def _wrap(self, session_dir: SessionDir, spec: Mapping[str, Any], kept_closed: HiddenPaths) -> list[str] | None:
         """Return the sandbox's command; None if the session was created without one. Isolation never decreases."""
         if not spec["isolated"]:
             return None
         if not self.sandbox.works:
             hint = self.sandbox.hint or "Create another session, without a sandbox or in a container."
-            raise EngineError("Its sandbox cannot be made", self.sandbox.words, hint)
+            raise EngineError("Cannot create the sandbox", self.sandbox.words, hint)
         readable = [str(path) for path in spec.get("readable", ())]
         for path in readable:
             if opened := exposes_hidden(path, self._data_dir.root):
-                hint = "Take it out of the profile's readable, then {retry} goes on."
-                raise ConflictError(f"The session would be shown {opened}", f"By '{path}' of its profile.", hint)
-        self._files.delete(place.tmp)  # fresh each time, as after a boot: what lay there may be a trap for mounts
-        place.tmp.mkdir(mode=0o700)
-        real = place.root.resolve()
+                hint = "Remove it from the profile's readable, then {press|run} {retry} to retry."
+                raise ConflictError(f"The session would see {opened}", f"The profile's readable has '{path}'.", hint)
+        self._files.delete(session_dir.tmp)  # fresh each time, as after a boot: what lay there may be a trap for mounts
+        session_dir.tmp.mkdir(mode=0o700)
+        real = session_dir.root.resolve()
         return sandbox.wrap(
             self.sandbox,
             kept_closed,
             clone=Path(spec["cwd"]),
-            home=real / place.home.name,
-            tmp=real / place.tmp.name,
+            home=real / session_dir.home.name,
+            tmp=real / session_dir.tmp.name,
             network=bool(spec["network"]),
             readable=[expand_home(path) for path in readable],
         )
 
-    def _spawn(self, place: SessionDir, order: Mapping[str, Any]) -> dict[str, Any]:
+    def _spawn(self, session_dir: SessionDir, order: Mapping[str, Any]) -> dict[str, Any]:
         """Start a supervisor and return its report on the command's start."""
         main = Path(__file__).parent / "supervisor" / "__main__.py"
-        command = (sys.executable, "-I", "-S", str(main), str(place.root.resolve()))
+        command = (sys.executable, "-I", "-S", str(main), str(session_dir.root.resolve()))
         try:
             done = subprocess.run(
                 command, input=json.dumps(order).encode(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 cwd="/", env={"LANG": "C.UTF-8"}, start_new_session=True, check=False, timeout=_START_SECONDS,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise control_client.no_reply_error(f"Nothing came for {_START_SECONDS:.0f} seconds.") from error
+            raise control_client.no_reply_error(f"No reply within {_START_SECONDS:.0f} seconds.") from error
         except OSError as error:
             raise EngineError(_NOT_STARTED, str(error), "Try again.") from error
-        said = json.loads(done.stdout or b"{}")
-        return said if isinstance(said, dict) else {}
+        reply = json.loads(done.stdout or b"{}")
+        return reply if isinstance(reply, dict) else {}
 
-    def _refusal(self, place: SessionDir, said: Mapping[str, Any]) -> Exception:
-        if said.get("errno"):
-            return atomic.filesystem_error(OSError(said["errno"], os.strerror(said["errno"])), _NOT_STARTED, place.root)
-        words = str(said.get("words") or "")
+    def _refusal(self, session_dir: SessionDir, reply: Mapping[str, Any]) -> Exception:
+        if reply.get("errno"):
+            return atomic.filesystem_error(
+                OSError(reply["errno"], os.strerror(reply["errno"])), _NOT_STARTED, session_dir.root
+            )
+        words = str(reply.get("words") or "")
         if not words:
             with suppress(OSError):
-                words = place.complaints.read_text(errors="replace")[-2000:].strip()
-        hint = "Check the profile's command: this machine has no such program." if said.get("code") == 127 else ""
-        return EngineError(_NOT_STARTED, words, hint or "{retry} tries again.")
+                words = session_dir.complaints.read_text(errors="replace")[-2000:].strip()
+        hint = "Check the profile's command: this machine has no such program." if reply.get("code") == 127 else ""
+        return EngineError(_NOT_STARTED, words, hint or "{Press|Run} {retry} to try again.")
 
     def stop(self, process_id: str) -> None:
         """Terminate the process, and kill it after ten seconds. Do nothing if it is not running."""
-        place, _ = self._known(process_id)
-        self._stop(place, GRACE)
+        session_dir, _ = self._known(process_id)
+        self._stop(session_dir, GRACE)
 
-    def _stop(self, place: SessionDir, grace: float) -> None:
-        state = read(place.state) or {}
-        line = control_client.call(place, {"do": "stop", "grace": grace})
+    def _stop(self, session_dir: SessionDir, grace: float) -> None:
+        state = read(session_dir.state) or {}
+        line = control_client.call(session_dir, {"do": "stop", "grace": grace})
         if line is not None:
             with line:
                 line.settimeout(grace + _OVERDUE)
                 with suppress(OSError):
                     while line.recv(4096):
                         pass
-        if _runs(state) and _runs(read(place.state) or {}):
+        if _runs(state) and _runs(read(session_dir.state) or {}):
             with suppress(OSError):
                 os.kill(state["pid"], signal.SIGKILL)
             deadline = time.monotonic() + _OVERDUE
@@ -217,32 +217,32 @@ class ProcessRuntime:
 
     def remove(self, process_id: str) -> None:
         """Kill the process and delete its log and home. Do nothing if it does not exist."""
-        place = place_of(self._root, process_id)
-        if not place.root.exists():
+        session_dir = session_dir_of(self._root, process_id)
+        if not session_dir.root.exists():
             return
-        self._stop(place, 0.0)
-        if not self._files.delete(place.root):
+        self._stop(session_dir, 0.0)
+        if not self._files.delete(session_dir.root):
             raise EngineError(
                 "Not all of the process's files can be deleted",
-                str(place.root),
+                str(session_dir.root),
                 "Delete them by hand. Then {retry} goes on.",
             )
-        notify(self._root, place.root.name)
+        notify(self._root, session_dir.root.name)
 
     def inspect(self, process_id: str) -> ContainerState:
         """Return the process's current state."""
-        place, spec = self._known(process_id)
-        return _observed(place, spec, read(place.state))
+        session_dir, spec = self._known(process_id)
+        return _observed(session_dir, spec, read(session_dir.state))
 
     def run_history(self, process_id: str, since: str) -> list[RunEnd]:
         """Return the last few runs that ended after `since`."""
-        place, _ = self._known(process_id)
-        return session_dir.runs_since(read(place.state), Timestamper()(_moment(since)).decode())
+        session_dir, _ = self._known(process_id)
+        return runs_since(read(session_dir.state), Timestamper()(_moment(since)).decode())
 
     def wait(self, process_id: str, seconds: float) -> ContainerState:
         """Wait for the process's end, at most `seconds`; return its state."""
-        place, _ = self._known(process_id)
-        line = control_client.call(place, {"do": "wait"})
+        session_dir, _ = self._known(process_id)
+        line = control_client.call(session_dir, {"do": "wait"})
         if line is not None:
             with line:
                 line.settimeout(max(seconds, 0.001))
@@ -254,10 +254,10 @@ class ProcessRuntime:
         """Return every process of this data directory's sessions."""
         found = []
         for directory in directories(self._root):
-            place = SessionDir(directory)
-            spec = read(place.spec)
+            session_dir = SessionDir(directory)
+            spec = read(session_dir.spec)
             if spec is not None:
-                found.append(_observed(place, spec, read(place.state)))
+                found.append(_observed(session_dir, spec, read(session_dir.state)))
         return found
 
     def events(self) -> EventStream:
@@ -268,23 +268,23 @@ class ProcessRuntime:
         self, process_id: str, *, follow: bool, tail: int | None = None, since: str = "", timestamps: bool = False
     ) -> LogStream:
         """Return the last `tail` lines (all if None) since a time (RFC 3339), then new output if `follow`."""
-        place, _ = self._known(process_id)
-        return ProcessLog(place, follow=follow, tail=tail, since=_moment(since), timestamps=timestamps)
+        session_dir, _ = self._known(process_id)
+        return ProcessLog(session_dir, follow=follow, tail=tail, since=_moment(since), timestamps=timestamps)
 
     def log_lines(
         self, process_id: str, *, follow: bool, tail: int | None = None, since: str = "", until: str = ""
     ) -> LineStream:
         """Return timed lines of the output: of the last `tail` those from `since` to `until`, both included."""
-        place, spec = self._known(process_id)
+        session_dir, spec = self._known(process_id)
         lines = ProcessLineReader(tty=bool(spec["tty"]), since=_moment(since), until=_moment(until))
-        return ProcessLines(place, lines, follow=follow, tail=tail, since=_moment(since))
+        return ProcessLines(session_dir, lines, follow=follow, tail=tail, since=_moment(since))
 
     def stats(self, process_id: str) -> StatsStream:
         """Yield the resource usage of all its processes about once a second, until they end."""
         from relay_tui.adapters.process.stats import ProcessStats
 
-        place, _ = self._running(process_id)
-        return ProcessStats(int((read(place.state) or {}).get("pid", 0)))
+        session_dir, _ = self._running(process_id)
+        return ProcessStats(int((read(session_dir.state) or {}).get("pid", 0)))
 
     def delete_tree(self, path: Path, image: str) -> None:
         """Delete a directory. Its files belong to relay's user, so no other rights are needed."""
@@ -296,38 +296,38 @@ class ProcessRuntime:
 
     def attach(self, process_id: str) -> None:
         """Attach the caller's terminal to the main process until it ends or the user presses ctrl+q."""
-        place, spec = self._running(process_id)
+        session_dir, spec = self._running(process_id)
         if not spec["argv"]:
             raise ConflictError(
                 "Cannot attach: the session has no command of its own", "", "{Press|Run} {shell} to open a shell in it."
             )
-        attach.attach(place, str(spec["name"]), tty=bool(spec["tty"]))
+        attach.attach(session_dir, str(spec["name"]), tty=bool(spec["tty"]))
 
     def run(self, process_id: str, command: Sequence[str]) -> int:
         """Run `command` with the caller's standard streams (() is a login shell); return the exit code."""
-        place, _ = self._running(process_id)
-        return attach.run(place, list(command) or environment.login_shell())
+        session_dir, _ = self._running(process_id)
+        return attach.run(session_dir, list(command) or environment.login_shell())
 
     def exec_capture(
         self, process_id: str, command: Sequence[str], task: TaskContext, *, given: Path | None = None
     ) -> ExecResult:
         """Run `command` to its end; `given` is a file for its stdin. Cancelling kills the command."""
-        place, _ = self._running(process_id)
-        return attach.exec_capture(place, command, task, given)
+        session_dir, _ = self._running(process_id)
+        return attach.exec_capture(session_dir, command, task, given)
 
     def _known(self, process_id: str) -> tuple[SessionDir, dict[str, Any]]:
-        place = place_of(self._root, process_id)
-        spec = read(place.spec)
+        session_dir = session_dir_of(self._root, process_id)
+        spec = read(session_dir.spec)
         if spec is None:
             raise NotFoundError("The process is gone", process_id)
-        return place, spec
+        return session_dir, spec
 
     def _running(self, process_id: str) -> tuple[SessionDir, dict[str, Any]]:
-        place, spec = self._known(process_id)
-        seen = _observed(place, spec, read(place.state))
+        session_dir, spec = self._known(process_id)
+        seen = _observed(session_dir, spec, read(session_dir.state))
         if seen.status != "running":
             raise ConflictError("The session is not running", f"Its process is {seen.status}.", "Start it first.")
-        return place, spec
+        return session_dir, spec
 
 
 def _moment(stamp: str) -> int:
@@ -351,7 +351,7 @@ def _runs(state: Mapping[str, Any]) -> bool:
     return state.get("status") == "running" and alive_now
 
 
-def _observed(place: SessionDir, spec: Mapping[str, Any], state: Mapping[str, Any] | None) -> ContainerState:
+def _observed(session_dir: SessionDir, spec: Mapping[str, Any], state: Mapping[str, Any] | None) -> ContainerState:
     """Return the state. A supervisor that left no exit state was killed, or the machine was shut down."""
     status, code, lost = "created", None, False
     if state is not None:
@@ -361,7 +361,7 @@ def _observed(place: SessionDir, spec: Mapping[str, Any], state: Mapping[str, An
     state = state or {}
     token = str(state.get("token") or "") if lost and state.get("boot") == procfs.boot() else ""
     return ContainerState(
-        container_id=PREFIX + place.root.name,
+        container_id=PREFIX + session_dir.root.name,
         session_id=str(spec.get("session_id", "")),
         project_id=str(spec.get("project_id", "")),
         status=status,
@@ -372,6 +372,6 @@ def _observed(place: SessionDir, spec: Mapping[str, Any], state: Mapping[str, An
         signal=str(state.get("signal") or ""),
         isolated=bool(spec.get("isolated")),
         lost=lost,
-        left=len(procfs.find_survivors(token, place.root.resolve())) if token else 0,
+        left=len(procfs.find_survivors(token, session_dir.root.resolve())) if token else 0,
         circumstance=kill_reason(state, lost=lost),
     )

@@ -139,8 +139,8 @@ def wrap(
     prefix = Path(sys.base_prefix).resolve()
     shown = [path for path in (prefix, python) if closed.holds(path)]
     command = [sandbox.program, *_frame(sandbox, network=network)]
-    for place in closed.directories:
-        command += ["--tmpfs", str(place)]
+    for path in closed.directories:
+        command += ["--tmpfs", str(path)]
     for file in closed.files:
         command += ["--ro-bind", "/dev/null", str(file)]
     for path in (*map(Path, _SHOWN_OF_RUN), *shown):
@@ -158,9 +158,9 @@ def wrap(
     for module in (launcher_module, landlock):
         source = Path(str(module.__file__)).resolve()
         command += ["--ro-bind", str(source), f"{_SHOWN_OF_RELAY}/{source.name}"]
-    for place in closed.directories:
-        if str(place) not in ("/tmp", "/var/tmp"):
-            command += ["--remount-ro", str(place)]
+    for path in closed.directories:
+        if str(path) not in ("/tmp", "/var/tmp"):
+            command += ["--remount-ro", str(path)]
     launcher = f"{_SHOWN_OF_RELAY}/{Path(launcher_module.__file__).name}"
     return [*command, "--chdir", "/", "--", str(python), "-I", "-S", launcher]
 

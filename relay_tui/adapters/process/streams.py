@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from relay_tui.adapters.linux import procfs
-from relay_tui.adapters.process import change_notifier, control_client, session_dir
+from relay_tui.adapters.process import change_notifier, control_client
 from relay_tui.adapters.process.log_lines import ProcessLineReader, Timestamper
-from relay_tui.adapters.process.session_dir import LISTENERS, SessionDir, read
+from relay_tui.adapters.process.session_dir import LISTENERS, SessionDir, read, runs_since
 from relay_tui.adapters.process.supervisor.journal import STDERR, Entry, Reader
 from relay_tui.domain.errors import EngineError
 from relay_tui.domain.log_batch import LogBatch
@@ -26,13 +26,15 @@ _READ = 1 << 16
 class ProcessLog:
     """Output of a command. Implements LogStream."""
 
-    def __init__(self, place: SessionDir, *, follow: bool, tail: int | None, since: int, timestamps: bool) -> None:
-        self._place = place
+    def __init__(
+        self, session_dir: SessionDir, *, follow: bool, tail: int | None, since: int, timestamps: bool
+    ) -> None:
+        self._session_dir = session_dir
         self._stamp = Timestamper()
         self._opened = self._stamp(time.time_ns()).decode()
         # connected before the log is read: nothing comes in between unseen
-        self._line = control_client.call(place, {"do": "follow"}) if follow else None
-        self._reader = Reader(place.log, tail=tail, since=since, follow=follow)
+        self._line = control_client.call(session_dir, {"do": "follow"}) if follow else None
+        self._reader = Reader(session_dir.log, tail=tail, since=since, follow=follow)
         self._stamped: set[int] | None = set() if timestamps else None  # streams in the midst of a line
         self._closed = threading.Event()
         self._over = False  # whether another run has started since
@@ -70,7 +72,7 @@ class ProcessLog:
 
     def _is_next(self, entry: Entry) -> bool:
         """Return whether a run has ended since the stream was opened and the entry belongs to a later run."""
-        ended = session_dir.runs_since(read(self._place.state), self._opened)
+        ended = runs_since(read(self._session_dir.state), self._opened)
         return bool(ended) and self._stamp(entry.time).decode() > ended[0].at
 
     def _with_times(self, entry: Entry, within: set[int]) -> bytes:
@@ -97,9 +99,9 @@ class ProcessLines(ProcessLog):
     """Output of a command as lines. Implements LineStream."""
 
     def __init__(
-        self, place: SessionDir, lines: ProcessLineReader, *, follow: bool, tail: int | None, since: int
+        self, session_dir: SessionDir, lines: ProcessLineReader, *, follow: bool, tail: int | None, since: int
     ) -> None:
-        super().__init__(place, follow=follow, tail=tail, since=since, timestamps=False)
+        super().__init__(session_dir, follow=follow, tail=tail, since=since, timestamps=False)
         self._lines = lines
 
     def __iter__(self) -> Iterator[LogBatch]:  # type: ignore[override]

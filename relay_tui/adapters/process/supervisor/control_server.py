@@ -86,16 +86,16 @@ class ClientConnection:
 class ControlServer:
     """Server socket and all client connections."""
 
-    def __init__(self, place: SessionDir, keeper: ControlHandler) -> None:
-        self._place = place
+    def __init__(self, session_dir: SessionDir, keeper: ControlHandler) -> None:
+        self._session_dir = session_dir
         self._keeper = keeper
         self._guests: dict[int, ClientConnection] = {}
         self._number = 0
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with suppress(FileNotFoundError):
-            (place.root / place.socket_name).unlink()
-        with SocketDir(place.root) as near:
-            self._door.bind(near(place.socket_name))
+            (session_dir.root / session_dir.socket_name).unlink()
+        with SocketDir(session_dir.root) as near:
+            self._door.bind(near(session_dir.socket_name))
         self._door.listen(64)
         self._door.setblocking(False)
 
@@ -212,7 +212,7 @@ class ControlServer:
     def close(self) -> None:
         """Close all connections after the exit state was written."""
         with suppress(OSError):
-            (self._place.root / self._place.socket_name).unlink()
+            (self._session_dir.root / self._session_dir.socket_name).unlink()
         self._door.close()
         for guest in self._guests.values():
             guest.connection.setblocking(True)

@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from relay_tui.adapters.linux import oom, procfs
-from relay_tui.adapters.process import session_dir
 from relay_tui.adapters.process.change_notifier import notify
-from relay_tui.adapters.process.session_dir import SessionDir, read, reserve_space, write
+from relay_tui.adapters.process.session_dir import SessionDir, carry_over_history, read, reserve_space, write
 from relay_tui.adapters.process.supervisor import launcher
 from relay_tui.adapters.process.supervisor import supervisor as supervisor_module
 from relay_tui.adapters.process.supervisor.control_server import ClientConnection, ControlServer
@@ -53,13 +52,13 @@ _MOST_TYPED = 1 << 20
 class Supervisor:
     """One run of a session's command, from start to end."""
 
-    def __init__(self, place: SessionDir, spec: dict[str, Any], order: dict[str, Any]) -> None:
-        self._place = place
-        self._before = session_dir.carry_over_history(read(place.state), _stamp(time.time_ns()))
+    def __init__(self, session_dir: SessionDir, spec: dict[str, Any], order: dict[str, Any]) -> None:
+        self._session_dir = session_dir
+        self._before = carry_over_history(read(session_dir.state), _stamp(time.time_ns()))
         self._spec = spec
         self._order = order
-        reserve_space(place.state)  # room for the exit state, even on a full disk
-        self._log = Writer(place.log)
+        reserve_space(session_dir.state)  # room for the exit state, even on a full disk
+        self._log = Writer(session_dir.log)
         self._outputs: dict[int, int] = {}  # descriptor to stream
         self._terminal = -1
         self._typed = b""
@@ -83,7 +82,7 @@ class Supervisor:
             self._began = time.time_ns()
             if self._spec["argv"]:
                 self._start_command()
-            self._guests = ControlServer(self._place, self)
+            self._guests = ControlServer(self._session_dir, self)
             self._record("running")
         except BaseException as error:
             self._inside.kill_all()
@@ -183,7 +182,9 @@ class Supervisor:
         moment = time.monotonic()
         if self._look_at <= moment:
             self._look_at = moment + _LOOK_SECONDS
-            if not self._place.spec.exists():  # the data directory was deleted: no relay will ever stop this supervisor
+            if (
+                not self._session_dir.spec.exists()
+            ):  # the data directory was deleted: no relay will ever stop this supervisor
                 self.stop(10.0)
         for number in [n for n, due in self._hang_ups.items() if due <= moment]:
             del self._hang_ups[number]
@@ -210,16 +211,16 @@ class Supervisor:
 
     def _hear(self) -> None:
         """Pass a message of the launcher to the client it belongs to."""
-        said = self._inside.message()
-        number = said.get("ended") if said is not None else None
-        if said is None:
+        reply = self._inside.message()
+        number = reply.get("ended") if reply is not None else None
+        if reply is None:
             self._end = self._inside.reap()
         elif number == COMMAND and self._spec["argv"]:
-            self._end = said["code"] if isinstance(said.get("code"), int) else 1
-        elif said:
+            self._end = reply["code"] if isinstance(reply.get("code"), int) else 1
+        elif reply:
             if isinstance(number, int):
                 self._hang_ups.pop(number, None)
-            self._guests.answer(said, self._inside.lent)
+            self._guests.answer(reply, self._inside.lent)
         while self._inside.lent:
             os.close(self._inside.lent.pop())
 
@@ -257,8 +258,8 @@ class Supervisor:
         self._state = {**self._state, "status": status, "token": token, "exit_code": None, **more}
         self._state["before"] = self._before
         with suppress(FileNotFoundError):  # the data dir was deleted
-            write(self._place.state, self._state, kept=status == "exited")
-        notify(self._place.root.parent, str(self._spec["session_id"]))
+            write(self._session_dir.state, self._state, kept=status == "exited")
+        notify(self._session_dir.root.parent, str(self._spec["session_id"]))
 
 
 def _stamp(moment: int) -> str:
@@ -275,14 +276,14 @@ def set_size(terminal: int, rows: int, columns: int) -> None:
 def main(directory: str) -> None:
     """Supervise the session in `directory`: report the command's start on stdout, then run detached."""
     order = json.loads(sys.stdin.buffer.read())
-    place = SessionDir(Path(directory))
+    session_dir = SessionDir(Path(directory))
     if os.fork():
         os._exit(0)
     os.setsid()
-    _redirect(place)
+    _redirect(session_dir)
     report = os.dup(1)
     os.dup2(os.open("/dev/null", os.O_RDWR), 1)
-    lock = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(session_dir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -291,7 +292,7 @@ def main(directory: str) -> None:
     launcher.reap_orphans()
     supervisor_module.join_new_session_keyring()
     try:
-        supervisor = Supervisor(place, read(place.spec) or {}, order)
+        supervisor = Supervisor(session_dir, read(session_dir.spec) or {}, order)
         supervisor.start()
     except NotStartedError as error:
         os.write(report, json.dumps({"words": error.words, "code": error.code}).encode())
@@ -305,14 +306,14 @@ def main(directory: str) -> None:
     supervisor.finish()
 
 
-def _redirect(place: SessionDir) -> None:
+def _redirect(session_dir: SessionDir) -> None:
     """Detach from the starting process: no terminal, no working directory, only a stream for errors."""
     os.chdir("/")
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open("/dev/null", os.O_RDWR), 0)
-    os.dup2(os.open(place.complaints, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
+    os.dup2(os.open(session_dir.complaints, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
 
 
 __all__ = ["COMMAND", "ClientConnection", "Supervisor", "main"]
