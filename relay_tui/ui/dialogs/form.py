@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Button, Input, Static
 
 from relay_tui.domain.errors import RelayError
 from relay_tui.text.sanitize import clean
@@ -59,6 +60,21 @@ class Form(ModalScreen[str]):
     def left(self) -> bool:
         """Whether the form was closed, perhaps while it was being submitted."""
         return self not in self.app.screen_stack
+
+    @on(Button.Pressed, "#cancel")
+    def cancel_pressed(self) -> None:
+        """Close the form without a result."""
+        self.dismiss("")
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#submit")
+    def submit_pressed(self) -> None:
+        """Submit the form: the button, or Enter in any field."""
+        self.action_submit()
+
+    def action_submit(self) -> object:
+        """Submit the form."""
+        raise NotImplementedError
 
     def action_leave(self) -> None:
         """Close the form once it has been drawn: a Select that is removed while it is being mounted ends the app."""

@@ -80,17 +80,6 @@ class NewProjectForm(Form):
         self.query_one("#name", Input).placeholder = clean(name)
         self.clear_mistakes()
 
-    @on(Button.Pressed, "#cancel")
-    def leave(self) -> None:
-        """Nothing is added."""
-        self.dismiss("")
-
-    @on(Input.Submitted)
-    @on(Button.Pressed, "#submit")
-    def submitted(self) -> None:
-        """Enter in any field."""
-        self.action_submit()
-
     @work(group="form")
     async def action_submit(self) -> None:
         """Add the project. An error is shown beside its field and the input is kept."""
@@ -142,13 +131,12 @@ class EditSourceDialog(Form):
             )
 
     def on_mount(self) -> None:
-        """At the end of what is there."""
+        """Focus the source, with the cursor at its end."""
         self.query_one("#source", Input).focus()
 
-    @on(Input.Submitted)
     @work(group="form", exclusive=True)
     async def action_submit(self) -> None:
-        """Hand the source back once it can be one."""
+        """Return the source if it is valid, else show the error."""
         source = self.query_one("#source", Input).value.strip()
         try:
             await asyncio.to_thread(self._relay.git.parse_source, source)

@@ -230,17 +230,6 @@ class NewSessionDialog(Form):
         ]
         self.query_one("#spec", HangingIndent).update(Content("\n").join(lines))
 
-    @on(Button.Pressed, "#cancel")
-    def leave(self) -> None:
-        """Nothing is created."""
-        self.dismiss("")
-
-    @on(Input.Submitted)
-    @on(Button.Pressed, "#submit")
-    def submitted(self) -> None:
-        """Enter in any field."""
-        self.action_submit()
-
     @work(group="form")
     async def action_submit(self) -> None:
         """Create the session. An error is shown beside its field and the input is kept."""
