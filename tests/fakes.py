@@ -622,12 +622,12 @@ def build(
         projects=projects,
         drafts=drafts,
         sessions=sessions,
-        facts=CloneStatusService(repository=repository, files=files, inspector=look, bus=bus),
-        outward=sync,
+        clone_status=CloneStatusService(repository=repository, files=files, inspector=look, bus=bus),
+        sync=sync,
         removal=removal,
         jobs=JobRunner(bus),
         engine=RuntimeMonitor(runtime=engine, store=store, locks=locks, bus=bus, pending=unsaved),
-        unsaved=unsaved,
+        pending_updates=unsaved,
         reconciler=reconciler,
         doctor=Doctor(
             host=FakeMachine(),
@@ -640,7 +640,7 @@ def build(
             confinement=lambda: "Landlock (version 3)",
         ),
         trash=trash,
-        strays=OrphanService(
+        orphans=OrphanService(
             store=store,
             git=git,
             files=files,

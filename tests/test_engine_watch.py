@@ -209,7 +209,7 @@ def test_a_store_that_cannot_be_written_does_not_end_the_watch(
         rig.relay.engine.start()
         wait_until(lambda: rig.relay.engine.status == UP)  # it is not the engine that failed
         assert rig.session(session.id).state is SessionState.RUNNING
-        shown = rig.relay.unsaved.over(rig.relay.store.read()).sessions[session.id]
+        shown = rig.relay.pending_updates.over(rig.relay.store.read()).sessions[session.id]
         assert shown.state is SessionState.ERROR  # the screen shows the real state even if the store cannot be written
     until_said(rig, session, SessionState.ERROR, "exit code 1")
-    wait_until(lambda: rig.relay.unsaved.fault is None)
+    wait_until(lambda: rig.relay.pending_updates.fault is None)

@@ -66,7 +66,7 @@ async def test_what_passes_by_is_not_looked_at(tmp_path: Path, monkeypatch: pyte
         await screen.press("h")
         await screen.until(lambda: screen.focused == "projects" and screen.main._reporting is None, "rest")
         monkeypatch.setattr(main_screen, "REPORT_DELAY", 1.0)  # no machine is so slow that a key takes longer
-        monkeypatch.setattr(screen.main.relay.facts, "show", seen.append)
+        monkeypatch.setattr(screen.main.relay.clone_status, "show", seen.append)
         await screen.press("j", "j", "j", "j")
         await screen.until(lambda: seen, "a look")
         assert seen == [(sessions["omega"],)]
@@ -101,8 +101,8 @@ async def test_words_in_a_frame_draw_its_line_alone(tmp_path: Path) -> None:
         for pane in (screen.main.sessions, screen.main.detail):
             x, y, width, height = pane.region
             with drawn(screen) as regions:
-                pane.say_above(Content("first words"))
-                pane.say_below(Content("last words"))
+                pane.set_title(Content("first words"))
+                pane.set_subtitle(Content("last words"))
                 await screen.until(partial(_are_two, regions), "both lines")
             assert set(regions) == {Region(x, y, width, 1), Region(x, y + height - 1, width, 1)}
             assert "first words" in screen.lines[y]

@@ -114,15 +114,15 @@ def test_it_can_be_cancelled(rig: Rig, session: Session) -> None:
 
 
 def test_the_source_has_no_secret(rig: Rig, project: Project, session: Session) -> None:
-    rig.relay.outward.fetch_project(project.id, TaskContext())
-    rig.relay.outward.plan_push(session.id, TaskContext())
+    rig.relay.sync.fetch_project(project.id, TaskContext())
+    rig.relay.sync.plan_push(session.id, TaskContext())
     assert rig.way_out.sources == [CloneSource(project.source)] * 2
 
 
 def test_a_default_branch_that_is_gone_is_replaced(rig: Rig, project: Project) -> None:
     base = rig.relay.data_dir.base(project.id)
     (base / "heads").write_text("trunk\nmaster")
-    changed = rig.relay.outward.fetch_project(project.id, TaskContext())
+    changed = rig.relay.sync.fetch_project(project.id, TaskContext())
     assert changed[-1] == "main no longer exists upstream: the project's default branch is now master"
     assert rig.project(project.id).default_branch == "master"
 
@@ -130,21 +130,21 @@ def test_a_default_branch_that_is_gone_is_replaced(rig: Rig, project: Project) -
 def test_a_project_that_is_not_cloned_has_nothing_to_fetch(rig: Rig, project: Project) -> None:
     rig.put(replace(project, clone_state=type(project.clone_state)("cloning")))
     with pytest.raises(ConflictError, match="not cloned yet"):
-        rig.relay.outward.fetch_project(project.id, TaskContext())
+        rig.relay.sync.fetch_project(project.id, TaskContext())
     with pytest.raises(NotFoundError):
-        rig.relay.outward.fetch_project("nobody", TaskContext())
+        rig.relay.sync.fetch_project("nobody", TaskContext())
 
 
 def test_somebody_at_work_on_it_is_named(rig: Rig, session: Session) -> None:
     with rig.locks.hold(session.id, "testing"), pytest.raises(ConflictError):
-        rig.relay.outward.push(session.id, rig.way_out.plan, TaskContext())
+        rig.relay.sync.push(session.id, rig.way_out.plan, TaskContext())
 
 
 # --- update ----------------------------------------------------------------------------------------------------------
 
 
 def test_an_update_hands_over_what_is_new(rig: Rig, session: Session) -> None:
-    updated = rig.relay.outward.update(session.id, TaskContext(), rebase=True)
+    updated = rig.relay.sync.update(session.id, TaskContext(), rebase=True)
     assert updated.commit == COMMIT.hash
     asked = [words.partition("-C /workspace ")[2] for words in rig.engine.asked]
     assert asked == [
@@ -158,14 +158,14 @@ def test_an_update_hands_over_what_is_new(rig: Rig, session: Session) -> None:
 
 def test_nothing_new_asks_nothing(rig: Rig, session: Session) -> None:
     rig.way_out.news = 0
-    assert rig.relay.outward.update(session.id, TaskContext()).count == 0
+    assert rig.relay.sync.update(session.id, TaskContext()).count == 0
     assert rig.engine.asked == []
 
 
 def test_a_git_that_fails_in_there_is_quoted(rig: Rig, session: Session) -> None:
     rig.engine.answers = {"index-pack": ExecResult(128, b"", b"fatal: \x1b[2Jno space\n"), **rig.engine.answers}
     with pytest.raises(GitError) as error:
-        rig.relay.outward.update(session.id, TaskContext())
+        rig.relay.sync.update(session.id, TaskContext())
     assert error.value.title == "Cannot send the commits to the container" and "no space" in error.value.detail
 
 
@@ -176,9 +176,9 @@ def test_not_into_relays_own_directories(rig: Rig, session: Session, tmp_path: P
     (tmp_path / "link").symlink_to(rig.root)
     for target in (Path(session.work_dir), rig.root / "new", tmp_path / "link/new", tmp_path / "x/../data/new"):
         with pytest.raises(InvalidInputError, match="relay's own directory"):
-            rig.relay.outward.export(session, target, TaskContext())
+            rig.relay.sync.export(session, target, TaskContext())
         with pytest.raises(InvalidInputError, match="relay's own directory"):
-            rig.relay.outward.bundle(session.id, target, TaskContext())
+            rig.relay.sync.bundle(session.id, target, TaskContext())
 
 
 # --- the guard -------------------------------------------------------------------------------------------------------

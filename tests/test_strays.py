@@ -44,7 +44,7 @@ def unknown(rig: Rig) -> list[tuple[StepKind, str]]:
 
 
 def adopt(rig: Rig) -> Sequence[OrphanResult]:
-    return rig.relay.strays.adopt(rig.relay.reconciler.plan())
+    return rig.relay.orphans.adopt(rig.relay.reconciler.plan())
 
 
 def errors(settled: Sequence[OrphanResult]) -> list[str]:

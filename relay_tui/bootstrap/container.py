@@ -136,17 +136,17 @@ def _wire(data_dir: DataDir, config: Config) -> Relay:
         projects=projects,
         drafts=drafts,
         sessions=sessions,
-        facts=CloneStatusService(repository=repository, files=files, inspector=inspector, bus=bus),
-        outward=sync,
+        clone_status=CloneStatusService(repository=repository, files=files, inspector=inspector, bus=bus),
+        sync=sync,
         removal=_lazy("removal", lambda: factory.removal(sessions, sync, trash)),
         jobs=JobRunner(bus),
         engine=RuntimeMonitor(runtime=engine, store=store, locks=locks, bus=bus, pending=pending),
         processes=RuntimeMonitor(runtime=processes, store=store, locks=locks, bus=bus, pending=pending, kind=PROCESS),
-        unsaved=pending,
+        pending_updates=pending,
         reconciler=reconciler,
         doctor=_lazy("doctor", lambda: _create_doctor(data_dir, config, store, reconciler, drafts, inspector)),
         trash=trash,
-        strays=factory.orphans(projects, sessions),
+        orphans=factory.orphans(projects, sessions),
     )
 
 

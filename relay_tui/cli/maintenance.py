@@ -70,7 +70,7 @@ def _carry_out(ctx: CommandContext, *, adopt: bool, trash: bool) -> _Result:
     """Carry out all steps, then adopt or trash the orphans on request."""
     from relay_tui.services.reconcile.planner import ASKS
 
-    reconciler, strays = ctx.relay.reconciler, ctx.relay.strays
+    reconciler, strays = ctx.relay.reconciler, ctx.relay.orphans
     with progress() as task:
         done = reconciler.carry_out_all(task)
         orphans = [step for step in reconciler.plan() if step.act in ASKS]

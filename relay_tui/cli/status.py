@@ -30,7 +30,7 @@ def status(ctx: CommandContext, reference: str) -> None:
     """Show the state of a session's clone: branch, changes, stashes, unpushed commits. Runs nothing of the session."""
     records = ctx.relay.store.read()
     found = naming.find_session(records, reference)
-    facts = ctx.relay.facts.read_status(found.id)
+    facts = ctx.relay.clone_status.read_status(found.id)
     if ctx.output.as_json:
         ctx.output.document({"session": found.id, **asdict(facts), "dirty": facts.dirty})
         return
@@ -87,8 +87,10 @@ def _commits(count: int | None) -> str:
 def diff(ctx: CommandContext, reference: str, stat: bool, against: str, raw: bool) -> None:
     """Show what a session changed, untracked files included. Runs nothing of the session."""
     found = naming.find_session(ctx.relay.store.read(), reference)
-    changes = ctx.relay.facts.changes(found.id, DiffBase(against))
-    patch = Patch(path="", text=b"") if stat else ctx.relay.facts.patch(found.id, DiffBase(against), limit=1 << 26)
+    changes = ctx.relay.clone_status.changes(found.id, DiffBase(against))
+    patch = (
+        Patch(path="", text=b"") if stat else ctx.relay.clone_status.patch(found.id, DiffBase(against), limit=1 << 26)
+    )
     if ctx.output.as_json:
         document = {"session": found.id, **asdict(changes)}
         if not stat:

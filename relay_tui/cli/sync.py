@@ -36,7 +36,7 @@ def push(ctx: CommandContext, reference: str, branch: str, dry_run: bool, yes: b
     """Push a session's commits to the upstream with this host's credentials. Lists them first."""
     found = naming.find_session(ctx.relay.store.read(), reference)
     with progress() as task:
-        plan = ctx.relay.outward.plan_push(found.id, task, branch=branch)
+        plan = ctx.relay.sync.plan_push(found.id, task, branch=branch)
     shown = format_push_plan(plan)
     if dry_run or nothing_to_push(plan):
         _tell_push(ctx, found, plan, None, shown if dry_run else f"{plan.remote} has all of {plan.branch} already.")
@@ -47,7 +47,7 @@ def push(ctx: CommandContext, reference: str, branch: str, dry_run: bool, yes: b
             raise ConflictError(f"Pushing {plan.branch} requires confirmation", shown, "Add --yes, or --dry-run.")
         click.confirm(f"{shown}\nPush it?", abort=True, err=True)
     with progress() as task:
-        pushed = ctx.relay.outward.push(found.id, plan, task)
+        pushed = ctx.relay.sync.push(found.id, plan, task)
     _tell_push(ctx, found, plan, pushed, "\n".join([*_clean(pushed.said), f"Pushed {plan.branch} to {plan.remote}."]))
 
 
@@ -102,7 +102,7 @@ def fetch(ctx: CommandContext, reference: str) -> None:
     """Fetch upstream changes into a project's base clone. Sessions are not changed."""
     found = naming.find_project(ctx.relay.store.read(), reference)
     with progress() as task:
-        changed = ctx.relay.outward.fetch_project(found.id, task)
+        changed = ctx.relay.sync.fetch_project(found.id, task)
     if ctx.output.as_json:
         ctx.output.document({"project": found.id, "changed": list(changed)})
     ctx.output.say("\n".join(_clean(changed)) or f"{found.name} is up to date.")
@@ -119,7 +119,7 @@ def update(ctx: CommandContext, reference: str, rebase: bool) -> None:
     """
     found = naming.find_session(ctx.relay.store.read(), reference)
     with progress() as task:
-        updated = ctx.relay.outward.update(found.id, task, rebase=rebase)
+        updated = ctx.relay.sync.update(found.id, task, rebase=rebase)
     if ctx.output.as_json:
         ctx.output.document({"session": found.id, **asdict(updated)})
     if not updated.count:
@@ -167,7 +167,7 @@ def format_export_result(target: Path, exported: ExportResult) -> str:
 
 def _export(ctx: CommandContext, reference: str, target: Path, name: str, task: TaskContext) -> ExportResult:
     records = ctx.relay.store.read()
-    outward = ctx.relay.outward
+    outward = ctx.relay.sync
     try:
         found = _session(records, reference)
     except NotFoundError as error:
@@ -213,7 +213,7 @@ def kept(ctx: CommandContext, reference: str) -> None:
     """List work of sessions that is saved in the base clone and that the upstream lacks."""
     records = ctx.relay.store.read()
     found = naming.find_project(records, reference)
-    rows = ctx.relay.outward.saved_refs(found.id)
+    rows = ctx.relay.sync.saved_refs(found.id)
     if ctx.output.as_json:
         ctx.output.document([{**asdict(row), "name": _name(records, row)} for row in rows])
     elif not rows:

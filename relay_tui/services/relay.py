@@ -56,8 +56,8 @@ class Relay:
     projects: ProjectService
     drafts: SessionDrafts
     sessions: SessionService
-    facts: CloneStatusService
-    outward: SyncService
+    clone_status: CloneStatusService
+    sync: SyncService
     removal: RemovalService
     jobs: JobRunner
     engine: RuntimeMonitor
@@ -65,8 +65,8 @@ class Relay:
     reconciler: Reconciler
     doctor: Doctor
     trash: Trash
-    strays: OrphanService
-    unsaved: PendingUpdates
+    orphans: OrphanService
+    pending_updates: PendingUpdates
     _reconciling: threading.Lock = field(default_factory=threading.Lock)
     _closed: threading.Event = field(default_factory=threading.Event)
     _watches: list[StoreWatcher] = field(default_factory=list)
@@ -90,11 +90,11 @@ class Relay:
         self._closed.set()
         for watch in self._watches:
             watch.wake()
-        self.unsaved.close()
+        self.pending_updates.close()
         self.engine.close()
         if self.processes is not None:
             self.processes.close()
-        self.facts.close()
+        self.clone_status.close()
         self.jobs.quit(patience=3.0)
 
     def add_project(self, wanted: NewProject) -> Project:
@@ -156,7 +156,7 @@ class Relay:
         """Plan a push of `branch` ('': the current one) in a job; PushPlanned reports the plan."""
 
         def work(task: TaskContext) -> None:
-            plan = self.outward.plan_push(session.id, task, branch=branch)
+            plan = self.sync.plan_push(session.id, task, branch=branch)
             self.bus.publish(PushPlanned(session.id, plan))
 
         self.jobs.start(session.id, f"Preparing to push {session.name}", work, cancellable=True)
@@ -164,7 +164,7 @@ class Relay:
     def push(self, session: Session, plan: PushPlan) -> None:
         """Push the planned commits in a job; WorkPushed reports the remote's answer."""
         self.jobs.start(
-            session.id, f"Pushing {plan.branch}", lambda w: self.outward.push(session.id, plan, w), cancellable=True
+            session.id, f"Pushing {plan.branch}", lambda w: self.sync.push(session.id, plan, w), cancellable=True
         )
 
     def fetch_project(self, project: Project) -> None:
@@ -172,7 +172,7 @@ class Relay:
         self.jobs.start(
             project.id,
             f"Fetching {project.name}",
-            lambda w: self.outward.fetch_project(project.id, w),
+            lambda w: self.sync.fetch_project(project.id, w),
             cancellable=True,
         )
 
@@ -181,7 +181,7 @@ class Relay:
         self.jobs.start(
             session.id,
             f"Updating {session.name}",
-            lambda w: self.outward.update(session.id, w, rebase=rebase),
+            lambda w: self.sync.update(session.id, w, rebase=rebase),
             cancellable=True,
         )
 
@@ -190,7 +190,7 @@ class Relay:
         from relay_tui.domain.unsaved_work import UNSAVABLE_KINDS, SaveMethod
 
         def work(task: TaskContext) -> None:
-            rescued = self.outward.rescue(session.id, rescue, task, bundle=bundle)
+            rescued = self.sync.rescue(session.id, rescue, task, bundle=bundle)
             self.bus.publish(WorkSaved(session.id, rescued.words))
             if remove:
                 task.raise_if_cancelled()
@@ -242,7 +242,7 @@ class Relay:
 
         with self._reconciling:
             steps = self.reconciler.plan()
-            self.strays.note(steps)
+            self.orphans.note(steps)
             for step in steps:
                 if step.act not in LONG:
                     self._execute(step, TaskContext())
@@ -260,7 +260,7 @@ class Relay:
     def settle_strays(self, *, adopt: bool) -> list[OrphanResult]:
         """Adopt or remove all orphans; return the result of each."""
         with self._reconciling:
-            settled = (self.strays.adopt if adopt else self.strays.trash)(self.strays.found)
+            settled = (self.orphans.adopt if adopt else self.orphans.trash)(self.orphans.found)
         self.reconcile()
         return settled
 
@@ -275,7 +275,7 @@ class Relay:
     def _watch_store(self, watch: StoreWatcher) -> None:
         """Reconcile and purge without waiting for the engine, then watch the store for writes of other relays."""
         with watch:
-            self.unsaved.check_writable()
+            self.pending_updates.check_writable()
             self._reconcile_and_purge()
             self._publish_writes(watch)
 

@@ -60,7 +60,7 @@ class AppState:
 def build_state(relay: Relay) -> AppState:
     """Return the present state."""
     try:
-        records, trouble = relay.unsaved.over(relay.store.read()), None
+        records, trouble = relay.pending_updates.over(relay.store.read()), None
     except RelayError as error:
         records, trouble = Records(), error.fault
     return AppState(
@@ -68,8 +68,8 @@ def build_state(relay: Relay) -> AppState:
         relay.jobs.running(),
         relay.engine.status,
         trouble,
-        relay.unsaved.fault,
-        relay.strays.found,
+        relay.pending_updates.fault,
+        relay.orphans.found,
         _clone_status(relay, records),
         processes=relay.processes.status if relay.processes is not None else EngineStatus("connecting"),
         stirs={**relay.engine.stirs, **(relay.processes.stirs if relay.processes is not None else {})},
@@ -79,7 +79,7 @@ def build_state(relay: Relay) -> AppState:
 def _clone_status(relay: Relay, records: Records) -> Mapping[str, CloneStatus | Fault]:
     found: dict[str, CloneStatus | Fault] = {}
     for session in records.live_sessions():
-        known = relay.facts.known(session.id)
+        known = relay.clone_status.known(session.id)
         value = known and (known.facts or known.fault)
         if value:
             found[session.id] = value

@@ -39,7 +39,7 @@ class ChangesController(Controller):
         """Read the git status and the changes of the session's clone again."""
         session = self.context.selection.target
         if session is not None:
-            self.context.relay.facts.request(session.id)
+            self.context.relay.clone_status.request(session.id)
             self.context.view.detail.changes.look_again()
 
     def edit_file(self) -> None:

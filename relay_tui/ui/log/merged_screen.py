@@ -210,7 +210,7 @@ class MergedLogScreen(Screen[None]):
         title = f" {self.glyphs.dot} ".join(parts)
         if title != self._title:
             self._title = title
-            self.query_one(TitledContainer).say_above(Content(title))
+            self.query_one(TitledContainer).set_title(Content(title))
 
     # --- lines as they arrive ---
 
@@ -285,7 +285,7 @@ class MergedLogScreen(Screen[None]):
 
     def _show_state(self) -> None:
         """Show the view's state in the border, in the same draw."""
-        self.query_one(TitledContainer).say_below(Content(format_state(self.log_view.state, self.glyphs.dot)))
+        self.query_one(TitledContainer).set_subtitle(Content(format_state(self.log_view.state, self.glyphs.dot)))
 
     # --- keys ---
 

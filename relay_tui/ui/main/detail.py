@@ -99,7 +99,7 @@ class Detail(TitledContainer):
         """
         if title != self._title:
             self._title = title
-            self.say_above(Content(clean(title)))
+            self.set_title(Content(clean(title)))
             if self.tab == "info":
                 self._schedule_facts()
         self._facts = facts
@@ -141,7 +141,7 @@ class Detail(TitledContainer):
         words = format_state(self.log_view.state, self._glyphs.dot) if shown else ""
         if words != self._state:
             self._state = words
-            self.say_below(Content(words))
+            self.set_subtitle(Content(words))
 
     # --- tabs ---
 

@@ -187,7 +187,7 @@ class MainScreen(Screen[None]):
 
     async def populate(self) -> None:
         """Mount and draw what the first paint does without."""
-        await self.detail.populate(self.relay.runtime, self.relay.facts, self.relay.config)
+        await self.detail.populate(self.relay.runtime, self.relay.clone_status, self.relay.config)
         await self.mount(self._filter.input, self._log_keys.build_prompt(self._filter.input))
         self._draw_detail()
 
@@ -326,8 +326,8 @@ class MainScreen(Screen[None]):
         titles = (f"{clean(title)}{number}", f"/{clean(text)}")
         if titles != self._titles.get(listing):
             self._titles[listing] = titles
-            pane.say_above(Content(titles[0]))
-            pane.say_below(Content(titles[1] if text else ""))
+            pane.set_title(Content(titles[0]))
+            pane.set_subtitle(Content(titles[1] if text else ""))
 
     def _draw_detail(self) -> None:
         subject, state, relay, glyphs = self.selection.subject, self.state, self.relay, self.glyphs
@@ -367,7 +367,7 @@ class MainScreen(Screen[None]):
 
     def _report_visible_rows(self) -> None:
         self._reporting = None
-        self.relay.facts.show(self.sessions.visible_keys)
+        self.relay.clone_status.show(self.sessions.visible_keys)
 
     @on(StatsReceived)
     def stats_received(self) -> None:
@@ -457,7 +457,7 @@ class MainScreen(Screen[None]):
             self._last_session[self._shown_project or ALL] = session.id
             if self._resting is not None:
                 self._resting.stop()
-            self._resting = self.set_timer(REST, partial(self.relay.facts.request, session.id))
+            self._resting = self.set_timer(REST, partial(self.relay.clone_status.request, session.id))
         if not isinstance(self.selection.subject, Project):
             self._draw_detail()
             self.offer_keys()

@@ -15,7 +15,7 @@ class TitledBorder(Widget):
 
     _edge: int | None = None  # the only line to be drawn; None: all that changed
 
-    def say_above(self, words: Content) -> None:
+    def set_title(self, words: Content) -> None:
         """Set the title in the upper line of the frame."""
         self._edge = 0
         try:
@@ -23,7 +23,7 @@ class TitledBorder(Widget):
         finally:
             self._edge = None
 
-    def say_below(self, words: Content) -> None:
+    def set_subtitle(self, words: Content) -> None:
         """Set the subtitle in the lower line of the frame."""
         self._edge = self.outer_size.height - 1
         try:
